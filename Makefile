@@ -1,0 +1,41 @@
+# make demo | make test | make lint. Each sets up .venv first, once, and again when a dependency changes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test lint clean
+
+help:
+	@echo "make demo    the three stages on simulated data, into outputs/ulmfit/demo (minutes on a laptop)"
+	@echo "make test    lint, then all tests"
+	@echo "make lint    ruff and mypy"
+	@echo "make clean   remove $(VENV) and what tools have cached"
+	@echo "PYTHON=python3.12 make ...  chooses the interpreter (3.11 to 3.13) that $(VENV) is made with"
+
+demo: $(READY)
+	$(BIN)/python train.py experiment=demo overwrite=true
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist gulmfit.egg-info
+
+$(READY): pyproject.toml constraints.txt | $(BIN)/python
+	@# Releases of pip before 23.1 do not build an editable install from pyproject.toml as others do.
+	@$(BIN)/python -c "import pip, sys; sys.exit(tuple(map(int, pip.__version__.split('.')[:2])) < (23, 1))" \
+		|| $(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))" || { \
+		echo "gulmfit needs Python 3.11, 3.12 or 3.13, and '$(PYTHON)' is: $$($(PYTHON) --version 2>&1)." >&2; \
+		echo "Name one that is installed: PYTHON=python3.12 make ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }

@@ -1,0 +1,1 @@
+"""The configuration tree, importable so that installed commands find it."""

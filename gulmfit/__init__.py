@@ -1,0 +1,38 @@
+"""gulmfit: ULMFiT for genomes. A language model learns a genome and becomes a sequence classifier.
+
+The public names are imported when they are first used, so that `import gulmfit` costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gulmfit.config import compose
+    from gulmfit.predict.predictor import Predictor
+    from gulmfit.seq.tokenizer import KmerTokenizer
+    from gulmfit.train.runner import train
+
+__version__ = "0.1.0"
+
+__all__ = ["KmerTokenizer", "Predictor", "compose", "train"]
+
+_HOMES = {
+    "KmerTokenizer": "gulmfit.seq.tokenizer",
+    "Predictor": "gulmfit.predict.predictor",
+    "compose": "gulmfit.config",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(
+            f"module {__name__!r} has no attribute {name!r}; public are {', '.join(__all__)}."
+        )
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,349 @@
+"""Compose a configuration and find every mistake in it before data is touched."""
+
+import difflib
+import importlib
+import inspect
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gulmfit.checkpoint import DERIVED
+from gulmfit.errors import ConfigError
+
+STAGES = ("pretrain", "finetune", "classify", "ulmfit")
+
+
+@dataclass
+class StageSchema:
+    """Keys of `stage`."""
+
+    name: str = "pretrain"
+    monitor: str | None = None
+    mode: str | None = None
+    finetune: bool = True
+
+
+@dataclass
+class RunSchema:
+    """Keys of `run`."""
+
+    name: str = "default"
+
+
+@dataclass
+class PathsSchema:
+    """Keys of `paths`."""
+
+    output_dir: str = "outputs"
+    run_dir: str = ""
+    cache_dir: str = ""
+    data_dir: str = ""
+
+
+@dataclass
+class HoldoutSchema:
+    """Keys of `holdout`."""
+
+    how: str = "blocks"
+    fraction: float = 0.1
+    block_bp: int = 50_000
+    margin_bp: int = 1_000
+
+
+@dataclass
+class LearningSchema:
+    """Keys of `pretrain` and `finetune`."""
+
+    epochs: float = 1
+    lr: float = 1e-3
+    decay: float = 1.0
+    batch_size: int = 64
+    drop_mult: float = 1.0
+
+
+@dataclass
+class ScratchSchema:
+    """Keys of `classify.scratch`."""
+
+    lr: float = 5e-3
+    drop_mult: float = 0.2
+
+
+@dataclass
+class ClassifySchema:
+    """Keys of `classify`."""
+
+    batch_size: int = 128
+    drop_mult: float = 0.4
+    decay: float = 2.6
+    phases: list[Any] = field(default_factory=list)
+    scratch: ScratchSchema = field(default_factory=ScratchSchema)
+
+
+@dataclass
+class DropoutSchema:
+    """Keys of `dropout`."""
+
+    embed_p: float = 0.0
+    input_p: float = 0.0
+    weight_p: float = 0.0
+    hidden_p: float = 0.0
+    output_p: float = 0.0
+
+
+@dataclass
+class TrainSchema:
+    """Every top-level key that is not a node with a `_target_`."""
+
+    seed: int = 0
+    init_from: str | None = None
+    resume: str | None = None
+    overwrite: bool = False
+    lr_find: bool = False
+    batch_size: int | None = None
+    drop_mult: float | None = None
+    bptt: int = 70
+    strands: str = "both"
+    reverse_complement_p: float = 0.0
+    run: RunSchema = field(default_factory=RunSchema)
+    stage: StageSchema = field(default_factory=StageSchema)
+    paths: PathsSchema = field(default_factory=PathsSchema)
+    holdout: HoldoutSchema = field(default_factory=HoldoutSchema)
+    pretrain: LearningSchema = field(default_factory=LearningSchema)
+    finetune: LearningSchema = field(default_factory=LearningSchema)
+    classify: ClassifySchema = field(default_factory=ClassifySchema)
+    dropout: DropoutSchema = field(default_factory=DropoutSchema)
+
+
+TARGET_NODES = ("arch", "head", "tokenizer", "data", "split", "optimizer", "schedule", "trainer")
+TARGET_MAPPINGS = ("callbacks", "logger")
+
+# Arguments that the program fills in where a node is built.
+FILLED = {
+    "optimizer": {"params", "lr"},
+    "trainer": {"callbacks", "logger", "default_root_dir"},
+    "callbacks.checkpoint": {"dirpath", "monitor", "mode"},
+}
+
+
+def data_dir() -> str:
+    """Return the folder of real data: `$GULMFIT_DATA`, else `data`, else `../shared/data`."""
+    given = os.environ.get("GULMFIT_DATA")
+    candidates = [given] if given else ["data", "../shared/data"]
+    return next((path for path in candidates if Path(path).is_dir()), candidates[0])
+
+
+if not OmegaConf.has_resolver("gulmfit.data_dir"):
+    OmegaConf.register_new_resolver("gulmfit.data_dir", data_dir)
+
+
+def config_dir() -> Path:
+    """Return the folder of the configuration tree: beside the package in a checkout, `gulmfit.conf` when installed."""
+    beside = Path(__file__).resolve().parent.parent / "conf"
+    if (beside / "train.yaml").is_file():
+        return beside
+    conf = importlib.import_module("gulmfit.conf")
+    return Path(str(conf.__file__)).parent
+
+
+@contextmanager
+def _initialised() -> Iterator[None]:
+    """Use the search path of a running Hydra application, or set one up for a moment."""
+    if GlobalHydra.instance().is_initialized():
+        yield
+        return
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        yield
+
+
+def compose(overrides: Sequence[str] = ()) -> DictConfig:
+    """Compose the configuration as the command line would, without leaving Hydra initialised.
+
+    Raises:
+        ConfigError: If an override or a file cannot be composed.
+    """
+    try:
+        with _initialised():
+            return hydra_compose("train", overrides=list(overrides))
+    except Exception as error:
+        raise explain(error) from error
+
+
+def explain(error: BaseException) -> ConfigError:
+    """Turn a complaint of Hydra's into one of ours, with the nearest valid key."""
+    text = str(error).strip()
+    key = text.partition("Could not override '")[2].partition("'")[0]
+    if not key:
+        return ConfigError(text)
+    near = difflib.get_close_matches(key, _all_keys(), n=1, cutoff=0.6)
+    hint = f" Did you mean {near[0]!r}?" if near else " See --cfg job for all keys."
+    return ConfigError(f"there is no configuration key {key!r}.{hint}")
+
+
+def _all_keys() -> list[str]:
+    """List every dotted key of the default configuration of every stage."""
+    keys: set[str] = set()
+    for stage in STAGES:
+        with _initialised():
+            config = OmegaConf.to_container(hydra_compose("train", [f"stage={stage}"]), resolve=False)
+        keys.update(_dotted(config))
+    return sorted(keys)
+
+
+def _dotted(node: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield f"{prefix}{key}"
+            yield from _dotted(value, f"{prefix}{key}.")
+
+
+def plain(config: Any) -> Any:
+    """Return a configuration, or a part of one, as plain resolved containers: what a checkpoint may hold."""
+    if isinstance(config, DictConfig | ListConfig):
+        return OmegaConf.to_container(config, resolve=True)
+    return config
+
+
+def validate(config: DictConfig, *, multirun: bool = False) -> None:
+    """Check a composed configuration; nothing is built and no data is read.
+
+    Raises:
+        ConfigError: Listing every mistake at once, each with the nearest valid name.
+    """
+    mistakes: list[str] = []
+    for key in _missing(config):
+        mistakes.append(f"{key} has no value: give {key}=...")
+    try:
+        resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"the configuration does not resolve: {error}") from error
+    if not isinstance(resolved, dict):
+        raise ConfigError("the configuration is not a mapping.")
+    nodes = (*TARGET_NODES, *TARGET_MAPPINGS)
+    mistakes += _check_schema({key: value for key, value in resolved.items() if key not in nodes}, TrainSchema, "", nodes)
+    for name in TARGET_NODES:
+        mistakes += _check_target(resolved.get(name), name, FILLED.get(name, set()))
+    for group in TARGET_MAPPINGS:
+        for name, node in (resolved.get(group) or {}).items():
+            mistakes += _check_target(node, f"{group}.{name}", FILLED.get(f"{group}.{name}", set()))
+    mistakes += _check_sense(resolved, multirun)
+    if mistakes:
+        lines = "\n".join(f"  - {mistake}" for mistake in mistakes)
+        raise ConfigError(f"the configuration has {len(mistakes)} mistake{'s' * (len(mistakes) > 1)}:\n{lines}")
+
+
+def instantiate(node: Any) -> Any:
+    """Build what a `_target_` node describes, with plain containers as arguments."""
+    arguments = plain(node)
+    module, _, name = str(arguments.pop("_target_")).rpartition(".")
+    return getattr(importlib.import_module(module), name)(**arguments)
+
+
+def _missing(config: DictConfig) -> list[str]:
+    return sorted(str(key) for key in OmegaConf.missing_keys(config))
+
+
+def _nearest(key: str, allowed: Sequence[str]) -> str:
+    near = difflib.get_close_matches(key, allowed, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(allowed))}."
+
+
+def _check_schema(node: Mapping[str, Any], schema: type, where: str, extra: Sequence[str] = ()) -> list[str]:
+    """Compare a plain mapping with a dataclass: unknown keys and values of the wrong kind."""
+    mistakes = []
+    known = {item.name: item for item in fields(schema)}
+    for key, value in node.items():
+        path = f"{where}{key}"
+        if key not in known:
+            mistakes.append(f"there is no key {path!r}; {_nearest(str(key), [*known, *extra])}")
+            continue
+        kind = known[key].type
+        if is_dataclass(kind) and isinstance(kind, type):
+            if isinstance(value, Mapping):
+                mistakes += _check_schema(value, kind, f"{path}.")
+            else:
+                mistakes.append(f"{path}={value!r}: a mapping is needed.")
+        elif value != "???" and not _fits(value, kind):
+            name = getattr(kind, "__name__", str(kind))
+            mistakes.append(f"{path}={value!r}: {name} is needed, not {type(value).__name__}.")
+    return mistakes
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if isinstance(value, bool):
+        return kind in (bool, bool | None)
+    numbers: tuple[Any, ...] = (float, float | None)
+    if kind in numbers and isinstance(value, int):
+        return True
+    try:
+        return isinstance(value, kind)
+    except TypeError:  # list[Any] and the like
+        return isinstance(value, list)
+
+
+def _check_target(node: Any, where: str, filled: set[str]) -> list[str]:
+    """Bind a node to the signature of what it names."""
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        return [f"{where} must name a class in {where}._target_."]
+    module, _, name = str(node["_target_"]).rpartition(".")
+    try:
+        target = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        return [f"{where}._target_={node['_target_']!r} cannot be imported: {error}"]
+    parameters = inspect.signature(target).parameters
+    if any(item.kind is inspect.Parameter.VAR_KEYWORD for item in parameters.values()):
+        return []
+    own = [name for name in parameters if name not in DERIVED]
+    mistakes = [
+        f"there is no key {where}.{key}; {_nearest(str(key), own)}"
+        for key in node
+        if key not in own and key not in ("_target_", "_partial_", "_convert_", "_recursive_")
+    ]
+    mistakes += [
+        f"{where}.{name} has no value: give {where}.{name}=..."
+        for name, item in parameters.items()
+        if item.default is inspect.Parameter.empty
+        and item.kind is not inspect.Parameter.VAR_POSITIONAL
+        and name not in node
+        and name not in DERIVED
+        and name not in filled
+    ]
+    return mistakes
+
+
+def _check_sense(config: Mapping[str, Any], multirun: bool) -> list[str]:
+    """Check what holds between keys."""
+    mistakes = []
+    stage = (config.get("stage") or {}).get("name")
+    if stage not in STAGES:
+        mistakes.append(f"stage={stage!r} is unknown; choose one of {', '.join(STAGES)}.")
+    if config.get("init_from") and config.get("resume"):
+        mistakes.append("init_from takes weights for a new run and resume continues an old one: give one of them.")
+    if config.get("strands") not in ("both", "forward"):
+        mistakes.append(f"strands={config.get('strands')!r} is unknown; choose both or forward.")
+    for key, least in (("batch_size", 1), ("bptt", 1)):
+        value = config.get(key)
+        if isinstance(value, int) and value < least:
+            mistakes.append(f"{key}={value}: {least} or more is needed.")
+    trainer = config.get("trainer") or {}
+    if multirun and (trainer.get("devices") not in (1, "1") or trainer.get("num_nodes", 1) != 1):
+        mistakes.append(
+            "a sweep (-m) with several processes in each job trains with mixed hyper-parameters: every process would start "
+            "the sweep again. Use trainer.devices=1 for each job, or start the jobs of the sweep one by one."
+        )
+    head = str((config.get("head") or {}).get("_target_", ""))
+    wanted = "SequenceClassifier" if stage == "classify" else "LanguageModel"
+    if stage in ("pretrain", "finetune") and head.endswith("SequenceClassifier") or (
+        stage == "classify" and head.endswith("LanguageModel")
+    ):
+        mistakes.append(f"head={head.rpartition('.')[2]} does not go with stage={stage}; it needs {wanted}.")
+    return mistakes

@@ -1,0 +1,223 @@
+"""Labelled sequences as batches: tokenised once, bucketed by length, padded at the end.
+
+Shape letters: `B` batch, `T` tokens.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from gulmfit.errors import DataError, SequenceError
+from gulmfit.seq.alphabet import encode, reverse_complement
+from gulmfit.seq.labelled import LabelledSequences
+from gulmfit.seq.tokenizer import KmerTokenizer
+
+# Batches whose sequences are sorted by length together: enough for little padding, few enough to stay random.
+BUCKET_BATCHES = 50
+
+
+class SequenceBatch(NamedTuple):
+    """Padded sequences."""
+
+    tokens: Tensor
+    """`(B, T)` int64, padded at the end."""
+    lengths: Tensor
+    """Real tokens of each sequence, `(B,)` int64."""
+    labels: Tensor
+    """`(B,)` int64."""
+    indices: Tensor
+    """Number of each sequence in the data set, `(B,)` int64."""
+
+
+def tokenise(sequence: str, tokenizer: KmerTokenizer, where: str, *, reverse: bool = False) -> Tensor:
+    """Turn one sequence into tokens `(T,)`.
+
+    Raises:
+        SequenceError: If it is shorter than one k-mer.
+    """
+    codes = encode(sequence, where=where)
+    if len(codes) < tokenizer.k:
+        raise SequenceError(
+            f"{where}: {len(codes)} bases are fewer than one k-mer (k={tokenizer.k}). "
+            "Remove the record, or use a tokenizer with a smaller k."
+        )
+    return torch.from_numpy(tokenizer.encode(reverse_complement(codes) if reverse else codes))
+
+
+def collate(items: Sequence[tuple[Tensor, int, int]], pad_id: int) -> SequenceBatch:
+    """Pad tokenised sequences, given as `(tokens, label, index)`, into one batch."""
+    lengths = torch.tensor([len(tokens) for tokens, _, _ in items])
+    padded = torch.full((len(items), int(lengths.max())), pad_id, dtype=torch.int64)
+    for row, (tokens, _, _) in enumerate(items):
+        padded[row, : len(tokens)] = tokens
+    labels = torch.tensor([label for _, label, _ in items])
+    return SequenceBatch(padded, lengths, labels, torch.tensor([index for _, _, index in items]))
+
+
+class SequenceDataset(Dataset[tuple[Tensor, int, int]]):
+    """Labelled sequences, tokenised once.
+
+    Args:
+        data: The sequences.
+        tokenizer: Bases to tokens.
+        reverse_complement_p: Probability of giving the other strand of a sequence instead; for training.
+    """
+
+    def __init__(
+        self, data: LabelledSequences, tokenizer: KmerTokenizer, reverse_complement_p: float = 0.0
+    ) -> None:
+        where = ", ".join(data.files) or "data"
+        names = [f"{where}, record {name!r}" for name in data.ids]
+        pairs = list(zip(data.sequences, names, strict=True))
+        self.pad_id = tokenizer.pad_id
+        self.labels = data.labels
+        self.forward = [tokenise(sequence, tokenizer, name) for sequence, name in pairs]
+        self.reverse_complement_p = reverse_complement_p
+        self.backward = (
+            [tokenise(sequence, tokenizer, name, reverse=True) for sequence, name in pairs]
+            if reverse_complement_p
+            else self.forward
+        )
+        self.lengths = [len(tokens) for tokens in self.forward]
+
+    def __len__(self) -> int:
+        return len(self.forward)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
+        turned = self.reverse_complement_p > 0 and float(torch.rand(())) < self.reverse_complement_p
+        return (self.backward if turned else self.forward)[index], int(self.labels[index]), index
+
+    def collate(self, items: Sequence[tuple[Tensor, int, int]]) -> SequenceBatch:
+        """Pad items into a batch."""
+        return collate(items, self.pad_id)
+
+
+class LengthBucketSampler(Sampler[list[int]]):
+    """Batches of sequences of similar length.
+
+    In training the order is drawn anew each epoch from `seed` and the epoch; otherwise sequences come shortest first. No
+    sequence is dropped: a rest of a single sequence, on which BatchNorm cannot be trained, joins the batch before it. Under
+    DDP every rank gets the same number of batches, some of them repeated in training.
+
+    Args:
+        lengths: Tokens of each sequence.
+        batch_size: Sequences in a batch.
+        training: Shuffle.
+        seed: Of the shuffling.
+        rank: Number of this process.
+        world_size: Number of processes.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        batch_size: int,
+        *,
+        training: bool,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.lengths = np.asarray(lengths)
+        self.batch_size, self.training, self.seed = batch_size, training, seed
+        self.rank, self.world_size = rank, world_size
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order comes next."""
+        self.epoch = epoch
+
+    def _batches(self) -> list[list[int]]:
+        count = len(self.lengths)
+        random = np.random.default_rng([self.seed, self.epoch])
+        order = random.permutation(count) if self.training else np.arange(count)
+        bucket = self.batch_size * BUCKET_BATCHES if self.training else max(1, count)
+        batches: list[list[int]] = []
+        for start in range(0, count, bucket):
+            part = order[start : start + bucket]
+            part = part[np.argsort(self.lengths[part], kind="stable")]
+            batches += [part[i : i + self.batch_size].tolist() for i in range(0, len(part), self.batch_size)]
+        if self.training:
+            single = next((batch for batch in batches if len(batch) == 1), None)
+            if single is not None and len(batches) > 1:
+                batches.remove(single)
+                batches[-1] += single
+            batches = [batches[index] for index in random.permutation(len(batches))]
+        return batches
+
+    def __iter__(self) -> Iterator[list[int]]:
+        batches = self._batches()
+        if self.training:
+            batches += batches[: len(self) * self.world_size - len(batches)]
+        yield from batches[self.rank :: self.world_size]
+
+    def __len__(self) -> int:
+        count = len(self._batches())
+        if self.training:
+            return -(-count // self.world_size)
+        return len(range(self.rank, count, self.world_size))
+
+
+class ClassificationDataModule(pl.LightningDataModule):
+    """Train, validation and test parts of labelled sequences.
+
+    Args:
+        parts: The sequences of `train`, `valid` and `test`.
+        tokenizer: Bases to tokens.
+        batch_size: Sequences in a batch of each process.
+        seed: Of the shuffling.
+        reverse_complement_p: Probability of training on the other strand of a sequence.
+
+    Raises:
+        DataError: If training has fewer than two sequences.
+    """
+
+    def __init__(
+        self,
+        parts: dict[str, LabelledSequences],
+        tokenizer: KmerTokenizer,
+        *,
+        batch_size: int,
+        seed: int,
+        reverse_complement_p: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if len(parts["train"].ids) < 2:
+            raise DataError("training needs two labelled sequences or more.")
+        self.batch_size, self.seed = batch_size, seed
+        self.datasets = {
+            name: SequenceDataset(part, tokenizer, reverse_complement_p if name == "train" else 0.0)
+            for name, part in parts.items()
+        }
+
+    def _loader(self, name: str, training: bool, distributed: bool = True) -> DataLoader[tuple[Tensor, int, int]]:
+        dataset = self.datasets[name]
+        rank, world_size = 0, 1
+        if distributed and self.trainer is not None:
+            rank, world_size = self.trainer.global_rank, self.trainer.world_size
+        sampler = LengthBucketSampler(
+            dataset.lengths, self.batch_size, training=training, seed=self.seed, rank=rank, world_size=world_size
+        )
+        return DataLoader(dataset, batch_sampler=sampler, collate_fn=dataset.collate)
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, int, int]]:
+        """Return shuffled, bucketed batches of the training part."""
+        return self._loader("train", training=True)
+
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, int, int]]:
+        """Return the validation part."""
+        return self._loader("valid", training=False)
+
+    def calibration_batches(self, limit: int) -> Iterator[SequenceBatch]:
+        """Yield up to `limit` training sequences, the same ones on every rank, for re-estimating BatchNorm."""
+        dataset = self.datasets["train"]
+        chosen = np.random.default_rng(self.seed).permutation(len(dataset))[:limit]
+        chosen = chosen[np.argsort(np.asarray(dataset.lengths)[chosen], kind="stable")]
+        for start in range(0, len(chosen), self.batch_size):
+            rows = chosen[start : start + self.batch_size]
+            yield dataset.collate([(dataset.forward[i], int(dataset.labels[i]), int(i)) for i in rows])

@@ -1,0 +1,248 @@
+"""Where sequences come from: each source gives a genome to learn, labelled sequences, or both.
+
+A new kind of data is one class here (or anywhere under gulmfit) and one file in `conf/data/`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from gulmfit.errors import ConfigError
+from gulmfit.seq.genbank import promoter_windows
+from gulmfit.seq.labelled import LabelledSequences, read_fasta_classes, read_table, read_table_splits
+from gulmfit.seq.split import ColumnSplit, HomologySplit
+from gulmfit.seq.store import GenomeStore
+from gulmfit.seq.synthetic_task import simulate
+
+Paths = str | Sequence[str]
+POLICIES = {"case": ("upper", "mask"), "ambiguity": ("split", "unk", "error")}
+
+
+@dataclass(kw_only=True)
+class Source:
+    """Base of all sources.
+
+    Args:
+        genome: FASTA of the genome that `stage=pretrain` and `stage=ulmfit` learn, beside the labelled sequences.
+        case: `upper` reads soft-masked bases as bases, `mask` as ambiguous ones.
+        ambiguity: What N and other ambiguous letters do to a genome: `split` cuts the contig there, `unk` reads a token of
+            their own, `error` refuses. In labelled sequences, which cannot be cut, `split` acts as `unk`.
+
+    Raises:
+        ConfigError: If a policy is unknown.
+    """
+
+    genome: Paths | None = None
+    case: str = "upper"
+    ambiguity: str = "split"
+
+    def __post_init__(self) -> None:
+        for name, allowed in POLICIES.items():
+            if getattr(self, name) not in allowed:
+                raise ConfigError(f"data.{name}={getattr(self, name)!r} is unknown; choose {' or '.join(allowed)}.")
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the source gives labelled sequences."""
+        return True
+
+    def store(self, cache_dir: Path) -> GenomeStore:
+        """Return the genome to learn, built once and kept in `cache_dir`.
+
+        Raises:
+            ConfigError: If the source has no genome.
+        """
+        if not self.genome:
+            raise ConfigError(
+                "this data has labelled sequences but no genome to learn. Set data.genome=genome.fa.gz, start from a "
+                "language model with init_from=..., or learn the sequences themselves with stage=finetune."
+            )
+        paths = [self.genome] if isinstance(self.genome, str) else list(self.genome)
+        return GenomeStore.build(paths, cache_dir, case=self.case)
+
+    def labelled(self) -> LabelledSequences:
+        """Return the labelled sequences, soft-masked and ambiguous letters as the policies say."""
+        raise ConfigError("this data has no labels. Use data=table, data=fasta_classes or another labelled source.")
+
+
+@dataclass(kw_only=True)
+class FastaSource(Source):
+    """Genomes without labels.
+
+    Args:
+        path: FASTA files: one, several, or a glob.
+    """
+
+    path: Paths = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.path:
+            raise ConfigError("data.path is empty: give one or more FASTA files, or a glob such as genomes/*.fna.gz.")
+        self.genome = self.path
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the source gives labelled sequences: no."""
+        return False
+
+
+@dataclass(kw_only=True)
+class TableSource(Source):
+    """Labelled sequences from CSV, TSV, JSONL or Parquet.
+
+    Args:
+        path: One table, several, or a glob; or else `train`, `test` and perhaps `valid`.
+        train: Table of the training part.
+        valid: Table of the validation part.
+        test: Table of the test part.
+        sequence: Column of the sequence.
+        label: Column of the label.
+        id: Column of the id; the number of the record if null.
+        split: Column that says train, valid or test.
+        positive: The positive one of two classes; the last by default.
+    """
+
+    path: Paths | None = None
+    train: Paths | None = None
+    valid: Paths | None = None
+    test: Paths | None = None
+    sequence: str = "sequence"
+    label: str = "label"
+    id: str | None = None
+    split: str | None = None
+    positive: str | int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if bool(self.path) == bool(self.train or self.test or self.valid) or bool(self.train) != bool(self.test):
+            raise ConfigError(
+                "data=table needs either data.path (one table) or both data.train and data.test (a table for each part)."
+            )
+
+    def labelled(self) -> LabelledSequences:
+        """Read the table or tables."""
+        positive = None if self.positive is None else str(self.positive)
+        if self.path:
+            return read_table(
+                self.path,
+                sequence=self.sequence, label=self.label, id=self.id, split=self.split, positive=positive,
+                case=self.case, ambiguity=self.ambiguity,
+            )  # fmt: skip
+        return read_table_splits(
+            self.train or "", self.test or "", self.valid,
+            sequence=self.sequence, label=self.label, id=self.id, positive=positive,
+            case=self.case, ambiguity=self.ambiguity,
+        )  # fmt: skip
+
+
+@dataclass(kw_only=True)
+class FastaClassesSource(Source):
+    """Labelled sequences from one FASTA for each class.
+
+    Args:
+        classes: Name of the class to its file, files or glob.
+        positive: The positive one of two classes; the last by default.
+    """
+
+    classes: Mapping[str, Paths]
+    positive: str | int | None = None
+
+    def labelled(self) -> LabelledSequences:
+        """Read the files."""
+        positive = None if self.positive is None else str(self.positive)
+        classes = {str(name): paths for name, paths in self.classes.items()}
+        return read_fasta_classes(classes, positive=positive, case=self.case, ambiguity=self.ambiguity)
+
+
+@dataclass(kw_only=True)
+class GenBankPromoterSource(Source):
+    """Windows around annotated start codons against windows inside genes (`gulmfit.seq.genbank`).
+
+    Args:
+        path: GenBank file, plain or gz.
+        upstream_bp: Bases before the start codon.
+        downstream_bp: Bases from the start codon on.
+        jitter_bp: Move every positive window by up to so many bases, at random.
+        seed: Of the negatives and the jitter.
+    """
+
+    path: Paths
+    upstream_bp: int = 100
+    downstream_bp: int = 50
+    jitter_bp: int = 0
+    seed: int = 0
+
+    def labelled(self) -> LabelledSequences:
+        """Cut the windows."""
+        return promoter_windows(
+            self.path,
+            upstream_bp=self.upstream_bp,
+            downstream_bp=self.downstream_bp,
+            jitter_bp=self.jitter_bp,
+            seed=self.seed,
+        )
+
+
+@dataclass(kw_only=True)
+class SyntheticSource(Source):
+    """A simulated bacterial genome and its promoter task (`gulmfit.seq.synthetic`). Nothing in it is real.
+
+    Args:
+        length_bp: Length of the genome; its last part is kept from the language model and holds validation and test.
+        num_train: Labelled training sequences.
+        num_valid: Labelled validation sequences.
+        num_test: Labelled test sequences.
+        seed: Of the simulation.
+    """
+
+    length_bp: int = 1_600_000
+    num_train: int = 300
+    num_valid: int = 100
+    num_test: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._data = simulate(
+            length_bp=self.length_bp,
+            num_train=self.num_train,
+            num_valid=self.num_valid,
+            num_test=self.num_test,
+            seed=self.seed,
+        )
+
+    def store(self, cache_dir: Path) -> GenomeStore:
+        """Return the part of the simulated genome that the language model may learn."""
+        names, sequences = zip(*self._data.corpus, strict=True)
+        return GenomeStore.from_sequences(list(names), list(sequences))
+
+    def labelled(self) -> LabelledSequences:
+        """Return the simulated task, already split by genome position."""
+        return self._data.labelled
+
+
+@dataclass(frozen=True)
+class AutoSplit:
+    """Use the split that the source brings; where it brings none, keep similar sequences together.
+
+    Args:
+        valid_fraction: Share for validation, where the source has no validation part.
+        test_fraction: Share for the test, where the source has no split.
+        seed: Of the random choices.
+    """
+
+    valid_fraction: float = 0.1
+    test_fraction: float = 0.1
+    seed: int = 0
+
+    def __call__(self, data: LabelledSequences) -> npt.NDArray[np.str_]:
+        """Return `train`, `valid` or `test` for every sequence."""
+        if data.splits is not None:
+            return ColumnSplit(valid_fraction=self.valid_fraction, seed=self.seed)(data)
+        return HomologySplit(self.valid_fraction, self.test_fraction, self.seed)(data)
+
+

@@ -1,0 +1,222 @@
+"""A genome as parallel streams of tokens, read in windows for truncated back-propagation through time.
+
+Shape letters: `B` streams (batch), `T` tokens in a window.
+
+    segments   sep ▸ contig 1, forward ▸ sep ▸ contig 2, reverse ▸ …      one circular line of tokens
+    streams    |―― stream 0 ――|―― stream 1 ――|―― … ――|                     cut into B pieces of equal length
+    windows    ‖bptt‖bptt‖bptt‖…                                           read side by side, window after window
+
+The hidden state after window i is the state before window i + 1 of the same stream, so a network sees each stream as one
+long text. Tokens are computed from base codes as they are read: memory does not grow with the genome.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from gulmfit.errors import DataError
+from gulmfit.seq.alphabet import reverse_complement
+from gulmfit.seq.store import Interval
+from gulmfit.seq.tokenizer import KmerTokenizer
+
+Codes = npt.NDArray[np.uint8]
+
+# Windows of each stream that are tokenised at a time.
+WINDOWS_AHEAD = 16
+
+
+class StreamBatch(NamedTuple):
+    """One window of every stream."""
+
+    tokens: Tensor
+    """`(B, T)` int64."""
+    targets: Tensor
+    """The next token at every position, `(B, T)` int64; a special token is not scored."""
+
+
+class Segment(NamedTuple):
+    """A stretch of one strand, the unit that is never cut apart or glued to another without `sep`."""
+
+    start: int
+    end: int
+    reverse: bool
+
+
+class TokenLine:
+    """All segments of one epoch as a single line of tokens, each segment led by `sep`; circular.
+
+    Args:
+        codes: Base codes of the store.
+        segments: In the order of the line.
+        tokenizer: Bases to tokens.
+        phases: For every segment, how many bases to skip before its first token.
+        rotation: Position of the line that is read as position 0.
+    """
+
+    def __init__(
+        self,
+        codes: Codes,
+        segments: Sequence[Segment],
+        tokenizer: KmerTokenizer,
+        phases: Sequence[int],
+        rotation: int = 0,
+    ) -> None:
+        self.codes, self.segments, self.tokenizer, self.phases = codes, segments, tokenizer, phases
+        counts = [
+            1 + tokenizer.num_tokens(part.end - part.start - phase)
+            for part, phase in zip(segments, phases, strict=True)
+        ]
+        self.edges = np.concatenate([[0], np.cumsum(counts)])
+        self.rotation = rotation % int(self.edges[-1])
+
+    def __len__(self) -> int:
+        return int(self.edges[-1])
+
+    def read(self, start: int, count: int) -> npt.NDArray[np.int64]:
+        """Return `count` tokens from position `start` on, wrapping at the end."""
+        out = np.empty(count, dtype=np.int64)
+        filled, position = 0, (start + self.rotation) % len(self)
+        index = int(np.searchsorted(self.edges, position, side="right")) - 1
+        while filled < count:
+            within = position - int(self.edges[index])
+            if within == 0:
+                out[filled] = self.tokenizer.sep_id
+                filled, position, within = filled + 1, position + 1, 1
+            take = min(count - filled, int(self.edges[index + 1]) - position)
+            if take:
+                out[filled : filled + take] = self._tokens(index, within - 1, take)
+            filled, position, index = filled + take, position + take, index + 1
+            if index == len(self.segments):
+                position, index = 0, 0
+        return out
+
+    def _tokens(self, index: int, first: int, count: int) -> npt.NDArray[np.int32]:
+        """Tokenise tokens `first` to `first + count` of a segment."""
+        segment, tokenizer = self.segments[index], self.tokenizer
+        low = self.phases[index] + first * tokenizer.stride
+        high = low + (count - 1) * tokenizer.stride + tokenizer.k
+        if segment.reverse:
+            codes = reverse_complement(self.codes[segment.end - high : segment.end - low])
+        else:
+            codes = self.codes[segment.start + low : segment.start + high]
+        return tokenizer.encode(codes)
+
+
+class TokenStream:
+    """Windows of `B` parallel streams over a corpus: an iterable with a length and a position that can be saved.
+
+    In training every epoch shuffles the segments, starts every segment at a random phase of the stride, and cuts the
+    line at a random place, all from `seed` and the number of the epoch. In validation the line is read as it is, every
+    token once, the last windows filled up with `pad`, which is not scored.
+
+    Args:
+        codes: Base codes of the store.
+        intervals: Stretches to read.
+        tokenizer: Bases to tokens.
+        batch_size: Streams `B` of this process.
+        bptt: Tokens in a window.
+        training: Shuffle (above).
+        strands: `both` or `forward`.
+        seed: Of the shuffling.
+        rank: Number of this process; it reads streams `rank * B` to `(rank + 1) * B`.
+        world_size: Number of processes; all have the same number of windows.
+
+    Raises:
+        DataError: If the corpus has fewer tokens than streams.
+    """
+
+    def __init__(
+        self,
+        codes: Codes,
+        intervals: Sequence[Interval],
+        tokenizer: KmerTokenizer,
+        *,
+        batch_size: int,
+        bptt: int,
+        training: bool,
+        strands: str = "both",
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        reverses = (False, True) if strands == "both" else (False,)
+        # A phase costs a token at most, so that what is left after the largest is there in every epoch.
+        worst = tokenizer.stride - 1 if training else 0
+        self.segments = [
+            Segment(part.start, part.end, reverse)
+            for part in intervals
+            for reverse in reverses
+            if tokenizer.num_tokens(part.end - part.start - worst) > 0
+        ]
+        num_tokens = sum(1 + tokenizer.num_tokens(part.end - part.start - worst) for part in self.segments)
+        self.codes, self.tokenizer, self.training, self.seed = codes, tokenizer, training, seed
+        self.bptt, self.rank = bptt, rank
+        self.batch_size = batch_size if training else min(batch_size, max(1, (num_tokens - 1) // world_size))
+        streams = self.batch_size * world_size
+        predicted = num_tokens - 1
+        self.stream_length = predicted // streams if training else -(-predicted // streams)
+        if self.stream_length < 1:
+            raise DataError(
+                f"the corpus gives {max(0, predicted)} tokens to predict, fewer than {streams} parallel streams. "
+                "Lower batch_size, or give more sequence."
+            )
+        self.num_tokens = predicted
+        self.epoch = -1
+        self.window = 0
+        self._resumed = False
+
+    def __len__(self) -> int:
+        """Return the number of windows of an epoch."""
+        return -(-self.stream_length // self.bptt)
+
+    def __iter__(self) -> Iterator[StreamBatch]:
+        if self._resumed:
+            self._resumed = False
+        else:
+            self.epoch, self.window = self.epoch + 1, 0
+        line = self._line(self.epoch)
+        ahead: npt.NDArray[np.int64] | None = None
+        ahead_start = 0
+        while self.window < len(self):
+            start = self.window * self.bptt
+            stop = min(start + self.bptt, self.stream_length)
+            if ahead is None or stop > ahead_start + ahead.shape[1] - 1:
+                ahead_start = start
+                ahead = self._read(line, start, min(start + WINDOWS_AHEAD * self.bptt, self.stream_length))
+            part = torch.from_numpy(ahead[:, start - ahead_start : stop - ahead_start + 1])
+            self.window += 1
+            yield StreamBatch(part[:, :-1].contiguous(), part[:, 1:].contiguous())
+
+    def _line(self, epoch: int) -> TokenLine:
+        if not self.training:
+            return TokenLine(self.codes, self.segments, self.tokenizer, [0] * len(self.segments))
+        random = np.random.default_rng([self.seed, epoch])
+        segments = [self.segments[index] for index in random.permutation(len(self.segments))]
+        phases = random.integers(self.tokenizer.stride, size=len(segments)).tolist()
+        line = TokenLine(self.codes, segments, self.tokenizer, phases)
+        line.rotation = int(random.integers(len(line)))
+        return line
+
+    def _read(self, line: TokenLine, start: int, stop: int) -> npt.NDArray[np.int64]:
+        """Return positions `start` to `stop`, and one more to predict, of this process's streams."""
+        rows = np.full((self.batch_size, stop - start + 1), self.tokenizer.pad_id, dtype=np.int64)
+        for row in range(self.batch_size):
+            first = (self.rank * self.batch_size + row) * self.stream_length + start
+            count = stop - start + 1
+            if not self.training:
+                count = max(0, min(count, len(line) - first))
+            rows[row, :count] = line.read(first, count) if count else []
+        return rows
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the position: the same on every rank."""
+        return {"epoch": self.epoch, "window": self.window}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a saved position at the next iteration."""
+        self.epoch, self.window = int(state["epoch"]), int(state["window"])
+        self._resumed = self.window < len(self)

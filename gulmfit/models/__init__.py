@@ -1,0 +1,1 @@
+"""Networks in plain torch: encoder, heads, and the models made of them."""

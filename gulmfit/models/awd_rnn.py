@@ -1,0 +1,170 @@
+"""The AWD-LSTM encoder: an embedding and a stack of recurrent layers with every regulariser of the paper.
+
+Shape letters: `B` batch, `T` tokens, `V` vocabulary, `E` embedding, `H` hidden.
+
+With all dropout rates 0 the encoder equals a plain `nn.LSTM` (or `nn.GRU`) stack exactly. The recurrent state is an argument
+and a return value, never hidden in a buffer: it can be detached, stored, or differ between ranks.
+
+Source: Merity, Keskar & Socher 2018; sizes after Howard & Ruder 2018. Here 1152 instead of 1150, a multiple of 8.
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gulmfit.models.dropout import DropoutRates, EmbeddingDropout, VariationalDropout, drop_connect
+
+State = list[tuple[Tensor, ...]]
+"""For every layer its `(h, c)` (LSTM) or `(h,)` (GRU), each `(1, B, H)`."""
+
+
+class RecurrentLayer(nn.Module):
+    """One forward-only LSTM or GRU layer with DropConnect on its hidden-to-hidden weights.
+
+    The parameters are an ordinary `nn.LSTM`'s and so is the kernel: dropped weights are handed to torch's functional
+    recurrent call, which keeps the vendor library's fast path and leaves the parameters themselves alone.
+    """
+
+    KINDS: ClassVar[dict[str, type[nn.RNNBase]]] = {"lstm": nn.LSTM, "gru": nn.GRU}
+
+    def __init__(self, kind: str, input_size: int, hidden_size: int, weight_p: float) -> None:
+        super().__init__()
+        self.kind = kind
+        self.rnn = self.KINDS[kind](input_size, hidden_size, batch_first=True)
+        self.weight_p = weight_p
+
+    def initial_state(self, batch_size: int, like: Tensor) -> tuple[Tensor, ...]:
+        """Return zeros: `(h, c)` for an LSTM, `(h,)` for a GRU."""
+        shape = (1, batch_size, self.rnn.hidden_size)
+        return tuple(like.new_zeros(shape) for _ in range(2 if self.kind == "lstm" else 1))
+
+    def forward(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Run `x` `(B, T, input)` from `state`; return outputs `(B, T, H)` and the state after the last position."""
+        rnn = self.rnn
+        weight_hh = drop_connect(rnn.weight_hh_l0, self.weight_p, self.training)
+        weights = [rnn.weight_ih_l0, weight_hh, rnn.bias_ih_l0, rnn.bias_hh_l0]
+        if torch.is_autocast_enabled(x.device.type):
+            dtype = torch.get_autocast_dtype(x.device.type)
+            x, weights = x.to(dtype), [weight.to(dtype) for weight in weights]
+        state = tuple(part.to(x.dtype) for part in state)
+        if self.kind == "lstm":
+            out, h, c = torch.lstm(x, state, weights, True, 1, 0.0, self.training, False, True)  # type: ignore[call-overload]
+            return out, (h, c)
+        out, h = torch.gru(x, state[0], weights, True, 1, 0.0, self.training, False, True)  # type: ignore[call-overload]
+        return out, (h,)
+
+
+class AWDRNN(nn.Module):
+    """Embed tokens and run them through regularised recurrent layers.
+
+    Layer sizes are `E -> H -> ... -> H -> E`: the last layer returns to the embedding's size so that the decoder can be
+    tied to it.
+
+    Args:
+        vocab_size: `V`.
+        embed_size: `E`, also the size of the outputs.
+        hidden_size: `H` of every layer but the last.
+        num_layers: Recurrent layers, 1 or more.
+        dropout: The five rates; all 0 by default.
+        pad_id: Token whose embedding is zero and never trained.
+        token_bases: Bases of every token, `(V, k)`, -1 throughout a special token; None where tokens have no spelling.
+        spelled: Start the embedding from the spelling of the tokens (see `reset_parameters`).
+        cell: `lstm` or `gru`.
+
+    Raises:
+        ValueError: If a size is not positive or the cell is unknown.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        embed_size: int = 400,
+        hidden_size: int = 1152,
+        num_layers: int = 3,
+        dropout: DropoutRates | None = None,
+        pad_id: int = 0,
+        token_bases: Tensor | None = None,
+        spelled: bool = True,
+        cell: str = "lstm",
+    ) -> None:
+        super().__init__()
+        if min(vocab_size, embed_size, hidden_size, num_layers) < 1:
+            raise ValueError(
+                f"arch sizes must be positive, got vocab_size={vocab_size}, embed_size={embed_size}, "
+                f"hidden_size={hidden_size}, num_layers={num_layers}."
+            )
+        if cell not in RecurrentLayer.KINDS:
+            raise ValueError(f"arch.cell={cell!r} is unknown; choose one of {sorted(RecurrentLayer.KINDS)}.")
+        rates = dropout or DropoutRates()
+        self.embed_size = embed_size
+        self.output_size = embed_size
+        self.embedding = nn.Embedding(vocab_size, embed_size, padding_idx=pad_id)
+        self.embedding_dropout = EmbeddingDropout(rates.embed_p)
+        self.input_dropout = VariationalDropout(rates.input_p)
+        self.hidden_dropout = VariationalDropout(rates.hidden_p)
+        sizes = [embed_size] + [hidden_size] * (num_layers - 1) + [embed_size]
+        self.layers = nn.ModuleList(
+            RecurrentLayer(cell, sizes[i], sizes[i + 1], rates.weight_p) for i in range(num_layers)
+        )
+        self.reset_parameters(token_bases if spelled else None)
+
+    def reset_parameters(self, token_bases: Tensor | None = None) -> None:
+        """Draw fresh weights.
+
+        Recurrent layers start as in torch, uniform within `1/sqrt(H)`. The published embedding is uniform noise, in which
+        all k-mers are equally strange to each other; from there training sits on a plateau, at what the decoder's bias alone
+        knows, until it has found out which k-mers share bases. Here, with `token_bases`, a k-mer starts as the sum of one
+        random vector for each base at each position, plus a little noise of its own: k-mers that share bases start close. The
+        scale, a standard deviation of 0.1, is near the published one.
+        """
+        with torch.no_grad():
+            weight = self.embedding.weight
+            nn.init.uniform_(weight, -0.1, 0.1)
+            if token_bases is not None:
+                kmers = (token_bases >= 0).all(1)
+                letters = F.one_hot(token_bases[kmers], 4).flatten(1).to(weight)
+                vectors = letters @ torch.randn(letters.shape[1], weight.shape[1])
+                vectors = vectors - vectors.mean(0)
+                weight[kmers] = 0.1 * (vectors / vectors.std() + 0.2 * torch.randn_like(vectors))
+            weight[self.embedding.padding_idx].zero_()
+        for layer in self.layers:
+            layer.rnn.reset_parameters()
+
+    def initial_state(self, batch_size: int) -> State:
+        """Return the zero state for `batch_size` sequences."""
+        return [layer.initial_state(batch_size, self.embedding.weight) for layer in self.layers]
+
+    def forward(self, tokens: Tensor, state: State | None = None, frozen: int = 0) -> tuple[Tensor, State]:
+        """Encode tokens.
+
+        Args:
+            tokens: `(B, T)`, int.
+            state: State after the tokens before these; None for zeros.
+            frozen: How many of the lowest layer groups (embedding, then each recurrent layer) to run without a graph.
+
+        Returns:
+            Outputs of the last layer, undropped, `(B, T, E)`, and the new state.
+        """
+        if state is None:
+            state = self.initial_state(tokens.shape[0])
+        with torch.set_grad_enabled(torch.is_grad_enabled() and frozen < 1):
+            x = self.input_dropout(self.embedding_dropout(self.embedding, tokens))
+        new_state: State = []
+        for index, layer in enumerate(self.layers):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and frozen < index + 2):
+                if index:
+                    x = self.hidden_dropout(x)
+                x, layer_state = layer(x, state[index])
+            new_state.append(layer_state)
+        return x, new_state
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """Return the parameters from input to output: the embedding, then one group for each recurrent layer."""
+        return [list(self.embedding.parameters()), *(list(layer.parameters()) for layer in self.layers)]
+
+
+def detach(state: State) -> State:
+    """Cut a state off its history, the end of a window of truncated back-propagation through time."""
+    return [tuple(part.detach() for part in layer) for layer in state]

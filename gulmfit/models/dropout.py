@@ -1,0 +1,123 @@
+"""The dropouts of AWD-LSTM.
+
+Shape letters: `B` batch, `T` tokens, `V` vocabulary, `E` embedding, `H` hidden.
+
+Source: Merity, Keskar & Socher 2018, "Regularizing and Optimizing LSTM Language Models", sections 2 and 4; variational
+masks after Gal & Ghahramani 2016.
+"""
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class DropoutRates:
+    """The five dropout rates of AWD-LSTM, each a probability in [0, 1).
+
+    Args:
+        embed_p: Rows of the embedding matrix (whole k-mers) for a whole batch.
+        input_p: Features of the embedded tokens, one mask a sequence.
+        weight_p: Single entries of the hidden-to-hidden matrices (DropConnect).
+        hidden_p: Features between two recurrent layers, one mask a sequence.
+        output_p: Language model: features before the decoder, one mask a sequence. Classifier: pooled features.
+        drop_mult: One factor on all five.
+
+    Raises:
+        ValueError: If a rate times `drop_mult` leaves [0, 1).
+    """
+
+    embed_p: float = 0.0
+    input_p: float = 0.0
+    weight_p: float = 0.0
+    hidden_p: float = 0.0
+    output_p: float = 0.0
+    drop_mult: float = 1.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if field.name == "drop_mult":
+                continue
+            rate = getattr(self, field.name) * self.drop_mult
+            if not 0.0 <= rate < 1.0:
+                raise ValueError(
+                    f"dropout {field.name}={getattr(self, field.name)} times drop_mult={self.drop_mult} is {rate:g}; "
+                    "a dropout rate lies in [0, 1). Lower drop_mult or the rate."
+                )
+            object.__setattr__(self, field.name, rate)
+        object.__setattr__(self, "drop_mult", 1.0)
+
+
+class VariationalDropout(nn.Module):
+    """Zero the same features at every position of a sequence: one mask `(B, 1, H)` a call."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop features of `x` `(B, T, H)`; the identity in evaluation."""
+        if not self.training or self.p == 0.0:
+            return x
+        mask = x.new_empty(x.shape[0], 1, x.shape[2]).bernoulli_(1.0 - self.p).div_(1.0 - self.p)
+        return x * mask
+
+
+class EmbeddingDropout(nn.Module):
+    """Look tokens up in an embedding whose rows (whole k-mers) are dropped, survivors scaled."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, embedding: nn.Embedding, tokens: Tensor) -> Tensor:
+        """Embed `tokens` `(B, T)` as `(B, T, E)`."""
+        embedded: Tensor = embedding(tokens)
+        if not self.training or self.p == 0.0:
+            return embedded
+        rows = embedded.new_empty(embedding.num_embeddings, 1).bernoulli_(1.0 - self.p).div_(1.0 - self.p)
+        # Masking the looked-up rows equals masking the matrix and touches B x T rows instead of V.
+        return embedded * F.embedding(tokens, rows)
+
+
+def drop_connect(weight: Tensor, p: float, training: bool) -> Tensor:
+    """Drop single entries of a weight matrix for one call.
+
+    The result is an ordinary tensor of the graph: the parameter itself is never changed, copied or registered twice.
+    """
+    if not training or p == 0.0:
+        return weight
+    return F.dropout(weight, p, training=True)
+
+
+def activation_penalty(outputs: Tensor, mask: Tensor | None, alpha: float, beta: float) -> Tensor:
+    """Return AR plus TAR of the last recurrent layer's undropped output.
+
+    AR is `alpha` times the mean square, TAR `beta` times the mean square of the difference of neighbouring positions.
+
+    Args:
+        outputs: `(B, T, E)`.
+        mask: `(B, T)`, True where a token is real; None when all are.
+        alpha: Weight of activation regularisation.
+        beta: Weight of temporal activation regularisation.
+
+    Source: Merity et al. 2018, section 4.3. As in the published runs AR is taken without the dropout mask.
+    """
+    outputs = outputs.float()
+    penalty = outputs.new_zeros(())
+    if alpha:
+        penalty = penalty + alpha * _masked_mean_square(outputs, mask)
+    if beta and outputs.shape[1] > 1:
+        steps = outputs[:, 1:] - outputs[:, :-1]
+        penalty = penalty + beta * _masked_mean_square(steps, None if mask is None else mask[:, 1:])
+    return penalty
+
+
+def _masked_mean_square(x: Tensor, mask: Tensor | None) -> Tensor:
+    squares = x.square()
+    if mask is None:
+        return squares.mean()
+    weights = mask.unsqueeze(-1).to(squares.dtype)
+    return (squares * weights).sum() / (weights.sum() * x.shape[-1]).clamp_min(1.0)

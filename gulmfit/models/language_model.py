@@ -1,0 +1,100 @@
+"""The language model: an encoder under a tied decoder.
+
+Shape letters: `B` batch, `T` tokens, `N` scored positions, `E` embedding.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from gulmfit.models.awd_rnn import AWDRNN, State
+from gulmfit.models.dropout import DropoutRates, activation_penalty
+from gulmfit.models.heads import LanguageModelHead
+
+
+class LanguageModelOutput(NamedTuple):
+    """What one window of a stream gives."""
+
+    losses: Tensor
+    """Nats of every scored position, `(N,)`."""
+    correct: Tensor
+    """Whether the most probable token was the right one, `(N,)` bool."""
+    contexts: Tensor
+    """The token read at every scored position, `(N,)`."""
+    penalty: Tensor
+    """AR plus TAR, a scalar."""
+    state: State
+
+
+class LanguageModel(nn.Module):
+    """Predict every token of a stream from those before it.
+
+    Positions whose target is a special token are not scored: the end of a contig and an ambiguous stretch say nothing of
+    bases. What is scored is therefore a proper distribution over base sequences.
+
+    Args:
+        encoder: Tokens to hidden vectors.
+        num_special: Tokens before the first k-mer in the vocabulary.
+        num_successors: k-mers that can follow a k-mer; None where the tokenizer has no such rule.
+        dropout: Its `output_p` is used here.
+        legal_successors: Restrict the softmax to the k-mers that can follow.
+        alpha: Weight of activation regularisation (AR).
+        beta: Weight of temporal activation regularisation (TAR).
+    """
+
+    def __init__(
+        self,
+        encoder: AWDRNN,
+        num_special: int,
+        num_successors: int | None = None,
+        dropout: DropoutRates | None = None,
+        legal_successors: bool = True,
+        alpha: float = 2.0,
+        beta: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.num_special = num_special
+        self.alpha, self.beta = alpha, beta
+        block_size = num_successors if legal_successors else None
+        self.head = LanguageModelHead(
+            encoder.embedding.num_embeddings, num_special, block_size, (dropout or DropoutRates()).output_p
+        )
+
+    def forward(self, tokens: Tensor, targets: Tensor, state: State | None = None) -> LanguageModelOutput:
+        """Score a window.
+
+        Args:
+            tokens: `(B, T)`.
+            targets: The next token at every position, `(B, T)`.
+            state: The encoder's state after the window before; None at the start of a stream.
+        """
+        hidden, state = self.encoder(tokens, state)
+        scored = (targets >= self.num_special).flatten().nonzero().squeeze(-1)
+        dropped = self.head.dropout(hidden).flatten(0, 1)[scored]
+        contexts = tokens.flatten()[scored]
+        losses, correct = self.head.token_losses(
+            self.encoder.embedding.weight, dropped, contexts, targets.flatten()[scored]
+        )
+        penalty = (
+            activation_penalty(hidden, None, self.alpha, self.beta) if self.training else losses.new_zeros(())
+        )
+        return LanguageModelOutput(losses, correct, contexts, penalty, state)
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """Return the parameters from input to output; the embedding is the decoder's too and so comes last."""
+        embedding, *layers = self.encoder.layer_groups()
+        return [*layers, [*embedding, self.head.bias]]
+
+
+@torch.no_grad()
+def initialise_bias(model: LanguageModel, counts: Tensor) -> None:
+    """Set the decoder's bias to the log-frequency of every token, so that training starts at the unigram model.
+
+    Args:
+        model: The language model.
+        counts: How often every token of the vocabulary occurs in the training corpus, `(V,)`.
+    """
+    frequencies = (counts.double() + 0.5) / (counts.double() + 0.5).sum()
+    model.head.bias.copy_(frequencies.log() - frequencies.log().mean())

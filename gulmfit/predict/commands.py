@@ -1,0 +1,33 @@
+"""What `gulmfit-predict` does, from file to file."""
+
+import logging
+import time
+
+from tqdm import tqdm
+
+from gulmfit.errors import ConfigError
+from gulmfit.predict.predictor import Predictor
+from gulmfit.predict.writers import write_tsv
+from gulmfit.seq.labelled import read_sequences
+
+logger = logging.getLogger(__name__)
+
+
+def predict_file(
+    *, model: str, input: str, output: str, strand: str, batch_size: int, sequence: str, id: str
+) -> None:
+    """Predict every record of a file and write a TSV, in input order.
+
+    Raises:
+        ConfigError: If the output is not a `.tsv` file.
+        GulmfitError: If the model or the input cannot be read.
+    """
+    if not output.endswith(".tsv"):
+        raise ConfigError(f"output={output}: predictions are written as .tsv. Name the file so.")
+    predictor = Predictor.load(model)
+    records = tqdm(read_sequences(input, sequence=sequence, id=id or None), desc="predict", unit=" records")
+    start = time.perf_counter()
+    rows = predictor.predict_records(records, strand=strand, batch_size=batch_size, where=f"{input}, ")
+    count = write_tsv(output, predictor.classes, rows)
+    seconds = time.perf_counter() - start
+    logger.info("%s: %d records in %.1f s (%.0f a second)", output, count, seconds, count / max(seconds, 1e-9))

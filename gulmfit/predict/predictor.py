@@ -1,0 +1,110 @@
+"""Class probabilities for sequences: the same for every batch size, padding and order.
+
+Shape letters: `N` sequences, `C` classes.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from gulmfit.checkpoint import LoadedModel, Spec, load
+from gulmfit.data.labelled import collate, tokenise
+from gulmfit.errors import CheckpointError, ConfigError
+from gulmfit.seq.tokenizer import KmerTokenizer
+
+Probabilities = npt.NDArray[np.float64]
+
+# Sequences that are read ahead, in batches, to be sorted by length.
+BATCHES_AHEAD = 32
+
+
+class Predictor:
+    """A classifier that is ready to use.
+
+    Args:
+        spec: The model's specification.
+        model: The classifier.
+        tokenizer: Its tokenizer.
+        device: Where to run; the first GPU if there is one.
+
+    Raises:
+        CheckpointError: If the model is not a classifier.
+    """
+
+    def __init__(
+        self, spec: Spec, model: nn.Module, tokenizer: KmerTokenizer, device: str | torch.device | None = None
+    ) -> None:
+        if not spec.get("classes"):
+            raise CheckpointError("this is a language model, not a classifier: train one from it with stage=classify.")
+        self.classes: list[str] = list(spec["classes"])
+        self.positive = str(spec.get("positive") or self.classes[-1])
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.model = model.to(self.device).eval()
+        self.tokenizer = tokenizer
+
+    @classmethod
+    def load(cls, path: str | Path, device: str | torch.device | None = None) -> "Predictor":
+        """Load a classifier from a run folder, a model folder or a checkpoint."""
+        loaded: LoadedModel = load(path)
+        return cls(loaded.spec, loaded.model, loaded.tokenizer, device)
+
+    def predict(
+        self, sequences: Sequence[str], *, strand: str = "forward", batch_size: int = 64
+    ) -> Probabilities:
+        """Return the class probabilities of sequences, `(N, C)`, in their order."""
+        records = ((str(number), sequence) for number, sequence in enumerate(sequences))
+        rows = [row for _, row in self.predict_records(records, strand=strand, batch_size=batch_size)]
+        return np.stack(rows) if rows else np.empty((0, len(self.classes)))
+
+    def predict_records(
+        self,
+        records: Iterable[tuple[str, str]],
+        *,
+        strand: str = "forward",
+        batch_size: int = 64,
+        where: str = "",
+    ) -> Iterator[tuple[str, Probabilities]]:
+        """Yield id and class probabilities `(C,)` of each record, in the order given; memory does not grow with their number.
+
+        Args:
+            records: Id and sequence.
+            strand: `forward`, or `average` for the mean over a sequence and its reverse complement, which is the same for
+                both.
+            batch_size: Sequences that are run at once.
+            where: What error messages put before the name of a record, such as a file.
+
+        Raises:
+            ConfigError: If `strand` or `batch_size` is out of range.
+            SequenceError: If a sequence is shorter than one k-mer or holds a letter that is no nucleotide.
+        """
+        if strand not in ("forward", "average"):
+            raise ConfigError(f"strand={strand!r} is unknown; choose forward or average.")
+        if batch_size < 1:
+            raise ConfigError(f"batch_size={batch_size}: 1 or more is needed.")
+        iterator = iter(records)
+        while ahead := list(islice(iterator, batch_size * BATCHES_AHEAD)):
+            probabilities = self._strand(ahead, batch_size, where, reverse=False)
+            if strand == "average":
+                probabilities = (probabilities + self._strand(ahead, batch_size, where, reverse=True)) / 2
+            yield from zip((name for name, _ in ahead), probabilities, strict=True)
+
+    @torch.inference_mode()
+    def _strand(
+        self, records: Sequence[tuple[str, str]], batch_size: int, where: str, *, reverse: bool
+    ) -> Probabilities:
+        tokens: list[Tensor] = [
+            tokenise(sequence, self.tokenizer, f"{where}record {name!r}", reverse=reverse) for name, sequence in records
+        ]
+        order = sorted(range(len(tokens)), key=lambda index: len(tokens[index]))
+        probabilities = np.empty((len(tokens), len(self.classes)))
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            batch = collate([(tokens[index], 0, index) for index in rows], self.tokenizer.pad_id)
+            logits, _ = self.model(batch.tokens.to(self.device), batch.lengths.to(self.device))
+            probabilities[rows] = logits.double().softmax(-1).cpu().numpy()
+        return probabilities

@@ -1,0 +1,1 @@
+"""Scores, baselines, figures, tables and the HTML report: plain results in, numbers and pages out."""

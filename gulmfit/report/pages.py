@@ -1,0 +1,399 @@
+"""What the report of each stage says, built from the plain results of a run.
+
+`results` is `metrics.json` as a dict and, where there are any, `curves` (rows of `metrics.csv`),
+`predictions` ((labels, {name: (N, C) probabilities}), the run's own under "model"), `lr_find` ({"lrs",
+"losses", "suggestion"}) and `config_yaml` (text). Whatever is missing or empty, its section is left out.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from gulmfit.report import figures
+from gulmfit.report.html import Figure, Report, Section
+from gulmfit.report.table import format_value, leaves
+
+Results = Mapping[str, Any]
+Score = tuple[float, float | None, float | None]  # value, low, high
+Scores = dict[str, Score]  # by metric
+
+_COLUMNS = ("accuracy", "mcc", "auroc", "auprc", "f1", "precision", "recall", "specificity")
+_HEADINGS = {"mcc": "MCC", "auroc": "AUROC", "auprc": "AUPRC", "f1": "F1", "bits_per_base": "bits per base"}
+_BASELINE_NAMES = {
+    "majority": "majority class",
+    "gc": "GC content",
+    "kmer_logistic": "4-mer logistic",
+    "onehot_logistic": "positional one-hot",
+    "markov": "Markov model",
+}
+_SIGNIFICANT = 0.05
+_KNOWING_NOTHING = 2.0  # bits per base of a uniform guess
+_INTERVALS = (
+    "Square brackets hold 95 % intervals: a bootstrap over the sequences scored, each class resampled by "
+    "itself. They hold the chance of the sequences, not that of another training run."
+)
+
+
+def classification_report(results: Results) -> Report:
+    """Build the report of a classifier.
+
+    Args:
+        results: Read are `stage run seed metrics ci95 baselines leakage data model timing versions confusion
+            classes positive mcnemar` of `metrics.json` and `curves predictions lr_find config_yaml`.
+            `positive` is an index or a name of `classes` (1 if missing); a baseline may hold its own `ci95`;
+            `mcnemar` holds, by baseline, what `scores.mcnemar` gave with the model first.
+    """
+    models = {"model": _scores(results)}
+    baselines = _baseline_scores(results)
+    sections = [
+        _score_section(models, baselines, _split(results)),
+        _paired_section("model", _tests(results, "baseline")),
+        _leakage_section(results),
+        _curves_section(_score_curves(results, {})),
+        _confusion_section(results),
+        _training_section(results),
+        *_facts_sections(results),
+    ]
+    verdict = _classifier_verdict(models["model"], baselines, _tests(results, "baseline"), _split(results))
+    return Report(_title("Classifier", results), _subtitle(results), verdict, _present(sections))
+
+
+def language_model_report(results: Results) -> Report:
+    """Build the report of a language model, pre-trained or fine-tuned.
+
+    Args:
+        results: Read are `stage run seed metrics ci95 baselines leakage data model timing versions` of
+            `metrics.json` (`metrics` with `split/bits_per_base`, `baselines` with `markov: {bits_per_base}`)
+            and `curves lr_find config_yaml`.
+    """
+    sections = [
+        _bits_section({"model": results}),
+        _leakage_section(results),
+        _training_section(results),
+        *_facts_sections(results),
+    ]
+    return Report(
+        _title("Language model", results), _subtitle(results), _bits_verdict(results), _present(sections)
+    )
+
+
+def comparison_report(results: Results) -> Report:
+    """Build the report of the three stages in a row, beside a model trained from scratch.
+
+    Args:
+        results: Read are `runs` ({"transferred": results, "scratch": results}, each as for
+            `classification_report`), `pretrain` and `finetune` (each as for `language_model_report`),
+            `mcnemar` (what `scores.mcnemar` gave for transferred against scratch, or a dict of such by the
+            name of the run or baseline that transferred is held against), and `stage run seed classes
+            positive baselines leakage data versions timing config_yaml`; of these `baselines leakage data
+            classes positive` are taken from the first run where missing.
+    """
+    runs: dict[str, Results] = {name: run for name, run in results.get("runs", {}).items() if run}
+    first: Results = next(iter(runs.values()), {})
+    kept = ("baselines", "leakage", "data", "classes", "positive")
+    shared = {name: first[name] for name in kept if name in first} | _given(results)
+    models = {name: _scores(run) for name, run in runs.items()}
+    baselines, tests = _baseline_scores(shared), _tests(results, "scratch")
+    sections = [
+        _score_section(models, baselines, _split(first)),
+        _paired_section("transferred", tests),
+        _leakage_section(shared),
+        _overlaid_section(runs),
+        _curves_section(
+            {name: pair for run in runs for name, pair in _score_curves(runs[run], shared, run).items()}
+        ),
+        _bits_section({name: results[name] for name in ("pretrain", "finetune") if results.get(name)}),
+        *_facts_sections(shared),
+    ]
+    verdict = _comparison_verdict(models, baselines, tests)
+    return Report(_title("Transfer against scratch", results), _subtitle(shared), verdict, _present(sections))
+
+
+def _classifier_verdict(model: Scores, baselines: dict[str, Scores], tests: Results, split: str) -> str:
+    if "accuracy" not in model:
+        return ""
+    start = f"The model reaches {format_value(model['accuracy'])} accuracy on the {split} sequences"
+    return f"{start}; {_baseline_clause(model['accuracy'][0], baselines, tests)}."
+
+
+def _comparison_verdict(models: dict[str, Scores], baselines: dict[str, Scores], tests: Results) -> str:
+    reached = {name: scores["accuracy"][0] for name, scores in models.items() if "accuracy" in scores}
+    if not reached:
+        return ""
+    best = max(reached, key=lambda name: reached[name])
+    if {"transferred", "scratch"} <= set(reached):
+        start = _versus(reached["transferred"], reached["scratch"], tests.get("scratch", {}))
+    else:
+        start = (
+            f"{_capital(best)} reaches {format_value(reached[best])} accuracy, held against no other model"
+        )
+    return f"{start}; {_baseline_clause(reached[best], baselines, tests if best == 'transferred' else {})}."
+
+
+def _versus(transferred: float, scratch: float, test: Results) -> str:
+    if transferred == scratch:
+        return f"Transferred and from-scratch have the same accuracy, {format_value(transferred)}"
+    winner, loser = (
+        ("Transferred", "from-scratch") if transferred > scratch else ("From-scratch", "transferred")
+    )
+    high, low = max(transferred, scratch), min(transferred, scratch)
+    both = f"accuracy {format_value(high)} against {format_value(low)}"
+    p_value = _number(test.get("p_value"))
+    if p_value is None:
+        return f"{winner} is ahead of {loser}, {both}, but no paired test was made"
+    if p_value < _SIGNIFICANT:
+        return f"{winner} beats {loser}: {both} (McNemar {_p(p_value)})"
+    return (
+        f"The difference between transferred and from-scratch is not significant at {_SIGNIFICANT} "
+        f"({winner.lower()} is ahead, {both}, McNemar {_p(p_value)})"
+    )
+
+
+def _baseline_clause(accuracy: float, baselines: dict[str, Scores], tests: Results) -> str:
+    """Say how the best baseline stands to the best model."""
+    reached = {name: scores["accuracy"][0] for name, scores in baselines.items() if "accuracy" in scores}
+    if not reached:
+        return "no baseline was run"
+    name = max(reached, key=lambda key: reached[key])
+    label, value = _BASELINE_NAMES.get(name, name), format_value(reached[name])
+    p_value = _number(tests.get(name, {}).get("p_value"))
+    unsure = p_value is not None and p_value >= _SIGNIFICANT
+    remark = f" (McNemar {_p(p_value)})" if p_value is not None else ""
+    if reached[name] == accuracy:
+        return f"the {label} baseline does as well: {value}"
+    if unsure:
+        return f"the {label} baseline, {value}, is not significantly different{remark}"
+    if reached[name] > accuracy:
+        return f"the {label} baseline wins: {value}{remark}"
+    return f"the best baseline, {label}, reaches {value}{remark}"
+
+
+def _bits_verdict(results: Results) -> str:
+    split, bits = _split(results), _scores(results).get("bits_per_base")
+    if bits is None:
+        return ""
+    start = f"The model needs {format_value(bits)} bits per base on the {split} sequences"
+    markov = _baseline_scores(results).get("markov", {}).get("bits_per_base")
+    if markov is None:
+        return f"{start}; knowing nothing needs {_KNOWING_NOTHING}, and no Markov model was fitted."
+    gain = markov[0] - bits[0]
+    if gain <= 0:
+        return f"{start}; the Markov model wins or does as well: {format_value(markov)}."
+    return f"{start}, {format_value(gain)} less than the Markov model ({format_value(markov)})."
+
+
+def _score_section(models: dict[str, Scores], baselines: dict[str, Scores], split: str) -> Section:
+    order = sorted(baselines, key=lambda name: -baselines[name].get("accuracy", (-math.inf,))[0])
+    everyone = models | {name: baselines[name] for name in order}
+    columns = [name for name in _COLUMNS if any(name in scores for scores in everyone.values())]
+    section = Section(f"Scores on the {split} sequences, beside the baselines")
+    if columns:
+        rows = [[name, *(scores.get(column) for column in columns)] for name, scores in everyone.items()]
+        section.tables.append((["", *map(_heading, columns)], rows))
+        headline = {name: scores[columns[0]] for name, scores in everyone.items() if columns[0] in scores}
+        picture = figures.score_bars(headline, _heading(columns[0]))
+        section.figures.append((f"{_capital(_heading(columns[0]))} of models and baselines.", picture))
+    if any(low is not None for scores in everyone.values() for _, low, _ in scores.values()):
+        section.text.append(_INTERVALS)
+    return section
+
+
+def _paired_section(model: str, tests: Results) -> Section:
+    header = ["against", f"only {model} right", "only the other right", "accuracy difference", "p"]
+    keys = ("only_a_right", "only_b_right", "accuracy_difference", "p_value")
+    rows = [[name, *(test.get(key) for key in keys)] for name, test in tests.items()]
+    text = ["McNemar's exact test, two-sided, on the sequences that one gets right and the other wrong."]
+    return Section("Paired tests", text, [(header, rows)]) if rows else Section("Paired tests")
+
+
+def _leakage_section(results: Results) -> Section:
+    leakage = results.get("leakage") or {}
+    leaks = _leaks(leakage)
+    section = Section("Leak check", tables=[_facts(leakage)] if leakage else [], warning=bool(leaks))
+    if leaks:
+        section.text.append(
+            "Test sequences were met in training: on new sequences expect lower scores than these."
+        )
+    elif leaks == 0:
+        section.text.append("No test sequence is in training, nor its reverse complement, nor a near-copy.")
+    return section
+
+
+def _leaks(leakage: Results) -> int | None:
+    """Number of leaking sequences over all the overlaps in a leakage record; None where it holds no count."""
+    own = leakage.get("any")
+    counts = [int(own["count"])] if isinstance(own, Mapping) and "count" in own else []
+    parts = [value for name, value in leakage.items() if name != "any" and isinstance(value, Mapping)]
+    counts += [count for count in map(_leaks, parts) if count is not None]
+    return sum(counts) if counts else None
+
+
+def _curves_section(curves: dict[str, tuple[Any, Any]]) -> Section:
+    pictures: list[Figure] = [
+        ("Receiver operating characteristic; the dotted line is chance.", figures.roc(curves)),
+        ("Precision and recall; the dotted line is chance.", figures.precision_recall(curves)),
+    ]
+    return Section("ROC and precision-recall", figures=pictures)
+
+
+def _score_curves(results: Results, shared: Results, run: str = "model") -> dict[str, tuple[Any, Any]]:
+    """Binary labels and scores of each predictor of a two-class set, `model` under the name of the run."""
+    if not results.get("predictions"):
+        return {}
+    labels, by_name = results["predictions"]
+    positive = _positive({**shared, **results})
+    tables = {run if name == "model" else name: np.asarray(values) for name, values in by_name.items()}
+    if any(values.shape[1] != 2 for values in tables.values()):
+        return {}
+    truth = (np.asarray(labels) == positive).astype(int)
+    return {name: (truth, values[:, positive]) for name, values in tables.items() if name != "majority"}
+
+
+def _positive(results: Results) -> int:
+    positive = results.get("positive")
+    if isinstance(positive, str) and positive in (results.get("classes") or ()):
+        return list(results["classes"]).index(positive)
+    return int(positive) if isinstance(positive, int | np.integer) else 1
+
+
+def _confusion_section(results: Results) -> Section:
+    section, matrix = Section("Confusion"), results.get("confusion")
+    if matrix is not None and len(matrix):
+        classes = [str(name) for name in results.get("classes") or range(len(matrix))]
+        section.figures.append(("Sequences by true and predicted class.", figures.confusion(matrix, classes)))
+    return section
+
+
+def _training_section(results: Results) -> Section:
+    rows, found = results.get("curves") or [], results.get("lr_find") or {}
+    pictures: list[Figure] = [
+        ("Losses and validation scores.", figures.learning_curves(rows)),
+        ("Learning rate of each parameter group.", figures.lr_schedule(rows)),
+    ]
+    if found:
+        test = figures.lr_find(found["lrs"], found["losses"], found.get("suggestion"))
+        pictures.append(("Learning-rate range test.", test))
+    return Section("Training", figures=pictures)
+
+
+def _overlaid_section(runs: Mapping[str, Results]) -> Section:
+    curves = {name: run.get("curves") or [] for name, run in runs.items()}
+    loss = figures.compare_curves(curves, "val/loss", "validation loss (nats)")
+    accuracy = figures.compare_curves(curves, "val/accuracy", "validation accuracy")
+    return Section("Training", figures=[("Validation loss.", loss), ("Validation accuracy.", accuracy)])
+
+
+def _bits_section(runs: Mapping[str, Results]) -> Section:
+    section = Section("Language model")
+    rows: list[list[object]] = []
+    for name, run in runs.items():
+        scores, references = _scores(run), {}
+        rows += [[name, _split(run), _heading(metric), score] for metric, score in scores.items()]
+        for baseline, reached in _baseline_scores(run).items():
+            rows += [[baseline, _split(run), _heading(metric), score] for metric, score in reached.items()]
+            if "bits_per_base" in reached:
+                references[_BASELINE_NAMES.get(baseline, baseline)] = reached["bits_per_base"][0]
+        references["knowing nothing"] = _KNOWING_NOTHING
+        picture = figures.bits_per_base(run.get("curves") or [], references)
+        caption = "Bits per base while training" + ("" if name == "model" else f": {name}")
+        section.figures.append((f"{caption}.", picture))
+    if rows:
+        section.tables.append((["", "split", "measure", "value"], rows))
+    return section
+
+
+def _facts_sections(results: Results) -> Iterator[Section]:
+    for title, name in (("Data", "data"), ("Model", "model"), ("Timing", "timing"), ("Versions", "versions")):
+        yield Section(title, tables=[_facts(results[name])] if results.get(name) else [])
+    if text := results.get("config_yaml"):
+        yield Section("Configuration", details=[("config.yaml", str(text))])
+
+
+def _facts(record: Results) -> tuple[list[str], list[list[object]]]:
+    return ["", "value"], [[name, value] for name, value in leaves(record)]
+
+
+def _given(results: Results) -> dict[str, Any]:
+    """The entries that hold something; 0 does."""
+    empty = {name for name, value in results.items() if isinstance(value, Mapping | list) and not value}
+    return {name: value for name, value in results.items() if value is not None and name not in empty}
+
+
+def _split(results: Results) -> str:
+    """The split whose metrics are reported: test if there is one, else what was validated on."""
+    present = {str(name).split("/", 1)[0] for name in results.get("metrics") or {} if "/" in str(name)}
+    return next((name for name in ("test", "val", "valid", "train") if name in present), "test")
+
+
+def _scores(results: Results) -> Scores:
+    """Metrics of the reported split with their intervals."""
+    prefix = f"{_split(results)}/"
+    metrics, intervals = (
+        {
+            name.removeprefix(prefix): value
+            for name, value in (results.get(key) or {}).items()
+            if name.startswith(prefix)
+        }
+        for key in ("metrics", "ci95")
+    )
+    return _with_intervals(metrics, intervals)
+
+
+def _baseline_scores(results: Results) -> dict[str, Scores]:
+    found = results.get("baselines") or {}
+    return {name: _with_intervals(scores, scores.get("ci95") or {}) for name, scores in found.items()}
+
+
+def _with_intervals(metrics: Results, intervals: Results) -> Scores:
+    scores: Scores = {}
+    for name, entry in metrics.items():
+        value = _number(entry)
+        if value is not None:
+            low, high = intervals.get(name) or (None, None)
+            scores[name] = (value, _number(low), _number(high))
+    return scores
+
+
+def _tests(results: Results, opponent: str) -> dict[str, Results]:
+    """Paired tests by opponent; a single test stands for the one named."""
+    found: Results = results.get("mcnemar") or {}
+    return {opponent: found} if "p_value" in found else dict(found)
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def _p(p_value: float) -> str:
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"
+
+
+def _heading(metric: str) -> str:
+    return _HEADINGS.get(metric, metric)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _title(kind: str, results: Results) -> str:
+    return f"{kind}: {results['run']}" if results.get("run") else kind
+
+
+def _subtitle(results: Results) -> str:
+    parts = [f"{name} {results[name]}" for name in ("stage", "seed") if results.get(name) is not None]
+    classes = [str(name) for name in results.get("classes") or ()]
+    listed = ", ".join(classes[:6]) + (" …" if len(classes) > 6 else "")
+    parts += [f"{len(classes)} classes: {listed}"] if classes else []
+    return " · ".join(parts)
+
+
+def _present(sections: list[Section]) -> list[Section]:
+    """Leave out the sections that show nothing."""
+    return [
+        one for one in sections if one.tables or one.details or any(picture for _, picture in one.figures)
+    ]

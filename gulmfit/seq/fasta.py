@@ -1,0 +1,185 @@
+"""Reading FASTA: plain, gzip or bgzip, one file or many, one record in memory at a time."""
+
+import glob
+import gzip
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from gulmfit.errors import SequenceError
+
+GZIP_MAGIC = b"\x1f\x8b"
+
+_BLOCK_BYTES = 1 << 20
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_WHITESPACE = b" \t\n\r\v\f"
+
+
+@dataclass(frozen=True, slots=True)
+class FastaRecord:
+    """One FASTA record.
+
+    Attributes:
+        id: the first word of the header.
+        description: the whole header line without its '>', the id included.
+        sequence: the letters as they stand in the file, white space removed; case and alphabet are untouched.
+        path: the file that it was read from.
+    """
+
+    id: str
+    description: str
+    sequence: str
+    path: str
+
+
+def expand_paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:
+    """List the files that paths and glob patterns name.
+
+    The order of the given list is kept and the matches of one pattern are sorted, so the result does not
+    depend on the file system. A file named twice is listed once; folders that a pattern matches are left out.
+
+    Args:
+        paths: one path or pattern, or several; '**' crosses folders and a leading '~' is the home folder.
+
+    Raises:
+        SequenceError: if nothing is named, a path does not exist, is a folder, or a pattern matches no file.
+    """
+    named = [paths] if isinstance(paths, str | Path) else list(paths)
+    if not named:
+        raise SequenceError(
+            "no sequence file was named. Give the path of a FASTA file, or a pattern like '*.fa.gz'."
+        )
+    found: dict[Path, Path] = {}
+    for name in named:
+        for path in _expand_one(str(name)):
+            found.setdefault(path.resolve(), path)
+    return list(found.values())
+
+
+def read_fasta(paths: str | Path | Sequence[str | Path]) -> Iterator[FastaRecord]:
+    """Stream the records of FASTA files in order, holding one record at a time.
+
+    Compression is recognised by the first bytes of a file, not by its name. Line ends may be those of Unix,
+    Windows or old Macs. Letters are not checked against an alphabet: `gulmfit.seq.alphabet.encode` does that.
+
+    Args:
+        paths: whatever `expand_paths` takes.
+
+    Yields:
+        The records. An id may occur in several files, but only once in each.
+
+    Raises:
+        SequenceError: if a file is missing, empty, unreadable, truncated or not FASTA, or a record lacks
+            an id or a sequence, repeats an id of its file, or holds a byte that is no ASCII text.
+    """
+    for path in expand_paths(paths):
+        yield from _read_one(path)
+
+
+def _expand_one(name: str) -> list[Path]:
+    path = Path(name).expanduser()
+    # Looked up as it stands first: a file's own name may hold '[' or '*'.
+    if path.is_dir():
+        raise SequenceError(f"{name}: a folder, not a FASTA file. Name its files, as in '{path / '*.fa'}'.")
+    if path.exists():
+        return [path]
+    if not glob.has_magic(name):
+        raise SequenceError(f"{name}: no such file (looked for in {Path.cwd()}). Correct the path.")
+    matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
+    files = [match for match in matches if not match.is_dir()]
+    if not files:
+        raise SequenceError(
+            f"{name}: no file matches this pattern (looked for in {Path.cwd()}). Correct the pattern."
+        )
+    return files
+
+
+def _read_one(path: Path) -> Iterator[FastaRecord]:
+    first_use: dict[str, int] = {}
+    for number, (description, sequence) in enumerate(_raw_records(path), start=1):
+        record_id = description.split(maxsplit=1)[0] if description else ""
+        if not record_id:
+            raise SequenceError(
+                f"{path}, record number {number}: no id after '>'. Give the record a unique id."
+            )
+        where = f"{path}, record {record_id!r}"
+        first = first_use.setdefault(record_id, number)
+        if first != number:
+            raise SequenceError(
+                f"{where}: the id occurs twice in the file, as record number {first} and {number}. "
+                "Rename or remove one of them."
+            )
+        if not sequence:
+            raise SequenceError(
+                f"{where}: no sequence after the header. Remove the record, or restore its sequence."
+            )
+        if not sequence.isascii():
+            position = next(index for index, letter in enumerate(sequence) if not letter.isascii())
+            raise SequenceError(
+                f"{where}, position {position}: byte 0x{ord(sequence[position]):02x} is not ASCII text. "
+                "Save the file as plain text, or download it again."
+            )
+        yield FastaRecord(record_id, description, sequence, str(path))
+
+
+def _raw_records(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the header, without its '>', and the letters of each record, whatever they are."""
+    header: str | None = None
+    pieces: list[str] = []
+    for block in _blocks(path):
+        # Blocks begin at a line, so a '>' that follows a line feed begins a record and no other '>' does.
+        rest, *starts = (b"\n" + block).split(b"\n>")
+        if header is None and rest.strip():
+            beginning = rest.strip()[:20].decode("ascii", "backslashreplace")
+            raise SequenceError(
+                f"{path}: not FASTA: it begins with {beginning!r} where '>' is expected. "
+                "Give FASTA text, plain or gzip-compressed."
+            )
+        pieces.append(_letters(rest))
+        for start in starts:
+            if header is not None:
+                yield header, _drain(pieces)
+            line, _, body = start.partition(b"\n")
+            header, pieces = line.decode("utf-8", "replace").strip(), [_letters(body)]
+    if header is None:
+        raise SequenceError(
+            f"{path}: an empty file, without any FASTA record. Remove it or download it again."
+        )
+    yield header, _drain(pieces)
+
+
+def _letters(lines: bytes) -> str:
+    # latin-1 keeps one character a byte, so that a byte which is no ASCII is found at its position later.
+    return lines.translate(None, _WHITESPACE).decode("latin-1")
+
+
+def _drain(pieces: list[str]) -> str:
+    """Join the pieces and let them go, lest a long record is held twice while it is worked on."""
+    joined = "".join(pieces)
+    pieces.clear()
+    return joined
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    """Yield the decompressed text in blocks of about a mebibyte, cut at line ends, all of them line feeds."""
+    try:
+        with open(path, "rb") as file:
+            compressed = file.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
+            handle = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if compressed else file
+            prefix = _BYTE_ORDER_MARK
+            while block := handle.read(_BLOCK_BYTES):
+                # '\r\n' becomes an empty line, which means nothing in FASTA.
+                yield (block + handle.readline()).removeprefix(prefix).replace(b"\r", b"\n")
+                prefix = b""
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise SequenceError(
+            f"{path}: the gzip file is truncated or damaged ({error}). Download or compress it again."
+        ) from error
+    except OSError as error:
+        raise SequenceError(
+            f"{path}: the file cannot be read ({os.strerror(error.errno) if error.errno else error}). "
+            "Check that it exists and that you may read it."
+        ) from error

@@ -1,0 +1,398 @@
+"""Labelled sequences (N of them): one container, and the readers of tables and of one FASTA file a class."""
+
+import logging
+import re
+import string
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from gulmfit.errors import ConfigError, DataError, SequenceError
+from gulmfit.seq.alphabet import AMBIGUOUS, encode
+from gulmfit.seq.fasta import expand_paths, read_fasta
+from gulmfit.seq.tables import is_table, not_one_of, read_rows
+
+_log = logging.getLogger(__name__)
+
+Paths = str | Path | Sequence[str | Path]
+Locus = tuple[str, int, int, str]
+
+_SPLIT_NAMES = {"validation": "valid", "val": "valid", "dev": "valid", "training": "train"} | {
+    name: name for name in ("train", "valid", "test")
+}
+_NOT_A_CLASS = re.compile(r"[+-]?((\d+\.\d*|\.\d+|\d+(?=e))(e[+-]?\d+)?|nan|inf|infinity)", re.IGNORECASE)
+_WHOLE = re.compile(r"[+-]?\d+")
+_TO_CAPITALS = {
+    "upper": str.maketrans(string.ascii_lowercase + "Uu", string.ascii_uppercase + "TT"),
+    "mask": str.maketrans(string.ascii_lowercase + "U", "N" * 26 + "T"),
+}
+
+
+@dataclass(eq=False)
+class LabelledSequences:
+    """N sequences with one class each.
+
+    Attributes:
+        ids: Record ids (N).
+        sequences: Upper-case IUPAC DNA letters (N), U written as T.
+        labels: Index into `classes` of each sequence (N,).
+        classes: Class names, in order of their index.
+        splits: "train", "valid" or "test" for each sequence (N,) where the source says it, else None.
+        files: Paths that the sequences were read from.
+        positive: Class that recall, precision and AUROC of a two-class set are about; by default the last.
+        loci: (contig, start, end, strand) of each sequence, 0-based half-open, where known.
+
+    Raises:
+        DataError: Lengths differ, a label is out of range, or `positive` is no class.
+    """
+
+    ids: list[str]
+    sequences: list[str]
+    labels: npt.NDArray[np.int64]
+    classes: list[str]
+    splits: npt.NDArray[np.str_] | None = None
+    files: list[str] = field(default_factory=list)
+    positive: str = ""
+    loci: list[Locus] | None = None
+
+    def __post_init__(self) -> None:
+        self.labels = np.asarray(self.labels, np.int64)
+        lengths = {"ids": len(self.ids), "sequences": len(self.sequences), "labels": len(self.labels)}
+        lengths |= {} if self.splits is None else {"splits": len(self.splits)}
+        lengths |= {} if self.loci is None else {"loci": len(self.loci)}
+        if len(set(lengths.values())) > 1:
+            raise DataError(f"labelled sequences of unequal lengths: {lengths}")
+        wrong = np.flatnonzero((self.labels < 0) | (self.labels >= len(self.classes)))
+        if wrong.size:
+            raise DataError(
+                f"label {self.labels[wrong[0]]} of record {self.ids[wrong[0]]!r} is out of range: "
+                f"{len(self.classes)} classes, so 0 to {len(self.classes) - 1}"
+            )
+        if not self.classes:
+            raise DataError("labelled sequences without classes: at least one is needed")
+        self.positive = self.positive or self.classes[-1]
+        if self.positive not in self.classes:
+            raise DataError(f"positive class {not_one_of(self.positive, self.classes)}")
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self.ids)
+
+    def subset(self, indices: npt.ArrayLike) -> Self:
+        """Return the sequences at these indices (or under this mask) in that order; the classes stay."""
+        chosen = np.arange(len(self))[np.asarray(indices)]
+        return replace(
+            self,
+            ids=[self.ids[i] for i in chosen],
+            sequences=[self.sequences[i] for i in chosen],
+            labels=self.labels[chosen],
+            splits=None if self.splits is None else self.splits[chosen],
+            loci=None if self.loci is None else [self.loci[i] for i in chosen],
+        )
+
+    @classmethod
+    def from_strings(
+        cls,
+        ids: Sequence[str],
+        sequences: Sequence[str],
+        labels: Sequence[str],
+        *,
+        splits: Sequence[str] | None = None,
+        classes: Sequence[str] | None = None,
+        positive: str | None = None,
+        files: Sequence[str] = (),
+        loci: Sequence[Locus] | None = None,
+        places: Sequence[str] | None = None,
+        column: str = "label",
+        case: str = "upper",
+        ambiguity: str = "unk",
+    ) -> Self:
+        """Build from texts, checking every cell.
+
+        Args:
+            ids: Record ids (N).
+            sequences: IUPAC letters (N) in either case, DNA or RNA.
+            labels: Class names (N); numbers of classes are names too.
+            splits: "train", "valid" ("val", "validation", "dev") or "test" for each sequence (N).
+            classes: All classes in the wanted order; without it, those found, sorted (numbers by value).
+            positive: Positive class; the last one if not given.
+            files: Paths that the sequences came from.
+            loci: Genome position of each sequence (N).
+            places: Where each record stands (N), for messages: "train.csv, line 7".
+            column: What the labels are called at their source, for messages.
+            case, ambiguity: What lower-case and ambiguous letters become, as in `clean_sequence`.
+
+        Raises:
+            ConfigError, SequenceError: As `clean_sequence`.
+            DataError: A label is empty, a fraction or not declared; there are fewer than two classes, or one
+                has no example; a split has another name.
+        """
+        where = places or [f"record {record!r}" for record in ids]
+        source = ", ".join(files) or "the data"
+        names = [_class_name(label, column, place) for label, place in zip(labels, where, strict=True)]
+        found = set(names)
+        ordered = _sorted_classes(found) if classes is None else [str(name) for name in classes]
+        if len(set(ordered)) < max(2, len(ordered)):
+            raise DataError(
+                f"column {column!r} of {source} has {len(set(ordered))} distinct "
+                f"class(es), {ordered}: a classifier needs at least two, each named once"
+            )
+        index = {name: number for number, name in enumerate(ordered)}
+        for name, place in zip(names, where, strict=True):
+            if name not in index:
+                raise DataError(f"{place}: {column} {not_one_of(name, ordered)}")
+        if empty := [name for name in ordered if name not in found]:
+            raise DataError(
+                f"no example of declared class {', '.join(map(repr, empty))}: found {_sorted_classes(found)}"
+            )
+        cleaned = [
+            clean_sequence(text, place, case=case, ambiguity=ambiguity)
+            for text, place in zip(sequences, where, strict=True)
+        ]
+        counts = [len(text.encode("ascii").translate(None, b"ACGT")) for text in cleaned]
+        if letters := sum(counts):
+            message = "%s: %d of %d sequences hold ambiguous letters, %d in all, which are read as unknown"
+            _log.info(message, source, sum(map(bool, counts)), len(counts), letters)
+        return cls(
+            ids=list(ids),
+            sequences=cleaned,
+            labels=np.array([index[name] for name in names], np.int64),
+            classes=ordered,
+            splits=None
+            if splits is None
+            else np.array([_split_name(text, place) for text, place in zip(splits, where, strict=True)]),
+            files=list(files),
+            positive="" if positive is None else str(positive),
+            loci=None if loci is None else list(loci),
+        )
+
+
+def clean_sequence(text: str, where: str, *, case: str = "upper", ambiguity: str = "unk") -> str:
+    """Return a sequence in upper case with T for U.
+
+    Args:
+        text: IUPAC letters in either case, DNA or RNA.
+        where: What messages begin with: "train.csv, line 7".
+        case: "upper" reads lower-case (soft-masked) letters as bases, "mask" turns them into N.
+        ambiguity: "error" refuses N and the other letters that are not one known base; "unk" and "split" both
+            keep them, because a labelled sequence cannot be cut.
+
+    Raises:
+        ConfigError: `case` or `ambiguity` is no policy.
+        SequenceError: The sequence is empty, holds a letter outside the IUPAC alphabet, or an ambiguous one
+            where they are refused; the message starts at `where` and gives the 0-based position.
+    """
+    if ambiguity not in ("split", "unk", "error"):
+        raise ConfigError(f"ambiguity={ambiguity!r} is no policy. Use 'split', 'unk' or 'error'.")
+    if not text:
+        raise SequenceError(f"{where}: empty sequence; every record needs at least one base")
+    ambiguous = encode(text, case=case, where=where) == AMBIGUOUS
+    if ambiguity == "error" and ambiguous.any():
+        position = int(ambiguous.argmax())
+        raise SequenceError(
+            f"{where}, position {position}: {text[position]!r} is ambiguous (N, another IUPAC letter, or a "
+            "lower-case one under data.case=mask); set data.ambiguity=unk to read them as unknown"
+        )
+    return text.translate(_TO_CAPITALS[case])
+
+
+def read_table(
+    path: Paths,
+    *,
+    sequence: str = "sequence",
+    label: str = "label",
+    id: str | None = None,
+    split: str | None = None,
+    positive: str | None = None,
+    classes: Sequence[str] | None = None,
+    case: str = "upper",
+    ambiguity: str = "unk",
+) -> LabelledSequences:
+    """Read labelled sequences from tables: .csv, .tsv, .tab, .jsonl (each with .gz or not) or .parquet.
+
+    Args:
+        path: File, glob, or several of them; their rows are put one after the other.
+        sequence: Name of the column of sequences.
+        label: Name of the column of classes: names or whole numbers.
+        id: Name of the column of unique record ids; without it, records are numbered from 1.
+        split: Name of the column that says train, valid or test.
+        positive: Positive class of a two-class set; the last class if not given.
+        classes: All classes in the wanted order; those found, sorted, if not given.
+        case, ambiguity: What lower-case and ambiguous letters become, as in `clean_sequence`.
+
+    Raises:
+        DataError: A column is missing, a row is broken, an id occurs twice, or a label or split is not one.
+        ConfigError, SequenceError: As `clean_sequence`; or a file is missing.
+    """
+    columns = {"sequence": sequence, "label": label, "id": id, "split": split}
+    return _read_parts({"": path}, columns, classes, positive, case, ambiguity)
+
+
+def read_table_splits(
+    train: Paths,
+    test: Paths,
+    valid: Paths | None = None,
+    *,
+    sequence: str = "sequence",
+    label: str = "label",
+    id: str | None = None,
+    positive: str | None = None,
+    classes: Sequence[str] | None = None,
+    case: str = "upper",
+    ambiguity: str = "unk",
+) -> LabelledSequences:
+    """Read labelled sequences from tables that hold one part each; `splits` says which.
+
+    The arguments are those of `read_table`. Where an id occurs in more than one part, all ids are prefixed
+    with their part ("test/17").
+
+    Raises:
+        DataError: As `read_table`; or train and test, or train and valid, do not have the same classes.
+        ConfigError, SequenceError: As `read_table`.
+    """
+    paths = (
+        {"train": train, "test": test} if valid is None else {"train": train, "valid": valid, "test": test}
+    )
+    columns = {"sequence": sequence, "label": label, "id": id}
+    data = _read_parts(paths, columns, classes, positive, case, ambiguity)
+    held = {name: {data.classes[i] for i in data.labels[data.splits == name]} for name in paths}
+    for name, path in paths.items():
+        missing, extra = sorted(held["train"] - held[name]), sorted(held[name] - held["train"])
+        # A small validation file may miss a rare class; a test file may not.
+        if extra or (missing and name == "test"):
+            raise DataError(
+                f"labels that differ between train and {name}: only in train ({paths['train']}) {missing}, "
+                f"only in {name} ({path}) {extra}; every part needs the same classes"
+            )
+    return data
+
+
+def read_fasta_classes(
+    classes: Mapping[str, Paths], *, positive: str | None = None, case: str = "upper", ambiguity: str = "unk"
+) -> LabelledSequences:
+    """Read labelled sequences from FASTA files that hold one class each.
+
+    Ids are kept where they are unique over all files. Else all are prefixed with their class
+    ("promoter/seq1"); where they repeat inside a class too, they are the class and the number of the record
+    ("promoter/17").
+
+    Args:
+        classes: Class name to file, glob, or several of them. Classes are sorted (numbers by value).
+        positive: Positive class of a two-class set; the last class if not given.
+        case, ambiguity: What lower-case and ambiguous letters become, as in `clean_sequence`.
+
+    Raises:
+        DataError: Fewer than two classes.
+        ConfigError, SequenceError: As `clean_sequence`; or a file is missing, empty or damaged.
+    """
+    records = [(str(name), record) for name, paths in classes.items() for record in read_fasta(paths)]
+    names = [name for name, _ in records]
+    return LabelledSequences.from_strings(
+        _unique_ids([record.id for _, record in records], names),
+        [record.sequence for _, record in records],
+        names,
+        positive=positive,
+        files=list(dict.fromkeys(record.path for _, record in records)),
+        places=[f"{record.path}, record {record.id!r}" for _, record in records],
+        column="classes",
+        case=case,
+        ambiguity=ambiguity,
+    )
+
+
+def read_sequences(
+    path: Paths, *, sequence: str = "sequence", id: str | None = None
+) -> Iterator[tuple[str, str]]:
+    """Read sequences without labels, one (id, sequence) after the other, from FASTA files or tables.
+
+    What is a table is told by its name (see `read_table`); every other file is taken for FASTA.
+
+    Raises:
+        DataError: A table lacks a column or has a broken row.
+        SequenceError: A FASTA file is damaged, or a sequence is empty or holds a letter outside the alphabet.
+    """
+    number = 0
+    for file in expand_paths(path):
+        if not is_table(file):
+            for record in read_fasta(file):
+                number += 1
+                yield record.id, clean_sequence(record.sequence, f"{file}, record {record.id!r}")
+        else:
+            for place, row in read_rows(file, {"sequence": sequence, "id": id}):
+                number += 1
+                yield row.get("id", str(number)), clean_sequence(row["sequence"], place)
+
+
+def _read_parts(
+    parts: Mapping[str, Paths],
+    columns: Mapping[str, str | None],
+    classes: Sequence[str] | None,
+    positive: str | None,
+    case: str,
+    ambiguity: str,
+) -> LabelledSequences:
+    """Read the tables of each part; `columns` maps "sequence", "label", "id" and "split" to column names."""
+    cells: dict[str, list[str]] = {role: [] for role, column in columns.items() if column}
+    places: list[str] = []
+    groups: list[str] = []
+    files = {name: expand_paths(paths) for name, paths in parts.items()}
+    first: dict[tuple[str, str], str] = {}
+    for name, file in ((name, file) for name, found in files.items() for file in found):
+        for place, row in read_rows(file, columns):
+            if "id" in row and not row["id"]:
+                raise DataError(f"{place}: empty id; every record needs one, or leave the id column out")
+            if "id" in row and (earlier := first.setdefault((name, row["id"]), place)) != place:
+                raise DataError(f"id {row['id']!r} occurs twice: {earlier} and {place}; ids must be unique")
+            places.append(f"{place}, record {row['id']!r}" if "id" in row else place)
+            groups.append(name)
+            for role, text in row.items():
+                cells[role].append(text)
+    ids = cells.get("id") or [str(number) for number in range(1, len(places) + 1)]
+    return LabelledSequences.from_strings(
+        _unique_ids(ids, groups),
+        cells["sequence"],
+        cells["label"],
+        splits=cells.get("split", groups if len(parts) > 1 else None),
+        classes=classes,
+        positive=positive,
+        files=[str(file) for found in files.values() for file in found],
+        places=places,
+        column=str(columns["label"]),
+        case=case,
+        ambiguity=ambiguity,
+    )
+
+
+def _class_name(label: str, column: str, place: str) -> str:
+    name = str(label).strip()
+    if not name:
+        raise DataError(f"{place}: empty {column}; every record needs a class")
+    if _NOT_A_CLASS.fullmatch(name):
+        raise DataError(f"{place}: {column} {name!r} is not a class; use a name or whole number (1, not 1.0)")
+    return name
+
+
+def _split_name(text: str, place: str) -> str:
+    name = _SPLIT_NAMES.get(text.strip().lower())
+    if name is None:
+        raise DataError(f"{place}: split {text!r} is not one of {sorted(_SPLIT_NAMES)}")
+    return name
+
+
+def _sorted_classes(names: Iterable[str]) -> list[str]:
+    unique = sorted(set(names))
+    return sorted(unique, key=int) if all(_WHOLE.fullmatch(name) for name in unique) else unique
+
+
+def _unique_ids(ids: Sequence[str], groups: Sequence[str]) -> list[str]:
+    """Prefix ids that repeat with their group, and number the records where that is not enough."""
+    prefixed = [f"{group}/{record}" for group, record in zip(groups, ids, strict=True)]
+    numbered = [f"{group}/{number}" for number, group in enumerate(groups, start=1)]
+    chosen = next((names for names in (list(ids), prefixed) if len(set(names)) == len(names)), numbered)
+    if chosen != list(ids):
+        _log.warning("record ids repeat; all now begin with their class or part, as in %r", chosen[0])
+    return chosen

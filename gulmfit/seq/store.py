@@ -1,0 +1,396 @@
+"""The genome store: all contigs of a corpus as base codes in one memory-mapped file, keyed by its content.
+
+A store is three files in the cache folder, named by the digest of what they were built from:
+`<digest>.codes` (one byte a base, contigs end to end), `<digest>.runs.npy` (runs of ambiguous bases) and
+`<digest>.json` (contigs, letter counts and checksums; written last, so it marks a complete store).
+
+Coordinates are 0-based half-open; "store coordinates" count from the first base of the first contig.
+"""
+
+import hashlib
+import json
+import logging
+import math
+import os
+import shutil
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from gulmfit.errors import ConfigError, SequenceError, StoreError
+from gulmfit.seq.alphabet import AMBIGUOUS, NUCLEOTIDE_LETTERS, Codes, encode
+from gulmfit.seq.fasta import GZIP_MAGIC, expand_paths, read_fasta
+
+logger = logging.getLogger(__name__)
+
+FORMAT_VERSION = 1
+
+_SUFFIXES = (".codes", ".runs.npy", ".json")  # in the order in which they are put in place
+_COUNT_BLOCK = 1 << 20  # numpy counts after widening each letter to eight bytes: 8 MiB at a time
+_GZIP_RATIO = 4  # nucleotide text is about this much longer than its gzip file
+
+
+@dataclass(frozen=True, slots=True)
+class Contig:
+    """One sequence of a store: record id, file ("" in memory), start in the store, length in bases."""
+
+    name: str
+    path: str
+    start: int
+    length: int
+
+
+class Interval(NamedTuple):
+    """A stretch [start, end) of one contig in store coordinates; `contig` is its index in the table."""
+
+    contig: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file that a store was built from: its name without folder, its size in bytes, its SHA-256."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, eq=False)
+class GenomeStore:
+    """The base codes of a corpus with their table of contigs.
+
+    Attributes:
+        codes: uint8 (L,), all contigs end to end; a read-only memory map when the store was built from files.
+        contigs: the contigs in file order.
+        runs: int64 (n, 2), each [start, end) of ambiguous bases in store coordinates; sorted, and none across
+            two contigs.
+        counts: how often each letter was seen, both cases together: A, C, G and T always, U and IUPAC letters
+            where they occur; and "lower_case", how many letters were lower case.
+        digest: SHA-256 in hexadecimal of what the store was built from.
+        sources: the files that it was built from; empty for a store in memory.
+    """
+
+    codes: Codes
+    contigs: list[Contig]
+    runs: npt.NDArray[np.int64]
+    counts: dict[str, int]
+    digest: str
+    sources: tuple[Source, ...] = ()
+
+    @classmethod
+    def build(
+        cls, paths: str | Path | Sequence[str | Path], cache_dir: str | Path, *, case: str = "upper"
+    ) -> Self:
+        """Build the store of FASTA files, or reuse the one that was built from the same content.
+
+        The digest covers the files' bytes and names in order, the case policy and the format version. One
+        record is held in memory at a time. Several processes may build the same store at once.
+
+        Args:
+            paths: files or patterns, as `gulmfit.seq.fasta.expand_paths` takes them.
+            cache_dir: folder of the store's files; made if missing.
+            case: "upper", or "mask" to make lower-case letters ambiguous.
+
+        Raises:
+            ConfigError: if `case` is unknown.
+            SequenceError: if a file cannot be read, is not FASTA or holds a letter outside the alphabet.
+            StoreError: if the store cannot be written; nothing half-written is left.
+        """
+        encode(b"", case=case)  # a wrong case policy is told before any file is read
+        files, folder = expand_paths(paths), Path(cache_dir).expanduser()
+        sources = tuple(_describe(path) for path in files)
+        digest = _digest(case, [(source.name, source.sha256) for source in sources])
+        if (folder / f"{digest}.json").exists():
+            try:
+                return cls.open(folder, digest, files)
+            except StoreError as error:
+                logger.warning("%s Rebuilding it now.", error)
+        _write_store(folder, digest, files, sources, case)
+        return cls.open(folder, digest, files)
+
+    @classmethod
+    def open(cls, cache_dir: str | Path, digest: str, paths: Sequence[Path]) -> Self:
+        """Open a built store, its codes memory-mapped read-only.
+
+        Args:
+            cache_dir: the folder it was built in.
+            digest: its digest.
+            paths: its source files in the order of building, wherever they are now; they give `Contig.path`.
+
+        Raises:
+            StoreError: if one of its files is missing, of another format version, short or damaged.
+        """
+        codes_path, runs_path, table_path = (Path(cache_dir) / f"{digest}{suffix}" for suffix in _SUFFIXES)
+        try:
+            table = json.loads(table_path.read_text(encoding="utf-8"))
+            if (table["format_version"], table["digest"]) != (FORMAT_VERSION, digest):
+                raise ValueError(f"{table_path.name} is of another format version or store")
+            for path in (codes_path, runs_path):
+                if _sha256(path) != table["sha256"][path.name.removeprefix(digest)]:
+                    raise ValueError(f"{path.name} has {path.stat().st_size:,} bytes that fail its checksum")
+            sources = tuple(Source(**source) for source in table["sources"])
+            starts = np.cumsum([0, *table["contigs"]["length"]]).tolist()
+            contigs = [
+                Contig(name, str(paths[file]), start, length)
+                for name, file, start, length in zip(
+                    table["contigs"]["name"],
+                    table["contigs"]["file"],
+                    starts[:-1],
+                    table["contigs"]["length"],
+                    strict=True,
+                )
+            ]
+            runs = np.load(runs_path, allow_pickle=False)
+            return cls(_map_codes(codes_path), contigs, runs, dict(table["counts"]), digest, sources)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            raise StoreError(
+                f"{table_path}: the genome store is incomplete or damaged ({error}). "
+                f"Building it again replaces it; or delete {table_path.with_suffix('.*')}."
+            ) from error
+
+    @classmethod
+    def from_sequences(
+        cls, names: Sequence[str], sequences: Sequence[str | bytes], *, case: str = "upper"
+    ) -> Self:
+        """Make a store in memory, one contig for each sequence.
+
+        Raises:
+            ConfigError: if `case` is unknown.
+            SequenceError: if there is no sequence, a name is missing or repeated, or a sequence is empty or
+                holds a letter outside the alphabet.
+        """
+        if len(names) != len(sequences) or not names or len(set(names)) != len(names):
+            raise SequenceError(
+                f"{len(names)} names ({len(set(names))} different) for {len(sequences)} sequences. "
+                "Give at least one sequence, and each a name of its own."
+            )
+        gathered, parts, content = _Gatherer(case), [], []
+        for name, sequence in zip(names, sequences, strict=True):
+            letters = sequence if isinstance(sequence, bytes) else sequence.encode("utf-8")
+            if not letters:
+                raise SequenceError(f"record {name!r}: an empty sequence. Remove it.")
+            parts.append(gathered.add(name, "", sequence))
+            content.append((name, hashlib.sha256(letters).hexdigest()))
+        codes = np.concatenate(parts)
+        return cls(codes, gathered.contigs, gathered.runs(), gathered.counts(), _digest(case, content))
+
+    def clear_intervals(self, ambiguity: str) -> list[Interval]:
+        """List the stretches that may be read as one sequence, none of them empty or across two contigs.
+
+        Args:
+            ambiguity: "split" cuts the runs of ambiguous bases out; "unk" keeps contigs whole, and their
+                ambiguous bases are to be read as unknown; "error" refuses any ambiguous base.
+
+        Returns:
+            The intervals in store order and store coordinates.
+
+        Raises:
+            ConfigError: if `ambiguity` is none of the three.
+            SequenceError: if it is "error" and there is an ambiguous base; names file, contig and the
+                position of the first one in its contig.
+        """
+        if ambiguity not in ("split", "unk", "error"):
+            raise ConfigError(f"ambiguity={ambiguity!r} is no policy. Use 'split', 'unk' or 'error'.")
+        if ambiguity == "error" and len(self.runs):
+            raise SequenceError(self._first_ambiguous())
+        cuts = self.runs if ambiguity == "split" else self.runs[:0]
+        contig_starts = np.array([contig.start for contig in self.contigs], dtype=np.int64)
+        contig_ends = np.append(contig_starts[1:], self.codes.size)
+        # A clear stretch starts at a contig's start or a run's end, and ends at a run's start or a contig's
+        # end; sorted, the i-th start belongs to the i-th end, and runs at a contig's edge leave empty pairs.
+        starts = np.sort(np.concatenate([contig_starts, cuts[:, 1]]))
+        ends = np.sort(np.concatenate([cuts[:, 0], contig_ends]))
+        kept = ends > starts
+        starts, ends = starts[kept], ends[kept]
+        indices = np.searchsorted(contig_starts, starts, side="right") - 1
+        return [Interval(*row) for row in zip(indices.tolist(), starts.tolist(), ends.tolist(), strict=True)]
+
+    def summary(self) -> dict[str, int | float]:
+        """Count files, contigs, bases, ambiguous and lower_case bases, and give gc, in [0, 1].
+
+        `gc` is the share of G and C among all A, C, G, T and U seen in either case; nan where there is none.
+        """
+        strong = self.counts["G"] + self.counts["C"]
+        known = strong + self.counts["A"] + self.counts["T"] + self.counts.get("U", 0)
+        return {
+            "files": len(self.sources),
+            "contigs": len(self.contigs),
+            "bases": int(self.codes.size),
+            "ambiguous": int((self.runs[:, 1] - self.runs[:, 0]).sum()),
+            "lower_case": self.counts["lower_case"],
+            "gc": strong / known if known else math.nan,
+        }
+
+    def _first_ambiguous(self) -> str:
+        first = int(self.runs[0, 0])
+        contig = next(contig for contig in self.contigs if first < contig.start + contig.length)
+        place = f"{contig.path}, record {contig.name!r}" if contig.path else f"record {contig.name!r}"
+        return (
+            f"{place}, position {first - contig.start}: an ambiguous base (N, another IUPAC letter, or a "
+            "masked lower-case letter). Remove it, or choose ambiguity='split' or 'unk'."
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A memory map would be pickled base by base into each worker process; its path is enough.
+        state = dict(self.__dict__)
+        if isinstance(self.codes, np.memmap):
+            state["codes"] = self.codes.filename
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if isinstance(state["codes"], str | os.PathLike):
+            state["codes"] = _map_codes(Path(state["codes"]))
+        self.__dict__.update(state)
+
+
+class _Gatherer:
+    """Collects contigs, runs and letter counts while sequences are encoded one after another."""
+
+    def __init__(self, case: str) -> None:
+        self.case = case
+        self.contigs: list[Contig] = []
+        self.size = 0
+        self._runs: list[npt.NDArray[np.int64]] = [np.empty((0, 2), dtype=np.int64)]
+        self._histogram = np.zeros(256, dtype=np.int64)
+
+    def add(self, name: str, path: str, sequence: str | bytes) -> Codes:
+        codes = encode(
+            sequence, case=self.case, where=f"{path}, record {name!r}" if path else f"record {name!r}"
+        )
+        letters = np.frombuffer(
+            sequence.encode("ascii") if isinstance(sequence, str) else sequence, dtype=np.uint8
+        )
+        for start in range(0, letters.size, _COUNT_BLOCK):
+            self._histogram += np.bincount(letters[start : start + _COUNT_BLOCK], minlength=256)
+        runs = _ambiguous_runs(codes)
+        if len(runs):
+            self._runs.append(runs + self.size)
+        self.contigs.append(Contig(name, path, self.size, codes.size))
+        self.size += codes.size
+        return codes
+
+    def runs(self) -> npt.NDArray[np.int64]:
+        return np.concatenate(self._runs)
+
+    def counts(self) -> dict[str, int]:
+        lower = {letter: int(self._histogram[ord(letter.lower())]) for letter in NUCLEOTIDE_LETTERS}
+        seen = {letter: int(self._histogram[ord(letter)]) + lower[letter] for letter in NUCLEOTIDE_LETTERS}
+        counts = {letter: count for letter, count in seen.items() if count or letter in "ACGT"}
+        return {**counts, "lower_case": sum(lower.values())}
+
+
+def _ambiguous_runs(codes: Codes) -> npt.NDArray[np.int64]:
+    """Find the maximal runs of ambiguous codes in codes (L,), as [start, end) rows."""
+    edges = np.flatnonzero(np.diff(codes == AMBIGUOUS, prepend=False, append=False))
+    return edges.astype(np.int64).reshape(-1, 2)
+
+
+def _write_store(
+    folder: Path, digest: str, files: Sequence[Path], sources: Sequence[Source], case: str
+) -> None:
+    """Parse the files into the three files of a store; on any failure none of them is left."""
+    # Names of its own, so that another process building the same store is not disturbed.
+    token = uuid.uuid4().hex
+    temporary = {suffix: folder / f"{digest}.{token}{suffix}.tmp" for suffix in _SUFFIXES}
+    placed: list[Path] = []
+    logger.info("building the genome store %s from %d files", digest[:12], len(files))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        gathered = _Gatherer(case)
+        with open(temporary[".codes"], "xb") as handle:
+            for record in read_fasta(files):
+                codes = gathered.add(record.id, record.path, record.sequence)
+                handle.write(codes.data)
+            _sync(handle)
+        with open(temporary[".runs.npy"], "xb") as handle:
+            np.save(handle, gathered.runs())
+            _sync(handle)
+        index = {str(path): position for position, path in enumerate(files)}
+        table = {
+            "format_version": FORMAT_VERSION,
+            "digest": digest,
+            "case": case,
+            "sources": [
+                {"name": source.name, "size": source.size, "sha256": source.sha256} for source in sources
+            ],
+            "contigs": {
+                "name": [contig.name for contig in gathered.contigs],
+                "file": [index[contig.path] for contig in gathered.contigs],
+                "length": [contig.length for contig in gathered.contigs],
+            },
+            "counts": gathered.counts(),
+            "sha256": {suffix: _sha256(temporary[suffix]) for suffix in _SUFFIXES[:2]},
+        }
+        with open(temporary[".json"], "xb") as handle:
+            handle.write(json.dumps(table).encode("utf-8"))
+            _sync(handle)
+        for suffix in _SUFFIXES:
+            final = folder / f"{digest}{suffix}"
+            os.replace(temporary[suffix], final)
+            placed.append(final)
+        placed.clear()
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else error
+        raise StoreError(
+            f"{folder}: the genome store cannot be written ({reason}). "
+            f"It needs about {_bytes_needed(files):,} bytes, {_bytes_free(folder):,} are free. "
+            "Make room there, or choose another cache folder that you may write to."
+        ) from error
+    finally:
+        for path in [*temporary.values(), *placed]:
+            with suppress(OSError):  # missing, most of the time; and no clean-up hides what went wrong before
+                path.unlink()
+
+
+def _sync(handle: BinaryIO) -> None:
+    handle.flush()
+    os.fsync(handle.fileno())
+
+
+def _map_codes(path: Path) -> Codes:
+    return np.memmap(path, dtype=np.uint8, mode="r")
+
+
+def _describe(path: Path) -> Source:
+    if not path.is_file():
+        raise SequenceError(
+            f"{path}: not a regular file, and a store reads its files twice. Save it to a file first."
+        )
+    try:
+        return Source(path.name, path.stat().st_size, _sha256(path))
+    except OSError as error:
+        raise SequenceError(
+            f"{path}: the file cannot be read ({error.strerror}). Check its permissions."
+        ) from error
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _digest(case: str, content: Sequence[tuple[str, str]]) -> str:
+    """Hash the format version, the case policy and the (name, SHA-256) of each part in order."""
+    return hashlib.sha256(json.dumps([FORMAT_VERSION, case, content]).encode("utf-8")).hexdigest()
+
+
+def _bytes_needed(files: Sequence[Path]) -> int:
+    total = 0
+    for path in files:
+        with open(path, "rb") as handle:
+            compressed = handle.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+        total += path.stat().st_size * (_GZIP_RATIO if compressed else 1)
+    return total
+
+
+def _bytes_free(folder: Path) -> int:
+    existing = next(parent for parent in [folder, *folder.absolute().parents] if parent.is_dir())
+    return shutil.disk_usage(existing).free

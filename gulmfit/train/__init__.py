@@ -1,0 +1,1 @@
+"""Training: Lightning tasks, schedules, gradual unfreezing, and the runs that a stage consists of."""

@@ -1,0 +1,115 @@
+"""Callbacks of every run: checkpoints with fixed names, a progress bar that tells the rate, exact random state."""
+
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+
+
+class RunCheckpoint(ModelCheckpoint):
+    """Keep `checkpoints/best.ckpt` (by the stage's monitor) and `checkpoints/last.ckpt`.
+
+    Args:
+        dirpath: Folder of the checkpoints.
+        monitor: Metric that chooses the best one.
+        mode: `min` or `max`.
+        every_n_steps: Save `last.ckpt` so often within an epoch as well; null for after each epoch only.
+    """
+
+    def __init__(self, dirpath: str | Path, monitor: str, mode: str, every_n_steps: int | None = None) -> None:
+        super().__init__(
+            dirpath=dirpath,
+            filename="best",
+            monitor=monitor,
+            mode=mode,
+            save_last=True,
+            save_top_k=1,
+            auto_insert_metric_name=False,
+            enable_version_counter=False,
+        )
+        self.every_n_steps = every_n_steps
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save within the epoch when it is time."""
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        if self.every_n_steps and trainer.global_step % self.every_n_steps == 0 and trainer.global_step:
+            trainer.save_checkpoint(Path(str(self.dirpath)) / "last.ckpt")
+
+
+class RandomState(Callback):
+    """Save the state of every random generator with a checkpoint, so that dropout goes on as if nothing had happened."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the generators' states as plain containers and tensors."""
+        name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+        return {
+            "python": random.getstate(),
+            "numpy": [str(name), torch.from_numpy(np.asarray(keys).astype(np.int64)), int(position), int(has_gauss), float(cached)],
+            "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }  # fmt: skip
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Remember the states; they are set when training begins again, after everything that draws numbers before it."""
+        self._saved = state_dict
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Set the generators of a resumed run."""
+        saved = getattr(self, "_saved", None)
+        if saved is None:
+            return
+        random.setstate(saved["python"])
+        name, keys, position, has_gauss, cached = saved["numpy"]
+        np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+        torch.set_rng_state(saved["torch"].cpu())
+        if saved["cuda"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all([state.cpu() for state in saved["cuda"]])
+        self._saved = None
+
+
+class Progress(TQDMProgressBar):
+    """Lightning's bar, which shows steps a second and the time left, with the name of the run's stage."""
+
+    def __init__(self, refresh_rate: int = 10, description: str = "") -> None:
+        super().__init__(refresh_rate=refresh_rate)
+        self.description = description
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        """Leave the version number out."""
+        metrics = super().get_metrics(trainer, pl_module)
+        metrics.pop("v_num", None)
+        return metrics  # type: ignore[no-any-return]
+
+
+class Throughput(Callback):
+    """Count tokens and seconds of training, validation left out."""
+
+    def __init__(self) -> None:
+        self.tokens = 0
+        self.seconds = 0.0
+        self._start = 0.0
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Start the clock."""
+        self._start = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Add one batch."""
+        self.seconds += time.perf_counter() - self._start
+        self.tokens += batch.tokens.numel() * trainer.world_size
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens, padding included, that all processes learned from in a second."""
+        return self.tokens / self.seconds if self.seconds else 0.0

@@ -1,0 +1,79 @@
+"""What `gulmfit-evaluate` does: score a classifier on labelled data."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gulmfit.config import compose, instantiate
+from gulmfit.data.sources import Source
+from gulmfit.errors import DataError
+from gulmfit.predict.predictor import Predictor
+from gulmfit.predict.writers import write_tsv
+from gulmfit.report.html import write_report
+from gulmfit.report.pages import classification_report
+from gulmfit.report.scores import bootstrap_intervals, classification_scores, confusion, json_ready
+from gulmfit.seq.labelled import LabelledSequences
+from gulmfit.train.classify import score_table
+from gulmfit.train.run import versions
+
+logger = logging.getLogger(__name__)
+
+
+def evaluate_file(
+    *, model: str, data_overrides: list[str], output: str, strand: str, batch_size: int
+) -> dict[str, Any]:
+    """Score a classifier on every sequence of labelled data.
+
+    Args:
+        model: Run folder, model folder or checkpoint.
+        data_overrides: `data=...` and `data.key=...`, as for training.
+        output: Folder for `metrics.json`, `report.html` and `predictions/evaluate.tsv`; nothing is written if empty.
+        strand: `forward` or `average`.
+        batch_size: Sequences that are run at once.
+
+    Raises:
+        DataError: If the data has a label that the model does not know.
+    """
+    predictor = Predictor.load(model)
+    source: Source = instantiate(compose(["stage=classify", *data_overrides]).data)
+    data = source.labelled()
+    labels = _in_order_of(predictor.classes, data)
+    probabilities = predictor.predict(data.sequences, strand=strand, batch_size=batch_size)
+    positive = predictor.classes.index(predictor.positive)
+    scores = classification_scores(labels, probabilities, positive=positive)
+    intervals = bootstrap_intervals(labels, probabilities, positive=positive)
+    results: dict[str, Any] = {
+        "stage": "evaluate",
+        "run": model,
+        "metrics": {f"test/{name}": value for name, value in scores.items()},
+        "ci95": {f"test/{name}": pair for name, pair in intervals.items()},
+        "confusion": confusion(labels, probabilities),
+        "classes": predictor.classes,
+        "positive": predictor.positive,
+        "data": {"files": data.files, "counts": {"test": len(data)}},
+        "model": {"tokenizer": predictor.tokenizer.spec()},
+        "versions": versions(),
+    }
+    logger.info("%s", score_table({"model": results}, {}))
+    if output:
+        folder = Path(output)
+        write_tsv(folder / "predictions" / "evaluate.tsv", predictor.classes, zip(data.ids, probabilities, strict=True))
+        (folder / "metrics.json").write_text(json.dumps(json_ready(results), indent=2) + "\n", encoding="utf-8")
+        page = {**results, "predictions": (labels, {"model": probabilities})}
+        write_report(folder / "report.html", classification_report(page))
+        logger.info("report: %s", folder / "report.html")
+    return results
+
+
+def _in_order_of(classes: list[str], data: LabelledSequences) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Renumber labels in the model's order of classes."""
+    foreign = sorted(set(data.classes) - set(classes))
+    if foreign:
+        raise DataError(
+            f"{', '.join(data.files)}: the labels {', '.join(map(repr, foreign))} are not the model's, which are "
+            f"{', '.join(map(repr, classes))}. Name the right column with data.label=..., or correct the labels."
+        )
+    return np.array([classes.index(data.classes[label]) for label in data.labels], dtype=np.int64)

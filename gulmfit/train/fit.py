@@ -1,0 +1,139 @@
+"""Fit one task in one run folder: trainer, callbacks, resuming, the best weights, the model folder."""
+
+import csv
+import inspect
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import CSVLogger
+
+from gulmfit.checkpoint import MODEL_FOLDER, Spec, save_model
+from gulmfit.config import instantiate, plain
+from gulmfit.errors import TrainingError
+from gulmfit.train.callbacks import RandomState, Throughput
+from gulmfit.train.run import Run
+from gulmfit.train.tasks import Task
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Fitted:
+    """What fitting gave."""
+
+    best_score: float | None
+    seconds: float
+    tokens_per_second: float
+    is_main: bool
+    """Whether this process evaluates and writes; exactly one of all ranks does."""
+
+
+def build_spec(run: Run, tokenizer: Mapping[str, Any], classes: list[str] | None = None, positive: str = "") -> Spec:
+    """Describe the model of a run as plain values."""
+    config = run.config
+    return {
+        "arch": plain(config.arch),
+        "head": plain(config.head),
+        "dropout": {**plain(config.dropout), "drop_mult": float(config.drop_mult)},
+        "tokenizer": dict(tokenizer),
+        "classes": classes,
+        "positive": positive,
+    }
+
+
+def seed_everything(run: Run) -> None:
+    """Seed Python, NumPy and torch, and log the seed."""
+    pl.seed_everything(int(run.config.seed), workers=True, verbose=False)
+    logger.info("seed %d", run.config.seed)
+
+
+def _callbacks(run: Run) -> list[pl.Callback]:
+    config = run.config
+    callbacks: list[pl.Callback] = []
+    for name, node in plain(config.callbacks).items():
+        if name == "checkpoint":
+            node = {"dirpath": run.checkpoints, "monitor": config.stage.monitor, "mode": config.stage.mode, **node}
+        if name == "progress":
+            node = {"description": run.stage, **node}
+        callbacks.append(instantiate(node))
+    return [*callbacks, RandomState()]
+
+
+def _limits(run: Run, task: Task) -> dict[str, Any]:
+    """Let the schedule decide how long to train, unless the trainer was told."""
+    trainer = run.config.trainer
+    if trainer.max_epochs is None and trainer.max_steps in (-1, None):
+        return {"max_epochs": task.schedule.epochs}
+    return {"max_epochs": -1} if trainer.max_epochs is None else {}
+
+
+def fit(run: Run, task: Task, data: pl.LightningDataModule, spec: Spec) -> Fitted:
+    """Train, take the weights that validation chose, and write the model folder.
+
+    Raises:
+        TrainingError: If the loss is not a number at the end.
+    """
+    throughput = Throughput()
+    node = plain(run.config.trainer)
+    if node.get("strategy") == "ddp" and len(task.schedule.phases) > 1:
+        # A frozen layer's gradients are taken away after the reduction; DDP must not wait for those that never come.
+        node["strategy"] = "ddp_find_unused_parameters_true"
+    csv_logger = CSVLogger(save_dir=str(run.folder), name="", version="", flush_logs_every_n_steps=50)
+    loggers = [csv_logger, *(instantiate(item) for item in (plain(run.config.logger) or {}).values())]
+    own = {"callbacks": [*_callbacks(run), throughput], "logger": loggers, "default_root_dir": str(run.folder)}
+    trainer: pl.Trainer = instantiate({**node, **_limits(run, task), **own})
+    resume = run.resume_from()
+    earlier = run.curves() if resume else []
+    arguments: dict[str, Any] = {"ckpt_path": str(resume) if resume else None}
+    if "weights_only" in inspect.signature(trainer.fit).parameters:
+        arguments["weights_only"] = True
+    start = time.perf_counter()
+    trainer.fit(task, datamodule=data, **arguments)
+    seconds = time.perf_counter() - start
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    checkpoint = trainer.checkpoint_callback
+    best = Path(getattr(checkpoint, "best_model_path", "") or "")
+    score = getattr(checkpoint, "best_model_score", None)
+    if not best.is_file():
+        # Training ended before its first validation, as a small trainer.max_steps makes it.
+        trainer.validate(task, datamodule=data, verbose=False)
+        trainer.save_checkpoint(run.checkpoints / "last.ckpt")
+    if trainer.is_global_zero:
+        if earlier:
+            _prepend_curves(run, earlier, resumed_at=_step_of(resume))
+        if best.is_file():
+            content = torch.load(best, map_location="cpu", weights_only=True)
+            task.load_state_dict(content["state_dict"])
+        if score is not None and not bool(torch.isfinite(score)):
+            raise TrainingError(
+                f"{run.config.stage.monitor} is not a number after {trainer.global_step} steps: training diverged. Lower the "
+                "learning rate (lr_find=true suggests one) or set trainer.gradient_clip_val=0.25."
+            )
+        save_model(run.folder / MODEL_FOLDER, spec, task.model.state_dict())
+    trainer.strategy.barrier()
+    return Fitted(
+        None if score is None else float(score), seconds, throughput.tokens_per_second, trainer.is_global_zero
+    )
+
+
+def _step_of(checkpoint: Path | None) -> int:
+    if checkpoint is None:
+        return 0
+    return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])
+
+
+def _prepend_curves(run: Run, earlier: list[dict[str, Any]], resumed_at: int) -> None:
+    """Put the rows of the run's first part before those of its continuation: Lightning's logger starts a new file."""
+    rows = [row for row in earlier if row.get("step", 0) < resumed_at] + run.curves()
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with (run.folder / "metrics.csv").open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.DictWriter(handle, names)
+        writer.writeheader()
+        writer.writerows(rows)

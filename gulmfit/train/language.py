@@ -1,0 +1,125 @@
+"""`stage=pretrain` and `stage=finetune`: a language model learns a genome, or the sequences of a labelled corpus."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gulmfit.checkpoint import build_tokenizer
+from gulmfit.config import plain
+from gulmfit.data.language import LanguageModelDataModule
+from gulmfit.data.sources import Source
+from gulmfit.models.language_model import initialise_bias
+from gulmfit.models.transfer import transfer
+from gulmfit.report.pages import language_model_report
+from gulmfit.seq.holdout import Holdout, hold_out
+from gulmfit.seq.markov import MarkovModel
+from gulmfit.seq.store import GenomeStore
+from gulmfit.train.classify import split_parts
+from gulmfit.train.fit import build_spec, fit, seed_everything
+from gulmfit.train.lr_find import lr_range_test
+from gulmfit.train.run import Run
+from gulmfit.train.tasks import LanguageModelTask
+
+logger = logging.getLogger(__name__)
+
+
+def corpus(run: Run, source: Source) -> tuple[GenomeStore, Holdout]:
+    """Return what to learn from, and its held-out part.
+
+    In fine-tuning on labelled sequences those of the training part are learned and those of the validation part held out; the
+    test part is left alone.
+    """
+    config = run.config
+    if run.stage == "finetune" and source.has_labels:
+        parts = split_parts(run, source.labelled())
+        names = [f"{part}/{name}" for part in ("train", "valid") for name in parts[part].ids]
+        sequences = [sequence for part in ("train", "valid") for sequence in parts[part].sequences]
+        store = GenomeStore.from_sequences(names, sequences)
+        intervals = store.clear_intervals("unk")
+        boundary = len(parts["train"].ids)
+        return store, Holdout(
+            [part for part in intervals if part.contig < boundary],
+            [part for part in intervals if part.contig >= boundary],
+        )
+    store = source.store(Path(str(config.paths.cache_dir)))
+    intervals = store.clear_intervals(source.ambiguity)
+    return store, hold_out(intervals, **plain(config.holdout), seed=int(config.seed))
+
+
+def run_language_model(run: Run, source: Source) -> dict[str, Any]:
+    """Train a language model and say how many bits a base it needs, beside a Markov model of the same corpus."""
+    config = run.config
+    seed_everything(run)
+    spec = build_spec(run, plain(config.tokenizer))
+    initial = run.initial_model(spec)
+    tokenizer = build_tokenizer(spec)
+    store, holdout = corpus(run, source)
+    bases = holdout.bases()
+    logger.info("%s: %s; held out %s of %s bases", run.stage, tokenizer, f"{bases['valid']:,}", f"{sum(bases.values()):,}")
+    data = LanguageModelDataModule(
+        store.codes,
+        holdout,
+        tokenizer,
+        batch_size=int(config.batch_size),
+        bptt=int(config.bptt),
+        strands=str(config.strands),
+        seed=int(config.seed),
+    )
+    data.train_dataloader(), data.val_dataloader()  # too small a corpus is told now, not after minutes
+    task = LanguageModelTask(spec, plain(config.optimizer), plain(config.schedule))
+    results: dict[str, Any] = {"stage": run.stage, "run": str(config.run.name), "seed": int(config.seed)}
+    if initial is not None:
+        report = transfer(
+            task.model, initial.model.state_dict(), tokenizer.kmers(), initial.tokenizer.kmers(), ("encoder.", "head.")
+        )
+        logger.info("transfer from %s: %s", initial.source, report.summary())
+        results["transfer"] = {"from": str(initial.source), **vars(report)}
+    else:
+        initialise_bias(task.model, data.token_counts())
+    if config.lr_find:
+        rates, losses, suggestion = lr_range_test(task.model, data.train_dataloader())
+        logger.info("learning-rate range test: the loss falls fastest at %.1e", suggestion)
+        results |= {"lr_find": {"lrs": rates, "losses": losses, "suggestion": suggestion}}
+        run.finish(results, language_model_report(results))
+        return results
+    fitted = fit(run, task, data, spec)
+    if not fitted.is_main:
+        return results
+    scores = evaluate_stream(task, data)
+    spans = [(part.start, part.end) for part in holdout.train]
+    markov = MarkovModel.fit(store.codes, spans, strands=str(config.strands))
+    markov_bits = markov.bits_per_base(store.codes, [(part.start, part.end) for part in holdout.valid])
+    results |= {
+        "metrics": {f"val/{name}": value for name, value in scores.items()},
+        "baselines": {"markov": {"bits_per_base": markov_bits, "order": markov.order}},
+        "data": {
+            "files": [{"name": item.name, "sha256": item.sha256} for item in store.sources],
+            "store": store.summary(),
+            "bases": bases,
+            "strands": str(config.strands),
+        },
+        "model": {
+            "parameters": sum(parameter.numel() for parameter in task.model.parameters()),
+            "tokenizer": tokenizer.spec(),
+        },
+        "timing": {"seconds": fitted.seconds, "tokens_per_second": fitted.tokens_per_second},
+    }
+    page = {**results, "curves": run.curves(), "config_yaml": (run.folder / "config.yaml").read_text(encoding="utf-8")}
+    run.finish(results, language_model_report(page))
+    logger.info(
+        "%s: %.4f bits per base on held-out sequence (Markov model of order %d: %.4f; knowing nothing: 2.0)",
+        run.stage, scores["bits_per_base"], markov.order, markov_bits,
+    )  # fmt: skip
+    return results
+
+
+@torch.no_grad()
+def evaluate_stream(task: LanguageModelTask, data: LanguageModelDataModule) -> dict[str, float]:
+    """Score the held-out stream with the weights that validation chose."""
+    task.eval()
+    task.on_validation_epoch_start()
+    for index, batch in enumerate(data.val_dataloader()):
+        task.validation_step(type(batch)(*(part.to(task.device) for part in batch)), index)
+    return {name: float(value) for name, value in task.valid_score.compute().items()}

@@ -1,0 +1,134 @@
+"""A run folder: made before anything is learned, filled when it is."""
+
+import csv
+import json
+import logging
+import os
+import platform
+import shutil
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from gulmfit.checkpoint import MODEL_FOLDER, LoadedModel, Spec, load
+from gulmfit.errors import ConfigError, TokenizerError
+from gulmfit.report.html import Report, write_report
+from gulmfit.report.scores import json_ready
+
+logger = logging.getLogger(__name__)
+
+RESULTS = ("checkpoints", MODEL_FOLDER, "predictions", "metrics.json", "metrics.csv", "report.html", "config.yaml")
+PACKAGES = ("gulmfit", "torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy", "scikit-learn", "biopython")
+
+
+@dataclass
+class Run:
+    """One run: its configuration, its folder, and the overrides it was started with."""
+
+    config: DictConfig
+    folder: Path
+    overrides: list[str] = field(default_factory=list)
+
+    @property
+    def stage(self) -> str:
+        """Name of the stage."""
+        return str(self.config.stage.name)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.folder / "checkpoints"
+
+    def prepare(self) -> None:
+        """Make the folder and write the configuration into it.
+
+        Raises:
+            ConfigError: If the folder holds the results of another run, and neither `resume` nor `overwrite` is given.
+        """
+        rank = int(os.environ.get("LOCAL_RANK", 0)) + int(os.environ.get("NODE_RANK", 0))
+        if rank:
+            return
+        old = [name for name in RESULTS if (self.folder / name).exists()]
+        if old and not self.config.resume:
+            if not self.config.overwrite:
+                raise ConfigError(
+                    f"{self.folder} holds the results of an earlier run. Choose another run.name=..., continue it with "
+                    "resume=auto, or replace it with overwrite=true."
+                )
+            for name in old:
+                path = self.folder / name
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        text = OmegaConf.to_yaml(self.config, resolve=True)
+        (self.folder / "config.yaml").write_text(text, encoding="utf-8")
+
+    def resume_from(self) -> Path | None:
+        """Return the checkpoint to continue from, or None to start afresh.
+
+        Raises:
+            ConfigError: If `resume` names a file that does not exist.
+        """
+        resume = self.config.resume
+        if not resume:
+            return None
+        if resume == "auto":
+            last = self.checkpoints / "last.ckpt"
+            if not last.is_file():
+                logger.warning("resume=auto: %s has no checkpoint yet; starting from the beginning.", self.folder)
+                return None
+            return last
+        path = Path(str(resume))
+        if path.is_dir():
+            path = path / "checkpoints" / "last.ckpt"
+        if not path.is_file():
+            raise ConfigError(f"resume={resume}: {path} does not exist. Give a .ckpt file, a run folder, or auto.")
+        return path
+
+    def initial_model(self, spec: Spec) -> LoadedModel | None:
+        """Load the model that `init_from` names.
+
+        Raises:
+            TokenizerError: If it reads other tokens than this run does.
+        """
+        if not self.config.init_from:
+            return None
+        source = load(str(self.config.init_from))
+        theirs, ours = source.spec["tokenizer"], spec["tokenizer"]
+        if theirs != ours:
+            raise TokenizerError(
+                f"init_from={self.config.init_from} was trained with k={theirs.get('k')} stride={theirs.get('stride')}, but "
+                f"this run has k={ours.get('k')} stride={ours.get('stride')}: their tokens mean different things. "
+                f"Set tokenizer.k={theirs.get('k')} tokenizer.stride={theirs.get('stride')}, or train a language model "
+                "with this tokenizer."
+            )
+        return source
+
+    def curves(self) -> list[dict[str, Any]]:
+        """Read `metrics.csv`, numbers as floats; empty if there is none."""
+        path = self.folder / "metrics.csv"
+        if not path.is_file():
+            return []
+        with path.open(encoding="utf-8", newline="") as handle:
+            return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(handle)]
+
+    def finish(self, results: dict[str, Any], report: Report) -> None:
+        """Write `metrics.json` and `report.html`."""
+        ready = json_ready({**results, "versions": versions()})
+        partial = self.folder / "metrics.json.partial"
+        partial.write_text(json.dumps(ready, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        os.replace(partial, self.folder / "metrics.json")
+        write_report(self.folder / "report.html", report)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that decide what is computed."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found

@@ -1,0 +1,62 @@
+"""From a composed configuration to a finished run folder."""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from gulmfit import config as configuration
+from gulmfit.config import instantiate
+from gulmfit.data.sources import Source
+from gulmfit.train.classify import run_classifier
+from gulmfit.train.language import run_language_model
+from gulmfit.train.run import Run
+from gulmfit.train.ulmfit import run_ulmfit
+
+logger = logging.getLogger(__name__)
+
+STAGES: dict[str, Callable[[Run, Source], dict[str, Any]]] = {
+    "pretrain": run_language_model,
+    "finetune": run_language_model,
+    "classify": run_classifier,
+    "ulmfit": run_ulmfit,
+}
+
+
+def run_stage(
+    config: DictConfig, folder: Path, overrides: Sequence[str] = (), *, multirun: bool = False
+) -> dict[str, Any]:
+    """Validate a configuration, make its run folder, and run its stage.
+
+    Args:
+        config: As composed.
+        folder: The run folder.
+        overrides: What it was composed from; `stage=ulmfit` composes its parts from the same.
+        multirun: Whether this is one job of a sweep.
+
+    Returns:
+        The results, as in `metrics.json`.
+
+    Raises:
+        GulmfitError: Whatever the user can mend.
+    """
+    configuration.validate(config, multirun=multirun)
+    run = Run(config, folder, list(overrides))
+    source: Source = instantiate(config.data)
+    run.prepare()
+    results = STAGES[run.stage](run, source)
+    if results:
+        logger.info("\nreport: %s", folder / "report.html")
+    return results
+
+
+def train(overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Run what `gulmfit-train` would with these overrides: for notebooks.
+
+    Example:
+        results = gulmfit.train(["stage=classify", "data=table", "data.path=labelled.csv"])
+    """
+    config = configuration.compose(overrides)
+    return run_stage(config, Path(str(config.paths.run_dir)), overrides)

@@ -1,0 +1,90 @@
+"""`stage=ulmfit`: the three stages in a row, beside the same network trained from scratch on the same split."""
+
+import logging
+import shutil
+from typing import Any
+
+from gulmfit.checkpoint import MODEL_FOLDER
+from gulmfit.config import compose
+from gulmfit.data.sources import Source
+from gulmfit.report.pages import comparison_report
+from gulmfit.report.scores import mcnemar
+from gulmfit.train.classify import run_classifier, score_table, scratch_overrides
+from gulmfit.train.language import run_language_model
+from gulmfit.train.run import Run
+
+logger = logging.getLogger(__name__)
+
+# Overrides of the whole that a part gets from here instead.
+OWN = ("stage=", "run.name=", "init_from=", "paths.run_dir=", "resume=", "+stage=", "++stage=")
+
+
+def part(run: Run, name: str, stage: str, init_from: str | None, extra: list[str] | None = None) -> Run:
+    """Compose one stage as if it had been started alone with the same overrides, in a sub-folder of the run."""
+    folder = run.folder / name
+    overrides = [item for item in run.overrides if not item.startswith(OWN)]
+    overrides += [f"stage={stage}", f"run.name={run.config.run.name}_{name}", f"paths.run_dir='{folder}'"]
+    overrides += [f"init_from='{init_from}'"] if init_from else []
+    overrides += ["resume=auto"] if run.config.resume and (folder / "checkpoints" / "last.ckpt").is_file() else []
+    sub = Run(compose([*overrides, *(extra or [])]), folder, overrides)
+    sub.prepare()
+    return sub
+
+
+def run_ulmfit(run: Run, source: Source) -> dict[str, Any]:
+    """Run pretrain, finetune and classify, then the twin from scratch, and compare the two on the same test part."""
+    language_models: dict[str, Any] = {}
+    origin = str(run.config.init_from) if run.config.init_from else None
+    for stage in ("pretrain", "finetune"):
+        if (stage == "pretrain" and origin) or (stage == "finetune" and not run.config.stage.finetune):
+            continue
+        sub = part(run, stage, stage, origin)
+        logger.info("\n── %s ──", stage)
+        language_models[stage] = run_language_model(sub, source)
+        origin = str(sub.folder)
+    logger.info("\n── classify, from the language model ──")
+    transferred = run_classifier(part(run, "classify", "classify", origin), source)
+    logger.info("\n── classify, from scratch ──")
+    scratch = run_classifier(part(run, "scratch", "classify", None, scratch_overrides(run.config)), source)
+    if "predictions" not in transferred:  # a rank that does not evaluate
+        return {}
+    labels, probabilities = transferred["predictions"]
+    chosen = probabilities["model"].argmax(1)
+    tests = {"scratch": mcnemar(labels, chosen, scratch["predictions"][1]["model"].argmax(1)), **transferred["mcnemar"]}
+    shared = ("baselines", "leakage", "data", "model", "classes", "positive", "confusion")
+    page: dict[str, Any] = {
+        "stage": run.stage,
+        "run": str(run.config.run.name),
+        "seed": int(run.config.seed),
+        "metrics": _prefixed(transferred, scratch, "metrics") | _bits(language_models),
+        "ci95": _prefixed(transferred, scratch, "ci95"),
+        **{name: transferred[name] for name in shared},
+        "mcnemar": tests,
+        "timing": {
+            "seconds": sum(item["timing"]["seconds"] for item in (transferred, scratch, *language_models.values()))
+        },
+        "init_from": str(run.config.init_from) if run.config.init_from else None,
+        "runs": {"transferred": transferred, "scratch": scratch},
+        "config_yaml": (run.folder / "config.yaml").read_text(encoding="utf-8"),
+        **language_models,
+    }
+    shutil.copytree(run.folder / "classify" / MODEL_FOLDER, run.folder / MODEL_FOLDER, dirs_exist_ok=True)
+    heavy = ("runs", "config_yaml")
+    run.finish({name: value for name, value in page.items() if name not in heavy}, comparison_report(page))
+    logger.info(
+        "\n%s\n\n%s", score_table({"transferred": transferred, "from scratch": scratch}, transferred["baselines"]),
+        comparison_report(page).verdict,
+    )  # fmt: skip
+    return page
+
+
+def _prefixed(transferred: dict[str, Any], scratch: dict[str, Any], key: str) -> dict[str, Any]:
+    return {**transferred[key], **{f"scratch/{name}": value for name, value in scratch[key].items()}}
+
+
+def _bits(language_models: dict[str, Any]) -> dict[str, float]:
+    return {
+        f"{stage}/val/bits_per_base": results["metrics"]["val/bits_per_base"]
+        for stage, results in language_models.items()
+        if "metrics" in results
+    }

@@ -1,0 +1,114 @@
+"""Canonical k-mers and leak counts against definitions written out in plain Python."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gulmfit.errors import DataError
+from gulmfit.seq.alphabet import encode, reverse_complement, reverse_complement_text
+from gulmfit.seq.overlap import NO_KMER, canonical_kmers, kmers_by_sequence, overlap
+
+dna = st.text("ACGTN", max_size=60)
+
+
+def random_dna(rng, length: int) -> str:
+    return "".join(rng.choice(list("ACGT"), length))
+
+
+def number(kmer: str) -> int:
+    return int("".join(str("ACGT".index(base)) for base in kmer), 4)
+
+
+def plain_kmers(sequence: str, k: int) -> list[int | None]:
+    windows = [sequence[i : i + k] for i in range(len(sequence) - k + 1)]
+    return [
+        None if "N" in window else min(number(window), number(reverse_complement_text(window)))
+        for window in windows
+    ]
+
+
+@given(dna, st.integers(1, 31))
+@settings(deadline=None)
+def test_canonical_kmers_are_the_smaller_of_both_strands(sequence, k):
+    got = [None if kmer == NO_KMER else int(kmer) for kmer in canonical_kmers(encode(sequence), k)]
+    assert got == plain_kmers(sequence, k)
+
+
+@given(dna, st.integers(1, 31))
+@settings(deadline=None)
+def test_the_other_strand_has_the_same_kmers_backwards(sequence, k):
+    codes = encode(sequence)
+    there = canonical_kmers(reverse_complement(codes), k)
+    assert there[::-1].tolist() == canonical_kmers(codes, k).tolist()
+
+
+def test_known_kmers():
+    # AAC=1, GTT=47, its reverse complement; ACG=6 and CGT=27 are twins; 31 T's are 31 A's, number 0.
+    assert canonical_kmers(encode("AACGTT"), 3).tolist() == [1, 6, 6, 1]
+    assert canonical_kmers(encode("T" * 31), 31).tolist() == [0]
+    assert NO_KMER not in canonical_kmers(encode("TG" * 40), 31)
+
+
+@given(st.lists(dna, max_size=6), st.integers(1, 8))
+@settings(deadline=None)
+def test_kmers_know_their_sequence_and_never_span_two(sequences, k):
+    kmers, owners = kmers_by_sequence(sequences, k)
+    expected = [
+        (kmer, i) for i, text in enumerate(sequences) for kmer in plain_kmers(text, k) if kmer is not None
+    ]
+    assert list(zip(kmers.tolist(), owners.tolist(), strict=True)) == expected
+
+
+@pytest.mark.parametrize("k", [0, 32])
+def test_k_out_of_range(k):
+    with pytest.raises(DataError, match=f"k={k} cannot"):
+        canonical_kmers(encode("ACGT"), k)
+
+
+def test_hand_built_leaks():
+    rng = np.random.default_rng(0)
+    base = [random_dna(rng, 100) for _ in range(6)]
+    fresh = random_dna(rng, 100)
+    half = base[3][:58] + fresh[:42]  # 43 of 85 windows of 16 lie in the shared part
+    other = "ACGT"["CGTA".index(base[4][57])]  # so that the shared part does not go on by chance
+    less = base[4][:57] + other + fresh[:42]  # 42 of 85: under half
+    flipped = reverse_complement_text(base[5][:90] + fresh[:10])
+    test = [fresh, base[0], reverse_complement_text(base[1]), half, less, flipped, "ACGT", base[2][10:60]]
+    found = overlap([*base, "ACGT"], test)
+    assert (found["train"], found["test"], found["k"], found["share"]) == (7, 8, 16, 0.5)
+    assert found["exact"] == {"count": 2, "fraction": 0.25, "examples": [1, 6]}
+    # ACGT is its own reverse complement.
+    assert found["reverse_complement"] == {"count": 2, "fraction": 0.25, "examples": [2, 6]}
+    assert found["near_duplicate"] == {"count": 5, "fraction": 0.625, "examples": [1, 2, 3, 5, 7]}
+    assert found["any"] == {"count": 6, "fraction": 0.75, "examples": [1, 2, 3, 5, 6]}
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_share_is_the_least_fraction():
+    rng = np.random.default_rng(1)
+    train = random_dna(rng, 100)
+    test = train[:58] + random_dna(rng, 42)
+    assert overlap([train], [test], share=43 / 85)["near_duplicate"]["count"] == 1
+    assert overlap([train], [test], share=44 / 85)["near_duplicate"]["count"] == 0
+
+
+def test_unrelated_and_ambiguous_sequences_share_nothing():
+    rng = np.random.default_rng(2)
+    train = [random_dna(rng, 80) for _ in range(20)]
+    found = overlap([*train, "N" * 50], [random_dna(rng, 80), "N" * 40])
+    assert [found[name]["count"] for name in ("exact", "reverse_complement", "near_duplicate", "any")] == [
+        0
+    ] * 4
+
+
+def test_errors():
+    with pytest.raises(DataError, match="found 1 training and 0 test"):
+        overlap(["ACGT"], [])
+    with pytest.raises(DataError, match="found 0 training"):
+        overlap([], ["ACGT"])
+    for share in (0, 1.5):
+        with pytest.raises(DataError, match="share="):
+            overlap(["ACGT"], ["ACGT"], share=share)

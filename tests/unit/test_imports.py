@@ -1,0 +1,159 @@
+"""Who may import whom, and the rules of style that a machine can check."""
+
+import ast
+import functools
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[2] / "gulmfit"
+MAX_LINES = 400
+
+# What each part may import beside the standard library and itself. A part is a folder of gulmfit/, or a module in it.
+ALLOWED = {
+    "__init__": set(),
+    "errors": set(),
+    "seq": {"numpy", "Bio", "pyfaidx", "pyarrow", "gulmfit.errors"},
+    "models": {"torch", "gulmfit.errors"},
+    "checkpoint": {"torch", "safetensors", "gulmfit.models", "gulmfit.seq", "gulmfit.errors"},
+    "data": {"torch", "numpy", "pytorch_lightning", "gulmfit.seq", "gulmfit.errors"},
+    "predict": {
+        *("torch", "numpy", "tqdm"),
+        *("gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.errors"),
+    },
+    "report": {"numpy", "scipy", "sklearn", "matplotlib", "gulmfit.seq", "gulmfit.errors"},
+    "config": {"hydra", "omegaconf", "gulmfit.checkpoint", "gulmfit.errors"},
+    "train": {
+        *("torch", "numpy", "pytorch_lightning", "torchmetrics", "omegaconf", "hydra"),
+        *("gulmfit.models", "gulmfit.data", "gulmfit.seq", "gulmfit.predict", "gulmfit.report"),
+        *("gulmfit.config", "gulmfit.checkpoint", "gulmfit.errors"),
+    },
+    "cli": {
+        *("hydra", "omegaconf"),
+        *(
+            "gulmfit.train",
+            "gulmfit.predict",
+            "gulmfit.report",
+            "gulmfit.data",
+            "gulmfit.models",
+            "gulmfit.seq",
+        ),
+        *("gulmfit.config", "gulmfit.checkpoint", "gulmfit.errors"),
+    },
+}
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+
+
+@functools.cache
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def dotted_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the line and the full name of everything imported, anywhere in a file."""
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            origin = "." * node.level + (node.module or "")
+            yield from ((node.lineno, f"{origin}.{alias.name}") for alias in node.names)
+
+
+def part(name: str) -> str:
+    """`gulmfit.seq` for `gulmfit.seq.fasta.read_fasta`, `numpy` for `numpy.typing`."""
+    parts = name.split(".")
+    return ".".join(parts[:2]) if parts[0] == "gulmfit" else parts[0]
+
+
+@each_file
+def test_imports_only_what_its_part_may(path: Path) -> None:
+    own = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    assert own in ALLOWED, f"{own} is a new part of gulmfit: say in ALLOWED what it may import"
+    allowed = ALLOWED[own] | {f"gulmfit.{own}"}
+    if own == "__init__":  # names for type checkers; nothing is imported
+        return
+    wrong = [
+        f"{path}:{line} imports {name}"
+        for line, name in imports(path)
+        if part(name) not in allowed and part(name) not in sys.stdlib_module_names
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_rule_sees_every_form_of_import(tmp_path: Path) -> None:
+    source = tmp_path / "example.py"
+    source.write_text(
+        "import torch.nn as nn\nfrom . import sibling\ndef inside():\n    from gulmfit.train import run\n"
+    )
+    found = {part(name) for _, name in imports(source)}
+    assert found == {"torch", "", "gulmfit.train"}
+
+
+@each_file
+def test_lightning_goes_by_one_name(path: Path) -> None:
+    lines = [line for line, name in imports(path) if part(name) == "lightning"]
+    assert not lines, f"{path}:{lines}: import pytorch_lightning; the two do not mix"
+
+
+@each_file
+def test_a_file_fits_in_the_head(path: Path) -> None:
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= MAX_LINES, f"{path} has {lines} lines: split it by reason to open it"
+
+
+@each_file
+def test_no_print_and_no_assert(path: Path) -> None:
+    """Libraries log, and `python -O` removes assertions."""
+    found = [
+        f"{path}:{node.lineno}"
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.Assert)
+        or (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print")
+    ]
+    assert not found, "\n".join(found)
+
+
+@each_file
+def test_imports(path: Path) -> None:
+    importlib.import_module(dotted_name(path))
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Return the top-level modules that a fresh interpreter has loaded after a statement."""
+    code = f"import sys; {statement}; sys.stdout.write(' '.join(sys.modules))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=PACKAGE.parent, capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 0, result.stderr
+    return {name.partition(".")[0] for name in result.stdout.split()}
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        (
+            "import gulmfit",
+            {"torch", "hydra", "omegaconf", "pytorch_lightning", "numpy", "sklearn", "matplotlib"},
+        ),
+        ("import gulmfit.seq.tokenizer", {"torch", "hydra", "pytorch_lightning", "sklearn", "scipy", "Bio"}),
+        ("import gulmfit.cli", {"torch", "pytorch_lightning", "sklearn", "matplotlib"}),
+        ("import gulmfit.models.language_model", {"pytorch_lightning", "hydra", "sklearn"}),
+        ("import gulmfit.report.pages", {"torch", "hydra", "sklearn", "scipy", "matplotlib"}),
+        ("import gulmfit.predict.predictor", {"hydra", "omegaconf", "sklearn", "matplotlib"}),
+    ],
+)
+def test_importing_is_quick(statement: str, absent: set[str]) -> None:
+    loaded = loaded_by(statement)
+    assert "gulmfit" in loaded
+    assert not loaded & absent
