@@ -1,6 +1,7 @@
 """gulmfit: ULMFiT for genomes. A language model learns a genome and becomes a sequence classifier.
 
-The public names are imported when they are first used, so that `import gulmfit` costs nothing.
+The public names are imported when they are first used, so that `import gulmfit` costs nothing. To train from
+a notebook: `from gulmfit.train.runner import train`.
 """
 
 import importlib
@@ -10,11 +11,10 @@ if TYPE_CHECKING:
     from gulmfit.config import compose
     from gulmfit.predict.predictor import Predictor
     from gulmfit.seq.tokenizer import KmerTokenizer
-    from gulmfit.train.runner import train
 
 __version__ = "0.1.0"
 
-__all__ = ["KmerTokenizer", "Predictor", "compose", "train"]
+__all__ = ["KmerTokenizer", "Predictor", "compose"]
 
 _HOMES = {
     "KmerTokenizer": "gulmfit.seq.tokenizer",

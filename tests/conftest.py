@@ -18,14 +18,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="session")
-def repository() -> Path:
-    """The checkout that these tests belong to."""
-    return REPOSITORY
-
-
-@pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """The folder of real data: `$GULMFIT_DATA`, else `../shared/data` beside the checkout; else the test is skipped."""
+    """Folder of real data: `$GULMFIT_DATA`, else `../shared/data` beside the checkout; else a skip."""
     folder = Path(os.environ.get("GULMFIT_DATA") or REPOSITORY.parent / "shared" / "data")
     if not folder.is_dir():
         pytest.skip(f"real data not found in {folder}: set GULMFIT_DATA")

@@ -59,8 +59,8 @@ def hold_out(
         raise ConfigError(f"holdout.fraction={fraction}: give a share between 0 and 1, such as 0.1.")
     if block_bp < 1 or margin_bp < 0:
         raise ConfigError(
-            f"holdout.block_bp={block_bp}, holdout.margin_bp={margin_bp}: a block has 1 base or more, a margin "
-            "0 or more."
+            f"holdout.block_bp={block_bp}, holdout.margin_bp={margin_bp}: a block has 1 base or more, a "
+            "margin 0 or more."
         )
     intervals = sorted(intervals)
     valid = _tails(intervals, fraction) if how == "tail" else _blocks(intervals, fraction, block_bp, seed)

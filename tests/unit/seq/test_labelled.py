@@ -25,49 +25,6 @@ def csv_file(path: Path, rows, header="id,sequence,label") -> Path:
     return path
 
 
-def table_of(kind: str, folder: Path) -> Path:
-    """Write ROWS in one of the kinds of table."""
-    path = folder / f"table.{kind}"
-    records = [dict(zip(("id", "sequence", "label"), row, strict=True)) for row in ROWS]
-    if kind == "parquet":
-        pa = pytest.importorskip("pyarrow")
-        import pyarrow.parquet
-
-        pyarrow.parquet.write_table(pa.Table.from_pylist(records), path)
-        return path
-    if kind.startswith("jsonl"):
-        text = "\n".join(map(json.dumps, records)) + "\n\n"
-    else:
-        separator = "," if kind.startswith("csv") else "\t"
-        text = "\r\n".join(separator.join(row) for row in [("id", "sequence", "label"), *ROWS]) + "\r\n\r\n"
-    data = text.encode("utf-8-sig")
-    path.write_bytes(gzip.compress(data) if kind.endswith(".gz") else data)
-    return path
-
-
-KINDS = ["csv", "csv.gz", "tsv", "tsv.gz", "tab", "jsonl", "jsonl.gz", "parquet"]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_table_gives_the_same(kind, tmp_path):
-    data = read_table(table_of(kind, tmp_path), id="id")
-    assert data.ids == ["a", "b", "c"]
-    assert data.sequences == ["ACGT", "TTGG", "NNRY"]
-    assert data.classes == ["no", "yes"]
-    assert data.labels.tolist() == [1, 0, 1]
-    assert data.labels.dtype == np.int64
-    assert data.positive == "yes"
-    assert data.splits is None
-    assert data.files == [str(tmp_path / f"table.{kind}")]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_table_gives_the_same_unlabelled(kind, tmp_path):
-    path = table_of(kind, tmp_path)
-    assert list(read_sequences(path)) == [("1", "ACGT"), ("2", "TTGG"), ("3", "NNRY")]
-    assert list(read_sequences(path, id="id")) == [("a", "ACGT"), ("b", "TTGG"), ("c", "NNRY")]
-
-
 def test_unlabelled_fasta_in_order(tmp_path):
     path = tmp_path / "x.fa.gz"
     path.write_bytes(gzip.compress(b">z first\nACG\nuu\n>a\nnN\n"))
@@ -106,11 +63,6 @@ def test_split_column_synonyms(tmp_path):
     rows = [("A" * (i + 1), str(i % 2), name) for i, name in enumerate(names)]
     data = read_table(csv_file(tmp_path / "t.csv", rows, "sequence,label,part"), split="part")
     assert data.splits.tolist() == ["train", "train", "valid", "valid", "valid", "valid", "test"]
-
-
-def test_a_field_longer_than_the_csv_default_is_read(tmp_path):
-    rows = [("a", "ACGT" * 50_000, "x"), ("b", "A", "y")]
-    assert len(read_table(csv_file(tmp_path / "t.csv", rows)).sequences[0]) == 200_000
 
 
 def test_subset_keeps_classes_and_loci():
@@ -170,96 +122,6 @@ def test_labels_that_are_no_classes_are_named_with_their_line(label, message, tm
 def test_labels_that_are_classes(label, tmp_path):
     data = read_table(csv_file(tmp_path / "t.csv", [("a", "A", "x"), ("b", "C", label)]))
     assert set(data.classes) == {"x", label}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_missing_column_names_the_nearest_and_those_found(kind, tmp_path):
-    with pytest.raises(DataError, match="did you mean 'sequence'") as caught:
-        read_table(table_of(kind, tmp_path), sequence="sequenc")
-    assert "['id', 'sequence', 'label']" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("sequence,label\nA,x\nC\n", "line 3: 1 field"),
-        ("sequence,label\nA,x\nC,y,z\n", "line 3: 3 field"),
-        ("sequence,label,label\nA,x,y\n", "2 columns are called 'label'"),
-        ("", "no record"),
-        ("sequence,label\n", "no record"),
-        ('sequence,label\nA,"x\n', "unreadable"),
-        ("sequence,label\nA,x\nC,x\n", "column 'label' of .* has 1 distinct"),
-        ("sequence,label\nA,x\n,y\n", "line 3.*empty sequence"),
-        ("sequence,label\nA,x\nACEG,y\n", "line 3, position 2"),
-    ],
-)
-def test_broken_csv(text, message, tmp_path):
-    path = tmp_path / "t.csv"
-    path.write_text(text)
-    with pytest.raises((DataError, SequenceError), match=message) as caught:
-        read_table(path)
-    assert str(path) in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("{bad", "line 2: not JSON"),
-        ("[1]", "line 2: found list"),
-        ('{"label": 1}', "line 2: column 'sequence'"),
-    ],
-)
-def test_broken_json_lines(line, message, tmp_path):
-    path = tmp_path / "t.jsonl"
-    path.write_text('{"sequence": "A", "label": 0}\n' + line + "\n")
-    with pytest.raises(DataError, match=message):
-        read_table(path)
-
-
-def test_null_label_in_json_lines_is_an_empty_label(tmp_path):
-    path = tmp_path / "t.jsonl"
-    path.write_text('{"sequence": "A", "label": null}\n')
-    with pytest.raises(DataError, match="line 1: empty label"):
-        read_table(path)
-
-
-@pytest.mark.parametrize("name", ["t.csv.gz", "t.jsonl.gz"])
-def test_truncated_gzip(name, tmp_path):
-    whole = gzip.compress(b"sequence,label\n" + b"ACGT,1\nGGTT,0\n" * 5000)
-    (tmp_path / name).write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match=name):
-        read_table(tmp_path / name)
-
-
-def test_bytes_that_are_no_text(tmp_path):
-    path = tmp_path / "t.csv"
-    path.write_bytes(b"sequence,label\nA,\xff\xfe\n")
-    with pytest.raises(DataError, match="unreadable"):
-        read_table(path)
-
-
-def test_damaged_parquet(tmp_path):
-    pytest.importorskip("pyarrow")
-    path = tmp_path / "t.parquet"
-    path.write_bytes(b"PAR1 but not really")
-    with pytest.raises(DataError, match="not a readable Parquet file"):
-        read_table(path)
-
-
-def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    path = tmp_path / "t.parquet"
-    path.write_bytes(b"PAR1")
-    with pytest.raises(DataError, match=r"pip install gulmfit\[parquet\]"):
-        read_table(path)
-
-
-def test_unknown_kind_of_table(tmp_path):
-    path = tmp_path / "t.xlsx"
-    path.write_bytes(b"")
-    with pytest.raises(DataError, match=r"t\.xlsx: not a table by its name; allowed are \.csv"):
-        read_table(path)
 
 
 def test_repeated_and_empty_ids(tmp_path):

@@ -1,0 +1,130 @@
+"""Every YAML composes and validates; every mistake is named."""
+
+from pathlib import Path
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+
+from gulmfit.config import compose, config_dir, data_dir, validate
+from gulmfit.errors import ConfigError
+
+GIVEN = {
+    "fasta": ["data.path=genome.fa"],
+    "table": ["data.path=table.csv"],
+    "fasta_classes": ["data.classes={a: a.fa, b: b.fa}"],
+}
+STAGES = ("pretrain", "finetune", "classify", "ulmfit")
+
+
+def choices(group: str) -> list[str]:
+    return sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
+
+
+def everything() -> list[tuple[str, str]]:
+    groups = sorted(path.name for path in config_dir().iterdir() if path.is_dir() and path.name != "__pycache__")
+    return [(group, name) for group in groups if group not in ("hydra", "local") for name in choices(group)]
+
+
+@pytest.mark.parametrize(("group", "name"), everything())
+def test_every_file_composes_and_validates(group: str, name: str) -> None:
+    extra = GIVEN.get(name, []) if group == "data" else []
+    # A head and its dropout belong to a stage; everything else goes with the default one.
+    stage = ["stage=classify"] if name == "classifier" else []
+    validate(compose([*stage, f"{group}={name}", *extra]))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("data", choices("data"))
+def test_every_stage_goes_with_every_kind_of_data(stage: str, data: str) -> None:
+    config = compose([f"stage={stage}", f"data={data}", *GIVEN.get(data, [])])
+    validate(config)
+    assert config.stage.name == stage
+    assert config.paths.run_dir == f"outputs/{stage}/default"
+
+
+def test_the_command_line_beats_the_experiment_which_beats_the_stage() -> None:
+    assert compose(["stage=pretrain"]).batch_size == 64
+    assert compose(["experiment=demo", "stage=pretrain"]).batch_size == 32
+    assert compose(["experiment=demo", "stage=pretrain", "batch_size=7"]).batch_size == 7
+    assert compose(["experiment=ecoli_lm"]).stage.name == "pretrain"
+    assert compose(["experiment=ecoli_lm", "stage=classify"]).stage.name == "classify"
+
+
+def test_composing_leaves_hydra_alone() -> None:
+    compose()
+    assert not GlobalHydra.instance().is_initialized()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["drop_mul=0.3"], r"no configuration key 'drop_mul'.*Did you mean 'drop_mult'"),
+        (["arch.hiden_size=3"], r"no configuration key 'arch.hiden_size'.*arch.hidden_size"),
+        (["arch=awd_lsmt"], "awd_lsmt"),
+        (["data=nothing"], "nothing"),
+        (["drop_mult=[1"], r"\[1"),
+    ],
+)
+def test_unknown_keys_and_files_are_named(overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        compose(overrides)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "messages"),
+    [
+        (["+foo=1"], ["no key 'foo'"]),
+        (["stage=pretrain", "+holdout.fracton=0.2"], ["'holdout.fracton'", "'fraction'"]),
+        (["+arch.hiden_size=3"], ["arch.hiden_size", "'hidden_size'"]),
+        (["+optimizer.weight_decey=1"], ["optimizer.weight_decey", "'weight_decay'"]),
+        (["+trainer.gpus=1"], ["trainer.gpus"]),
+        (["arch._target_=gulmfit.models.nothing.Net"], ["arch._target_", "cannot be imported"]),
+        (["data=fasta"], ["data.path has no value"]),
+        (["seed=many"], ["seed='many'", "int is needed"]),
+        (["init_from=a", "resume=auto"], ["init_from", "resume"]),
+        (["strands=reverse"], ["strands='reverse'"]),
+        (["stage=pretrain", "batch_size=0"], ["batch_size=0"]),
+        (["stage=classify", "head=language_model"], ["head=LanguageModel does not go with stage=classify"]),
+        (["stage=pretrain", "head=classifier"], ["head=SequenceClassifier does not go with stage=pretrain"]),
+    ],
+)
+def test_mistakes_are_found_before_anything_is_read(overrides: list[str], messages: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        validate(compose(overrides))
+    for message in messages:
+        assert message in str(caught.value)
+
+
+def test_all_mistakes_are_reported_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        validate(compose(["+foo=1", "strands=x", "+arch.bar=2"]))
+    assert "3 mistakes" in str(caught.value)
+    assert str(caught.value).count("\n  - ") == 3
+
+
+def test_a_sweep_of_jobs_with_several_processes_is_refused() -> None:
+    config = compose(["stage=classify", "trainer=ddp_sim"])
+    validate(config)
+    with pytest.raises(ConfigError, match=r"sweep.*trainer\.devices=1"):
+        validate(config, multirun=True)
+
+
+def test_real_data_is_looked_for_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside = tmp_path / "project"
+    inside.mkdir()
+    monkeypatch.chdir(inside)
+    monkeypatch.delenv("GULMFIT_DATA", raising=False)
+    assert data_dir() == "data"
+    (tmp_path / "shared" / "data").mkdir(parents=True)
+    assert data_dir() == "../shared/data"
+    (inside / "data").mkdir()
+    assert data_dir() == "data"
+    monkeypatch.setenv("GULMFIT_DATA", "/elsewhere")
+    assert data_dir() == "/elsewhere"
+
+
+def test_resolved_configurations_are_plain(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(OmegaConf.to_yaml(compose(["stage=pretrain"]), resolve=True))
+    assert OmegaConf.load(path).batch_size == 64

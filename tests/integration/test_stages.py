@@ -1,0 +1,186 @@
+"""The three stages through the command: what a user gets, and what a user who errs is told."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from gulmfit.checkpoint import load
+from gulmfit.predict.predictor import Predictor
+from gulmfit.seq.alphabet import reverse_complement_text
+
+from .conftest import TINY, Trained, run
+
+BASELINES = {"majority", "gc", "kmer_logistic", "onehot_logistic"}
+
+
+def read_tsv(path: Path) -> tuple[list[str], list[str], np.ndarray]:
+    with path.open(newline="") as handle:
+        header, *rows = csv.reader(handle, delimiter="\t")
+    return header, [row[0] for row in rows], np.array([[float(cell) for cell in row[1:]] for row in rows])
+
+
+def test_run_folder_holds_what_is_promised(trained: Trained) -> None:
+    for part in ("", "pretrain", "finetune", "classify", "scratch"):
+        folder = trained.folder / part
+        for name in ("config.yaml", "metrics.json", "report.html", "model/config.json", "model/model.safetensors"):
+            assert (folder / name).is_file(), f"{part}/{name}"
+        assert not list(folder.glob("*.partial"))
+    for part in ("pretrain", "finetune", "classify", "scratch"):
+        assert (trained.folder / part / "metrics.csv").is_file()
+        assert (trained.folder / part / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_metrics_are_complete(trained: Trained) -> None:
+    metrics = trained.metrics()
+    assert set(metrics["baselines"]) == BASELINES
+    for name in ("accuracy", "mcc", "precision", "recall", "specificity", "f1", "auroc", "auprc"):
+        low, high = metrics["ci95"][f"test/{name}"]
+        assert low <= metrics["metrics"][f"test/{name}"] <= high
+        assert f"scratch/test/{name}" in metrics["metrics"]
+    assert set(metrics["mcnemar"]) == BASELINES | {"scratch"}
+    assert metrics["leakage"]["test"]["exact"]["count"] == 0
+    assert np.sum(metrics["confusion"]) == 100
+    assert metrics["seed"] == 0
+    assert metrics["versions"]["torch"]
+    language = trained.metrics("pretrain")
+    assert 1.5 < language["metrics"]["val/bits_per_base"] < 2.1
+    assert 1.8 < language["baselines"]["markov"]["bits_per_base"] < 2.0
+    assert language["timing"]["tokens_per_second"] > 0
+
+
+def test_the_table_and_the_report_are_announced(trained: Trained) -> None:
+    assert "transferred" in trained.printed
+    assert "from scratch" in trained.printed
+    for name in BASELINES:
+        assert name in trained.printed
+    assert "report: outputs/ulmfit/tiny/report.html" in trained.printed
+    page = (trained.folder / "report.html").read_text()
+    assert "<script" not in page
+    assert "<svg" in page or "data:image" in page
+
+
+def test_what_should_have_moved_has_moved(trained: Trained) -> None:
+    report = trained.metrics("classify")["transfer"]
+    encoder = load_file(trained.folder / "finetune" / "model" / "model.safetensors")
+    moved = {name for name in encoder if name.startswith("encoder.")}
+    assert set(report["moved"]) == moved
+    assert report["parameters_moved"] == sum(encoder[name].numel() for name in moved)
+    assert "transfer" not in trained.metrics("scratch")
+
+
+def test_checkpoints_are_documents(trained: Trained) -> None:
+    path = trained.folder / "classify" / "checkpoints" / "last.ckpt"
+    content = torch.load(path, weights_only=True)
+    assert content["hyper_parameters"]["spec"]["tokenizer"]["k"] == 5
+    from_file, from_folder = load(path), load(trained.folder / "classify" / "checkpoints" / "best.ckpt")
+    assert from_file.spec["arch"] == from_folder.spec["arch"]
+
+
+def test_prediction_depends_on_the_sequence_alone(trained: Trained, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    texts = ["".join(random.choice(list("ACGTN"), p=[0.24] * 4 + [0.04], size=n)) for n in random.integers(5, 400, 70)]
+    fasta = tmp_path / "in.fa"
+    fasta.write_text("".join(f">r{i} about\n{text}\n" for i, text in enumerate(texts)))
+    outputs = []
+    for name, options in {"a": ["batch_size=1"], "b": ["batch_size=1000"], "c": []}.items():
+        words = [f"model={trained.folder}", f"input={fasta}", f"output={tmp_path / name}.tsv", *options]
+        run(*words, cwd=tmp_path, command="predict")
+        outputs.append(read_tsv(tmp_path / f"{name}.tsv"))
+    header, ids, first = outputs[0]
+    assert header == ["id", "background", "promoter"]
+    assert ids == [f"r{i}" for i in range(70)]
+    np.testing.assert_allclose(first.sum(1), 1, atol=1e-5)
+    for other in outputs[1:]:
+        assert other[1] == ids
+        np.testing.assert_allclose(other[2], first, atol=1e-5)
+    predictor = Predictor.load(trained.folder)
+    order = random.permutation(70)
+    shuffled = predictor.predict([texts[i] for i in order])
+    np.testing.assert_allclose(shuffled, first[order], atol=1e-5)
+    average = predictor.predict(texts, strand="average")
+    turned = predictor.predict([reverse_complement_text(text) for text in texts], strand="average")
+    np.testing.assert_allclose(average, turned, atol=1e-6)
+    assert np.abs(predictor.predict(texts) - average).max() > 1e-4
+
+
+def test_test_predictions_are_those_of_the_command(trained: Trained, tmp_path: Path) -> None:
+    _, ids, written = read_tsv(trained.folder / "classify" / "predictions" / "test.tsv")
+    assert len(ids) == 100
+    accuracy = trained.metrics("classify")["metrics"]["test/accuracy"]
+    data = ["data=synthetic", *(word for word in TINY if word.startswith("data."))]
+    run(f"model={trained.folder}", *data, f"output={tmp_path / 'scores'}", cwd=tmp_path, command="evaluate")
+    scores = json.loads((tmp_path / "scores" / "metrics.json").read_text())
+    _, all_ids, all_rows = read_tsv(tmp_path / "scores" / "predictions" / "evaluate.tsv")
+    rows = dict(zip(all_ids, all_rows, strict=True))
+    np.testing.assert_allclose(np.stack([rows[name] for name in ids]), written, atol=1e-5)
+    assert 0 <= accuracy <= 1
+    assert set(scores["ci95"]) == set(scores["metrics"])
+
+
+def test_an_existing_run_is_not_overwritten(trained: Trained) -> None:
+    before = (trained.folder / "metrics.json").read_bytes()
+    result = run("stage=ulmfit", "run.name=tiny", *TINY, cwd=trained.cwd, check=False)
+    assert result.returncode == 1
+    assert "holds the results of an earlier run" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert (trained.folder / "metrics.json").read_bytes() == before
+
+
+def test_another_tokenizer_is_refused(trained: Trained) -> None:
+    words = ["stage=classify", "run.name=other", "tokenizer.k=4", f"init_from={trained.folder / 'pretrain'}"]
+    result = run(*words, *TINY, cwd=trained.cwd, check=False)
+    assert result.returncode == 1
+    assert "TokenizerError" in result.stderr
+    assert "tokenizer.k=5 tokenizer.stride=2" in result.stderr
+    assert not (trained.cwd / "outputs" / "classify" / "other" / "model").exists()
+
+
+def test_another_architecture_is_refused(trained: Trained) -> None:
+    words = ["stage=classify", "run.name=wide", f"init_from={trained.folder / 'pretrain'}", *TINY, "arch.hidden_size=48"]
+    result = run(*words, cwd=trained.cwd, check=False)
+    assert result.returncode == 1
+    assert "does not fit this architecture" in result.stderr
+    assert "weight_hh_l0" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["data=table", "data.path=missing.csv"], "missing.csv"),
+        (["data=fasta", "data.path=missing.fa"], "no labels"),
+        (["drop_mlt=1"], "Did you mean 'drop_mult'"),
+        (["+nonsense=1"], "nonsense"),
+        (["init_from=nowhere"], "nowhere does not exist"),
+    ],
+)
+def test_a_mistake_is_one_clear_message(words: list[str], message: str, tmp_path: Path) -> None:
+    result = run("stage=classify", *words, cwd=tmp_path, check=False)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not list(tmp_path.rglob("metrics.json"))
+
+
+def test_labels_that_differ_between_train_and_test(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("sequence,label\nACGTACGT,a\nACGTTTTT,b\n")
+    (tmp_path / "test.csv").write_text("sequence,label\nACGTACGT,a\nACGTTTTT,c\n")
+    result = run(
+        "stage=classify", "data=table", "data.train=train.csv", "data.test=test.csv", cwd=tmp_path, check=False
+    )
+    assert result.returncode == 1
+    assert "DataError" in result.stderr
+    assert "'c'" in result.stderr or "c" in result.stderr.split("test.csv")[-1]
+
+
+def test_range_test_draws_and_trains_nothing(tmp_path: Path) -> None:
+    run("stage=pretrain", "lr_find=true", "batch_size=8", *TINY, cwd=tmp_path)
+    folder = tmp_path / "outputs" / "pretrain" / "default"
+    found = json.loads((folder / "metrics.json").read_text())["lr_find"]
+    assert found["lrs"][0] < found["suggestion"] < found["lrs"][-1]
+    assert "<svg" in (folder / "report.html").read_text()
+    assert not (folder / "model").exists()

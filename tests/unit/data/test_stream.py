@@ -1,0 +1,135 @@
+"""Windows concatenated are the stream; the stream is the genome."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gulmfit.data.stream import TokenStream
+from gulmfit.errors import DataError
+from gulmfit.seq.alphabet import reverse_complement
+from gulmfit.seq.store import Interval
+from gulmfit.seq.tokenizer import KmerTokenizer
+
+RANDOM = np.random.default_rng(0)
+CODES = RANDOM.integers(0, 4, 3000).astype(np.uint8)
+INTERVALS = [Interval(0, 0, 1000), Interval(0, 1100, 1703), Interval(1, 2000, 3000)]
+
+
+def stream(training: bool, **arguments: object) -> TokenStream:
+    settings: dict[str, object] = {"batch_size": 4, "bptt": 7, "tokenizer": KmerTokenizer(5, 2), "seed": 1}
+    settings |= {"codes": CODES, "intervals": INTERVALS, "training": training} | arguments
+    return TokenStream(**settings)  # type: ignore[arg-type]
+
+
+def rows(windows: list[object]) -> torch.Tensor:
+    """Glue windows to streams `(B, T + 1)`: all tokens, then the last target."""
+    tokens = torch.cat([window.tokens for window in windows], 1)  # type: ignore[attr-defined]
+    return torch.cat([tokens, windows[-1].targets[:, -1:]], 1)  # type: ignore[attr-defined]
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    k=st.integers(1, 8), stride=st.integers(1, 9), batch=st.integers(1, 9), bptt=st.integers(1, 400), both=st.booleans()
+)
+def test_validation_reads_every_token_once_and_in_order(k: int, stride: int, batch: int, bptt: int, both: bool) -> None:
+    tokenizer = KmerTokenizer(k, stride)
+    strands = "both" if both else "forward"
+    loader = stream(False, tokenizer=tokenizer, batch_size=batch, bptt=bptt, strands=strands)
+    windows = list(loader)
+    assert len(windows) == len(loader)
+    for window in windows:
+        assert window.tokens.shape == window.targets.shape
+    glued = rows(windows)
+    read = torch.cat([*(row[:-1] for row in glued[:-1]), glued[-1]]).numpy()
+    expected = []
+    for interval in INTERVALS:
+        for reverse in (False, True) if both else (False,):
+            codes = CODES[interval.start : interval.end]
+            expected += [tokenizer.sep_id, *tokenizer.encode(reverse_complement(codes) if reverse else codes)]
+    assert read[: len(expected)].tolist() == expected
+    assert (read[len(expected) :] == tokenizer.pad_id).all()
+
+
+def test_windows_follow_each_other() -> None:
+    for training in (True, False):
+        for before, after in pairwise(stream(training)):
+            assert torch.equal(before.targets[:, -1], after.tokens[:, 0])
+            assert torch.equal(before.tokens[:, 1:], before.targets[:, :-1])
+
+
+def test_training_never_glues_what_was_apart() -> None:
+    """Every k-mer that follows a k-mer shares its overlap with it; segments are led by a separator."""
+    tokenizer = KmerTokenizer(5, 2)
+    for _ in range(3):
+        glued = rows(list(stream(True))).numpy()
+        for row in glued:
+            for token, following in pairwise(row.tolist()):
+                if min(token, following) >= 3:
+                    assert tokenizer.kmer(token)[2:] == tokenizer.kmer(following)[:3]
+
+
+def test_training_shows_both_strands_and_all_phases_over_epochs() -> None:
+    loader = stream(True, intervals=[Interval(0, 0, 1000)], batch_size=1)
+    tokenizer = KmerTokenizer(5, 2)
+    seen = [set(rows(list(loader))[0].tolist()) for _ in range(12)]
+    every = set.union(*seen)
+    for codes in (CODES[:1000], reverse_complement(CODES[:1000])):
+        for phase in (0, 1):
+            kmers = set(tokenizer.encode(codes[phase:]).tolist())
+            assert len(kmers & every) > 0.99 * len(kmers)
+
+
+def test_epochs_differ_and_seeds_repeat() -> None:
+    a, b = stream(True), stream(True)
+    first, second = rows(list(a)), rows(list(a))
+    assert not torch.equal(first, second)
+    assert torch.equal(rows(list(b)), first)
+    assert torch.equal(rows(list(b)), second)
+    assert not torch.equal(rows(list(stream(True, seed=2))), first)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_ranks_read_different_streams_of_equal_length(training: bool) -> None:
+    alone = rows(list(stream(training, batch_size=6)))
+    ranks = [stream(training, batch_size=3, rank=rank, world_size=2) for rank in range(2)]
+    assert len(ranks[0]) == len(ranks[1])
+    assert torch.equal(torch.cat([rows(list(loader)) for loader in ranks]), alone)
+
+
+@pytest.mark.parametrize("stop", [0, 1, 5, 39])
+def test_a_saved_position_continues_exactly(stop: int) -> None:
+    reference = stream(True)
+    list(reference)
+    expected = list(reference)
+    first = stream(True)
+    list(first)
+    iterator = iter(first)
+    for _ in range(stop):
+        next(iterator)
+    state = first.state_dict()
+    resumed = stream(True)
+    resumed.load_state_dict(state)
+    rest = list(resumed)
+    if stop == 0:  # the iterator has not begun: the position is the end of the epoch before
+        assert len(rest) == len(expected)
+        return
+    assert len(rest) == len(expected) - stop
+    for ours, theirs in zip(rest, expected[stop:], strict=True):
+        assert torch.equal(ours.tokens, theirs.tokens)
+    assert torch.equal(rows(list(resumed)), rows(list(reference)))
+
+
+def test_an_interrupted_epoch_is_not_continued_by_itself() -> None:
+    loader, reference = stream(True), stream(True)
+    next(iter(loader))
+    list(reference)
+    assert torch.equal(rows(list(loader)), rows(list(reference)))
+
+
+def test_too_small_a_corpus_is_refused() -> None:
+    with pytest.raises(DataError, match=r"fewer than 64 parallel streams.*batch_size"):
+        stream(True, intervals=[Interval(0, 0, 20)], batch_size=64)
