@@ -26,9 +26,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     """Import a public name on first use (PEP 562)."""
     if name not in _HOMES:
-        raise AttributeError(
-            f"module {__name__!r} has no attribute {name!r}; public are {', '.join(__all__)}."
-        )
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; public are {', '.join(__all__)}.")
     value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value

@@ -1,8 +1,9 @@
 """Models as documents: a plain specification, weights, and nothing that runs code when it is read.
 
 A *spec* is a dictionary of plain values that says how to build a model and its tokenizer:
-`{"format", "arch", "head", "dropout", "tokenizer", "classes", "positive"}`, where `arch`, `head` and `tokenizer` name a class in
-`_target_`. A *model folder* holds `config.json` (the spec) and `model.safetensors`: all that prediction needs.
+`{"format", "arch", "head", "dropout", "tokenizer", "classes", "positive"}`, where `arch`, `head` and `tokenizer` name
+a class in `_target_`. A *model folder* holds `config.json` (the spec) and `model.safetensors`: all that prediction
+needs.
 """
 
 import importlib
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -51,7 +53,8 @@ def resolve_target(path: str) -> Any:
     """Import the object that a `_target_` names.
 
     Raises:
-        CheckpointError: If it is outside gulmfit or does not exist: a file that was sent to you must not name foreign code.
+        CheckpointError: If it is outside gulmfit or does not exist: a file that was sent to you must not name foreign
+            code.
     """
     module, _, name = path.rpartition(".")
     if not path.startswith("gulmfit."):
@@ -107,9 +110,11 @@ def save_model(folder: Path, spec: Spec, state: Mapping[str, Tensor]) -> None:
         partial = config.with_suffix(".partial")
         partial.write_text(json.dumps({"format": FORMAT, **spec}, indent=2) + "\n", encoding="utf-8")
         os.replace(partial, config)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         partial.unlink(missing_ok=True)
-        raise CheckpointError(f"{folder}: the model could not be written: {error}. Free space or choose another folder.")
+        raise CheckpointError(
+            f"{folder}: the model could not be written: {error}. Free space or choose another folder."
+        ) from error
 
 
 def load(path: str | Path) -> LoadedModel:

@@ -109,8 +109,9 @@ def predict() -> None:
     usage = (
         "gulmfit-predict model=RUN input=FILE output=FILE.tsv [strand=forward|average] [batch_size=64]\n"
         "                [sequence=sequence] [id=COLUMN]\n\n"
-        "RUN is a run folder (outputs/classify/mine), its model folder, or a checkpoint. FILE is a FASTA (plain, gz, bgz) or\n"
-        "a table (CSV, TSV, JSONL, Parquet) with a column of sequences. One probability column a class, in input order."
+        "RUN is a run folder (outputs/classify/mine), its model folder, or a checkpoint. FILE is a FASTA (plain, gz,\n"
+        "bgz) or a table (CSV, TSV, JSONL, Parquet) with a column of sequences. One probability column a class, in\n"
+        "input order."
     )
     known = {
         "model": "", "input": "", "output": "", "strand": "forward", "batch_size": 64, "sequence": "sequence", "id": "",
@@ -127,9 +128,11 @@ def evaluate() -> None:
     """Evaluate a classifier on labelled data: `gulmfit-evaluate model=RUN data=table data.path=FILE`."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     usage = (
-        "gulmfit-evaluate model=RUN data=table data.path=FILE [data.label=COLUMN ...] [output=FOLDER] [batch_size=64]\n\n"
-        "Scores a classifier on all sequences of labelled data, whatever its split. data=... takes the same sources and keys as\n"
-        "gulmfit-train. Prints the scores with 95 % intervals and writes metrics.json and report.html into FOLDER."
+        "gulmfit-evaluate model=RUN data=table data.path=FILE [data.label=COLUMN ...]\n"
+        "                 [output=FOLDER] [strand=forward|average] [batch_size=64]\n\n"
+        "Scores a classifier on all sequences of labelled data, whatever its split. data=... takes the same sources\n"
+        "and keys as gulmfit-train. Prints the scores with 95 % intervals, and writes metrics.json and report.html into\n"
+        "FOLDER if it is given."
     )
     data = [word for word in sys.argv[1:] if word.startswith(("data", "paths."))]
     sys.argv[1:] = [word for word in sys.argv[1:] if word not in data]

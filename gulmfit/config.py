@@ -229,7 +229,9 @@ def validate(config: DictConfig, *, multirun: bool = False) -> None:
     if not isinstance(resolved, dict):
         raise ConfigError("the configuration is not a mapping.")
     nodes = (*TARGET_NODES, *TARGET_MAPPINGS)
-    mistakes += _check_schema({key: value for key, value in resolved.items() if key not in nodes}, TrainSchema, "", nodes)
+    mistakes += _check_schema(
+        {key: value for key, value in resolved.items() if key not in nodes}, TrainSchema, "", nodes
+    )
     for name in TARGET_NODES:
         mistakes += _check_target(resolved.get(name), name, FILLED.get(name, set()))
     for group in TARGET_MAPPINGS:
@@ -337,12 +339,12 @@ def _check_sense(config: Mapping[str, Any], multirun: bool) -> list[str]:
     trainer = config.get("trainer") or {}
     if multirun and (trainer.get("devices") not in (1, "1") or trainer.get("num_nodes", 1) != 1):
         mistakes.append(
-            "a sweep (-m) with several processes in each job trains with mixed hyper-parameters: every process would start "
-            "the sweep again. Use trainer.devices=1 for each job, or start the jobs of the sweep one by one."
+            "a sweep (-m) with several processes in each job trains with mixed hyper-parameters: every process would "
+            "start the sweep again. Use trainer.devices=1 for each job, or start the jobs of the sweep one by one."
         )
     head = str((config.get("head") or {}).get("_target_", ""))
     wanted = "SequenceClassifier" if stage == "classify" else "LanguageModel"
-    if stage in ("pretrain", "finetune") and head.endswith("SequenceClassifier") or (
+    if (stage in ("pretrain", "finetune") and head.endswith("SequenceClassifier")) or (
         stage == "classify" and head.endswith("LanguageModel")
     ):
         mistakes.append(f"head={head.rpartition('.')[2]} does not go with stage={stage}; it needs {wanted}.")

@@ -68,9 +68,7 @@ class SequenceDataset(Dataset[tuple[Tensor, int, int]]):
         reverse_complement_p: Probability of giving the other strand of a sequence instead; for training.
     """
 
-    def __init__(
-        self, data: LabelledSequences, tokenizer: KmerTokenizer, reverse_complement_p: float = 0.0
-    ) -> None:
+    def __init__(self, data: LabelledSequences, tokenizer: KmerTokenizer, reverse_complement_p: float = 0.0) -> None:
         where = ", ".join(data.files) or "data"
         names = [f"{where}, record {name!r}" for name in data.ids]
         pairs = list(zip(data.sequences, names, strict=True))
@@ -100,9 +98,9 @@ class SequenceDataset(Dataset[tuple[Tensor, int, int]]):
 class LengthBucketSampler(Sampler[list[int]]):
     """Batches of sequences of similar length.
 
-    In training the order is drawn anew each epoch from `seed` and the epoch; otherwise sequences come shortest first. No
-    sequence is dropped: a rest of a single sequence, on which BatchNorm cannot be trained, joins the batch before it. Under
-    DDP every rank gets the same number of batches, some of them repeated in training.
+    In training the order is drawn anew each epoch from `seed` and the epoch; otherwise sequences come shortest first.
+    No sequence is dropped: a rest of a single sequence, on which BatchNorm cannot be trained, joins the batch before
+    it. Under DDP every rank gets the same number of batches, some of them repeated in training.
 
     Args:
         lengths: Tokens of each sequence.

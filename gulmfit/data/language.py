@@ -65,7 +65,13 @@ class LanguageModelDataModule(pl.LightningDataModule):
         """Count every token of the training part on its strands, `(V,)`."""
         counts = np.zeros(len(self.tokenizer), dtype=np.int64)
         stream = TokenStream(
-            self.codes, self.holdout.train, self.tokenizer, batch_size=1, bptt=1 << 20, training=False, strands=self.strands
+            self.codes,
+            self.holdout.train,
+            self.tokenizer,
+            batch_size=1,
+            bptt=1 << 20,
+            training=False,
+            strands=self.strands,
         )
         for batch in stream:
             counts += np.bincount(batch.targets.flatten().numpy(), minlength=len(counts))

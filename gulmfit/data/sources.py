@@ -28,8 +28,8 @@ class Source:
     Args:
         genome: FASTA of the genome that `stage=pretrain` and `stage=ulmfit` learn, beside the labelled sequences.
         case: `upper` reads soft-masked bases as bases, `mask` as ambiguous ones.
-        ambiguity: What N and other ambiguous letters do to a genome: `split` cuts the contig there, `unk` reads a token of
-            their own, `error` refuses. In labelled sequences, which cannot be cut, `split` acts as `unk`.
+        ambiguity: What N and other ambiguous letters do to a genome: `split` cuts the contig there, `unk` reads a
+            token of their own, `error` refuses. In labelled sequences, which cannot be cut, `split` acts as `unk`.
 
     Raises:
         ConfigError: If a policy is unknown.
@@ -120,7 +120,7 @@ class TableSource(Source):
         super().__post_init__()
         if bool(self.path) == bool(self.train or self.test or self.valid) or bool(self.train) != bool(self.test):
             raise ConfigError(
-                "data=table needs either data.path (one table) or both data.train and data.test (a table for each part)."
+                "data=table needs either data.path (one table) or both data.train and data.test (one for each part)."
             )
 
     def labelled(self) -> LabelledSequences:
@@ -244,5 +244,3 @@ class AutoSplit:
         if data.splits is not None:
             return ColumnSplit(valid_fraction=self.valid_fraction, seed=self.seed)(data)
         return HomologySplit(self.valid_fraction, self.test_fraction, self.seed)(data)
-
-

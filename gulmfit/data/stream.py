@@ -6,8 +6,8 @@ Shape letters: `B` streams (batch), `T` tokens in a window.
     streams    |―― stream 0 ――|―― stream 1 ――|―― … ――|                     cut into B pieces of equal length
     windows    ‖bptt‖bptt‖bptt‖…                                           read side by side, window after window
 
-The hidden state after window i is the state before window i + 1 of the same stream, so a network sees each stream as one
-long text. Tokens are computed from base codes as they are read: memory does not grow with the genome.
+The hidden state after window i is the state before window i + 1 of the same stream, so a network sees each stream as
+one long text. Tokens are computed from base codes as they are read: memory does not grow with the genome.
 """
 
 from collections.abc import Iterator, Sequence

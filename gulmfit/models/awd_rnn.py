@@ -2,8 +2,8 @@
 
 Shape letters: `B` batch, `T` tokens, `V` vocabulary, `E` embedding, `H` hidden.
 
-With all dropout rates 0 the encoder equals a plain `nn.LSTM` (or `nn.GRU`) stack exactly. The recurrent state is an argument
-and a return value, never hidden in a buffer: it can be detached, stored, or differ between ranks.
+With all dropout rates 0 the encoder equals a plain `nn.LSTM` (or `nn.GRU`) stack exactly. The recurrent state is an
+argument and a return value, never hidden in a buffer: it can be detached, stored, or differ between ranks.
 
 Source: Merity, Keskar & Socher 2018; sizes after Howard & Ruder 2018. Here 1152 instead of 1150, a multiple of 8.
 """
@@ -119,11 +119,11 @@ class AWDRNN(nn.Module):
     def reset_parameters(self, token_bases: Tensor | None = None) -> None:
         """Draw fresh weights.
 
-        Recurrent layers start as in torch, uniform within `1/sqrt(H)`. The published embedding is uniform noise, in which
-        all k-mers are equally strange to each other; from there training sits on a plateau, at what the decoder's bias alone
-        knows, until it has found out which k-mers share bases. Here, with `token_bases`, a k-mer starts as the sum of one
-        random vector for each base at each position, plus a little noise of its own: k-mers that share bases start close. The
-        scale, a standard deviation of 0.3, learned E. coli faster than 0.1.
+        Recurrent layers start as in torch, uniform within `1/sqrt(H)`. The published embedding is uniform noise, in
+        which all k-mers are equally strange to each other; from there training sits on a plateau, at what the
+        decoder's bias alone knows, until it has found out which k-mers share bases. Here, with `token_bases`, a k-mer
+        starts as the sum of one random vector for each base at each position, plus a little noise of its own: k-mers
+        that share bases start close. The scale, a standard deviation of 0.3, learned E. coli faster than 0.1.
         """
         with torch.no_grad():
             weight = self.embedding.weight

@@ -2,8 +2,8 @@
 
 Shape letters: `B` batch, `T` tokens, `E` encoder outputs, `C` classes.
 
-Source: Howard & Ruder 2018, "Universal Language Model Fine-tuning for Text Classification", section 3.3. Unlike the published
-runs, pooling never sees padding and gradients flow through the whole sequence unless `bptt` cuts them.
+Source: Howard & Ruder 2018, "Universal Language Model Fine-tuning for Text Classification", section 3.3. Unlike the
+published runs, pooling never sees padding and gradients flow through the whole sequence unless `bptt` cuts them.
 """
 
 import torch
@@ -75,8 +75,8 @@ class PoolingHead(nn.Module):
     def calibrate(self, pooled: Tensor) -> None:
         """Set the running statistics to those of the training set's pooled features `(N, 3E)`.
 
-        The running averages of BatchNorm lag behind the weights; with one to three steps an epoch, as at 20 to 500 labels,
-        they are useless for dozens of epochs. Here they are exact, whatever the batch size.
+        The running averages of BatchNorm lag behind the weights; with one to three steps an epoch, as at 20 to 500
+        labels, they are useless for dozens of epochs. Here they are exact, whatever the batch size.
         """
         x = pooled.float()
         for layer in self.layers:

@@ -8,7 +8,6 @@ masks after Gal & Ghahramani 2016.
 
 from dataclasses import dataclass, fields
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 

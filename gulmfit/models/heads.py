@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from gulmfit.models.dropout import VariationalDropout
 
-# Up to this many k-mers one matrix product over the whole vocabulary beats gathering rows of the decoder for every token.
+# Up to this many k-mers one matrix product over the whole vocabulary beats gathering rows of the decoder for every
+# token.
 DENSE_VOCABULARY = 4096
 
 
@@ -17,9 +18,10 @@ class LanguageModelHead(nn.Module):
     """Score the next token with a decoder tied to the embedding.
 
     With `legal_successors` the distribution covers only the k-mers that can follow: the next k-mer begins with the last
-    `k - stride` bases of this one, so 4^stride of 4^k are possible and the rest get probability 0. After `sep` and `unk`, which
-    fix no base, every k-mer is possible. The loss then starts at 2 bits a base: the overlap rule need not be learned.
-    Successors of a k-mer are a contiguous block of the lexicographic vocabulary, so the restriction is a reshape.
+    `k - stride` bases of this one, so 4^stride of 4^k are possible and the rest get probability 0. After `sep` and
+    `unk`, which fix no base, every k-mer is possible. The loss then starts at 2 bits a base: the overlap rule need not
+    be learned. Successors of a k-mer are a contiguous block of the lexicographic vocabulary, so the restriction is a
+    reshape.
 
     Args:
         vocab_size: `V`.
@@ -28,9 +30,7 @@ class LanguageModelHead(nn.Module):
         output_p: Variational dropout on the encoder's output.
     """
 
-    def __init__(
-        self, vocab_size: int, num_special: int, block_size: int | None = None, output_p: float = 0.0
-    ) -> None:
+    def __init__(self, vocab_size: int, num_special: int, block_size: int | None = None, output_p: float = 0.0) -> None:
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(vocab_size))
         self.num_special = num_special
@@ -38,9 +38,7 @@ class LanguageModelHead(nn.Module):
         self.block_size = block_size
         self.dropout = VariationalDropout(output_p)
 
-    def token_losses(
-        self, weight: Tensor, hidden: Tensor, tokens: Tensor, targets: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def token_losses(self, weight: Tensor, hidden: Tensor, tokens: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Score each position on its own.
 
         Args:

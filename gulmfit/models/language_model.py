@@ -30,8 +30,8 @@ class LanguageModelOutput(NamedTuple):
 class LanguageModel(nn.Module):
     """Predict every token of a stream from those before it.
 
-    Positions whose target is a special token are not scored: the end of a contig and an ambiguous stretch say nothing of
-    bases. What is scored is therefore a proper distribution over base sequences.
+    Positions whose target is a special token are not scored: the end of a contig and an ambiguous stretch say nothing
+    of bases. What is scored is therefore a proper distribution over base sequences.
 
     Args:
         encoder: Tokens to hidden vectors.
@@ -77,9 +77,7 @@ class LanguageModel(nn.Module):
         losses, correct = self.head.token_losses(
             self.encoder.embedding.weight, dropped, contexts, targets.flatten()[scored]
         )
-        penalty = (
-            activation_penalty(hidden, None, self.alpha, self.beta) if self.training else losses.new_zeros(())
-        )
+        penalty = activation_penalty(hidden, None, self.alpha, self.beta) if self.training else losses.new_zeros(())
         return LanguageModelOutput(losses, correct, contexts, penalty, state)
 
     def layer_groups(self) -> list[list[nn.Parameter]]:

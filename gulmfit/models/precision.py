@@ -1,8 +1,8 @@
 """Choose a numeric precision that is fast here, and prove that its gradients are right.
 
-A vendor's LSTM kernel for bf16 on CPUs has been seen to give right outputs and wrong gradients at hidden sizes of 1024 and
-more that are multiples of 32 (relative error of the input gradient above 1). Training then stalls without a word. So a layer
-is run in reduced precision only after its own gradients have agreed with fp32 on this machine.
+A vendor's LSTM kernel for bf16 on CPUs has been seen to give right outputs and wrong gradients at hidden sizes of 1024
+and more that are multiples of 32 (relative error of the input gradient above 1). Training then stalls without a word.
+So a layer is run in reduced precision only after its own gradients have agreed with fp32 on this machine.
 """
 
 import logging
@@ -20,7 +20,8 @@ TOLERANCE = 0.05
 
 
 def fast_precision(accelerator: str = "auto") -> str:
-    """Return Lightning's name of the fastest safe precision: `bf16-mixed` where the hardware computes in it, or `32-true`."""
+    """Return Lightning's name of the fastest safe precision: `bf16-mixed` where the hardware computes in it, or
+    `32-true`."""
     if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")

@@ -13,9 +13,7 @@ from gulmfit.seq.labelled import read_sequences
 logger = logging.getLogger(__name__)
 
 
-def predict_file(
-    *, model: str, input: str, output: str, strand: str, batch_size: int, sequence: str, id: str
-) -> None:
+def predict_file(*, model: str, input: str, output: str, strand: str, batch_size: int, sequence: str, id: str) -> None:
     """Predict every record of a file and write a TSV, in input order.
 
     Raises:

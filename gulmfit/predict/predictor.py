@@ -53,9 +53,7 @@ class Predictor:
         loaded: LoadedModel = load(path)
         return cls(loaded.spec, loaded.model, loaded.tokenizer, device)
 
-    def predict(
-        self, sequences: Sequence[str], *, strand: str = "forward", batch_size: int = 64
-    ) -> Probabilities:
+    def predict(self, sequences: Sequence[str], *, strand: str = "forward", batch_size: int = 64) -> Probabilities:
         """Return the class probabilities of sequences, `(N, C)`, in their order."""
         records = ((str(number), sequence) for number, sequence in enumerate(sequences))
         rows = [row for _, row in self.predict_records(records, strand=strand, batch_size=batch_size)]
@@ -69,12 +67,13 @@ class Predictor:
         batch_size: int = 64,
         where: str = "",
     ) -> Iterator[tuple[str, Probabilities]]:
-        """Yield id and class probabilities `(C,)` of each record, in the order given; memory does not grow with their number.
+        """Yield id and class probabilities `(C,)` of each record, in the order given; memory does not grow with their
+        number.
 
         Args:
             records: Id and sequence.
-            strand: `forward`, or `average` for the mean over a sequence and its reverse complement, which is the same for
-                both.
+            strand: `forward`, or `average` for the mean over a sequence and its reverse complement, which is the same
+                for both.
             batch_size: Sequences that are run at once.
             where: What error messages put before the name of a record, such as a file.
 

@@ -11,9 +11,7 @@ import numpy.typing as npt
 from gulmfit.errors import DataError
 
 
-def write_tsv(
-    path: str | Path, classes: Sequence[str], rows: Iterable[tuple[str, npt.NDArray[np.float64]]]
-) -> int:
+def write_tsv(path: str | Path, classes: Sequence[str], rows: Iterable[tuple[str, npt.NDArray[np.float64]]]) -> int:
     """Write record ids and class probabilities as TSV, one column a class, with a header.
 
     The file appears under its name once it is complete; on any failure nothing is left.

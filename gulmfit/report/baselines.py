@@ -74,9 +74,7 @@ def run_baselines(
         valid = valid_sequences, _checked_labels(valid_sequences, valid_labels, num_classes, "validation")
     counts = np.bincount(labels, minlength=num_classes)
     if (counts > 0).sum() < 2:
-        raise DataError(
-            f"all {len(labels)} training sequences are of class {labels[0]}; baselines need two or more"
-        )
+        raise DataError(f"all {len(labels)} training sequences are of class {labels[0]}; baselines need two or more")
     sequences, labels = _at_most(train_sequences, labels, seed)
     width = min(MAX_POSITIONS, max(map(len, sequences)))
 
@@ -143,14 +141,10 @@ def _flatten(sequences: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.in
     return codes, rows, np.arange(len(codes)) - starts[rows]
 
 
-def _checked_labels(
-    sequences: Sequence[str], labels: ArrayLike, num_classes: int, split: str
-) -> NDArray[np.int64]:
+def _checked_labels(sequences: Sequence[str], labels: ArrayLike, num_classes: int, split: str) -> NDArray[np.int64]:
     found = np.asarray(labels, dtype=np.int64)
     if found.shape != (len(sequences),) or (split == "training" and not len(found)):
-        raise DataError(
-            f"{len(sequences)} {split} sequences with labels of shape {found.shape}; give one each"
-        )
+        raise DataError(f"{len(sequences)} {split} sequences with labels of shape {found.shape}; give one each")
     outside = np.flatnonzero((found < 0) | (found >= num_classes))
     if len(outside):
         at = outside[0]
@@ -158,9 +152,7 @@ def _checked_labels(
     return found
 
 
-def _at_most(
-    sequences: Sequence[str], labels: NDArray[np.int64], seed: int
-) -> tuple[Sequence[str], NDArray[np.int64]]:
+def _at_most(sequences: Sequence[str], labels: NDArray[np.int64], seed: int) -> tuple[Sequence[str], NDArray[np.int64]]:
     if len(sequences) <= MAX_TRAIN:
         return sequences, labels
     log.warning("baselines are fitted on %d of %d training sequences", MAX_TRAIN, len(sequences))

@@ -231,9 +231,7 @@ def lr_find(lrs: ArrayLike, losses: ArrayLike, suggestion: float | None) -> str:
         for axes in sheet.axes:
             _line(axes, rates[usable], values[usable], label="")
             if suggestion is not None:
-                axes.axvline(
-                    suggestion, color=PALETTE[1], linestyle="--", label=f"suggested {suggestion:.2g}"
-                )
+                axes.axvline(suggestion, color=PALETTE[1], linestyle="--", label=f"suggested {suggestion:.2g}")
                 _legend(axes)
             # The blow-up at the end would flatten the descent that the test is about.
             least, first = values[usable].min(), values[usable][0]
@@ -277,9 +275,7 @@ class _Sheet:
         for axes in self.axes:
             axes.grid(visible=not axes.images)
         target = io.StringIO()
-        self._figure.savefig(
-            target, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        )
+        self._figure.savefig(target, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
         return target.getvalue()
 
 
@@ -303,9 +299,7 @@ def _number(value: Any) -> float | None:
 
 
 def _step_column(rows: Rows) -> str | None:
-    return next(
-        (name for name in ("step", "epoch") if any(_number(row.get(name)) is not None for row in rows)), None
-    )
+    return next((name for name in ("step", "epoch") if any(_number(row.get(name)) is not None for row in rows)), None)
 
 
 def _step_label(rows: Rows) -> str:

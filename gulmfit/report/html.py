@@ -110,13 +110,10 @@ def _section(section: Section) -> str:
 def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     numeric = [all(is_number(row[at]) for row in rows) for at in range(len(header))]
     head = "".join(
-        f'<th scope="col"{_right(right)}>{escape(name)}</th>'
-        for name, right in zip(header, numeric, strict=True)
+        f'<th scope="col"{_right(right)}>{escape(name)}</th>' for name, right in zip(header, numeric, strict=True)
     )
     body = "\n".join(
-        "<tr>"
-        + "".join(f"<td{_right(is_number(cell))}>{escape(format_value(cell))}</td>" for cell in row)
-        + "</tr>"
+        "<tr>" + "".join(f"<td{_right(is_number(cell))}>{escape(format_value(cell))}</td>" for cell in row) + "</tr>"
         for row in rows
     )
     # The box can be focused, so that a keyboard can scroll it too.

@@ -74,9 +74,7 @@ def language_model_report(results: Results) -> Report:
         _training_section(results),
         *_facts_sections(results),
     ]
-    return Report(
-        _title("Language model", results), _subtitle(results), _bits_verdict(results), _present(sections)
-    )
+    return Report(_title("Language model", results), _subtitle(results), _bits_verdict(results), _present(sections))
 
 
 def comparison_report(results: Results) -> Report:
@@ -101,9 +99,7 @@ def comparison_report(results: Results) -> Report:
         _paired_section("transferred", tests),
         _leakage_section(shared),
         _overlaid_section(runs),
-        _curves_section(
-            {name: pair for run in runs for name, pair in _score_curves(runs[run], shared, run).items()}
-        ),
+        _curves_section({name: pair for run in runs for name, pair in _score_curves(runs[run], shared, run).items()}),
         _bits_section({name: results[name] for name in ("pretrain", "finetune") if results.get(name)}),
         *_facts_sections(shared),
     ]
@@ -126,18 +122,14 @@ def _comparison_verdict(models: dict[str, Scores], baselines: dict[str, Scores],
     if {"transferred", "scratch"} <= set(reached):
         start = _versus(reached["transferred"], reached["scratch"], tests.get("scratch", {}))
     else:
-        start = (
-            f"{_capital(best)} reaches {format_value(reached[best])} accuracy, held against no other model"
-        )
+        start = f"{_capital(best)} reaches {format_value(reached[best])} accuracy, held against no other model"
     return f"{start}; {_baseline_clause(reached[best], baselines, tests if best == 'transferred' else {})}."
 
 
 def _versus(transferred: float, scratch: float, test: Results) -> str:
     if transferred == scratch:
         return f"Transferred and from-scratch have the same accuracy, {format_value(transferred)}"
-    winner, loser = (
-        ("Transferred", "from-scratch") if transferred > scratch else ("From-scratch", "transferred")
-    )
+    winner, loser = ("Transferred", "from-scratch") if transferred > scratch else ("From-scratch", "transferred")
     high, low = max(transferred, scratch), min(transferred, scratch)
     both = f"accuracy {format_value(high)} against {format_value(low)}"
     p_value = _number(test.get("p_value"))
@@ -213,9 +205,7 @@ def _leakage_section(results: Results) -> Section:
     leaks = _leaks(leakage)
     section = Section("Leak check", tables=[_facts(leakage)] if leakage else [], warning=bool(leaks))
     if leaks:
-        section.text.append(
-            "Test sequences were met in training: on new sequences expect lower scores than these."
-        )
+        section.text.append("Test sequences were met in training: on new sequences expect lower scores than these.")
     elif leaks == 0:
         section.text.append("No test sequence is in training, nor its reverse complement, nor a near-copy.")
     return section
@@ -394,6 +384,4 @@ def _subtitle(results: Results) -> str:
 
 def _present(sections: list[Section]) -> list[Section]:
     """Leave out the sections that show nothing."""
-    return [
-        one for one in sections if one.tables or one.details or any(picture for _, picture in one.figures)
-    ]
+    return [one for one in sections if one.tables or one.details or any(picture for _, picture in one.figures)]

@@ -22,9 +22,7 @@ METRICS = ("accuracy", "mcc", "precision", "recall", "specificity", "f1", "auroc
 _BLOCK = 2_000_000
 
 
-def classification_scores(
-    labels: ArrayLike, probabilities: ArrayLike, *, positive: int | None
-) -> dict[str, float]:
+def classification_scores(labels: ArrayLike, probabilities: ArrayLike, *, positive: int | None) -> dict[str, float]:
     """Score class probabilities against labels.
 
     With two classes precision, recall, specificity, F1, AUROC and AUPRC are those of the positive class;
@@ -135,9 +133,7 @@ def mcnemar(labels: ArrayLike, predicted_a: ArrayLike, predicted_b: ArrayLike) -
     """
     truth, a, b = (np.asarray(values) for values in (labels, predicted_a, predicted_b))
     if truth.ndim != 1 or not truth.shape == a.shape == b.shape or not len(truth):
-        raise DataError(
-            f"labels {truth.shape} and predictions {a.shape}, {b.shape} must be equally long and not empty"
-        )
+        raise DataError(f"labels {truth.shape} and predictions {a.shape}, {b.shape} must be equally long and not empty")
     from scipy.stats import binomtest
 
     right_a, right_b = a == truth, b == truth
@@ -176,9 +172,7 @@ def json_ready(value: Any) -> Any:
 def _checked(labels: ArrayLike, probabilities: ArrayLike) -> tuple[Ints, Floats]:
     truth, scores = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
     if truth.ndim != 1 or scores.ndim != 2 or len(truth) != len(scores) or not len(truth):
-        raise DataError(
-            f"labels {truth.shape} and probabilities {scores.shape}: expected (N,) and (N, C) with N >= 1"
-        )
+        raise DataError(f"labels {truth.shape} and probabilities {scores.shape}: expected (N,) and (N, C) with N >= 1")
     if scores.shape[1] < 2:
         raise DataError("probabilities have 1 column; give one column for each of two or more classes")
     if not np.issubdtype(truth.dtype, np.integer):

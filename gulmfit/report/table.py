@@ -28,10 +28,7 @@ def format_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(map(_pad, cells, widths, right)) + " |"
 
-    rule = [
-        "-" * (width - 1) + ":" if to_right else "-" * width
-        for width, to_right in zip(widths, right, strict=True)
-    ]
+    rule = ["-" * (width - 1) + ":" if to_right else "-" * width for width, to_right in zip(widths, right, strict=True)]
     return "\n".join([line(header), line(rule), *map(line, body)])
 
 

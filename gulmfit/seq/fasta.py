@@ -49,9 +49,7 @@ def expand_paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     """
     named = [paths] if isinstance(paths, str | Path) else list(paths)
     if not named:
-        raise SequenceError(
-            "no sequence file was named. Give the path of a FASTA file, or a pattern like '*.fa.gz'."
-        )
+        raise SequenceError("no sequence file was named. Give the path of a FASTA file, or a pattern like '*.fa.gz'.")
     found: dict[Path, Path] = {}
     for name in named:
         for path in _expand_one(str(name)):
@@ -91,9 +89,7 @@ def _expand_one(name: str) -> list[Path]:
     matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
     files = [match for match in matches if not match.is_dir()]
     if not files:
-        raise SequenceError(
-            f"{name}: no file matches this pattern (looked for in {Path.cwd()}). Correct the pattern."
-        )
+        raise SequenceError(f"{name}: no file matches this pattern (looked for in {Path.cwd()}). Correct the pattern.")
     return files
 
 
@@ -102,9 +98,7 @@ def _read_one(path: Path) -> Iterator[FastaRecord]:
     for number, (description, sequence) in enumerate(_raw_records(path), start=1):
         record_id = description.split(maxsplit=1)[0] if description else ""
         if not record_id:
-            raise SequenceError(
-                f"{path}, record number {number}: no id after '>'. Give the record a unique id."
-            )
+            raise SequenceError(f"{path}, record number {number}: no id after '>'. Give the record a unique id.")
         where = f"{path}, record {record_id!r}"
         first = first_use.setdefault(record_id, number)
         if first != number:
@@ -113,9 +107,7 @@ def _read_one(path: Path) -> Iterator[FastaRecord]:
                 "Rename or remove one of them."
             )
         if not sequence:
-            raise SequenceError(
-                f"{where}: no sequence after the header. Remove the record, or restore its sequence."
-            )
+            raise SequenceError(f"{where}: no sequence after the header. Remove the record, or restore its sequence.")
         if not sequence.isascii():
             position = next(index for index, letter in enumerate(sequence) if not letter.isascii())
             raise SequenceError(
@@ -145,9 +137,7 @@ def _raw_records(path: Path) -> Iterator[tuple[str, str]]:
             line, _, body = start.partition(b"\n")
             header, pieces = line.decode("utf-8", "replace").strip(), [_letters(body)]
     if header is None:
-        raise SequenceError(
-            f"{path}: an empty file, without any FASTA record. Remove it or download it again."
-        )
+        raise SequenceError(f"{path}: an empty file, without any FASTA record. Remove it or download it again.")
     yield header, _drain(pieces)
 
 

@@ -95,9 +95,7 @@ def _blocks(intervals: Sequence[Interval], fraction: float, block_bp: int, seed:
     for part in intervals:
         count = max(1, round((part.end - part.start) / block_bp))
         edges = np.linspace(part.start, part.end, count + 1).astype(np.int64)
-        blocks += [
-            Interval(part.contig, int(start), int(end)) for start, end in pairwise(edges) if end > start
-        ]
+        blocks += [Interval(part.contig, int(start), int(end)) for start, end in pairwise(edges) if end > start]
     wanted = fraction * sum(part.end - part.start for part in intervals)
     order = [blocks[index] for index in np.random.default_rng(seed).permutation(len(blocks))]
     chosen: list[Interval] = []

@@ -254,9 +254,7 @@ def read_table_splits(
         DataError: As `read_table`; or train and test, or train and valid, do not have the same classes.
         ConfigError, SequenceError: As `read_table`.
     """
-    paths = (
-        {"train": train, "test": test} if valid is None else {"train": train, "valid": valid, "test": test}
-    )
+    paths = {"train": train, "test": test} if valid is None else {"train": train, "valid": valid, "test": test}
     columns = {"sequence": sequence, "label": label, "id": id}
     data = _read_parts(paths, columns, classes, positive, case, ambiguity)
     held = {name: {data.classes[i] for i in data.labels[data.splits == name]} for name in paths}
@@ -304,9 +302,7 @@ def read_fasta_classes(
     )
 
 
-def read_sequences(
-    path: Paths, *, sequence: str = "sequence", id: str | None = None
-) -> Iterator[tuple[str, str]]:
+def read_sequences(path: Paths, *, sequence: str = "sequence", id: str | None = None) -> Iterator[tuple[str, str]]:
     """Read sequences without labels, one (id, sequence) after the other, from FASTA files or tables.
 
     What is a table is told by its name (see `read_table`); every other file is taken for FASTA.

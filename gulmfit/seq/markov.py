@@ -56,9 +56,7 @@ class MarkovModel:
         return len(self.tables) - 1
 
     @classmethod
-    def fit(
-        cls, codes: Codes, intervals: Sequence[Span], *, max_order: int = MAX_ORDER, strands: str = "both"
-    ) -> Self:
+    def fit(cls, codes: Codes, intervals: Sequence[Span], *, max_order: int = MAX_ORDER, strands: str = "both") -> Self:
         """Choose the order and the back-off weights on training bases only, then count all of them.
 
         Args:
@@ -118,9 +116,7 @@ class _Chunk:
 
     bases: Codes  # (L,)
     context: npt.NDArray[np.int32]  # (L,) unambiguous bases directly before each
-    targets: npt.NDArray[
-        np.int64
-    ]  # positions to count or score: unambiguous, and not seen in an earlier chunk
+    targets: npt.NDArray[np.int64]  # positions to count or score: unambiguous, and not seen in an earlier chunk
 
 
 def _checked(codes: Codes, intervals: Sequence[Span]) -> list[Span]:
@@ -165,9 +161,7 @@ def _join(parts: list[Codes], fresh: list[npt.NDArray[np.bool_]]) -> _Chunk:
     return _Chunk(bases, context, np.flatnonzero(clear & np.concatenate(fresh)))
 
 
-def _words(
-    chunk: _Chunk, max_order: int
-) -> Iterator[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+def _words(chunk: _Chunk, max_order: int) -> Iterator[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
     """Yield for k = 0 … max_order the targets with k clear bases before them and their words of k + 1 bases."""
     positions = chunk.targets
     words = chunk.bases[positions].astype(np.int64)
@@ -180,9 +174,7 @@ def _words(
         yield k, positions, words
 
 
-def _count(
-    codes: Codes, intervals: Sequence[Span], max_order: int, strands: str
-) -> list[npt.NDArray[np.int64]]:
+def _count(codes: Codes, intervals: Sequence[Span], max_order: int, strands: str) -> list[npt.NDArray[np.int64]]:
     """Count the words of k + 1 bases for k = 0 … max_order; table k has shape (4**k, 4)."""
     counts = [np.zeros(4 ** (k + 1), dtype=np.int64) for k in range(max_order + 1)]
     for chunk in _chunks(codes, intervals, max_order, CHUNK_BASES):
@@ -199,9 +191,7 @@ def _reverse_complement_counts(table: npt.NDArray[np.int64], length: int) -> npt
     return table.reshape((4,) * length).transpose().reshape(-1)[::-1]
 
 
-def _interpolate(
-    counts: list[npt.NDArray[np.int64]], weights: Sequence[float]
-) -> tuple[npt.NDArray[np.float64], ...]:
+def _interpolate(counts: list[npt.NDArray[np.int64]], weights: Sequence[float]) -> tuple[npt.NDArray[np.float64], ...]:
     """Return log2 p_k (4**k, 4) of every order."""
     tables = []
     lower = np.full((1, 4), 0.25)
@@ -254,9 +244,7 @@ def _choose_weights(
         seen = counts[k].ravel()[words]
         context_seen = counts[k].sum(axis=1)[words >> 2]
         lower = probability[positions]
-        candidates = (
-            (weight, (seen + weight * lower) / (context_seen + weight)) for weight in BACKOFF_WEIGHTS
-        )
+        candidates = ((weight, (seen + weight * lower) / (context_seen + weight)) for weight in BACKOFF_WEIGHTS)
         weight, probability[positions] = max(candidates, key=lambda pair: float(np.log2(pair[1]).sum()))
         weights.append(weight)
         bits.append(-float(np.log2(probability[chunk.targets]).mean()))

@@ -34,9 +34,7 @@ def canonical_kmers(codes: npt.NDArray[np.uint8], k: int) -> npt.NDArray[np.uint
         DataError: k is not between 1 and 31.
     """
     if not 1 <= k <= MAX_K:
-        raise DataError(
-            f"k={k} cannot be used to compare sequences: 2-bit codes in 64 bits allow 1 to {MAX_K}"
-        )
+        raise DataError(f"k={k} cannot be used to compare sequences: 2-bit codes in 64 bits allow 1 to {MAX_K}")
     windows = max(0, len(codes) - k + 1)
     forward = np.zeros(windows, np.uint64)
     reverse = np.zeros(windows, np.uint64)
@@ -51,9 +49,7 @@ def canonical_kmers(codes: npt.NDArray[np.uint8], k: int) -> npt.NDArray[np.uint
     return np.where(clear, np.minimum(forward, reverse), NO_KMER)
 
 
-def kmers_by_sequence(
-    sequences: Sequence[str], k: int
-) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+def kmers_by_sequence(sequences: Sequence[str], k: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
     """List the canonical k-mers of all sequences with the index of the sequence each stands in.
 
     Takes about 40 bytes of memory a base.
@@ -103,8 +99,7 @@ def overlap(
     """
     if not train_sequences or not test_sequences:
         raise DataError(
-            f"overlap needs both sets: found {len(train_sequences)} training "
-            f"and {len(test_sequences)} test sequences"
+            f"overlap needs both sets: found {len(train_sequences)} training and {len(test_sequences)} test sequences"
         )
     if not 0 < share <= 1:
         raise DataError(f"share={share} is not a fraction of k-mers: allowed is above 0 and up to 1")

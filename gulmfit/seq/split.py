@@ -181,18 +181,13 @@ def cluster_by_shared_kmers(sequences: Sequence[str], k: int) -> npt.NDArray[np.
     without = np.flatnonzero(np.bincount(owners, minlength=len(sequences)) == 0)
     first: dict[str, int] = {}
     twins = np.array(
-        [
-            first.setdefault(min(sequences[i], reverse_complement_text(sequences[i])), i)
-            for i in without.tolist()
-        ],
+        [first.setdefault(min(sequences[i], reverse_complement_text(sequences[i])), i) for i in without.tolist()],
         np.int64,
     )
     return _components(len(sequences), np.concatenate([left, without]), np.concatenate([right, twins]))
 
 
-def _components(
-    nodes: int, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
+def _components(nodes: int, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Label the connected components of a graph by hooking roots to smaller roots (Shiloach-Vishkin)."""
     root = np.arange(nodes)
     while True:
@@ -222,9 +217,7 @@ def _class_counts(data: LabelledSequences) -> npt.NDArray[np.int64]:
     return np.bincount(data.labels, minlength=len(data.classes))
 
 
-def _targets(
-    class_counts: npt.NDArray[np.int64], valid_fraction: float, test_fraction: float
-) -> npt.NDArray[np.int64]:
+def _targets(class_counts: npt.NDArray[np.int64], valid_fraction: float, test_fraction: float) -> npt.NDArray[np.int64]:
     """Give the wanted number of sequences of each part and class (3, C): rounded, and one at least."""
     targets = np.zeros((3, len(class_counts)), np.int64)
     for part, fraction in ((_VALID, valid_fraction), (_TEST, test_fraction)):

@@ -86,9 +86,7 @@ class GenomeStore:
     sources: tuple[Source, ...] = ()
 
     @classmethod
-    def build(
-        cls, paths: str | Path | Sequence[str | Path], cache_dir: str | Path, *, case: str = "upper"
-    ) -> Self:
+    def build(cls, paths: str | Path | Sequence[str | Path], cache_dir: str | Path, *, case: str = "upper") -> Self:
         """Build the store of FASTA files, or reuse the one that was built from the same content.
 
         The digest covers the files' bytes and names in order, the case policy and the format version. One
@@ -157,9 +155,7 @@ class GenomeStore:
             ) from error
 
     @classmethod
-    def from_sequences(
-        cls, names: Sequence[str], sequences: Sequence[str | bytes], *, case: str = "upper"
-    ) -> Self:
+    def from_sequences(cls, names: Sequence[str], sequences: Sequence[str | bytes], *, case: str = "upper") -> Self:
         """Make a store in memory, one contig for each sequence.
 
         Raises:
@@ -262,12 +258,8 @@ class _Gatherer:
         self._histogram = np.zeros(256, dtype=np.int64)
 
     def add(self, name: str, path: str, sequence: str | bytes) -> Codes:
-        codes = encode(
-            sequence, case=self.case, where=f"{path}, record {name!r}" if path else f"record {name!r}"
-        )
-        letters = np.frombuffer(
-            sequence.encode("ascii") if isinstance(sequence, str) else sequence, dtype=np.uint8
-        )
+        codes = encode(sequence, case=self.case, where=f"{path}, record {name!r}" if path else f"record {name!r}")
+        letters = np.frombuffer(sequence.encode("ascii") if isinstance(sequence, str) else sequence, dtype=np.uint8)
         for start in range(0, letters.size, _COUNT_BLOCK):
             self._histogram += np.bincount(letters[start : start + _COUNT_BLOCK], minlength=256)
         runs = _ambiguous_runs(codes)
@@ -293,9 +285,7 @@ def _ambiguous_runs(codes: Codes) -> npt.NDArray[np.int64]:
     return edges.astype(np.int64).reshape(-1, 2)
 
 
-def _write_store(
-    folder: Path, digest: str, files: Sequence[Path], sources: Sequence[Source], case: str
-) -> None:
+def _write_store(folder: Path, digest: str, files: Sequence[Path], sources: Sequence[Source], case: str) -> None:
     """Parse the files into the three files of a store; on any failure none of them is left."""
     # Names of its own, so that another process building the same store is not disturbed.
     token = uuid.uuid4().hex
@@ -318,9 +308,7 @@ def _write_store(
             "format_version": FORMAT_VERSION,
             "digest": digest,
             "case": case,
-            "sources": [
-                {"name": source.name, "size": source.size, "sha256": source.sha256} for source in sources
-            ],
+            "sources": [{"name": source.name, "size": source.size, "sha256": source.sha256} for source in sources],
             "contigs": {
                 "name": [contig.name for contig in gathered.contigs],
                 "file": [index[contig.path] for contig in gathered.contigs],
@@ -361,15 +349,11 @@ def _map_codes(path: Path) -> Codes:
 
 def _describe(path: Path) -> Source:
     if not path.is_file():
-        raise SequenceError(
-            f"{path}: not a regular file, and a store reads its files twice. Save it to a file first."
-        )
+        raise SequenceError(f"{path}: not a regular file, and a store reads its files twice. Save it to a file first.")
     try:
         return Source(path.name, path.stat().st_size, _sha256(path))
     except OSError as error:
-        raise SequenceError(
-            f"{path}: the file cannot be read ({error.strerror}). Check its permissions."
-        ) from error
+        raise SequenceError(f"{path}: the file cannot be read ({error.strerror}). Check its permissions.") from error
 
 
 def _sha256(path: Path) -> str:

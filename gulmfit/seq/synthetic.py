@@ -145,8 +145,7 @@ class _Operon:
         self.genes = [Gene(*place(span), strand) for span in genes]
         self.terminators = [Terminator(*place(terminator), strand)]
         self.promoters = [
-            Promoter(place(tss)[0], strand, place(box35)[0], place(box10)[0])
-            for tss, box35, box10 in promoters
+            Promoter(place(tss)[0], strand, place(box35)[0], place(box10)[0]) for tss, box35, box10 in promoters
         ]
 
     def _add(self, codes: Codes) -> tuple[int, int]:

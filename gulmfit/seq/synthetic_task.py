@@ -136,9 +136,7 @@ def _read(codes: Codes, start: int, strand: str) -> Codes:
     return window if strand == "+" else reverse_complement(window)
 
 
-def _promoter_windows(
-    genome: SyntheticGenome, rng: np.random.Generator, start: int, end: int
-) -> list[tuple[int, str]]:
+def _promoter_windows(genome: SyntheticGenome, rng: np.random.Generator, start: int, end: int) -> list[tuple[int, str]]:
     """Return (start, strand) of one shifted window for each promoter inside [start, end), in random order."""
     windows = []
     for promoter, shift in zip(

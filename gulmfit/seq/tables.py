@@ -31,17 +31,14 @@ def read_rows(path: Path, columns: Mapping[str, str | None]) -> Iterator[tuple[s
     reader = _reader(path)
     if reader is None:
         raise DataError(
-            f"{path}: not a table by its name; allowed are .csv, .tsv, .tab, .jsonl (each with .gz or not) "
-            "and .parquet"
+            f"{path}: not a table by its name; allowed are .csv, .tsv, .tab, .jsonl (each with .gz or not) and .parquet"
         )
     place = ""
     try:
         for place, cells in reader(path, named.values()):
             yield place, {role: _text(cells[column]) for role, column in named.items()}
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"{path}: unreadable after {place or 'its start'}: {error}; damaged or cut short?"
-        ) from error
+        raise DataError(f"{path}: unreadable after {place or 'its start'}: {error}; damaged or cut short?") from error
     if not place:
         raise DataError(f"{path}: no record in this table")
 
@@ -80,9 +77,7 @@ def _csv_rows(path: Path, columns: Iterable[str]) -> Iterator[tuple[str, dict[st
             for row in filter(None, reader):
                 place = f"{path}, line {reader.line_num}"
                 if len(row) != len(header):
-                    raise DataError(
-                        f"{place}: {len(row)} field(s) where the header has {len(header)}: {header}"
-                    )
+                    raise DataError(f"{place}: {len(row)} field(s) where the header has {len(header)}: {header}")
                 yield place, dict(zip(header, row, strict=True))
 
 

@@ -6,7 +6,6 @@ Vocabulary: `pad`=0, `unk`=1, `sep`=2, then all 4^k k-mers in lexicographic orde
 on a corpus.
 """
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -41,10 +40,9 @@ class KmerTokenizer:
     num_special = len(SPECIAL)
 
     def __init__(self, k: int = 5, stride: int = 2) -> None:
-        # A range holds whole numbers only, of any type.
-        if k not in range(1, 9):
+        if not isinstance(k, int | np.integer) or not 1 <= k <= 8:
             raise TokenizerError(f"tokenizer.k={k}: a k-mer has 1 to 8 bases.")
-        if stride not in range(1, sys.maxsize):
+        if not isinstance(stride, int | np.integer) or stride < 1:
             raise TokenizerError(f"tokenizer.stride={stride}: the stride is 1 base or more, whole.")
         self.k = int(k)
         self.stride = int(stride)
@@ -100,9 +98,7 @@ class KmerTokenizer:
             TokenizerError: If the id is outside the vocabulary.
         """
         if not 0 <= token < len(self):
-            raise TokenizerError(
-                f"token {token} is outside the vocabulary of {self!r} (0 to {len(self) - 1})."
-            )
+            raise TokenizerError(f"token {token} is outside the vocabulary of {self!r} (0 to {len(self) - 1}).")
         if token < self.num_special:
             return SPECIAL[token]
         shifts = 2 * np.arange(self.k - 1, -1, -1)

@@ -44,20 +44,23 @@ class RunCheckpoint(ModelCheckpoint):
 
 
 class RandomState(Callback):
-    """Save the state of every random generator with a checkpoint, so that dropout goes on as if nothing had happened."""
+    """Save the state of every random generator with a checkpoint, so that dropout goes on as if nothing had
+    happened."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return the generators' states as plain containers and tensors."""
-        name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+        name, words, position, has_gauss, cached = np.random.get_state(legacy=True)
+        keys = torch.from_numpy(np.asarray(words).astype(np.int64))  # plain in a checkpoint; unsigned words are not
         return {
             "python": random.getstate(),
-            "numpy": [str(name), torch.from_numpy(np.asarray(keys).astype(np.int64)), int(position), int(has_gauss), float(cached)],
+            "numpy": [str(name), keys, int(position), int(has_gauss), float(cached)],
             "torch": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        }  # fmt: skip
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Remember the states; they are set when training begins again, after everything that draws numbers before it."""
+        """Remember the states; they are set when training begins again, after everything that draws numbers before
+        it."""
         self._saved = state_dict
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -73,7 +73,9 @@ def run_classifier(run: Run, source: Source) -> dict[str, Any]:
             "files": labelled.files,
             "counts": counts,
             "classes": {
-                part: dict(zip(item.classes, np.bincount(item.labels, minlength=len(item.classes)).tolist(), strict=True))
+                part: dict(
+                    zip(item.classes, np.bincount(item.labels, minlength=len(item.classes)).tolist(), strict=True)
+                )
                 for part, item in parts.items()
             },
             "split": plain(config.split),
@@ -122,7 +124,8 @@ def score(parts: dict[str, LabelledSequences], predictor: Predictor, batch_size:
     )
     scores = {name: classification_scores(test.labels, item, positive=positive) for name, item in probabilities.items()}
     intervals = {
-        name: bootstrap_intervals(test.labels, item, positive=positive, seed=seed) for name, item in probabilities.items()
+        name: bootstrap_intervals(test.labels, item, positive=positive, seed=seed)
+        for name, item in probabilities.items()
     }
     chosen = probabilities["model"].argmax(1)
     valid_scores = classification_scores(
@@ -134,9 +137,7 @@ def score(parts: dict[str, LabelledSequences], predictor: Predictor, batch_size:
             **{f"val/{name}": value for name, value in valid_scores.items()},
         },
         "ci95": {f"test/{name}": pair for name, pair in intervals["model"].items()},
-        "baselines": {
-            name: {**scores[name], "ci95": intervals[name]} for name in probabilities if name != "model"
-        },
+        "baselines": {name: {**scores[name], "ci95": intervals[name]} for name in probabilities if name != "model"},
         "mcnemar": {
             name: mcnemar(test.labels, chosen, item.argmax(1))
             for name, item in probabilities.items()
@@ -159,7 +160,8 @@ def score_table(models: dict[str, dict[str, Any]], baselines: dict[str, dict[str
     names = ("accuracy", "mcc", "auroc", "f1")
     for name, result in models.items():
         rows.append({"": name} | {
-            item: (result["metrics"][f"test/{item}"], *result["ci95"].get(f"test/{item}", (None, None))) for item in names
+            item: (result["metrics"][f"test/{item}"], *result["ci95"].get(f"test/{item}", (None, None))) for item in
+                names
         })  # fmt: skip
     for name, result in baselines.items():
         rows.append({"": f"baseline: {name}"} | {
@@ -172,8 +174,8 @@ def score_table(models: dict[str, dict[str, Any]], baselines: dict[str, dict[str
 def scratch_overrides(config: Any) -> list[str]:
     """Return what makes the from-scratch twin of a classifier: as many epochs, no frozen layer, one rate for all.
 
-    Gradual unfreezing and discriminative rates protect what has been learned before; without it they would only hold the
-    twin back.
+    Gradual unfreezing and discriminative rates protect what has been learned before; without it they would only hold
+    the twin back.
     """
     epochs = sum(float(phase["epochs"]) for phase in plain(config.classify.phases))
     scratch = config.classify.scratch
@@ -181,5 +183,3 @@ def scratch_overrides(config: Any) -> list[str]:
         f"schedule.phases=[{{epochs: {epochs:g}, lr: {scratch.lr}, decay: 1.0}}]",
         f"drop_mult={scratch.drop_mult}",
     ]
-
-

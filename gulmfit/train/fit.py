@@ -119,8 +119,8 @@ def fit(run: Run, task: Task, data: pl.LightningDataModule, spec: Spec) -> Fitte
             task.load_state_dict(content["state_dict"])
         if score is not None and not bool(torch.isfinite(score)):
             raise TrainingError(
-                f"{run.config.stage.monitor} is not a number after {trainer.global_step} steps: training diverged. Lower the "
-                "learning rate (lr_find=true suggests one) or set trainer.gradient_clip_val=0.25."
+                f"{run.config.stage.monitor} is not a number after {trainer.global_step} steps: training diverged. "
+                "Lower the learning rate (lr_find=true suggests one) or set trainer.gradient_clip_val=0.25."
             )
         save_model(run.folder / MODEL_FOLDER, spec, task.model.state_dict())
     trainer.strategy.barrier()

@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 def corpus(run: Run, source: Source) -> tuple[GenomeStore, Holdout]:
     """Return what to learn from, and its held-out part.
 
-    In fine-tuning on labelled sequences those of the training part are learned and those of the validation part held out; the
-    test part is left alone.
+    In fine-tuning on labelled sequences those of the training part are learned and those of the validation part held
+    out; the test part is left alone.
     """
     config = run.config
     if run.stage == "finetune" and source.has_labels:
@@ -57,7 +57,9 @@ def run_language_model(run: Run, source: Source) -> dict[str, Any]:
     tokenizer = build_tokenizer(spec)
     store, holdout = corpus(run, source)
     bases = holdout.bases()
-    logger.info("%s: %s; held out %s of %s bases", run.stage, tokenizer, f"{bases['valid']:,}", f"{sum(bases.values()):,}")
+    logger.info(
+        "%s: %s; held out %s of %s bases", run.stage, tokenizer, f"{bases['valid']:,}", f"{sum(bases.values()):,}"
+    )
     data = LanguageModelDataModule(
         store.codes,
         holdout,

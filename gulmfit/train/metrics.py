@@ -11,9 +11,9 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC, Mul
 class StreamScore(Metric):
     """Loss, accuracy and exact bits per base of a language model over a whole stream.
 
-    Bits per base are the total nats over ln 2 over the bases predicted: a token predicts as many bases as it does not share
-    with the token before it, all `k` after a separator. Unlike loss or perplexity per token, they compare across `k` and
-    stride; 2 is knowing nothing.
+    Bits per base are the total nats over ln 2 over the bases predicted: a token predicts as many bases as it does not
+    share with the token before it, all `k` after a separator. Unlike loss or perplexity per token, they compare across
+    `k` and stride; 2 is knowing nothing.
     """
 
     full_state_update = False

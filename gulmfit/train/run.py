@@ -99,7 +99,7 @@ class Run:
         theirs, ours = source.spec["tokenizer"], spec["tokenizer"]
         if theirs != ours:
             raise TokenizerError(
-                f"init_from={self.config.init_from} was trained with k={theirs.get('k')} stride={theirs.get('stride')}, but "
+                f"init_from={self.config.init_from} reads k={theirs.get('k')} stride={theirs.get('stride')}; "
                 f"this run has k={ours.get('k')} stride={ours.get('stride')}: their tokens mean different things. "
                 f"Set tokenizer.k={theirs.get('k')} tokenizer.stride={theirs.get('stride')}, or train a language model "
                 "with this tokenizer."

@@ -1,6 +1,7 @@
 """Learning rates: phases of gradual unfreezing, each a one-cycle with discriminative rates.
 
-Sources: Smith 2018, "A disciplined approach to neural network hyper-parameters" (one-cycle); Howard & Ruder 2018, sections 3.2 and
+Sources: Smith 2018, "A disciplined approach to neural network hyper-parameters" (one-cycle); Howard & Ruder 2018,
+sections 3.2 and
 3.3 (discriminative rates, gradual unfreezing). The cosine form and its constants follow the published genomic runs.
 """
 
@@ -106,8 +107,7 @@ class OneCycle:
         """Return the peak rate of each layer group, input to output; 0 for a frozen one."""
         first = num_groups - min(num_groups, phase.groups or num_groups)
         return [
-            phase.lr / phase.decay ** (num_groups - 1 - index) if index >= first else 0.0
-            for index in range(num_groups)
+            phase.lr / phase.decay ** (num_groups - 1 - index) if index >= first else 0.0 for index in range(num_groups)
         ]
 
 

@@ -32,9 +32,9 @@ CALIBRATION_SEQUENCES = 2048
 class Task(pl.LightningModule):
     """A model with its optimizer and schedule; gradual unfreezing happens here.
 
-    All layer groups are in the optimizer from step 0, whatever is frozen: groups that are added later break resuming, and
-    parameters that are frozen when DDP wraps them never get their gradients reduced. A frozen group has no gradient, so the
-    optimizer, weight decay included, passes it over.
+    All layer groups are in the optimizer from step 0, whatever is frozen: groups that are added later break resuming,
+    and parameters that are frozen when DDP wraps them never get their gradients reduced. A frozen group has no
+    gradient, so the optimizer, weight decay included, passes it over.
 
     Args:
         spec: How to build the model (`gulmfit.checkpoint`).
@@ -117,7 +117,9 @@ class LanguageModelTask(Task):
         self.state = detach(output.state)
         count = max(1, output.losses.numel())
         loss = output.losses.sum() / count
-        bits = output.losses.detach().double().sum() / self.bases(output.contexts).sum().clamp_min(1) / 0.6931471805599453
+        bits = (
+            output.losses.detach().double().sum() / self.bases(output.contexts).sum().clamp_min(1) / 0.6931471805599453
+        )
         self.log("train/loss", loss.detach(), on_step=True, on_epoch=False)
         self.log("train/bits_per_base", bits.float(), prog_bar=True, on_step=True, on_epoch=False)
         return loss + output.penalty

@@ -141,7 +141,13 @@ def test_another_tokenizer_is_refused(trained: Trained) -> None:
 
 
 def test_another_architecture_is_refused(trained: Trained) -> None:
-    words = ["stage=classify", "run.name=wide", f"init_from={trained.folder / 'pretrain'}", *TINY, "arch.hidden_size=48"]
+    words = [
+        "stage=classify",
+        "run.name=wide",
+        f"init_from={trained.folder / 'pretrain'}",
+        *TINY,
+        "arch.hidden_size=48",
+    ]
     result = run(*words, cwd=trained.cwd, check=False)
     assert result.returncode == 1
     assert "does not fit this architecture" in result.stderr

@@ -52,9 +52,7 @@ def test_ecoli_homology_split_leaves_no_near_duplicate(ecoli):
     parts = HomologySplit(0.1, 0.1, 0)(windows)
     by_part = {p: windows.subset(parts == p) for p in ("train", "valid", "test")}
     assert [len(by_part[p]) / len(windows) for p in by_part] == pytest.approx([0.8, 0.1, 0.1], abs=0.01)
-    assert (
-        overlap(by_part["train"].sequences, by_part["test"].sequences, k=20, share=0.01)["any"]["count"] == 0
-    )
+    assert overlap(by_part["train"].sequences, by_part["test"].sequences, k=20, share=0.01)["any"]["count"] == 0
 
 
 def test_regulondb_promoters(data):

@@ -28,9 +28,7 @@ def test_mg1655(data: Path, tmp_path: Path) -> None:
     assert store.contigs[0].name == "NC_000913.3"
     assert store.clear_intervals("error") == [(0, 0, 4_641_652)]
     # thrL, the first gene of the genome: positions 190 to 255 of the record, 1-based and closed.
-    assert (
-        decode(store.codes[189:255]) == "ATGAAACGCATTAGCACCACCATTACCACCACCATCACCATTACCACAGGTAACGGTGCGGGCTGA"
-    )
+    assert decode(store.codes[189:255]) == "ATGAAACGCATTAGCACCACCATTACCACCACCATCACCATTACCACAGGTAACGGTGCGGGCTGA"
 
 
 def test_klebsiella_draft(data: Path, tmp_path: Path) -> None:

@@ -15,8 +15,7 @@ MAX_LINES = 400
 
 # Every part but the two that put the others together.
 LIBRARY = {
-    f"gulmfit.{name}"
-    for name in ("errors", "seq", "models", "data", "checkpoint", "config", "predict", "report")
+    f"gulmfit.{name}" for name in ("errors", "seq", "models", "data", "checkpoint", "config", "predict", "report")
 }
 
 # What each part may import beside the standard library and itself. A part is a folder or module of gulmfit/.

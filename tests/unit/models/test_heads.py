@@ -36,7 +36,9 @@ def test_legal_successors(k: int, stride: int, dense: int, monkeypatch: pytest.M
     tokens = torch.randint(1, size, (40,))
     tokens[:2] = torch.tensor([tokenizer.sep_id, tokenizer.unk_id])
     hidden = torch.randn(40, 7, requires_grad=True)
-    tables = [brute_force(tokenizer, F.linear(h, weight, head.bias), int(t)) for h, t in zip(hidden, tokens, strict=True)]
+    tables = [
+        brute_force(tokenizer, F.linear(h, weight, head.bias), int(t)) for h, t in zip(hidden, tokens, strict=True)
+    ]
     targets = torch.stack([torch.multinomial(table.exp(), 1)[0] for table in tables])
     losses, correct = head.token_losses(weight, hidden, tokens, targets)
     expected = -torch.stack([table[target] for table, target in zip(tables, targets, strict=True)])

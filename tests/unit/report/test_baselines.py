@@ -92,7 +92,7 @@ def test_three_classes_one_of_them_never_trained_on() -> None:
 def test_test_sequences_do_not_change_each_other() -> None:
     rng = np.random.default_rng(5)
     train, labels = random_sequences(rng, 60, 30), np.arange(60) % 2
-    tests = random_sequences(rng, 9, 30) + ["", "N", "ACG", "ACGT" * 20]
+    tests = [*random_sequences(rng, 9, 30), "", "N", "ACG", "ACGT" * 20]
     together = run_baselines(train, labels, tests, num_classes=2)
     for index, text in enumerate(tests):
         alone = run_baselines(train, labels, [text], num_classes=2)
@@ -140,9 +140,7 @@ def test_more_training_sequences_than_are_fitted(
     rng = np.random.default_rng(8)
     sequences = random_sequences(rng, 99, 50, gc=0.2) + random_sequences(rng, 1, 50, gc=0.9)
     labels = [0] * 99 + [1]
-    one, same, other = (
-        run_baselines(sequences, labels, sequences, num_classes=2, seed=seed) for seed in (1, 1, 2)
-    )
+    one, same, other = (run_baselines(sequences, labels, sequences, num_classes=2, seed=seed) for seed in (1, 1, 2))
     assert "20 of 100 training sequences" in caplog.text
     assert np.allclose(one["majority"][0], [0.99, 0.01])  # the prior is that of all
     assert np.array_equal(one["kmer_logistic"], same["kmer_logistic"])

@@ -157,7 +157,8 @@ def test_the_classifier_page_has_every_section() -> None:
         "2.13.0",
     ):
         assert expected in page.text
-    assert "seed 0" in page.text and "coding, promoter" in page.text
+    assert "seed 0" in page.text
+    assert "coding, promoter" in page.text
     assert "seed: 0" in page.text
     assert len(page.images) == 7  # bars, ROC, precision-recall, confusion, curves, rate, range test
 
@@ -210,7 +211,8 @@ def test_each_picture_stands_alone(key: str, title: str) -> None:
 @pytest.mark.parametrize("build", [classification_report, language_model_report, comparison_report])
 def test_nothing_at_all_is_still_a_page(build: Any) -> None:
     report = build({})
-    assert report.sections == [] and report.verdict == ""
+    assert report.sections == []
+    assert report.verdict == ""
     check(report)
 
 
@@ -248,7 +250,8 @@ def test_the_language_model_page() -> None:
     assert titles(report) == ["Language model", "Training", "Configuration"]
     page = check(report)
     picture = base64.b64decode(page.images[0].split(",")[1]).decode()
-    assert "Markov model 1.951" in picture and "knowing nothing 2.000" in picture
+    assert "Markov model 1.951" in picture
+    assert "knowing nothing 2.000" in picture
     assert "Markov model wins" in language_model_report(language_model(1.96)).verdict
     lone = language_model() | {"baselines": None}
     assert "no Markov model was fitted" in language_model_report(lone).verdict
@@ -283,9 +286,8 @@ def test_what_the_comparison_itself_gives_stands_before_that_of_a_run() -> None:
 
 
 def test_the_comparison_verdict_follows_the_numbers() -> None:
-    assert (
-        "is not significant at 0.05 (transferred is ahead, accuracy 0.962 against 0.941, McNemar p = 0.2)"
-        in (comparison_report(comparison(p_value=0.2)).verdict)
+    assert "is not significant at 0.05 (transferred is ahead, accuracy 0.962 against 0.941, McNemar p = 0.2)" in (
+        comparison_report(comparison(p_value=0.2)).verdict
     )
     worse = comparison_report(comparison(transferred=0.9)).verdict
     assert worse.startswith("From-scratch beats transferred: accuracy 0.941 against 0.900")
@@ -294,10 +296,8 @@ def test_the_comparison_verdict_follows_the_numbers() -> None:
     assert "no paired test was made" in untested
     named = comparison() | {"mcnemar": {"scratch": {"p_value": 0.01}, "onehot_logistic": {"p_value": 0.4}}}
     verdict = comparison_report(named).verdict
-    assert (
-        "Transferred beats" in verdict
-        and "0.983, is not significantly different (McNemar p = 0.4)" in verdict
-    )
+    assert "Transferred beats" in verdict
+    assert "0.983, is not significantly different (McNemar p = 0.4)" in verdict
     single = comparison_report({"runs": {"transferred": facts()}}).verdict
     assert single.startswith("Transferred reaches 0.962 accuracy, held against no other model")
 
@@ -315,9 +315,7 @@ def test_everything_is_escaped() -> None:
     }
     page = check(classification_report(results))
     assert HOSTILE in page.text
-    section = Section(
-        HOSTILE, [HOSTILE], [([HOSTILE], [[HOSTILE]])], [(HOSTILE, "<svg/>")], [(HOSTILE, HOSTILE)]
-    )
+    section = Section(HOSTILE, [HOSTILE], [([HOSTILE], [[HOSTILE]])], [(HOSTILE, "<svg/>")], [(HOSTILE, HOSTILE)])
     assert check(Report(HOSTILE, HOSTILE, HOSTILE, [section])).text.count(HOSTILE) == 11
 
 

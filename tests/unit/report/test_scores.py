@@ -93,11 +93,13 @@ def test_agrees_with_sklearn_on_many_classes(seed: int, classes: int, count: int
 
 def test_an_absent_class_makes_the_areas_undefined_and_nothing_else() -> None:
     found = scores.classification_scores([0, 0, 0], as_probabilities([0.1, 0.2, 0.3]), positive=1)
-    assert math.isnan(found["auroc"]) and math.isnan(found["auprc"])
+    assert math.isnan(found["auroc"])
+    assert math.isnan(found["auprc"])
     assert found["accuracy"] == 1.0
     assert found["precision"] == found["recall"] == found["f1"] == found["mcc"] == 0.0
     low, high = scores.bootstrap_intervals([0, 0], as_probabilities([0.1, 0.2]), positive=1, draws=5)["auroc"]
-    assert math.isnan(low) and math.isnan(high)
+    assert math.isnan(low)
+    assert math.isnan(high)
 
 
 def test_confusion_has_true_classes_in_rows() -> None:
@@ -146,9 +148,7 @@ def test_intervals_cover_the_true_accuracy() -> None:
         labels = np.repeat([0, 1], 100)
         called = np.where(rng.random(200) < 0.8, labels, 1 - labels)
         probabilities = np.eye(2)[called]
-        low, high = scores.bootstrap_intervals(labels, probabilities, positive=1, draws=200, seed=trial)[
-            "accuracy"
-        ]
+        low, high = scores.bootstrap_intervals(labels, probabilities, positive=1, draws=200, seed=trial)["accuracy"]
         covered += low <= 0.8 <= high
     assert 52 <= covered <= 60
 

@@ -22,9 +22,7 @@ def test_the_whole_table() -> None:
     ]
 
 
-@given(
-    st.lists(st.dictionaries(st.sampled_from("ab"), st.text("xy|\n ", max_size=9) | st.floats() | st.none()))
-)
+@given(st.lists(st.dictionaries(st.sampled_from("ab"), st.text("xy|\n ", max_size=9) | st.floats() | st.none())))
 def test_lines_are_equally_long_and_cells_stay_in_their_columns(rows: list[dict[str, object]]) -> None:
     lines = format_table(rows, ["a", "b"]).split("\n")
     assert len(lines) == len(rows) + 2

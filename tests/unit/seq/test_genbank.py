@@ -33,9 +33,7 @@ def genome() -> str:
 
 
 def write(path, locations, sequence: str | None = None, name: str = "CTG1"):
-    record = SeqRecord(
-        Seq(sequence or genome()), id=f"{name}.1", name=name, annotations={"molecule_type": "DNA"}
-    )
+    record = SeqRecord(Seq(sequence or genome()), id=f"{name}.1", name=name, annotations={"molecule_type": "DNA"})
     record.features = [SeqFeature(location, type="CDS") for location in locations]
     record.features.append(SeqFeature(SimpleLocation(10, 400, 1), type="gene"))
     SeqIO.write(record, path, "genbank")
@@ -90,9 +88,7 @@ def test_negatives_stay_inside_their_gene_and_reach_every_place(tmp_path):
 
 def test_genes_too_short_give_no_negative(genes):
     _, loci = by_class(promoter_windows(genes), "coding")
-    genes_hit = [
-        next((a, b) for a, b in FORWARD + REVERSE if a <= start and end <= b) for _, start, end, _ in loci
-    ]
+    genes_hit = [next((a, b) for a, b in FORWARD + REVERSE if a <= start and end <= b) for _, start, end, _ in loci]
     assert genes_hit == [FORWARD[0], FORWARD[2], *REVERSE]
     assert loci[1][1:3] == (5050, 5200)  # 251 bases leave one place
 

@@ -2,15 +2,19 @@
 
 import gzip
 import json
-import sys
+import logging
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gulmfit.errors import DataError, SequenceError
+from gulmfit.errors import ConfigError, DataError, SequenceError
+from gulmfit.seq.alphabet import NUCLEOTIDE_LETTERS
 from gulmfit.seq.labelled import (
     LabelledSequences,
+    clean_sequence,
     read_fasta_classes,
     read_sequences,
     read_table,
@@ -23,6 +27,127 @@ ROWS = [("a", "ACGT", "yes"), ("b", "uugg", "no"), ("c", "NNRY", "yes")]
 def csv_file(path: Path, rows, header="id,sequence,label") -> Path:
     path.write_text("\n".join([header, *(",".join(row) for row in rows)]) + "\n")
     return path
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl.gz"])
+def test_a_table_becomes_labelled_sequences(kind, tmp_path):
+    path = tmp_path / f"table.{kind}"
+    if kind == "csv":
+        csv_file(path, ROWS)
+    else:
+        records = [dict(zip(("id", "sequence", "label"), row, strict=True)) for row in ROWS]
+        path.write_bytes(gzip.compress("\n".join(map(json.dumps, records)).encode()))
+    data = read_table(path, id="id")
+    assert data.ids == ["a", "b", "c"]
+    assert data.sequences == ["ACGT", "TTGG", "NNRY"]
+    assert data.classes == ["no", "yes"]
+    assert data.labels.tolist() == [1, 0, 1]
+    assert data.labels.dtype == np.int64
+    assert data.positive == "yes"
+    assert data.splits is None
+    assert data.files == [str(path)]
+    assert list(read_sequences(path)) == [("1", "ACGT"), ("2", "TTGG"), ("3", "NNRY")]
+    assert list(read_sequences(path, id="id")) == [("a", "ACGT"), ("b", "TTGG"), ("c", "NNRY")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sequence,label\nA,x\nC,x\n", "column 'label' of .* has 1 distinct"),
+        ("sequence,label\nA,x\n,y\n", "line 3.*empty sequence"),
+        ("sequence,label\nA,x\nACEG,y\n", "line 3, position 2"),
+        ("sequence,label\nA,x\nC\n", "line 3: 1 field"),
+    ],
+)
+def test_broken_table(text, message, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with pytest.raises((DataError, SequenceError), match=message) as caught:
+        read_table(path)
+    assert str(path) in str(caught.value)
+
+
+def test_null_label_in_json_lines_is_an_empty_label(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"sequence": "A", "label": null}\n')
+    with pytest.raises(DataError, match="line 1: empty label"):
+        read_table(path)
+
+
+any_case = st.text(alphabet=NUCLEOTIDE_LETTERS + NUCLEOTIDE_LETTERS.lower(), min_size=1, max_size=60)
+
+
+def one_by_one(sequence: str, case: str) -> str:
+    """Clean letter by letter, straight from the definition."""
+    masked = ("N" if case == "mask" and letter.islower() else letter.upper() for letter in sequence)
+    return "".join("T" if letter == "U" else letter for letter in masked)
+
+
+@given(any_case, st.sampled_from(["upper", "mask"]), st.sampled_from(["split", "unk", "error"]))
+def test_cleaning_agrees_with_the_definition(sequence, case, ambiguity):
+    expected = one_by_one(sequence, case)
+    position = next((i for i, letter in enumerate(expected) if letter not in "ACGT"), None)
+    if ambiguity == "error" and position is not None:
+        with pytest.raises(SequenceError, match=rf"^x\.fa, record 'r', position {position}: ") as caught:
+            clean_sequence(sequence, "x.fa, record 'r'", case=case, ambiguity=ambiguity)
+        assert repr(sequence[position]) in str(caught.value)
+        assert "set data.ambiguity=unk to read them as unknown" in str(caught.value)
+    else:
+        assert clean_sequence(sequence, "", case=case, ambiguity=ambiguity) == expected
+
+
+@pytest.mark.parametrize("policy", [{"case": "lower"}, {"ambiguity": "drop"}])
+def test_policies_that_are_none(policy):
+    with pytest.raises(ConfigError, match=f"{next(iter(policy))}='{next(iter(policy.values()))}' is no"):
+        clean_sequence("A", "", **policy)
+
+
+def masked_set(folder: Path, reader: str, **policies: str) -> LabelledSequences:
+    """Read ACgt, RAA and CCC with one of the readers; the first is soft-masked at 2, the second ambiguous at 0."""
+    rows = [("a", "ACgt", "x"), ("b", "RAA", "y"), ("c", "CCC", "x"), ("d", "CCC", "y")]
+    if reader == "read_table":
+        return read_table(csv_file(folder / "t.csv", rows), id="id", **policies)
+    if reader == "read_table_splits":
+        parts = csv_file(folder / "t.csv", rows[:2]), csv_file(folder / "u.csv", rows[2:])
+        return read_table_splits(*parts, id="id", **policies)
+    if reader == "read_fasta_classes":
+        files = {label: folder / f"t.{label}" for label in "xy"}
+        for label, path in files.items():
+            fasta(path, **{name: letters for name, letters, other in rows if other == label})
+        return read_fasta_classes(files, **policies)
+    return LabelledSequences.from_strings(*zip(*rows, strict=True), **policies)
+
+
+READERS = ["read_table", "read_table_splits", "read_fasta_classes", "from_strings"]
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("ambiguity", ["unk", "split"])
+def test_every_reader_masks_and_keeps_ambiguous_letters(reader, ambiguity, tmp_path):
+    masked = masked_set(tmp_path, reader, case="mask", ambiguity=ambiguity)
+    assert sorted(masked.sequences) == ["ACNN", "CCC", "CCC", "RAA"]
+    assert sorted(masked_set(tmp_path, reader).sequences) == ["ACGT", "CCC", "CCC", "RAA"]
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(("case", "name", "letter", "position"), [("upper", "b", "R", 0), ("mask", "a", "g", 2)])
+def test_every_reader_refuses_ambiguous_letters_at_their_place(reader, case, name, letter, position, tmp_path):
+    message = rf"record '{name}', position {position}: '{letter}' is ambiguous .*set data\.ambiguity=unk"
+    with pytest.raises(SequenceError, match=message) as caught:
+        masked_set(tmp_path, reader, case=case, ambiguity="error")
+    assert reader == "from_strings" or str(caught.value).startswith(f"{tmp_path}/t.")
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_ambiguous_letters_are_counted_once(reader, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    masked_set(tmp_path, reader, case="mask")
+    assert [record.getMessage().partition(": ")[2] for record in caplog.records] == [
+        "2 of 4 sequences hold ambiguous letters, 3 in all, which are read as unknown"
+    ]
+    caplog.clear()
+    LabelledSequences.from_strings(["a", "b"], ["ACGU", "c"], ["x", "y"], ambiguity="error")
+    assert not caplog.records
 
 
 def test_unlabelled_fasta_in_order(tmp_path):

@@ -25,8 +25,7 @@ def number(kmer: str) -> int:
 def plain_kmers(sequence: str, k: int) -> list[int | None]:
     windows = [sequence[i : i + k] for i in range(len(sequence) - k + 1)]
     return [
-        None if "N" in window else min(number(window), number(reverse_complement_text(window)))
-        for window in windows
+        None if "N" in window else min(number(window), number(reverse_complement_text(window))) for window in windows
     ]
 
 
@@ -56,9 +55,7 @@ def test_known_kmers():
 @settings(deadline=None)
 def test_kmers_know_their_sequence_and_never_span_two(sequences, k):
     kmers, owners = kmers_by_sequence(sequences, k)
-    expected = [
-        (kmer, i) for i, text in enumerate(sequences) for kmer in plain_kmers(text, k) if kmer is not None
-    ]
+    expected = [(kmer, i) for i, text in enumerate(sequences) for kmer in plain_kmers(text, k) if kmer is not None]
     assert list(zip(kmers.tolist(), owners.tolist(), strict=True)) == expected
 
 
@@ -99,9 +96,7 @@ def test_unrelated_and_ambiguous_sequences_share_nothing():
     rng = np.random.default_rng(2)
     train = [random_dna(rng, 80) for _ in range(20)]
     found = overlap([*train, "N" * 50], [random_dna(rng, 80), "N" * 40])
-    assert [found[name]["count"] for name in ("exact", "reverse_complement", "near_duplicate", "any")] == [
-        0
-    ] * 4
+    assert [found[name]["count"] for name in ("exact", "reverse_complement", "near_duplicate", "any")] == [0] * 4
 
 
 def test_errors():

@@ -195,9 +195,7 @@ def test_other_content_name_order_or_case_is_another_store(tmp_path: Path, cache
     assert decode(both.codes) == "ACGAACGT"
 
 
-@pytest.mark.parametrize(
-    "damage", ["short", "flipped", "missing", "bad table", "cut table", "old format", "bad runs"]
-)
+@pytest.mark.parametrize("damage", ["short", "flipped", "missing", "bad table", "cut table", "old format", "bad runs"])
 def test_a_damaged_store_is_refused_and_rebuilt_with_a_warning(
     genome: Path, cache: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -219,9 +217,7 @@ def test_a_damaged_store_is_refused_and_rebuilt_with_a_warning(
             table.write_text(json.dumps(json.loads(good[table]) | {"format_version": 0}))
         case "bad runs":
             runs.write_bytes(good[runs][:-8])
-    with pytest.raises(
-        StoreError, match=f"{digest}.json: the genome store is incomplete or damaged .*delete"
-    ):
+    with pytest.raises(StoreError, match=f"{digest}.json: the genome store is incomplete or damaged .*delete"):
         GenomeStore.open(cache, digest, [genome])
     with caplog.at_level(logging.WARNING):
         assert decode(GenomeStore.build(genome, cache).codes) == BASES

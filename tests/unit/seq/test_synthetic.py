@@ -108,9 +108,7 @@ def test_terminators_are_a_stem_a_loop_and_a_tract_of_t(genome):
     for terminator in genome.terminators:
         text = read(genome, *terminator)
         stem = next(
-            size
-            for size in range(9, 5, -1)
-            if text[size + 4 : 2 * size + 4] == reverse_complement_text(text[:size])
+            size for size in range(9, 5, -1) if text[size + 4 : 2 * size + 4] == reverse_complement_text(text[:size])
         )
         assert set(text[2 * stem + 4 :]) == {"T"}
 

@@ -88,9 +88,7 @@ def test_background_comes_from_every_kind_of_region(data):
     genes = np.zeros(len(data.genome.sequence), dtype=bool)
     for gene in data.genome.genes:
         genes[gene.start : gene.end] = True
-    background = [
-        locus for label, locus in zip(data.labelled.labels, data.labelled.loci, strict=True) if not label
-    ]
+    background = [locus for label, locus in zip(data.labelled.labels, data.labelled.loci, strict=True) if not label]
     coding = np.array([genes[start:end].mean() for _, start, end, _ in background])
     assert np.mean(coding == 1) == pytest.approx(0.3, abs=0.02)
     assert np.mean(coding == 0) >= 0.39

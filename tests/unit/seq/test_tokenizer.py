@@ -59,7 +59,12 @@ def test_vocabulary_is_the_special_tokens_and_every_kmer_in_lexicographic_order(
 def test_ends_of_the_largest_vocabulary():
     tokenizer = KmerTokenizer(8, 1)
     assert len(tokenizer) == 65_539
-    assert [tokenizer.kmer(token) for token in (3, 4, 65_537, 65_538)] == ["A" * 8, "A" * 7 + "C", "T" * 7 + "G", "T" * 8]
+    assert [tokenizer.kmer(token) for token in (3, 4, 65_537, 65_538)] == [
+        "A" * 8,
+        "A" * 7 + "C",
+        "T" * 7 + "G",
+        "T" * 8,
+    ]
     assert tokenizer.encode(encode("T" * 8 + "N" + "A" * 8)).tolist() == [65_538] + [UNK] * 8 + [3]
 
 

@@ -1,0 +1,223 @@
+"""Training promises: exact resuming, right unfreezing, bits per base, BatchNorm at tiny label sets."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch.nn import functional as F
+
+from gulmfit.data.labelled import ClassificationDataModule
+from gulmfit.data.language import LanguageModelDataModule
+from gulmfit.models.language_model import LanguageModel
+from gulmfit.seq.holdout import Holdout
+from gulmfit.seq.labelled import LabelledSequences
+from gulmfit.seq.store import Interval
+from gulmfit.seq.tokenizer import KmerTokenizer
+from gulmfit.train.callbacks import RandomState, RunCheckpoint
+from gulmfit.train.lr_find import lr_range_test
+from gulmfit.train.metrics import StreamScore
+from gulmfit.train.tasks import ClassificationTask, LanguageModelTask
+
+TOKENIZER = KmerTokenizer(3, 2)
+ARCH = {"_target_": "gulmfit.models.awd_rnn.AWDRNN", "embed_size": 8, "hidden_size": 12, "num_layers": 2}
+RATES = {"embed_p": 0.1, "input_p": 0.1, "weight_p": 0.1, "hidden_p": 0.1, "output_p": 0.1}
+ADAMW = {"_target_": "torch.optim.AdamW", "betas": [0.8, 0.99], "weight_decay": 1e-2}
+CODES = np.random.default_rng(0).integers(0, 4, 4000).astype(np.uint8)
+
+
+def language_task() -> LanguageModelTask:
+    torch.manual_seed(1)
+    head = {"_target_": "gulmfit.models.language_model.LanguageModel"}
+    spec = {"arch": ARCH, "head": head, "dropout": RATES, "tokenizer": TOKENIZER.spec(), "classes": None}
+    return LanguageModelTask(spec, ADAMW, {"phases": [{"epochs": 3, "lr": 1e-2}]})
+
+
+def language_data() -> LanguageModelDataModule:
+    holdout = Holdout([Interval(0, 0, 3000)], [Interval(0, 3100, 4000)])
+    return LanguageModelDataModule(CODES, holdout, TOKENIZER, batch_size=4, bptt=20, strands="both", seed=5)
+
+
+def labelled(count: int = 24) -> LabelledSequences:
+    """Class a has a T where class b has an A, at position 10."""
+    random = np.random.default_rng(2)
+    texts = ["".join(random.choice(list("ACGT"), size=30)) for _ in range(count)]
+    texts = [text[:10] + ("TTTT" if i % 2 else "AAAA") + text[14:] for i, text in enumerate(texts)]
+    names = [f"s{i}" for i in range(count)]
+    return LabelledSequences.from_strings(names, texts, ["a" if i % 2 else "b" for i in range(count)])
+
+
+def classification_task(phases: list[dict[str, Any]]) -> ClassificationTask:
+    torch.manual_seed(1)
+    spec = {
+        "arch": ARCH,
+        "head": {"_target_": "gulmfit.models.classifier.SequenceClassifier", "hidden_size": 6},
+        "dropout": RATES,
+        "tokenizer": TOKENIZER.spec(),
+        "classes": ["a", "b"],
+    }
+    return ClassificationTask(spec, ADAMW, {"phases": phases})
+
+
+def classification_data(batch_size: int = 4) -> ClassificationDataModule:
+    data = labelled()
+    parts = {"train": data, "valid": data, "test": data}
+    return ClassificationDataModule(parts, TOKENIZER, batch_size=batch_size, seed=5)
+
+
+def trainer(folder: Path, **arguments: Any) -> pl.Trainer:
+    options: dict[str, Any] = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False}
+    options |= {"enable_model_summary": False, "num_sanity_val_steps": 0, "use_distributed_sampler": False}
+    options |= {"callbacks": [RandomState(), RunCheckpoint(folder, "val/loss", "min", every_n_steps=7)]}
+    return pl.Trainer(**{**options, **arguments})
+
+
+class StopAt(pl.Callback):
+    """End a run as a kill would: an exception after a step, nothing saved but what was saved before."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any) -> None:
+        if trainer.global_step == self.step:
+            raise RuntimeError("killed")
+
+
+@pytest.mark.parametrize("stop", [9, 23, 40])
+@pytest.mark.parametrize("kind", ["language", "classification"])
+def test_resumed_equals_uninterrupted_bit_for_bit(kind: str, stop: int, tmp_path: Path) -> None:
+    phases = [{"epochs": 2, "lr": 1e-2, "groups": 1}, {"epochs": 8, "lr": 1e-2}]
+
+    def build() -> tuple[Any, Any]:
+        if kind == "language":
+            return language_task(), language_data()
+        return classification_task(phases), classification_data()
+
+    epochs = 1 if kind == "language" else 10
+    task, data = build()
+    torch.manual_seed(7)
+    trainer(tmp_path / "whole", max_epochs=epochs).fit(task, datamodule=data)
+    broken, data = build()
+    torch.manual_seed(7)
+    killed = trainer(tmp_path / "part", max_epochs=epochs)
+    killed.callbacks.append(StopAt(stop))
+    with pytest.raises(RuntimeError, match="killed"):
+        killed.fit(broken, datamodule=data)
+    resumed, data = build()
+    torch.manual_seed(99)
+    trainer(tmp_path / "part", max_epochs=epochs).fit(
+        resumed, datamodule=data, ckpt_path=str(tmp_path / "part/last.ckpt")
+    )
+    for (name, ours), theirs in zip(resumed.state_dict().items(), task.state_dict().values(), strict=True):
+        assert torch.equal(ours, theirs), name
+
+
+def test_layers_thaw_phase_by_phase(tmp_path: Path) -> None:
+    phases = [{"epochs": 1, "lr": 1e-2, "groups": 1}, {"epochs": 1, "lr": 1e-2, "groups": 2}, {"epochs": 1, "lr": 1e-2}]
+    task = classification_task(phases)
+    seen: list[list[bool]] = []
+
+    class Watch(pl.Callback):
+        def on_train_epoch_start(self, *arguments: Any) -> None:
+            self.before = [[p.detach().clone() for p in group] for group in task.model.layer_groups()]
+
+        def on_train_epoch_end(self, *arguments: Any) -> None:
+            after = task.model.layer_groups()
+            moved = [
+                any(not torch.equal(a, b) for a, b in zip(x, y, strict=True))
+                for x, y in zip(self.before, after, strict=True)
+            ]
+            seen.append(moved)
+
+    trainer(tmp_path, max_epochs=3, callbacks=[Watch()], enable_checkpointing=False).fit(
+        task, datamodule=classification_data()
+    )
+    assert seen == [[False, False, False, True], [False, False, True, True], [True, True, True, True]]
+
+
+def test_bits_per_base_are_exact(tmp_path: Path) -> None:
+    """Against a sum over the stream as one sequence, every position scored by itself."""
+    task, data = language_task().eval(), language_data()
+    stream = torch.tensor([[2, *TOKENIZER.encode(CODES[3100:4000]).tolist()]])
+    nats, bases = 0.0, 0
+    with torch.no_grad():
+        hidden, _ = task.model.encoder(stream[:, :-1])
+        for position in range(hidden.shape[1]):
+            token, target = int(stream[0, position]), int(stream[0, position + 1])
+            logits = F.linear(hidden[0, position], task.model.encoder.embedding.weight, task.model.head.bias)
+            legal = torch.tensor([
+                i >= 3 and (token < 3 or TOKENIZER.kmer(i)[0] == TOKENIZER.kmer(token)[-1]) for i in
+                range(len(TOKENIZER))
+            ])  # fmt: skip
+            nats -= float(F.log_softmax(logits.masked_fill(~legal, -math.inf), -1)[target])
+            bases += 3 if token < 3 else 2
+    assert bases == 899  # 900 bases, the last of which no 3-mer at stride 2 reaches
+    data.batch_size = 1
+    task.trainer = trainer(tmp_path, enable_checkpointing=False, callbacks=[])
+    task.on_validation_epoch_start()
+    with torch.no_grad():
+        for index, batch in enumerate(data.val_dataloader()):
+            task.validation_step(batch, index)
+    score = task.valid_score.compute()
+    assert float(score["bits_per_base"]) == pytest.approx(nats / math.log(2) / bases, rel=1e-5)
+    assert float(score["loss"]) == pytest.approx(nats / 449, rel=1e-5)
+
+
+def test_scores_of_parts_add_up() -> None:
+    whole, parts = StreamScore(), [StreamScore(), StreamScore()]
+    losses, correct, bases = torch.rand(10), torch.rand(10) < 0.5, torch.randint(1, 4, (10,))
+    whole.update(losses, correct, bases)
+    parts[0].update(losses[:3], correct[:3], bases[:3])
+    parts[0].update(losses[3:], correct[3:], bases[3:])
+    for name, value in whole.compute().items():
+        assert float(parts[0].compute()[name]) == pytest.approx(float(value))
+
+
+def test_batchnorm_is_right_with_one_step_an_epoch(tmp_path: Path) -> None:
+    """Twenty-four labels in one batch: running averages would still be near their start; here evaluation is
+    training."""
+    task, data = classification_task([{"epochs": 12, "lr": 2e-2}]), classification_data(batch_size=64)
+    trainer(tmp_path, max_epochs=12, enable_checkpointing=False, callbacks=[]).fit(task, datamodule=data)
+    batch = next(iter(data.val_dataloader()))
+    task.model.eval()
+    pooled, _ = task.model.pool(batch.tokens, batch.lengths)
+    evaluated = task.model.head(pooled)
+    task.model.head.train()
+    for layer in task.model.head.layers:
+        if isinstance(layer, torch.nn.Dropout):
+            layer.eval()
+    torch.testing.assert_close(task.model.head(pooled), evaluated, atol=0.15, rtol=0.05)
+    assert float((evaluated.argmax(1) == batch.labels).float().mean()) > 0.9
+
+
+def test_range_test_leaves_the_model_alone() -> None:
+    task, data = language_task(), language_data()
+    before = {name: tensor.clone() for name, tensor in task.model.state_dict().items()}
+    rates, losses, suggestion = lr_range_test(task.model, data.train_dataloader(), num_steps=40)
+    assert all(torch.equal(before[name], tensor) for name, tensor in task.model.state_dict().items())
+    assert rates == sorted(rates)
+    assert len(rates) == len(losses)
+    assert rates[0] <= suggestion <= rates[-1]
+
+
+def test_a_checkpoint_needs_no_arguments_and_no_trust(tmp_path: Path) -> None:
+    task = language_task()
+    trainer(tmp_path, max_steps=2).fit(task, datamodule=language_data())
+    path = next(tmp_path.glob("*.ckpt"))
+    torch.load(path, weights_only=True)
+    again = LanguageModelTask.load_from_checkpoint(path, weights_only=True)
+    assert isinstance(again.model, LanguageModel)
+    assert torch.equal(again.model.head.bias, torch.load(path, weights_only=True)["state_dict"]["model.head.bias"])
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
