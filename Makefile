@@ -17,7 +17,7 @@ demo: $(READY)
 	$(BIN)/python train.py experiment=demo overwrite=true
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -131,8 +131,8 @@ def evaluate() -> None:
         "gulmfit-evaluate model=RUN data=table data.path=FILE [data.label=COLUMN ...]\n"
         "                 [output=FOLDER] [strand=forward|average] [batch_size=64]\n\n"
         "Scores a classifier on all sequences of labelled data, whatever its split. data=... takes the same sources\n"
-        "and keys as gulmfit-train. Prints the scores with 95 % intervals, and writes metrics.json and report.html into\n"
-        "FOLDER if it is given."
+        "and keys as gulmfit-train. Prints the scores with 95 % intervals, and writes metrics.json and report.html\n"
+        "into FOLDER if it is given."
     )
     data = [word for word in sys.argv[1:] if word.startswith(("data", "paths."))]
     sys.argv[1:] = [word for word in sys.argv[1:] if word not in data]

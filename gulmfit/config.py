@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -226,8 +226,7 @@ def validate(config: DictConfig, *, multirun: bool = False) -> None:
         resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
     except OmegaConfBaseException as error:
         raise ConfigError(f"the configuration does not resolve: {error}") from error
-    if not isinstance(resolved, dict):
-        raise ConfigError("the configuration is not a mapping.")
+    resolved = cast("dict[str, Any]", resolved)
     nodes = (*TARGET_NODES, *TARGET_MAPPINGS)
     mistakes += _check_schema(
         {key: value for key, value in resolved.items() if key not in nodes}, TrainSchema, "", nodes

@@ -8,7 +8,7 @@ argument and a return value, never hidden in a buffer: it can be detached, store
 Source: Merity, Keskar & Socher 2018; sizes after Howard & Ruder 2018. Here 1152 instead of 1150, a multiple of 8.
 """
 
-from typing import ClassVar
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,9 @@ State = list[tuple[Tensor, ...]]
 """For every layer its `(h, c)` (LSTM) or `(h,)` (GRU), each `(1, B, H)`."""
 
 
+CELLS: dict[str, type[nn.LSTM] | type[nn.GRU]] = {"lstm": nn.LSTM, "gru": nn.GRU}
+
+
 class RecurrentLayer(nn.Module):
     """One forward-only LSTM or GRU layer with DropConnect on its hidden-to-hidden weights.
 
@@ -27,12 +30,10 @@ class RecurrentLayer(nn.Module):
     recurrent call, which keeps the vendor library's fast path and leaves the parameters themselves alone.
     """
 
-    KINDS: ClassVar[dict[str, type[nn.RNNBase]]] = {"lstm": nn.LSTM, "gru": nn.GRU}
-
     def __init__(self, kind: str, input_size: int, hidden_size: int, weight_p: float) -> None:
         super().__init__()
         self.kind = kind
-        self.rnn = self.KINDS[kind](input_size, hidden_size, batch_first=True)
+        self.rnn = CELLS[kind](input_size, hidden_size, batch_first=True)
         self.weight_p = weight_p
         # Whether autocast applies; `gulmfit.models.precision` takes it away where the kernel is wrong.
         self.reduced_precision = True
@@ -44,7 +45,7 @@ class RecurrentLayer(nn.Module):
 
     def forward(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run `x` `(B, T, input)` from `state`; return outputs `(B, T, H)` and the state after the last position."""
-        rnn = self.rnn
+        rnn: Any = self.rnn
         weight_hh = drop_connect(rnn.weight_hh_l0, self.weight_p, self.training)
         weights = [rnn.weight_ih_l0, weight_hh, rnn.bias_ih_l0, rnn.bias_hh_l0]
         device = x.device.type
@@ -56,9 +57,9 @@ class RecurrentLayer(nn.Module):
         # Everything is in the precision it should have: autocast must not choose again inside the call.
         with torch.autocast(device, enabled=False):
             if self.kind == "lstm":
-                out, h, c = torch.lstm(x, state, weights, *options)  # type: ignore[call-overload]
+                out, h, c = torch.lstm(x, state, weights, *options)
                 return out, (h, c)
-            out, h = torch.gru(x, state[0], weights, *options)  # type: ignore[call-overload]
+            out, h = torch.gru(x, state[0], weights, *options)
             return out, (h,)
 
 
@@ -101,8 +102,8 @@ class AWDRNN(nn.Module):
                 f"arch sizes must be positive, got vocab_size={vocab_size}, embed_size={embed_size}, "
                 f"hidden_size={hidden_size}, num_layers={num_layers}."
             )
-        if cell not in RecurrentLayer.KINDS:
-            raise ValueError(f"arch.cell={cell!r} is unknown; choose one of {sorted(RecurrentLayer.KINDS)}.")
+        if cell not in CELLS:
+            raise ValueError(f"arch.cell={cell!r} is unknown; choose one of {sorted(CELLS)}.")
         rates = dropout or DropoutRates()
         self.embed_size = embed_size
         self.output_size = embed_size
@@ -135,12 +136,16 @@ class AWDRNN(nn.Module):
                 vectors = vectors - vectors.mean(0)
                 weight[kmers] = 0.3 * (vectors / vectors.std() + 0.2 * torch.randn_like(vectors))
             weight[self.embedding.padding_idx].zero_()
-        for layer in self.layers:
+        for layer in self.recurrent_layers():
             layer.rnn.reset_parameters()
+
+    def recurrent_layers(self) -> list[RecurrentLayer]:
+        """Return the recurrent layers, input to output."""
+        return cast("list[RecurrentLayer]", list(self.layers))
 
     def initial_state(self, batch_size: int) -> State:
         """Return the zero state for `batch_size` sequences."""
-        return [layer.initial_state(batch_size, self.embedding.weight) for layer in self.layers]
+        return [layer.initial_state(batch_size, self.embedding.weight) for layer in self.recurrent_layers()]
 
     def forward(self, tokens: Tensor, state: State | None = None, frozen: int = 0) -> tuple[Tensor, State]:
         """Encode tokens.
@@ -158,7 +163,7 @@ class AWDRNN(nn.Module):
         with torch.set_grad_enabled(torch.is_grad_enabled() and frozen < 1):
             x = self.input_dropout(self.embedding_dropout(self.embedding, tokens))
         new_state: State = []
-        for index, layer in enumerate(self.layers):
+        for index, layer in enumerate(self.recurrent_layers()):
             with torch.set_grad_enabled(torch.is_grad_enabled() and frozen < index + 2):
                 if index:
                     x = self.hidden_dropout(x)

@@ -137,7 +137,7 @@ class SequenceClassifier(nn.Module):
         """
         window = (self.bptt or tokens.shape[1]) if self.training else EVALUATION_WINDOW
         pooling = ConcatPooling(lengths)
-        penalty = self.head.layers[2].weight.new_zeros(())
+        penalty = torch.zeros((), device=tokens.device)
         state = None
         for start in range(0, tokens.shape[1], window):
             part = tokens[:, start : start + window]

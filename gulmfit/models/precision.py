@@ -62,7 +62,7 @@ def guard(encoder: AWDRNN, dtype: torch.dtype, device: str = "cpu") -> list[int]
         The numbers of these layers.
     """
     refused = []
-    for index, layer in enumerate(encoder.layers):
+    for index, layer in enumerate(encoder.recurrent_layers()):
         sizes = (layer.rnn.input_size, layer.rnn.hidden_size)
         error = gradient_error(layer.kind, *sizes, dtype, device)
         layer.reduced_precision = error <= TOLERANCE

@@ -61,7 +61,7 @@ class RandomState(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Remember the states; they are set when training begins again, after everything that draws numbers before
         it."""
-        self._saved = state_dict
+        self._saved: dict[str, Any] | None = state_dict
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Set the generators of a resumed run."""
@@ -88,7 +88,7 @@ class Progress(TQDMProgressBar):
         """Leave the version number out."""
         metrics = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)
-        return metrics  # type: ignore[no-any-return]
+        return metrics
 
 
 class Throughput(Callback):

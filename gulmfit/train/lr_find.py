@@ -67,7 +67,7 @@ def lr_range_test(
             group["lr"] = rate
         loss, state = _loss(model, batch, state)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         average = SMOOTHING * average + (1 - SMOOTHING) * loss.item()
         smoothed = average / (1 - SMOOTHING ** (step + 1))

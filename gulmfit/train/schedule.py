@@ -101,7 +101,7 @@ class OneCycle:
             up = _cosine(done / self.pct_start)
             return 1 / self.div + (1 - 1 / self.div) * up, _between(*self.momentum, up)
         down = _cosine((done - self.pct_start) / max(1e-9, 1 - self.pct_start))
-        return 1 + (1 / self.final_div - 1) * down, _between(*reversed(self.momentum), down)
+        return 1 + (1 / self.final_div - 1) * down, _between(self.momentum[1], self.momentum[0], down)
 
     def group_rates(self, phase: Phase, num_groups: int) -> list[float]:
         """Return the peak rate of each layer group, input to output; 0 for a frozen one."""

@@ -7,6 +7,7 @@ Both take plain dictionaries only, so that a checkpoint rebuilds its task withou
 """
 
 import importlib
+import math
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -52,7 +53,7 @@ class Task(pl.LightningModule):
         self.schedule = OneCycle.from_config(schedule)
         self._phase = -1
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         """Build the optimizer over all layer groups and its schedule over all steps."""
         module, _, name = self.hparams["optimizer"]["_target_"].rpartition(".")
         arguments = {key: value for key, value in self.hparams["optimizer"].items() if key != "_target_"}
@@ -116,13 +117,12 @@ class LanguageModelTask(Task):
         output = self.model(batch.tokens, batch.targets, self.state)
         self.state = detach(output.state)
         count = max(1, output.losses.numel())
-        loss = output.losses.sum() / count
-        bits = (
-            output.losses.detach().double().sum() / self.bases(output.contexts).sum().clamp_min(1) / 0.6931471805599453
-        )
+        loss: Tensor = output.losses.sum() / count
+        bits = output.losses.detach().double().sum() / self.bases(output.contexts).sum().clamp_min(1) / math.log(2.0)
         self.log("train/loss", loss.detach(), on_step=True, on_epoch=False)
         self.log("train/bits_per_base", bits.float(), prog_bar=True, on_step=True, on_epoch=False)
-        return loss + output.penalty
+        total: Tensor = loss + output.penalty
+        return total
 
     def on_validation_epoch_start(self) -> None:
         """Begin the held-out stream without memory; the training state waits."""
@@ -170,9 +170,10 @@ class ClassificationTask(Task):
         # Under DDP every parameter must take part in every backward pass; alone, a frozen layer needs no graph.
         frozen = self.frozen_groups() if self.trainer.world_size == 1 else 0
         logits, penalty = self.model(batch.tokens, batch.lengths, frozen)
-        loss = F.cross_entropy(logits.float(), batch.labels)
+        loss: Tensor = F.cross_entropy(logits.float(), batch.labels)
         self.log("train/loss", loss.detach(), prog_bar=True, on_step=True, on_epoch=False, batch_size=len(logits))
-        return loss + penalty
+        total: Tensor = loss + penalty
+        return total
 
     @torch.no_grad()
     def calibrate(self) -> None:

@@ -1,0 +1,137 @@
+"""Every command that README.md and docs/ show is one that works: its keys exist, it composes, its target is made."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from gulmfit import cli
+from gulmfit.config import compose, validate
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PROGRAMS = {
+    "python train.py": "train",
+    "gulmfit-train": "train",
+    "gulmfit-predict": "predict",
+    "gulmfit-evaluate": "evaluate",
+    "make": "make",
+}
+AT_LEAST = {"train": 15, "predict": 2, "evaluate": 2, "make": 2}  # lest nothing is found and all is well
+INLINE = re.compile(rf"`((?:{'|'.join(map(re.escape, PROGRAMS))}) [^`…]+)`")
+
+
+class Command(NamedTuple):
+    """A command as a page shows it."""
+
+    program: str
+    words: list[str]
+    place: str
+
+
+def code(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines of code blocks, fenced or indented, and what stands in backquotes, with line numbers."""
+    fenced = False
+    begun = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        elif fenced or line.startswith("    "):
+            begun += line.strip().removeprefix("$ ")
+            if begun.endswith("\\"):
+                begun = begun.removesuffix("\\")
+                continue
+            yield number, begun
+            begun = ""
+        else:
+            yield from ((number, found) for found in INLINE.findall(line))
+
+
+def commands() -> Iterator[Command]:
+    for page in PAGES:
+        for number, line in code(page.read_text(encoding="utf-8")):
+            # A word before the command may set a variable: PYTHON=python3.12 make test.
+            bare = re.sub(r"^([A-Z_]+=\S+ +)+", "", line)
+            for start, program in PROGRAMS.items():
+                if bare == start or bare.startswith(f"{start} "):
+                    words = shlex.split(bare.removeprefix(start), comments=True)
+                    yield Command(program, words, f"{page.relative_to(ROOT)}:{number}")
+
+
+COMMANDS = list(commands())
+
+
+def shown(program: str) -> list[Any]:
+    return [pytest.param(item.words, id=item.place) for item in COMMANDS if item.program == program]
+
+
+def first_values(overrides: list[str]) -> list[str]:
+    """Take the first value of every list of a sweep."""
+    parsed = [OverridesParser.create().parse_override(word) for word in overrides]
+    return [
+        f"{item.get_key_element()}={next(item.sweep_string_iterator())}" if item.is_sweep_override() else word
+        for item, word in zip(parsed, overrides, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("program", AT_LEAST)
+def test_commands_are_found(program: str) -> None:
+    assert sum(item.program == program for item in COMMANDS) >= AT_LEAST[program]
+
+
+@pytest.mark.parametrize("words", shown("train"))
+def test_training_commands_compose_and_validate(words: list[str]) -> None:
+    multirun = bool({"-m", "--multirun"} & set(words))
+    overrides = [word for word in words if "=" in word]
+    flags = set(words) - set(overrides) - {"-m", "--multirun"}
+    assert flags <= {"--help", "--cfg", "job", "--info"}
+    chosen = first_values(overrides)
+    assert multirun or chosen == overrides, "a list of values is a sweep and needs -m"
+    config = compose(chosen)
+    if "--cfg" not in flags and "--help" not in flags:
+        validate(config, multirun=multirun)
+    if config.stage.name == "ulmfit":  # its parts are composed from the same words
+        from gulmfit.train.ulmfit import OWN
+
+        shared = [word for word in chosen if not word.startswith(OWN)]
+        for stage in ("pretrain", "finetune", "classify"):
+            compose([*shared, f"stage={stage}"])
+
+
+@pytest.mark.parametrize("words", shown("predict"))
+def test_prediction_commands_are_understood(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr("gulmfit.predict.commands.predict_file", lambda **values: given.update(values))
+    monkeypatch.setattr("sys.argv", ["gulmfit-predict", *words])
+    cli.predict()
+    assert given["output"].endswith(".tsv")
+    assert given["strand"] in ("forward", "average")
+
+
+@pytest.mark.parametrize("words", shown("evaluate"))
+def test_evaluation_commands_are_understood(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr("gulmfit.train.evaluate.evaluate_file", lambda **values: given.update(values))
+    monkeypatch.setattr("sys.argv", ["gulmfit-evaluate", *words])
+    cli.evaluate()
+    assert given["strand"] in ("forward", "average")
+    assert any(word.startswith("data=") for word in given["data_overrides"])
+    validate(compose(["stage=classify", *given["data_overrides"]]))
+
+
+@pytest.mark.parametrize("words", shown("make"))
+def test_targets_are_made(words: list[str]) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, flags=re.MULTILINE))
+    assert words
+    assert {word for word in words if "=" not in word} <= targets
+
+
+def test_links_lead_to_files() -> None:
+    for page in PAGES:
+        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
