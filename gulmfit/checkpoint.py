@@ -156,6 +156,16 @@ def _read_folder(path: Path) -> tuple[Spec, dict[str, Tensor], Path]:
     )
 
 
+def read_progress(path: Path) -> tuple[Spec, int]:
+    """Return the spec of a checkpoint and the step at which it was saved.
+
+    Raises:
+        CheckpointError: If it is damaged or not ours.
+    """
+    spec, _ = _read_checkpoint(path)
+    return spec, int(torch.load(path, map_location="cpu", weights_only=True)["global_step"])
+
+
 def _read_checkpoint(path: Path) -> tuple[Spec, dict[str, Tensor]]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)

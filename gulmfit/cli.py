@@ -61,7 +61,8 @@ def train() -> None:
         folder = Path(hydra_config.runtime.output_dir)
         multirun = hydra_config.mode == RunMode.MULTIRUN
         results = run_stage(config, _relative(folder), list(hydra_config.overrides.task), multirun=multirun)
-        monitor = config.stage.monitor or "test/accuracy"
+        # A sweeper may look at validation only.
+        monitor = config.stage.monitor or "val/accuracy"
         value = results.get("metrics", {}).get(monitor)
         return None if value is None else float(value)
 
@@ -137,9 +138,9 @@ def evaluate() -> None:
     data = [word for word in sys.argv[1:] if word.startswith(("data", "paths."))]
     sys.argv[1:] = [word for word in sys.argv[1:] if word not in data]
     known = {"model": "", "output": "", "strand": "forward", "batch_size": 64}
-    if not data and not {"-h", "--help"} & set(sys.argv):
-        sys.argv.append("--help") if len(sys.argv) < 2 else None
     values = _arguments(usage, known, ("model",))
+    if not data:
+        raise ConfigError(f"data= is missing: name the labelled sequences to score.\n{usage}")
     from gulmfit.train.evaluate import evaluate_file
 
     evaluate_file(data_overrides=data, **values)

@@ -184,8 +184,11 @@ def explain(error: BaseException) -> ConfigError:
     key = text.partition("Could not override '")[2].partition("'")[0]
     if not key:
         return ConfigError(text)
-    near = difflib.get_close_matches(key, _all_keys(), n=1, cutoff=0.6)
+    known = _all_keys()
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
     hint = f" Did you mean {near[0]!r}?" if near else " See --cfg job for all keys."
+    if key in known:
+        hint = " It belongs to another stage or group."
     return ConfigError(f"there is no configuration key {key!r}.{hint}")
 
 
@@ -327,8 +330,12 @@ def _check_sense(config: Mapping[str, Any], multirun: bool) -> list[str]:
     stage = (config.get("stage") or {}).get("name")
     if stage not in STAGES:
         mistakes.append(f"stage={stage!r} is unknown; choose one of {', '.join(STAGES)}.")
-    if config.get("init_from") and config.get("resume"):
+    if config.get("init_from") and config.get("resume") and stage != "ulmfit":
         mistakes.append("init_from takes weights for a new run and resume continues an old one: give one of them.")
+    if config.get("lr_find") and stage == "ulmfit":
+        mistakes.append("lr_find looks for the rate of one stage: give stage=pretrain, finetune or classify with it.")
+    if stage == "ulmfit" and config.get("resume") not in (None, "auto"):
+        mistakes.append("stage=ulmfit continues all its parts: give resume=auto and the run.name it was started with.")
     if config.get("strands") not in ("both", "forward"):
         mistakes.append(f"strands={config.get('strands')!r} is unknown; choose both or forward.")
     for key, least in (("batch_size", 1), ("bptt", 1)):

@@ -4,59 +4,20 @@ Shape letters: `B` batch, `T` tokens.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from gulmfit.errors import DataError, SequenceError
-from gulmfit.seq.alphabet import encode, reverse_complement
+from gulmfit.data.batches import SequenceBatch, collate, tokenise
+from gulmfit.data.position import Position, ResumableDataModule
+from gulmfit.errors import DataError
 from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.tokenizer import KmerTokenizer
 
 # Batches whose sequences are sorted by length together: enough for little padding, few enough to stay random.
 BUCKET_BATCHES = 50
-
-
-class SequenceBatch(NamedTuple):
-    """Padded sequences."""
-
-    tokens: Tensor
-    """`(B, T)` int64, padded at the end."""
-    lengths: Tensor
-    """Real tokens of each sequence, `(B,)` int64."""
-    labels: Tensor
-    """`(B,)` int64."""
-    indices: Tensor
-    """Number of each sequence in the data set, `(B,)` int64."""
-
-
-def tokenise(sequence: str, tokenizer: KmerTokenizer, where: str, *, reverse: bool = False) -> Tensor:
-    """Turn one sequence into tokens `(T,)`.
-
-    Raises:
-        SequenceError: If it is shorter than one k-mer.
-    """
-    codes = encode(sequence, where=where)
-    if len(codes) < tokenizer.k:
-        raise SequenceError(
-            f"{where}: {len(codes)} bases are fewer than one k-mer (k={tokenizer.k}). "
-            "Remove the record, or use a tokenizer with a smaller k."
-        )
-    return torch.from_numpy(tokenizer.encode(reverse_complement(codes) if reverse else codes))
-
-
-def collate(items: Sequence[tuple[Tensor, int, int]], pad_id: int) -> SequenceBatch:
-    """Pad tokenised sequences, given as `(tokens, label, index)`, into one batch."""
-    lengths = torch.tensor([len(tokens) for tokens, _, _ in items])
-    padded = torch.full((len(items), int(lengths.max())), pad_id, dtype=torch.int64)
-    for row, (tokens, _, _) in enumerate(items):
-        padded[row, : len(tokens)] = tokens
-    labels = torch.tensor([label for _, label, _ in items])
-    return SequenceBatch(padded, lengths, labels, torch.tensor([index for _, _, index in items]))
 
 
 class SequenceDataset(Dataset[tuple[Tensor, int, int]]):
@@ -125,6 +86,17 @@ class LengthBucketSampler(Sampler[list[int]]):
         self.batch_size, self.training, self.seed = batch_size, training, seed
         self.rank, self.world_size = rank, world_size
         self.epoch = 0
+        self.step = 0
+        self._resumed = False
+
+    def position(self) -> Position:
+        """Return the epoch and how many of its batches have been given."""
+        return {"epoch": self.epoch, "step": self.step}
+
+    def seek(self, position: Position) -> None:
+        """Begin the next iteration behind the batches that have been given."""
+        self.epoch, self.step = position["epoch"], position["step"]
+        self._resumed = self.step < len(self)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order comes next."""
@@ -152,7 +124,11 @@ class LengthBucketSampler(Sampler[list[int]]):
         batches = self._batches()
         if self.training:
             batches += batches[: len(self) * self.world_size - len(batches)]
-        yield from batches[self.rank :: self.world_size]
+        self.step = self.step if self._resumed else 0
+        self._resumed = False
+        for batch in batches[self.rank :: self.world_size][self.step :]:
+            self.step += 1
+            yield batch
 
     def __len__(self) -> int:
         count = len(self._batches())
@@ -161,7 +137,7 @@ class LengthBucketSampler(Sampler[list[int]]):
         return len(range(self.rank, count, self.world_size))
 
 
-class ClassificationDataModule(pl.LightningDataModule):
+class ClassificationDataModule(ResumableDataModule):
     """Train, validation and test parts of labelled sequences.
 
     Args:
@@ -201,7 +177,16 @@ class ClassificationDataModule(pl.LightningDataModule):
         sampler = LengthBucketSampler(
             dataset.lengths, self.batch_size, training=training, seed=self.seed, rank=rank, world_size=world_size
         )
-        return DataLoader(dataset, batch_sampler=sampler, collate_fn=dataset.collate)
+        if training:
+            self.resume(sampler)
+        # A generator of its own: DataLoader would draw a number from the global one whenever it begins, and a
+        # resumed run begins once more often than one that was never interrupted.
+        return DataLoader(
+            dataset,
+            batch_sampler=sampler,
+            collate_fn=dataset.collate,
+            generator=torch.Generator().manual_seed(self.seed),
+        )
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, int, int]]:
         """Return shuffled, bucketed batches of the training part."""

@@ -2,15 +2,15 @@
 
 import numpy as np
 import numpy.typing as npt
-import pytorch_lightning as pl
 import torch
 
+from gulmfit.data.position import ResumableDataModule
 from gulmfit.data.stream import TokenStream
 from gulmfit.seq.holdout import Holdout
 from gulmfit.seq.tokenizer import KmerTokenizer
 
 
-class LanguageModelDataModule(pl.LightningDataModule):
+class LanguageModelDataModule(ResumableDataModule):
     """Streams of tokens for training (both strands, shuffled) and validation (forward strand, every base once).
 
     Args:
@@ -40,14 +40,19 @@ class LanguageModelDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> TokenStream:
         """Return the training stream of this process."""
-        return self._stream(training=True)
+        stream = self.stream(training=True)
+        self.resume(stream)
+        return stream
 
     def val_dataloader(self) -> TokenStream:
         """Return the validation stream of this process."""
-        return self._stream(training=False)
+        return self.stream(training=False)
 
-    def _stream(self, training: bool) -> TokenStream:
-        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+    def stream(self, training: bool, *, alone: bool = False) -> TokenStream:
+        """Return a stream of this process's share, or of everything if it is `alone`."""
+        rank, world_size = 0, 1
+        if self.trainer is not None and not alone:
+            rank, world_size = self.trainer.global_rank, self.trainer.world_size
         return TokenStream(
             self.codes,
             self.holdout.train if training else self.holdout.valid,

@@ -189,7 +189,7 @@ class GenBankPromoterSource(Source):
 
 @dataclass(kw_only=True)
 class SyntheticSource(Source):
-    """A simulated bacterial genome and its promoter task (`gulmfit.seq.synthetic`). Nothing in it is real.
+    """A simulated bacterial genome and its promoter task (`gulmfit.seq.synthetic_task`). Nothing in it is real.
 
     Args:
         length_bp: Length of the genome; its last part is kept from the language model and holds validation and test.

@@ -11,13 +11,14 @@ one long text. Tokens are computed from base codes as they are read: memory does
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from gulmfit.data.position import Position
 from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import reverse_complement
 from gulmfit.seq.store import Interval
@@ -212,11 +213,11 @@ class TokenStream:
             rows[row, :count] = line.read(first, count) if count else []
         return rows
 
-    def state_dict(self) -> dict[str, Any]:
+    def position(self) -> Position:
         """Return the position: the same on every rank."""
-        return {"epoch": self.epoch, "window": self.window}
+        return {"epoch": self.epoch, "step": self.window}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def seek(self, position: Position) -> None:
         """Continue from a saved position at the next iteration."""
-        self.epoch, self.window = int(state["epoch"]), int(state["window"])
+        self.epoch, self.window = position["epoch"], position["step"]
         self._resumed = self.window < len(self)

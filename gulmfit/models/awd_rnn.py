@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gulmfit.errors import ConfigError
 from gulmfit.models.dropout import DropoutRates, EmbeddingDropout, VariationalDropout, drop_connect
 
 State = list[tuple[Tensor, ...]]
@@ -75,13 +76,13 @@ class AWDRNN(nn.Module):
         hidden_size: `H` of every layer but the last.
         num_layers: Recurrent layers, 1 or more.
         dropout: The five rates; all 0 by default.
-        pad_id: Token whose embedding is zero and never trained.
+        pad_id: Token of padding; its embedding starts at zero.
         token_bases: Bases of every token, `(V, k)`, -1 throughout a special token; None where tokens have no spelling.
         spelled: Start the embedding from the spelling of the tokens (see `reset_parameters`).
         cell: `lstm` or `gru`.
 
     Raises:
-        ValueError: If a size is not positive or the cell is unknown.
+        ConfigError: If a size is not positive or the cell is unknown.
     """
 
     def __init__(
@@ -98,12 +99,12 @@ class AWDRNN(nn.Module):
     ) -> None:
         super().__init__()
         if min(vocab_size, embed_size, hidden_size, num_layers) < 1:
-            raise ValueError(
+            raise ConfigError(
                 f"arch sizes must be positive, got vocab_size={vocab_size}, embed_size={embed_size}, "
                 f"hidden_size={hidden_size}, num_layers={num_layers}."
             )
         if cell not in CELLS:
-            raise ValueError(f"arch.cell={cell!r} is unknown; choose one of {sorted(CELLS)}.")
+            raise ConfigError(f"arch.cell={cell!r} is unknown; choose one of {sorted(CELLS)}.")
         rates = dropout or DropoutRates()
         self.embed_size = embed_size
         self.output_size = embed_size

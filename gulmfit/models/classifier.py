@@ -9,6 +9,7 @@ published runs, pooling never sees padding and gradients flow through the whole 
 import torch
 from torch import Tensor, nn
 
+from gulmfit.errors import ConfigError
 from gulmfit.models.awd_rnn import AWDRNN, detach
 from gulmfit.models.dropout import DropoutRates, activation_penalty
 
@@ -47,7 +48,7 @@ class ConcatPooling:
     def result(self) -> Tensor:
         """Return `(B, 3E)`."""
         if self.last is None or self.maximum is None or self.total is None:
-            raise ValueError("nothing was pooled: a batch needs at least one token.")
+            raise ConfigError("nothing was pooled: a batch needs at least one token.")
         return torch.cat([self.last, self.maximum, self.total / self.lengths.unsqueeze(1)], dim=1)
 
 
@@ -115,9 +116,9 @@ class SequenceClassifier(nn.Module):
     ) -> None:
         super().__init__()
         if num_classes < 2:
-            raise ValueError(f"a classifier needs 2 classes or more, got {num_classes}.")
+            raise ConfigError(f"a classifier needs 2 classes or more, got {num_classes}.")
         if bptt is not None and bptt < 1:
-            raise ValueError(f"head.bptt={bptt}: give 1 token or more, or null for the whole sequence.")
+            raise ConfigError(f"head.bptt={bptt}: give 1 token or more, or null for the whole sequence.")
         self.encoder = encoder
         self.bptt = bptt
         self.alpha, self.beta = alpha, beta

@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gulmfit.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class DropoutRates:
@@ -25,7 +27,7 @@ class DropoutRates:
         drop_mult: One factor on all five.
 
     Raises:
-        ValueError: If a rate times `drop_mult` leaves [0, 1).
+        ConfigError: If a rate times `drop_mult` leaves [0, 1).
     """
 
     embed_p: float = 0.0
@@ -41,7 +43,7 @@ class DropoutRates:
                 continue
             rate = getattr(self, field.name) * self.drop_mult
             if not 0.0 <= rate < 1.0:
-                raise ValueError(
+                raise ConfigError(
                     f"dropout {field.name}={getattr(self, field.name)} times drop_mult={self.drop_mult} is {rate:g}; "
                     "a dropout rate lies in [0, 1). Lower drop_mult or the rate."
                 )

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gulmfit.checkpoint import LoadedModel, Spec, load
-from gulmfit.data.labelled import collate, tokenise
+from gulmfit.data.batches import collate, tokenise
 from gulmfit.errors import CheckpointError, ConfigError
 from gulmfit.seq.tokenizer import KmerTokenizer
 
@@ -31,16 +31,11 @@ class Predictor:
         model: The classifier.
         tokenizer: Its tokenizer.
         device: Where to run; the first GPU if there is one.
-
-    Raises:
-        CheckpointError: If the model is not a classifier.
     """
 
     def __init__(
         self, spec: Spec, model: nn.Module, tokenizer: KmerTokenizer, device: str | torch.device | None = None
     ) -> None:
-        if not spec.get("classes"):
-            raise CheckpointError("this is a language model, not a classifier: train one from it with stage=classify.")
         self.classes: list[str] = list(spec["classes"])
         self.positive = str(spec.get("positive") or self.classes[-1])
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -49,8 +44,16 @@ class Predictor:
 
     @classmethod
     def load(cls, path: str | Path, device: str | torch.device | None = None) -> "Predictor":
-        """Load a classifier from a run folder, a model folder or a checkpoint."""
+        """Load a classifier from a run folder, a model folder or a checkpoint.
+
+        Raises:
+            CheckpointError: If nothing there is a classifier.
+        """
         loaded: LoadedModel = load(path)
+        if not loaded.classes:
+            raise CheckpointError(
+                f"{path} is a language model, not a classifier: train one from it with stage=classify init_from={path}."
+            )
         return cls(loaded.spec, loaded.model, loaded.tokenizer, device)
 
     def predict(self, sequences: Sequence[str], *, strand: str = "forward", batch_size: int = 64) -> Probabilities:

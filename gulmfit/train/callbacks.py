@@ -78,11 +78,7 @@ class RandomState(Callback):
 
 
 class Progress(TQDMProgressBar):
-    """Lightning's bar, which shows steps a second and the time left, with the name of the run's stage."""
-
-    def __init__(self, refresh_rate: int = 10, description: str = "") -> None:
-        super().__init__(refresh_rate=refresh_rate)
-        self.description = description
+    """Lightning's bar, which shows steps a second and the time left."""
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
         """Leave the version number out."""

@@ -9,6 +9,7 @@ from gulmfit.checkpoint import build_tokenizer
 from gulmfit.config import instantiate, plain
 from gulmfit.data.labelled import ClassificationDataModule
 from gulmfit.data.sources import Source
+from gulmfit.errors import DataError
 from gulmfit.models.transfer import transfer
 from gulmfit.predict.predictor import Predictor
 from gulmfit.predict.writers import write_tsv
@@ -30,7 +31,14 @@ logger = logging.getLogger(__name__)
 def split_parts(run: Run, data: LabelledSequences) -> dict[str, LabelledSequences]:
     """Split labelled sequences as the configuration says, into `train`, `valid` and `test`."""
     where = instantiate(run.config.split)(data)
-    return {part: data.subset(np.flatnonzero(where == part)) for part in PARTS}
+    parts = {part: data.subset(np.flatnonzero(where == part)) for part in PARTS}
+    for name, part in parts.items():
+        if not len(part):
+            raise DataError(
+                f"{', '.join(data.files) or 'the data'}: the split leaves no sequence for {name}. Training, validation "
+                f"and test are all needed; raise split.{name}_fraction, or mark some sequences."
+            )
+    return parts
 
 
 def run_classifier(run: Run, source: Source) -> dict[str, Any]:
@@ -61,13 +69,14 @@ def run_classifier(run: Run, source: Source) -> dict[str, Any]:
         rates, losses, suggestion = lr_range_test(task.model, data.train_dataloader())
         logger.info("learning-rate range test: the loss falls fastest at %.1e", suggestion)
         results |= {"lr_find": {"lrs": rates, "losses": losses, "suggestion": suggestion}}
-        run.finish(results, classification_report(results))
+        run.finish(results, classification_report(results), name="lr_find")
         return results
     fitted = fit(run, task, data, spec)
     if not fitted.is_main:
         return results
     predictor = Predictor(spec, task.model, tokenizer)
     results |= score(parts, predictor, int(config.batch_size), int(config.seed))
+    results["metrics"][str(config.stage.monitor)] = fitted.best_score
     results |= {
         "data": {
             "files": labelled.files,

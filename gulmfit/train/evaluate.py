@@ -1,23 +1,23 @@
 """What `gulmfit-evaluate` does: score a classifier on labelled data."""
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gulmfit.config import compose, instantiate
+from gulmfit.checkpoint import MODEL_FOLDER
+from gulmfit.config import compose, instantiate, validate
 from gulmfit.data.sources import Source
-from gulmfit.errors import DataError
+from gulmfit.errors import ConfigError, DataError
 from gulmfit.predict.predictor import Predictor
 from gulmfit.predict.writers import write_tsv
 from gulmfit.report.html import write_report
 from gulmfit.report.pages import classification_report
-from gulmfit.report.scores import bootstrap_intervals, classification_scores, confusion, json_ready
+from gulmfit.report.scores import bootstrap_intervals, classification_scores, confusion
 from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.train.classify import score_table
-from gulmfit.train.run import versions
+from gulmfit.train.run import versions, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +35,16 @@ def evaluate_file(
         batch_size: Sequences that are run at once.
 
     Raises:
+        ConfigError: If the data is not described in full, or the output is a run folder.
         DataError: If the data has a label that the model does not know.
     """
+    folder = Path(output)
+    if output and (folder / MODEL_FOLDER).exists():
+        raise ConfigError(f"output={output} is a run folder, whose own results would be overwritten. Name another.")
     predictor = Predictor.load(model)
-    source: Source = instantiate(compose(["stage=classify", *data_overrides]).data)
+    config = compose(["stage=classify", *data_overrides])
+    validate(config)
+    source: Source = instantiate(config.data)
     data = source.labelled()
     labels = _in_order_of(predictor.classes, data)
     probabilities = predictor.predict(data.sequences, strand=strand, batch_size=batch_size)
@@ -59,9 +65,8 @@ def evaluate_file(
     }
     logger.info("%s", score_table({"model": results}, {}))
     if output:
-        folder = Path(output)
         write_tsv(folder / "predictions" / "evaluate.tsv", predictor.classes, zip(data.ids, probabilities, strict=True))
-        (folder / "metrics.json").write_text(json.dumps(json_ready(results), indent=2) + "\n", encoding="utf-8")
+        write_json(folder / "metrics.json", results)
         page = {**results, "predictions": (labels, {"model": probabilities})}
         write_report(folder / "report.html", classification_report(page))
         logger.info("report: %s", folder / "report.html")

@@ -3,6 +3,7 @@
 import csv
 import inspect
 import logging
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ logger = logging.getLogger(__name__)
 class Fitted:
     """What fitting gave."""
 
-    best_score: float | None
+    best_score: float
+    """The monitored value of the weights that validation chose."""
     seconds: float
     tokens_per_second: float
     is_main: bool
@@ -60,8 +62,6 @@ def _callbacks(run: Run) -> list[pl.Callback]:
     for name, node in plain(config.callbacks).items():
         if name == "checkpoint":
             node = {"dirpath": run.checkpoints, "monitor": config.stage.monitor, "mode": config.stage.mode, **node}
-        if name == "progress":
-            node = {"description": run.stage, **node}
         callbacks.append(instantiate(node))
     return [*callbacks, RandomState()]
 
@@ -95,6 +95,7 @@ def fit(run: Run, task: Task, data: pl.LightningDataModule, spec: Spec) -> Fitte
     own = {"callbacks": [*_callbacks(run), throughput], "logger": loggers, "default_root_dir": str(run.folder)}
     trainer: pl.Trainer = instantiate({**node, **_limits(run, task), **own})
     resume = run.resume_from()
+    resumed_at = run.check_resumable(resume, spec) if resume else 0
     earlier = run.curves() if resume else []
     arguments: dict[str, Any] = {"ckpt_path": str(resume) if resume else None}
     if "weights_only" in inspect.signature(trainer.fit).parameters:
@@ -104,35 +105,41 @@ def fit(run: Run, task: Task, data: pl.LightningDataModule, spec: Spec) -> Fitte
     seconds = time.perf_counter() - start
     if trainer.interrupted:
         raise KeyboardInterrupt
-    checkpoint = trainer.checkpoint_callback
-    best = Path(getattr(checkpoint, "best_model_path", "") or "")
-    score = getattr(checkpoint, "best_model_score", None)
-    if not best.is_file():
-        # Training ended before its first validation, as a small trainer.max_steps makes it.
-        trainer.validate(task, datamodule=data, verbose=False)
-        trainer.save_checkpoint(run.checkpoints / "last.ckpt")
+    best, score = _choose(run, trainer, task, data)
     if trainer.is_global_zero:
         if earlier:
-            _prepend_curves(run, earlier, resumed_at=_step_of(resume))
-        if best.is_file():
-            content = torch.load(best, map_location="cpu", weights_only=True)
-            task.load_state_dict(content["state_dict"])
-        if score is not None and not bool(torch.isfinite(score)):
+            _prepend_curves(run, earlier, resumed_at)
+        content = torch.load(best, map_location="cpu", weights_only=True)
+        task.load_state_dict(content["state_dict"])
+        last = trainer.callback_metrics.get(str(run.config.stage.monitor))
+        if not math.isfinite(score) or (last is not None and not math.isfinite(float(last))):
             raise TrainingError(
                 f"{run.config.stage.monitor} is not a number after {trainer.global_step} steps: training diverged. "
                 "Lower the learning rate (lr_find=true suggests one) or set trainer.gradient_clip_val=0.25."
             )
         save_model(run.folder / MODEL_FOLDER, spec, task.model.state_dict())
     trainer.strategy.barrier()
-    return Fitted(
-        None if score is None else float(score), seconds, throughput.tokens_per_second, trainer.is_global_zero
-    )
+    return Fitted(score, seconds, throughput.tokens_per_second, trainer.is_global_zero)
 
 
-def _step_of(checkpoint: Path | None) -> int:
-    if checkpoint is None:
-        return 0
-    return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])
+def _choose(run: Run, trainer: pl.Trainer, task: Task, data: pl.LightningDataModule) -> tuple[Path, float]:
+    """Return the checkpoint that validation chose, and its score.
+
+    Where training ended within an epoch, as `trainer.max_steps` makes it, its end, the best part of a one-cycle, has
+    not been judged yet: it is now.
+    """
+    best, last = run.checkpoints / "best.ckpt", run.checkpoints / "last.ckpt"
+    known = getattr(trainer.checkpoint_callback, "best_model_score", None)
+    score = math.nan if known is None else float(known)
+    step = trainer.global_step
+    if task.validated_at != step or not best.is_file():
+        monitor, smaller = str(run.config.stage.monitor), run.config.stage.mode == "min"
+        at_end = float(trainer.validate(task, datamodule=data, verbose=False)[0][monitor])
+        trainer.save_checkpoint(last)
+        if math.isnan(score) or (at_end < score if smaller else at_end > score):
+            trainer.save_checkpoint(best)
+            score = at_end
+    return best, score
 
 
 def _prepend_curves(run: Run, earlier: list[dict[str, Any]], resumed_at: int) -> None:

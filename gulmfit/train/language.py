@@ -19,6 +19,7 @@ from gulmfit.seq.store import GenomeStore
 from gulmfit.train.classify import split_parts
 from gulmfit.train.fit import build_spec, fit, seed_everything
 from gulmfit.train.lr_find import lr_range_test
+from gulmfit.train.metrics import StreamScore
 from gulmfit.train.run import Run
 from gulmfit.train.tasks import LanguageModelTask
 
@@ -69,7 +70,7 @@ def run_language_model(run: Run, source: Source) -> dict[str, Any]:
         strands=str(config.strands),
         seed=int(config.seed),
     )
-    data.train_dataloader(), data.val_dataloader()  # too small a corpus is told now, not after minutes
+    data.stream(training=True), data.stream(training=False)  # too small a corpus is told now, not after minutes
     task = LanguageModelTask(spec, plain(config.optimizer), plain(config.schedule))
     results: dict[str, Any] = {"stage": run.stage, "run": str(config.run.name), "seed": int(config.seed)}
     if initial is not None:
@@ -81,10 +82,10 @@ def run_language_model(run: Run, source: Source) -> dict[str, Any]:
     else:
         initialise_bias(task.model, data.token_counts())
     if config.lr_find:
-        rates, losses, suggestion = lr_range_test(task.model, data.train_dataloader())
+        rates, losses, suggestion = lr_range_test(task.model, data.stream(training=True))
         logger.info("learning-rate range test: the loss falls fastest at %.1e", suggestion)
         results |= {"lr_find": {"lrs": rates, "losses": losses, "suggestion": suggestion}}
-        run.finish(results, language_model_report(results))
+        run.finish(results, language_model_report(results), name="lr_find")
         return results
     fitted = fit(run, task, data, spec)
     if not fitted.is_main:
@@ -119,9 +120,12 @@ def run_language_model(run: Run, source: Source) -> dict[str, Any]:
 
 @torch.no_grad()
 def evaluate_stream(task: LanguageModelTask, data: LanguageModelDataModule) -> dict[str, float]:
-    """Score the held-out stream with the weights that validation chose."""
-    task.eval()
-    task.on_validation_epoch_start()
-    for index, batch in enumerate(data.val_dataloader()):
-        task.validation_step(type(batch)(*(part.to(task.device) for part in batch)), index)
-    return {name: float(value) for name, value in task.valid_score.compute().items()}
+    """Score the whole held-out stream, in this process alone, with the weights that validation chose."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = task.model.to(device).eval()
+    score, state = StreamScore(sync_on_compute=False).to(device), None
+    for batch in data.stream(training=False, alone=True):
+        output = model(batch.tokens.to(device), batch.targets.to(device), state)
+        state = output.state
+        score.update(output.losses, output.correct, task.bases(output.contexts))
+    return {name: float(value) for name, value in score.compute().items()}

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from gulmfit.data.labelled import SequenceBatch
+from gulmfit.data.batches import SequenceBatch
 from gulmfit.data.stream import StreamBatch
 from gulmfit.models.awd_rnn import detach
 from gulmfit.models.classifier import SequenceClassifier

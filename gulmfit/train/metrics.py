@@ -1,6 +1,7 @@
 """Metrics that accumulate on the device and sum over ranks."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,8 +23,8 @@ class StreamScore(Metric):
     correct: Tensor
     bases: Tensor
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
         for name in ("nats", "tokens", "correct", "bases"):
             self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 

@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.utilities import rank_zero_only
 
-from gulmfit.checkpoint import MODEL_FOLDER, LoadedModel, Spec, load
-from gulmfit.errors import ConfigError, TokenizerError
+from gulmfit.checkpoint import MODEL_FOLDER, LoadedModel, Spec, load, read_progress
+from gulmfit.errors import CheckpointError, ConfigError, TokenizerError
 from gulmfit.report.html import Report, write_report
 from gulmfit.report.scores import json_ready
 
 logger = logging.getLogger(__name__)
 
-RESULTS = ("checkpoints", MODEL_FOLDER, "predictions", "metrics.json", "metrics.csv", "report.html", "config.yaml")
+RESULTS = ("checkpoints", MODEL_FOLDER, "predictions", "metrics.json", "metrics.csv", "report.html")
 PACKAGES = ("gulmfit", "torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy", "scikit-learn", "biopython")
 
 
@@ -48,8 +49,7 @@ class Run:
         Raises:
             ConfigError: If the folder holds the results of another run, and neither `resume` nor `overwrite` is given.
         """
-        rank = int(os.environ.get("LOCAL_RANK", 0)) + int(os.environ.get("NODE_RANK", 0))
-        if rank:
+        if getattr(rank_zero_only, "rank", 0):
             return
         old = [name for name in RESULTS if (self.folder / name).exists()]
         if old and not self.config.resume:
@@ -87,6 +87,21 @@ class Run:
             raise ConfigError(f"resume={resume}: {path} does not exist. Give a .ckpt file, a run folder, or auto.")
         return path
 
+    def check_resumable(self, checkpoint: Path, spec: Spec) -> int:
+        """Return the step at which a checkpoint was saved.
+
+        Raises:
+            CheckpointError: If it is damaged, or of a model that is built otherwise.
+        """
+        theirs, step = read_progress(checkpoint)
+        different = [key for key in spec if theirs.get(key) != spec[key]]
+        if different:
+            raise CheckpointError(
+                f"{checkpoint} cannot be continued: this run differs in {', '.join(different)}. Give the settings it "
+                "was started with (config.yaml in its folder), or start a new run with init_from=."
+            )
+        return step
+
     def initial_model(self, spec: Spec) -> LoadedModel | None:
         """Load the model that `init_from` names.
 
@@ -114,13 +129,18 @@ class Run:
         with path.open(encoding="utf-8", newline="") as handle:
             return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(handle)]
 
-    def finish(self, results: dict[str, Any], report: Report) -> None:
-        """Write `metrics.json` and `report.html`."""
-        ready = json_ready({**results, "versions": versions()})
-        partial = self.folder / "metrics.json.partial"
-        partial.write_text(json.dumps(ready, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(partial, self.folder / "metrics.json")
-        write_report(self.folder / "report.html", report)
+    def finish(self, results: dict[str, Any], report: Report, *, name: str = "metrics") -> None:
+        """Write `metrics.json` (or another name) and `report.html`."""
+        write_json(self.folder / f"{name}.json", {**results, "versions": versions()})
+        write_report(self.folder / ("report.html" if name == "metrics" else f"{name}.html"), report)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write plain values as JSON, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(json_ready(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(partial, path)
 
 
 def versions() -> dict[str, str]:

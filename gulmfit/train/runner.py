@@ -43,6 +43,7 @@ def run_stage(
         GulmfitError: Whatever the user can mend.
     """
     configuration.validate(config, multirun=multirun)
+    config.paths.run_dir = str(folder)
     run = Run(config, folder, list(overrides))
     source: Source = instantiate(config.data)
     run.prepare()
@@ -56,7 +57,9 @@ def train(overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Run what `gulmfit-train` would with these overrides: for notebooks.
 
     Example:
-        results = gulmfit.train(["stage=classify", "data=table", "data.path=labelled.csv"])
+        from gulmfit.train.runner import train
+
+        results = train(["stage=classify", "data=table", "data.path=labelled.csv"])
     """
     config = configuration.compose(overrides)
     return run_stage(config, Path(str(config.paths.run_dir)), overrides)

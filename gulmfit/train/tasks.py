@@ -18,7 +18,8 @@ from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 
 from gulmfit.checkpoint import Spec, build_model
-from gulmfit.data.labelled import ClassificationDataModule, SequenceBatch
+from gulmfit.data.batches import SequenceBatch
+from gulmfit.data.labelled import ClassificationDataModule
 from gulmfit.data.stream import StreamBatch
 from gulmfit.models.awd_rnn import State, detach
 from gulmfit.models.classifier import SequenceClassifier
@@ -52,6 +53,7 @@ class Task(pl.LightningModule):
         self.model = cast("LanguageModel | SequenceClassifier", model)
         self.schedule = OneCycle.from_config(schedule)
         self._phase = -1
+        self.validated_at = -1
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer over all layer groups and its schedule over all steps."""
@@ -137,6 +139,7 @@ class LanguageModelTask(Task):
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the whole held-out stream."""
+        self.validated_at = self.global_step
         for name, value in self.valid_score.compute().items():
             self.log(f"val/{name}", value.float(), prog_bar=name == "bits_per_base")
 
@@ -205,6 +208,7 @@ class ClassificationTask(Task):
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the whole validation part."""
+        self.validated_at = self.global_step
         self.log("val/loss", self.valid_loss.compute(), prog_bar=True)
         for name, value in self.valid_metrics.compute().items():
             self.log(f"val/{name}", value.float(), prog_bar=name == "accuracy")

@@ -5,18 +5,18 @@ import shutil
 from typing import Any
 
 from gulmfit.checkpoint import MODEL_FOLDER
-from gulmfit.config import compose
+from gulmfit.config import compose, validate
 from gulmfit.data.sources import Source
 from gulmfit.report.pages import comparison_report
 from gulmfit.report.scores import mcnemar
-from gulmfit.train.classify import run_classifier, score_table, scratch_overrides
+from gulmfit.train.classify import run_classifier, score_table, scratch_overrides, split_parts
 from gulmfit.train.language import run_language_model
 from gulmfit.train.run import Run
 
 logger = logging.getLogger(__name__)
 
 # Overrides of the whole that a part gets from here instead.
-OWN = ("stage=", "run.name=", "init_from=", "paths.run_dir=", "resume=", "+stage=", "++stage=")
+OWN = ("stage=", "stage.", "run.name=", "init_from=", "paths.run_dir=", "resume=", "+stage=", "++stage=")
 
 
 def part(run: Run, name: str, stage: str, init_from: str | None, extra: list[str] | None = None) -> Run:
@@ -25,14 +25,17 @@ def part(run: Run, name: str, stage: str, init_from: str | None, extra: list[str
     overrides = [item for item in run.overrides if not item.startswith(OWN)]
     overrides += [f"stage={stage}", f"run.name={run.config.run.name}_{name}", f"paths.run_dir='{folder}'"]
     overrides += [f"init_from='{init_from}'"] if init_from else []
-    overrides += ["resume=auto"] if run.config.resume and (folder / "checkpoints" / "last.ckpt").is_file() else []
-    sub = Run(compose([*overrides, *(extra or [])]), folder, overrides)
+    config = compose([*overrides, *(extra or [])])
+    validate(config)
+    config.resume = run.config.resume  # a part takes its weights from the one before it, and may still be continued
+    sub = Run(config, folder, overrides)
     sub.prepare()
     return sub
 
 
 def run_ulmfit(run: Run, source: Source) -> dict[str, Any]:
     """Run pretrain, finetune and classify, then the twin from scratch, and compare the two on the same test part."""
+    split_parts(run, source.labelled())  # a mistake in the labels is told now, not after the genome is learned
     language_models: dict[str, Any] = {}
     origin = str(run.config.init_from) if run.config.init_from else None
     for stage in ("pretrain", "finetune"):

@@ -1,4 +1,4 @@
-"""Run under torchrun by test_ddp.py: train with gradual unfreezing on two ranks and compare their weights after each epoch."""
+"""Run under torchrun by test_ddp.py: thaw a classifier on two ranks and compare their weights after each epoch."""
 
 import sys
 from pathlib import Path
@@ -21,7 +21,9 @@ class SameOnEveryRank(pl.Callback):
         weights = torch.cat([parameter.detach().flatten() for parameter in pl_module.parameters()])
         gathered: Any = trainer.strategy.all_gather(weights)
         if not torch.equal(gathered[0], gathered[1]):
-            raise SystemExit(f"epoch {trainer.current_epoch}: ranks differ by {(gathered[0] - gathered[1]).abs().max()}")
+            raise SystemExit(
+                f"epoch {trainer.current_epoch}: ranks differ by {(gathered[0] - gathered[1]).abs().max()}"
+            )
         if trainer.is_global_zero:
             sys.stdout.write(f"epoch {trainer.current_epoch}: equal\n")
 

@@ -186,7 +186,8 @@ def test_labels_that_differ_between_train_and_test(tmp_path: Path) -> None:
 def test_range_test_draws_and_trains_nothing(tmp_path: Path) -> None:
     run("stage=pretrain", "lr_find=true", "batch_size=8", *TINY, cwd=tmp_path)
     folder = tmp_path / "outputs" / "pretrain" / "default"
-    found = json.loads((folder / "metrics.json").read_text())["lr_find"]
+    found = json.loads((folder / "lr_find.json").read_text())["lr_find"]
     assert found["lrs"][0] < found["suggestion"] < found["lrs"][-1]
-    assert "<svg" in (folder / "report.html").read_text()
+    page = (folder / "lr_find.html").read_text()
+    assert "<svg" in page or "data:image" in page
     assert not (folder / "model").exists()

@@ -133,7 +133,7 @@ def loaded_by(statement: str) -> set[str]:
         ("gulmfit.cli", {"torch", "pytorch_lightning", "sklearn", "matplotlib"}),
         ("gulmfit.models.language_model", {"pytorch_lightning", "hydra", "sklearn"}),
         ("gulmfit.report.pages", {"torch", "hydra", "sklearn", "scipy", "matplotlib"}),
-        ("gulmfit.predict.predictor", {"hydra", "sklearn"}),
+        ("gulmfit.predict.predictor", {"hydra", "sklearn", "pytorch_lightning"}),
     ],
 )
 def test_importing_is_quick(module: str, absent: set[str]) -> None:

@@ -4,13 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from gulmfit.data.labelled import (
-    ClassificationDataModule,
-    LengthBucketSampler,
-    SequenceDataset,
-    collate,
-    tokenise,
-)
+from gulmfit.data.batches import collate, tokenise
+from gulmfit.data.labelled import ClassificationDataModule, LengthBucketSampler, SequenceDataset
 from gulmfit.errors import SequenceError
 from gulmfit.seq.alphabet import reverse_complement_text
 from gulmfit.seq.labelled import LabelledSequences

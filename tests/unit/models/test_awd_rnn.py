@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from gulmfit.errors import ConfigError
 from gulmfit.models.awd_rnn import AWDRNN
 from gulmfit.models.dropout import DropoutRates
 from gulmfit.seq.tokenizer import KmerTokenizer
@@ -126,11 +127,11 @@ def test_spelled_embeddings_are_near_where_kmers_share_bases() -> None:
 
 
 def test_impossible_sizes_are_refused() -> None:
-    with pytest.raises(ValueError, match="hidden_size=0"):
+    with pytest.raises(ConfigError, match="hidden_size=0"):
         AWDRNN(V, hidden_size=0)
-    with pytest.raises(ValueError, match="rnn"):
+    with pytest.raises(ConfigError, match="rnn"):
         AWDRNN(V, cell="rnn")
-    with pytest.raises(ValueError, match=r"drop_mult=3.*weight_p|weight_p=0.5 times drop_mult=3"):
+    with pytest.raises(ConfigError, match=r"drop_mult=3.*weight_p|weight_p=0.5 times drop_mult=3"):
         DropoutRates(weight_p=0.5, drop_mult=3)
 
 

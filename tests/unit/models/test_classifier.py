@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from gulmfit.errors import ConfigError
 from gulmfit.models import classifier
 from gulmfit.models.awd_rnn import AWDRNN
 from gulmfit.models.classifier import ConcatPooling, SequenceClassifier
@@ -86,7 +87,7 @@ def test_penalty_ignores_padding() -> None:
 
 
 def test_impossible_arguments_are_refused() -> None:
-    with pytest.raises(ValueError, match="2 classes"):
+    with pytest.raises(ConfigError, match="2 classes"):
         SequenceClassifier(AWDRNN(20, 8, 12, 2), num_classes=1)
-    with pytest.raises(ValueError, match="bptt=0"):
+    with pytest.raises(ConfigError, match="bptt=0"):
         model(bptt=0)

@@ -1,0 +1,52 @@
+"""One batch of sequences: tokenised, padded at the end.
+
+Shape letters: `B` batch, `T` tokens.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gulmfit.errors import SequenceError
+from gulmfit.seq.alphabet import encode, reverse_complement
+from gulmfit.seq.tokenizer import KmerTokenizer
+
+
+class SequenceBatch(NamedTuple):
+    """Padded sequences."""
+
+    tokens: Tensor
+    """`(B, T)` int64, padded at the end."""
+    lengths: Tensor
+    """Real tokens of each sequence, `(B,)` int64."""
+    labels: Tensor
+    """`(B,)` int64."""
+    indices: Tensor
+    """Number of each sequence in the data set, `(B,)` int64."""
+
+
+def tokenise(sequence: str, tokenizer: KmerTokenizer, where: str, *, reverse: bool = False) -> Tensor:
+    """Turn one sequence into tokens `(T,)`.
+
+    Raises:
+        SequenceError: If it is shorter than one k-mer.
+    """
+    codes = encode(sequence, where=where)
+    if len(codes) < tokenizer.k:
+        raise SequenceError(
+            f"{where}: {len(codes)} bases are fewer than one k-mer (k={tokenizer.k}). "
+            "Remove the record, or use a tokenizer with a smaller k."
+        )
+    return torch.from_numpy(tokenizer.encode(reverse_complement(codes) if reverse else codes))
+
+
+def collate(items: Sequence[tuple[Tensor, int, int]], pad_id: int) -> SequenceBatch:
+    """Pad tokenised sequences, given as `(tokens, label, index)`, into one batch."""
+    lengths = torch.tensor([len(tokens) for tokens, _, _ in items])
+    padded = torch.full((len(items), int(lengths.max())), pad_id, dtype=torch.int64)
+    for row, (tokens, _, _) in enumerate(items):
+        padded[row, : len(tokens)] = tokens
+    labels = torch.tensor([label for _, label, _ in items])
+    return SequenceBatch(padded, lengths, labels, torch.tensor([index for _, _, index in items]))
