@@ -83,7 +83,9 @@ class LengthBucketSampler(Sampler[list[int]]):
         world_size: int = 1,
     ) -> None:
         self.lengths = np.asarray(lengths)
-        self.batch_size, self.training, self.seed = batch_size, training, seed
+        # Lightning wants a batch on every rank, however few sequences there are to judge.
+        self.batch_size = batch_size if training else max(1, min(batch_size, len(lengths) // world_size))
+        self.training, self.seed = training, seed
         self.rank, self.world_size = rank, world_size
         self.epoch = 0
         self.step = 0
