@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gulmfit.report import figures
-from gulmfit.report.html import Figure, Report, Section
+from gulmfit.report.html import Figure, Report, Section, Table
 from gulmfit.report.table import format_value, leaves
 
 Results = Mapping[str, Any]
@@ -99,6 +99,7 @@ def comparison_report(results: Results) -> Report:
         _paired_section("transferred", tests),
         _leakage_section(shared),
         _overlaid_section(runs),
+        _confusion_section(shared | _given({"confusion": first.get("confusion")})),
         _curves_section({name: pair for run in runs for name, pair in _score_curves(runs[run], shared, run).items()}),
         _bits_section({name: results[name] for name in ("pretrain", "finetune") if results.get(name)}),
         *_facts_sections(shared),
@@ -203,12 +204,24 @@ def _paired_section(model: str, tests: Results) -> Section:
 def _leakage_section(results: Results) -> Section:
     leakage = results.get("leakage") or {}
     leaks = _leaks(leakage)
-    section = Section("Leak check", tables=[_facts(leakage)] if leakage else [], warning=bool(leaks))
+    section = Section("Leak check", tables=[_overlaps(leakage)] if leakage else [], warning=bool(leaks))
     if leaks:
         section.text.append("Test sequences were met in training: on new sequences expect lower scores than these.")
     elif leaks == 0:
         section.text.append("No test sequence is in training, nor its reverse complement, nor a near-copy.")
     return section
+
+
+def _overlaps(leakage: Results) -> Table:
+    """One row for each part that was held against training: how many of its sequences were met there, and how."""
+    kinds = ("exact", "reverse_complement", "near_duplicate", "any")
+    parts = {"test": leakage} if "any" in leakage else leakage
+    rows = [
+        [name, part.get("test", ""), *(part.get(kind, {}).get("count", "") for kind in kinds)]
+        for name, part in parts.items()
+        if isinstance(part, Mapping)
+    ]
+    return ("part", "sequences", "exact copies", "reverse complements", "near-copies", "any"), rows
 
 
 def _leaks(leakage: Results) -> int | None:

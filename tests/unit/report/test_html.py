@@ -268,7 +268,7 @@ def test_the_comparison_page() -> None:
     )
     assert titles(report) == [
         "Scores on the test sequences, beside the baselines", "Paired tests", "Leak check", "Training",
-        "ROC and precision-recall", "Language model", "Data", "Configuration",
+        "Confusion", "ROC and precision-recall", "Language model", "Data", "Configuration",
     ]  # fmt: skip
     page = check(report)
     names = ("transferred", "scratch", "onehot_logistic", "pretrain", "finetune", "1.850", "1.951", "seed 0")
