@@ -3,8 +3,9 @@
 A new kind of data is one class here (or anywhere under gulmfit) and one file in `conf/data/`.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from gulmfit.seq.labelled import LabelledSequences, read_fasta_classes, read_tab
 from gulmfit.seq.split import ColumnSplit, HomologySplit
 from gulmfit.seq.store import GenomeStore
 from gulmfit.seq.synthetic_task import simulate
+
+logger = logging.getLogger(__name__)
 
 Paths = str | Sequence[str]
 POLICIES = {"case": ("upper", "mask"), "ambiguity": ("split", "unk", "error")}
@@ -207,6 +210,9 @@ class SyntheticSource(Source):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        logger.info(
+            "data: SIMULATED genome of %s bases and its promoters; nothing in it is real", f"{self.length_bp:,}"
+        )
         self._data = simulate(
             length_bp=self.length_bp,
             num_train=self.num_train,
@@ -222,7 +228,7 @@ class SyntheticSource(Source):
 
     def labelled(self) -> LabelledSequences:
         """Return the simulated task, already split by genome position."""
-        return self._data.labelled
+        return replace(self._data.labelled, files=[f"SIMULATED genome and promoters, seed {self.seed}"])
 
 
 @dataclass(frozen=True)

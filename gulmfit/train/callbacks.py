@@ -37,10 +37,22 @@ class RunCheckpoint(ModelCheckpoint):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save within the epoch when it is time."""
+        """Save within the epoch when it is time, or when the run is told to stop, as by `trainer.max_time`."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        if self.every_n_steps and trainer.global_step % self.every_n_steps == 0 and trainer.global_step:
+        due = self.every_n_steps and trainer.global_step and trainer.global_step % self.every_n_steps == 0
+        if due or trainer.should_stop:
             trainer.save_checkpoint(Path(str(self.dirpath)) / "last.ckpt")
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save at the end of an epoch, but not of one that was broken off.
+
+        Lightning counts such an epoch as done: continued from there, training would be an epoch short.
+        """
+        if trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            super().on_train_epoch_end(trainer, pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save nothing more: the last batch, or the end of the last epoch, has done so."""
 
 
 class RandomState(Callback):

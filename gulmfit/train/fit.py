@@ -131,11 +131,12 @@ def _choose(run: Run, trainer: pl.Trainer, task: Task, data: pl.LightningDataMod
     best, last = run.checkpoints / "best.ckpt", run.checkpoints / "last.ckpt"
     known = getattr(trainer.checkpoint_callback, "best_model_score", None)
     score = math.nan if known is None else float(known)
-    step = trainer.global_step
+    step, total_steps = trainer.global_step, task.total_steps
     if task.validated_at != step or not best.is_file():
         monitor, smaller = str(run.config.stage.monitor), run.config.stage.mode == "min"
         at_end = float(trainer.validate(task, datamodule=data, verbose=False)[0][monitor])
-        trainer.save_checkpoint(last)
+        if step >= total_steps:  # a run that was broken off has been saved where it can be continued
+            trainer.save_checkpoint(last)
         if math.isnan(score) or (at_end < score if smaller else at_end > score):
             trainer.save_checkpoint(best)
             score = at_end
@@ -149,4 +150,7 @@ def _prepend_curves(run: Run, earlier: list[dict[str, Any]], resumed_at: int) ->
     with (run.folder / "metrics.csv").open("w", encoding="utf-8", newline="") as handle:
         writer = csv.DictWriter(handle, names)
         writer.writeheader()
-        writer.writerows(rows)
+        # Counts were read as floats; the logger writes them whole.
+        writer.writerows(
+            {key: int(value) if key in ("step", "epoch") else value for key, value in row.items()} for row in rows
+        )

@@ -10,6 +10,7 @@ from gulmfit.checkpoint import build_tokenizer
 from gulmfit.config import plain
 from gulmfit.data.language import LanguageModelDataModule
 from gulmfit.data.sources import Source
+from gulmfit.errors import SequenceError
 from gulmfit.models.language_model import initialise_bias
 from gulmfit.models.transfer import transfer
 from gulmfit.report.pages import language_model_report
@@ -57,6 +58,12 @@ def run_language_model(run: Run, source: Source) -> dict[str, Any]:
     initial = run.initial_model(spec)
     tokenizer = build_tokenizer(spec)
     store, holdout = corpus(run, source)
+    for contig in store.contigs:
+        if contig.length < tokenizer.k:
+            raise SequenceError(
+                f"{contig.path or 'corpus'}, record {contig.name!r}: {contig.length} bases are fewer than one k-mer "
+                f"(k={tokenizer.k}). Remove the record, or lower tokenizer.k."
+            )
     bases = holdout.bases()
     logger.info(
         "%s: %s; held out %s of %s bases", run.stage, tokenizer, f"{bases['valid']:,}", f"{sum(bases.values()):,}"

@@ -183,6 +183,47 @@ def test_labels_that_differ_between_train_and_test(tmp_path: Path) -> None:
     assert "'c'" in result.stderr or "c" in result.stderr.split("test.csv")[-1]
 
 
+def test_a_contig_shorter_than_a_kmer_is_named(tmp_path: Path) -> None:
+    (tmp_path / "g.fa").write_text(">long\n" + "ACGTTGCA" * 200 + "\n>tiny\nACG\n")
+    result = run("stage=pretrain", "data=fasta", "data.path=g.fa", cwd=tmp_path, check=False)
+    assert result.returncode == 1
+    assert "g.fa, record 'tiny': 3 bases are fewer than one k-mer (k=5)" in result.stderr
+
+
+def test_a_fast_dev_run_goes_through_everything(tmp_path: Path) -> None:
+    for stage in ("pretrain", "classify"):
+        run(f"stage={stage}", "trainer.fast_dev_run=true", *TINY, cwd=tmp_path)
+        assert (tmp_path / "outputs" / stage / "default" / "metrics.json").is_file()
+
+
+def test_a_failed_run_does_not_block_the_next(tmp_path: Path) -> None:
+    words = [
+        "stage=classify",
+        "data=table",
+        "data.path=t.csv",
+        "arch=awd_lstm_tiny",
+        "trainer.max_steps=2",
+        "split=random",
+    ]
+    assert run(*words, cwd=tmp_path, check=False).returncode == 1
+    rows = [f"{'ACGTTGCA' * 5}{'AC' if i % 2 else 'GT'},{'x' if i % 2 else 'y'}" for i in range(60)]
+    (tmp_path / "t.csv").write_text("sequence,label\n" + "\n".join(rows) + "\n")
+    run(*words, "callbacks.progress.refresh_rate=0", cwd=tmp_path)
+    assert (tmp_path / "outputs" / "classify" / "default" / "metrics.json").is_file()
+
+
+def test_resume_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    """The same settings, once in one go and once stopped and continued by the command: the same weights."""
+    common = ["stage=pretrain", "pretrain.epochs=2", "batch_size=16", *TINY, "trainer.precision=32-true"]
+    run(*common, "run.name=whole", cwd=tmp_path)
+    run(*common, "run.name=parts", "callbacks.checkpoint.every_n_steps=5", "trainer.max_time=00:00:00:01", cwd=tmp_path)
+    run(*common, "run.name=parts", "resume=auto", cwd=tmp_path)
+    folder = tmp_path / "outputs" / "pretrain"
+    whole, parts = (load_file(folder / name / "model" / "model.safetensors") for name in ("whole", "parts"))
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, parts[name]), name
+
+
 def test_range_test_draws_and_trains_nothing(tmp_path: Path) -> None:
     run("stage=pretrain", "lr_find=true", "batch_size=8", *TINY, cwd=tmp_path)
     folder = tmp_path / "outputs" / "pretrain" / "default"
