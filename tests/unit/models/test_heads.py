@@ -88,6 +88,7 @@ def test_special_targets_are_not_scored_and_the_decoder_is_tied() -> None:
     assert sorted(groups) == sorted(id(p) for p in model.parameters())
 
 
+@torch.no_grad()
 def test_bias_starts_at_the_unigram_model() -> None:
     tokenizer = KmerTokenizer(1, 1)
     model = LanguageModel(AWDRNN(len(tokenizer), 4, 4, 1), tokenizer.num_special, 4).eval()
