@@ -1,4 +1,4 @@
-"""Print one table over several runs of stage=ulmfit: mean and spread of each score over their seeds.
+"""Print one table over several runs of stage=ulmfit or stage=classify: mean and spread of each score over their seeds.
 
     python scripts/summary.py outputs/ulmfit/original_* outputs/ulmfit/jitter10_*
 
@@ -19,9 +19,9 @@ SCORES = ("accuracy", "mcc", "auroc")
 def models(metrics: dict) -> dict[str, dict[str, float]]:
     """Return the scores of each model and baseline of a run."""
     own = metrics["metrics"]
+    prefixes = {"transferred": "", "from scratch": "scratch/"} if metrics["stage"] == "ulmfit" else {"model": ""}
     return {
-        "transferred": {name: own[f"test/{name}"] for name in SCORES},
-        "from scratch": {name: own[f"scratch/test/{name}"] for name in SCORES},
+        **{model: {name: own[f"{prefix}test/{name}"] for name in SCORES} for model, prefix in prefixes.items()},
         **{f"baseline: {name}": {key: scores[key] for key in SCORES} for name, scores in metrics["baselines"].items()},
     }
 
@@ -40,7 +40,7 @@ def main() -> None:
     for name in sys.argv[1:]:
         path = Path(name) / "metrics.json"
         if not path.is_file():
-            sys.exit(f"{path} does not exist: give finished run folders of stage=ulmfit.")
+            sys.exit(f"{path} does not exist: give finished run folders.")
         groups.setdefault(re.sub(r"_\d+$", "", Path(name).name), []).append(
             json.loads(path.read_text(encoding="utf-8"))
         )

@@ -12,6 +12,11 @@ def test_summary_over_runs(trained: Trained) -> None:
     accuracy = trained.metrics()["metrics"]["test/accuracy"]
     assert f"{accuracy:.3f} ± 0.000" in next(line for line in printed.splitlines() if "transferred" in line)
     assert printed.count("baseline: ") == 4
+    alone = subprocess.run(
+        [*script, str(trained.folder / "scratch")], text=True, capture_output=True, check=True
+    ).stdout
+    assert "| model " in alone
+    assert "transferred" not in alone
     missing = subprocess.run([*script, "nowhere"], text=True, capture_output=True, check=False)
     assert missing.returncode == 1
     assert "nowhere" in missing.stderr
