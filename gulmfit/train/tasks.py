@@ -101,7 +101,6 @@ class LanguageModelTask(Task):
         # Never a buffer: DDP would overwrite every rank's state with rank 0's.
         self.state: State | None = None
         self.valid_state: State | None = None
-        self.train_loss = MeanMetric()
         self.valid_score = StreamScore()
 
     def bases(self, contexts: Tensor) -> Tensor:

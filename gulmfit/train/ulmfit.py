@@ -73,11 +73,10 @@ def run_ulmfit(run: Run, source: Source) -> dict[str, Any]:
     }
     shutil.copytree(run.folder / "classify" / MODEL_FOLDER, run.folder / MODEL_FOLDER, dirs_exist_ok=True)
     heavy = ("runs", "config_yaml")
-    run.finish({name: value for name, value in page.items() if name not in heavy}, comparison_report(page))
-    logger.info(
-        "\n%s\n\n%s", score_table({"transferred": transferred, "from scratch": scratch}, transferred["baselines"]),
-        comparison_report(page).verdict,
-    )  # fmt: skip
+    report = comparison_report(page)
+    run.finish({name: value for name, value in page.items() if name not in heavy}, report)
+    table = score_table({"transferred": transferred, "from scratch": scratch}, transferred["baselines"])
+    logger.info("\n%s\n\n%s", table, report.verdict)
     return page
 
 

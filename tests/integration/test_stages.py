@@ -131,6 +131,25 @@ def test_an_existing_run_is_not_overwritten(trained: Trained) -> None:
     assert (trained.folder / "metrics.json").read_bytes() == before
 
 
+def test_an_evaluation_needs_data_and_a_folder_of_its_own(trained: Trained, tmp_path: Path) -> None:
+    without = run(f"model={trained.folder}", cwd=tmp_path, check=False, command="evaluate")
+    assert without.returncode == 1
+    assert "data= is missing" in without.stderr
+    words = [f"model={trained.folder}", "data=synthetic", f"output={trained.folder}"]
+    inside = run(*words, cwd=tmp_path, check=False, command="evaluate")
+    assert inside.returncode == 1
+    assert "is a run folder" in inside.stderr
+
+
+def test_tuning_can_be_left_out_and_a_language_model_given(trained: Trained) -> None:
+    words = ["stage=ulmfit", "stage.finetune=false", "run.name=short", f"init_from={trained.folder / 'pretrain'}"]
+    run(*words, "trainer.max_steps=4", *TINY, cwd=trained.cwd)
+    folder = trained.cwd / "outputs" / "ulmfit" / "short"
+    assert not (folder / "pretrain").exists()
+    assert not (folder / "finetune").exists()
+    assert json.loads((folder / "classify" / "metrics.json").read_text())["transfer"]["from"].endswith("pretrain/model")
+
+
 def test_another_tokenizer_is_refused(trained: Trained) -> None:
     words = ["stage=classify", "run.name=other", "tokenizer.k=4", f"init_from={trained.folder / 'pretrain'}"]
     result = run(*words, *TINY, cwd=trained.cwd, check=False)
@@ -162,6 +181,7 @@ def test_another_architecture_is_refused(trained: Trained) -> None:
         (["drop_mlt=1"], "Did you mean 'drop_mult'"),
         (["+nonsense=1"], "nonsense"),
         (["init_from=nowhere"], "nowhere does not exist"),
+        (["drop_mult=2"], "drop_mult=2"),
     ],
 )
 def test_a_mistake_is_one_clear_message(words: list[str], message: str, tmp_path: Path) -> None:
