@@ -36,8 +36,10 @@ class RecurrentLayer(nn.Module):
         self.kind = kind
         self.rnn = CELLS[kind](input_size, hidden_size, batch_first=True)
         self.weight_p = weight_p
-        # Whether autocast applies; `gulmfit.models.precision` takes it away where the kernel is wrong.
+        # What `gulmfit.models.precision` finds out about the kernel on this machine: whether autocast may apply, and
+        # how many idle units make a width at which it is right.
         self.reduced_precision = True
+        self.idle_units = 0
 
     def initial_state(self, batch_size: int, like: Tensor) -> tuple[Tensor, ...]:
         """Return zeros: `(h, c)` for an LSTM, `(h,)` for a GRU."""
@@ -49,19 +51,49 @@ class RecurrentLayer(nn.Module):
         rnn: Any = self.rnn
         weight_hh = drop_connect(rnn.weight_hh_l0, self.weight_p, self.training)
         weights = [rnn.weight_ih_l0, weight_hh, rnn.bias_ih_l0, rnn.bias_hh_l0]
-        device = x.device.type
+        device, units = x.device.type, 0
         if torch.is_autocast_enabled(device):
             dtype = torch.get_autocast_dtype(device) if self.reduced_precision else torch.float32
             x, weights = x.to(dtype), [weight.to(dtype) for weight in weights]
-        state = tuple(part.to(x.dtype) for part in state)
+            units = self.idle_units
+        state = tuple(F.pad(part.to(x.dtype), (0, units)) for part in state)
+        if units:
+            weights = with_idle_units(weights, rnn.hidden_size, units)
+        if device == "cuda":
+            weights = in_one_piece(weights)
         options = (True, 1, 0.0, self.training, False, True)
         # Everything is in the precision it should have: autocast must not choose again inside the call.
         with torch.autocast(device, enabled=False):
             if self.kind == "lstm":
-                out, h, c = torch.lstm(x, state, weights, *options)
-                return out, (h, c)
-            out, h = torch.gru(x, state[0], weights, *options)
-            return out, (h,)
+                out, *state_after = torch.lstm(x, state, weights, *options)
+            else:
+                out, *state_after = torch.gru(x, state[0], weights, *options)
+        size = rnn.hidden_size
+        return out[..., :size], tuple(part[..., :size] for part in state_after)
+
+
+def with_idle_units(weights: list[Tensor], hidden_size: int, units: int) -> list[Tensor]:
+    """Widen a layer by units whose weights are all zero: they stay at zero and nobody listens to them.
+
+    Args:
+        weights: Input, hidden, and two bias weights of a recurrent layer, gates stacked along the first axis.
+        hidden_size: Units of the layer, `H`.
+        units: Units to add to each gate.
+    """
+    matrix_ih, matrix_hh, *biases = (weight.view(-1, hidden_size, *weight.shape[1:]) for weight in weights)
+    wider = [
+        F.pad(matrix_ih, (0, 0, 0, units)),
+        F.pad(matrix_hh, (0, units, 0, units)),
+        *(F.pad(bias, (0, units)) for bias in biases),
+    ]
+    return [weight.flatten(0, 1) for weight in wider]
+
+
+def in_one_piece(weights: list[Tensor]) -> list[Tensor]:
+    """Lay the weights of a layer end to end in memory, as cuDNN wants them: it then need not gather them itself."""
+    sizes = [weight.numel() for weight in weights]
+    pieces = torch.split(torch.cat([weight.flatten() for weight in weights]), sizes)
+    return [piece.view_as(weight) for piece, weight in zip(pieces, weights, strict=True)]
 
 
 class AWDRNN(nn.Module):

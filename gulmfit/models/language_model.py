@@ -1,6 +1,6 @@
 """The language model: an encoder under a tied decoder.
 
-Shape letters: `B` batch, `T` tokens, `N` scored positions, `E` embedding.
+Shape letters: `B` batch, `T` tokens, `N` positions of a window, `B x T`, `E` embedding.
 """
 
 from typing import NamedTuple
@@ -17,14 +17,21 @@ class LanguageModelOutput(NamedTuple):
     """What one window of a stream gives."""
 
     losses: Tensor
-    """Nats of every scored position, `(N,)`."""
+    """Nats of every position, `(N,)`; 0 where it is not scored."""
     correct: Tensor
-    """Whether the most probable token was the right one, `(N,)` bool."""
+    """Whether the most probable token was the right one, `(N,)` bool; False where it is not scored."""
     contexts: Tensor
-    """The token read at every scored position, `(N,)`."""
+    """The token read at every position, `(N,)`."""
+    scored: Tensor
+    """Whether the position is scored, `(N,)` bool."""
     penalty: Tensor
     """AR plus TAR, a scalar."""
     state: State
+
+    @property
+    def loss(self) -> Tensor:
+        """Nats a scored token, a scalar; 0 where no position is scored."""
+        return self.losses.sum() / self.scored.sum().clamp_min(1)
 
 
 class LanguageModel(nn.Module):
@@ -71,14 +78,11 @@ class LanguageModel(nn.Module):
             state: The encoder's state after the window before; None at the start of a stream.
         """
         hidden, state = self.encoder(tokens, state)
-        scored = (targets >= self.num_special).flatten().nonzero().squeeze(-1)
-        dropped = self.head.dropout(hidden).flatten(0, 1)[scored]
-        contexts = tokens.flatten()[scored]
-        losses, correct = self.head.token_losses(
-            self.encoder.embedding.weight, dropped, contexts, targets.flatten()[scored]
-        )
+        contexts, targets = tokens.flatten(), targets.flatten()
+        dropped = self.head.dropout(hidden).flatten(0, 1)
+        losses, correct = self.head.token_losses(self.encoder.embedding.weight, dropped, contexts, targets)
         penalty = activation_penalty(hidden, None, self.alpha, self.beta) if self.training else losses.new_zeros(())
-        return LanguageModelOutput(losses, correct, contexts, penalty, state)
+        return LanguageModelOutput(losses, correct, contexts, targets >= self.num_special, penalty, state)
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """Return the parameters from input to output; the embedding is the decoder's too and so comes last."""

@@ -6,6 +6,7 @@ import time
 from tqdm import tqdm
 
 from gulmfit.errors import ConfigError
+from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.predictor import Predictor
 from gulmfit.predict.writers import write_tsv
 from gulmfit.seq.labelled import read_sequences
@@ -13,7 +14,9 @@ from gulmfit.seq.labelled import read_sequences
 logger = logging.getLogger(__name__)
 
 
-def predict_file(*, model: str, input: str, output: str, strand: str, batch_size: int, sequence: str, id: str) -> None:
+def predict_file(
+    *, model: str, input: str, output: str, strand: str, batch_size: int, precision: str, sequence: str, id: str
+) -> None:
     """Predict every record of a file and write a TSV, in input order.
 
     Raises:
@@ -22,7 +25,8 @@ def predict_file(*, model: str, input: str, output: str, strand: str, batch_size
     """
     if not output.endswith(".tsv"):
         raise ConfigError(f"output={output}: predictions are written as .tsv. Name the file so.")
-    predictor = Predictor.load(model)
+    keep_freed_memory()
+    predictor = Predictor.load(model, precision=precision)
     records = tqdm(read_sequences(input, sequence=sequence, id=id or None), desc="predict", unit=" records")
     start = time.perf_counter()
     rows = predictor.predict_records(records, strand=strand, batch_size=batch_size, where=f"{input}, ")

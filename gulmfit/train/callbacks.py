@@ -100,27 +100,53 @@ class Progress(TQDMProgressBar):
 
 
 class Throughput(Callback):
-    """Count tokens and seconds of training, validation left out."""
+    """Count tokens and seconds of training, validation and start-up left out.
+
+    The clock runs from the second batch on: the first one also waits for kernels to be chosen and memory to be had. It
+    runs through, rather than batch by batch: a GPU works on while Python believes that a batch is done.
+    """
 
     def __init__(self) -> None:
         self.tokens = 0
         self.seconds = 0.0
-        self._start = 0.0
+        self._batches = 0
+        self._start: float | None = None
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Start the clock."""
-        self._start = time.perf_counter()
+        """Start the clock, if it stands."""
+        self._batches += 1
+        if self._start is None and self._batches > 1:
+            self._start = _now()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Add one batch."""
-        self.seconds += time.perf_counter() - self._start
-        self.tokens += batch.tokens.numel() * trainer.world_size
+        if self._start is not None:
+            self.tokens += batch.tokens.numel() * trainer.world_size
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop the clock."""
+        self._stop()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop the clock."""
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._start is not None:
+            self.seconds += _now() - self._start
+            self._start = None
 
     @property
     def tokens_per_second(self) -> float:
         """Tokens, padding included, that all processes learned from in a second."""
         return self.tokens / self.seconds if self.seconds else 0.0
+
+
+def _now() -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()

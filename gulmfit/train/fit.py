@@ -17,7 +17,8 @@ from pytorch_lightning.loggers import CSVLogger
 from gulmfit.checkpoint import MODEL_FOLDER, Spec, save_model
 from gulmfit.config import instantiate, plain
 from gulmfit.errors import TrainingError
-from gulmfit.models.precision import fast_precision, guard
+from gulmfit.models.hardware import keep_freed_memory
+from gulmfit.models.precision import fast_precision, guard, warn_of_slow_kernels
 from gulmfit.train.callbacks import RandomState, Throughput
 from gulmfit.train.run import Run
 from gulmfit.train.tasks import Task
@@ -84,9 +85,12 @@ def fit(run: Run, task: Task, data: pl.LightningDataModule, spec: Spec) -> Fitte
     node = plain(run.config.trainer)
     if node["precision"] == "auto":
         node["precision"] = fast_precision(node["accelerator"])
+    on_gpu = node["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     if str(node["precision"]).startswith("bf16"):
-        on_gpu = node["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available()
         guard(task.model.encoder, torch.bfloat16, "cuda" if on_gpu else "cpu")
+    if not on_gpu:
+        warn_of_slow_kernels(task.model.encoder)
+        keep_freed_memory()
     if node.get("strategy") == "ddp" and len(task.schedule.phases) > 1:
         # A frozen layer's gradients are taken away after the reduction; DDP must not wait for those that never come.
         node["strategy"] = "ddp_find_unused_parameters_true"

@@ -134,5 +134,5 @@ def evaluate_stream(task: LanguageModelTask, data: LanguageModelDataModule) -> d
     for batch in data.stream(training=False, alone=True):
         output = model(batch.tokens.to(device), batch.targets.to(device), state)
         state = output.state
-        score.update(output.losses, output.correct, task.bases(output.contexts))
+        score.update(output.losses, output.correct, task.bases(output))
     return {name: float(value) for name, value in score.compute().items()}

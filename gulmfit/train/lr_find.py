@@ -23,7 +23,7 @@ SMOOTHING = 0.9
 def _loss(model: LanguageModel | SequenceClassifier, batch: Any, state: Any) -> tuple[torch.Tensor, Any]:
     if isinstance(model, LanguageModel) and isinstance(batch, StreamBatch):
         output = model(batch.tokens, batch.targets, state)
-        return output.losses.mean() + output.penalty, detach(output.state)
+        return output.loss + output.penalty, detach(output.state)
     if isinstance(model, SequenceClassifier) and isinstance(batch, SequenceBatch):
         logits, penalty = model(batch.tokens, batch.lengths)
         return F.cross_entropy(logits.float(), batch.labels) + penalty, None

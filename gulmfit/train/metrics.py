@@ -29,9 +29,9 @@ class StreamScore(Metric):
             self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, losses: Tensor, correct: Tensor, bases: Tensor) -> None:
-        """Add scored positions: nats `(N,)`, hits `(N,)`, bases that each target adds `(N,)`."""
+        """Add positions: nats `(N,)`, hits `(N,)`, bases that each target adds `(N,)`; all 0 where not scored."""
         self.nats += losses.detach().double().sum()
-        self.tokens += losses.numel()
+        self.tokens += (bases > 0).sum()
         self.correct += correct.sum()
         self.bases += bases.sum()
 

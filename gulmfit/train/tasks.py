@@ -23,7 +23,7 @@ from gulmfit.data.labelled import ClassificationDataModule
 from gulmfit.data.stream import StreamBatch
 from gulmfit.models.awd_rnn import State, detach
 from gulmfit.models.classifier import SequenceClassifier
-from gulmfit.models.language_model import LanguageModel
+from gulmfit.models.language_model import LanguageModel, LanguageModelOutput
 from gulmfit.train.metrics import StreamScore, classification_metrics
 from gulmfit.train.schedule import OneCycle, OneCyclePhases
 
@@ -103,10 +103,10 @@ class LanguageModelTask(Task):
         self.valid_state: State | None = None
         self.valid_score = StreamScore()
 
-    def bases(self, contexts: Tensor) -> Tensor:
-        """Return how many bases the token after each of `contexts` `(N,)` adds, `(N,)`."""
-        fresh = contexts < self.tokenizer.num_special
-        return torch.where(fresh, self.tokenizer.k, self.tokenizer.new_bases)
+    def bases(self, output: LanguageModelOutput) -> Tensor:
+        """Return how many bases each target adds to the token before it, `(N,)`; 0 where it is not scored."""
+        fresh = output.contexts < self.tokenizer.num_special
+        return torch.where(fresh, self.tokenizer.k, self.tokenizer.new_bases).masked_fill(~output.scored, 0)
 
     def on_train_epoch_start(self) -> None:
         """Start every epoch without memory, unless it is one that is being continued."""
@@ -117,9 +117,8 @@ class LanguageModelTask(Task):
         """Learn one window."""
         output = self.model(batch.tokens, batch.targets, self.state)
         self.state = detach(output.state)
-        count = max(1, output.losses.numel())
-        loss: Tensor = output.losses.sum() / count
-        bits = output.losses.detach().double().sum() / self.bases(output.contexts).sum().clamp_min(1) / math.log(2.0)
+        loss = output.loss
+        bits = output.losses.detach().double().sum() / self.bases(output).sum().clamp_min(1) / math.log(2.0)
         self.log("train/loss", loss.detach(), on_step=True, on_epoch=False)
         self.log("train/bits_per_base", bits.float(), prog_bar=True, on_step=True, on_epoch=False)
         total: Tensor = loss + output.penalty
@@ -134,7 +133,7 @@ class LanguageModelTask(Task):
         """Score one window of the held-out stream."""
         output = self.model(batch.tokens, batch.targets, self.valid_state)
         self.valid_state = output.state
-        self.valid_score.update(output.losses, output.correct, self.bases(output.contexts))
+        self.valid_score.update(output.losses, output.correct, self.bases(output))
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the whole held-out stream."""
@@ -158,7 +157,7 @@ class ClassificationTask(Task):
 
     def __init__(self, spec: Spec, optimizer: dict[str, Any], schedule: dict[str, Any]) -> None:
         super().__init__(spec, optimizer, schedule)
-        self.valid_loss = MeanMetric()
+        self.valid_loss = MeanMetric(nan_strategy="disable")  # to look for them would make the CPU wait for the GPU
         self.valid_metrics = classification_metrics(len(spec["classes"]))
 
     def on_train_epoch_start(self) -> None:

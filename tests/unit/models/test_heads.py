@@ -66,6 +66,26 @@ def test_probabilities_of_all_sequences_sum_to_one() -> None:
     assert total == pytest.approx(1.0, abs=1e-4)
 
 
+def test_what_a_gpu_computes_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU looks at every row for free positions; what it finds and learns must not differ."""
+    torch.manual_seed(0)
+    head = LanguageModelHead(3 + 4**3, 3, 4)
+    torch.nn.init.normal_(head.bias)
+    weight, hidden = torch.randn(67, 5, requires_grad=True), torch.randn(50, 5, requires_grad=True)
+    tokens, targets = torch.randint(0, 67, (50,)), torch.randint(0, 67, (50,))
+    tokens[:10] = torch.tensor([1, 2] * 5)
+
+    def run() -> list[torch.Tensor]:
+        losses, right = head.token_losses(weight, hidden, tokens, targets)
+        return [losses, right, *torch.autograd.grad(losses.sum(), [weight, hidden, head.bias])]
+
+    on_cpu = run()
+    assert not on_cpu[0][targets < 3].any()
+    monkeypatch.setattr(heads, "_rows_to_look_at", lambda free: torch.arange(len(free)))
+    for ours, theirs in zip(run(), on_cpu, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
 def test_plain_softmax_is_a_linear_layer() -> None:
     torch.manual_seed(0)
     head = LanguageModelHead(11, 3, None)
@@ -80,7 +100,8 @@ def test_special_targets_are_not_scored_and_the_decoder_is_tied() -> None:
     model = LanguageModel(AWDRNN(len(tokenizer), 8, 8, 1), tokenizer.num_special, 4)
     stream = torch.tensor([[2, 3, 4, 2, 9, 1, 0]])
     output = model(stream[:, :-1], stream[:, 1:])
-    assert output.contexts.tolist() == [2, 3, 2]
+    assert output.contexts[output.scored].tolist() == [2, 3, 2]
+    assert not output.losses[~output.scored].any()
     names = set(dict(model.named_parameters()))
     assert "head.bias" in names
     assert not any("decoder" in name or name == "head.weight" for name in names)
