@@ -11,7 +11,7 @@ one long text. Tokens are computed from base codes as they are read: memory does
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +26,8 @@ from gulmfit.seq.tokenizer import KmerTokenizer
 
 Codes = npt.NDArray[np.uint8]
 
-# Windows of each stream that are tokenised at a time.
-WINDOWS_AHEAD = 16
+# Tokens of all streams together that are read ahead: many for each call of numpy, and 8 MiB of uint16 at most.
+TOKENS_AHEAD = 1 << 22
 
 
 class StreamBatch(NamedTuple):
@@ -77,34 +77,32 @@ class TokenLine:
     def __len__(self) -> int:
         return int(self.edges[-1])
 
-    def read(self, start: int, count: int) -> npt.NDArray[np.int64]:
-        """Return `count` tokens from position `start` on, wrapping at the end."""
-        out = np.empty(count, dtype=np.int64)
+    def read(self, start: int, out: npt.NDArray[Any]) -> None:
+        """Fill `out` with the tokens from position `start` on, wrapping at the end."""
         filled, position = 0, (start + self.rotation) % len(self)
         index = int(np.searchsorted(self.edges, position, side="right")) - 1
-        while filled < count:
+        while filled < len(out):
             within = position - int(self.edges[index])
             if within == 0:
                 out[filled] = self.tokenizer.sep_id
                 filled, position, within = filled + 1, position + 1, 1
-            take = min(count - filled, int(self.edges[index + 1]) - position)
+            take = min(len(out) - filled, int(self.edges[index + 1]) - position)
             if take:
-                out[filled : filled + take] = self._tokens(index, within - 1, take)
+                self._tokenise(index, within - 1, out[filled : filled + take])
             filled, position, index = filled + take, position + take, index + 1
             if index == len(self.segments):
                 position, index = 0, 0
-        return out
 
-    def _tokens(self, index: int, first: int, count: int) -> npt.NDArray[np.int32]:
-        """Tokenise tokens `first` to `first + count` of a segment."""
+    def _tokenise(self, index: int, first: int, out: npt.NDArray[Any]) -> None:
+        """Fill `out` with the tokens of a segment from its token `first` on."""
         segment, tokenizer = self.segments[index], self.tokenizer
         low = self.phases[index] + first * tokenizer.stride
-        high = low + (count - 1) * tokenizer.stride + tokenizer.k
+        high = low + (len(out) - 1) * tokenizer.stride + tokenizer.k
         if segment.reverse:
             codes = reverse_complement(self.codes[segment.end - high : segment.end - low])
         else:
             codes = self.codes[segment.start + low : segment.start + high]
-        return tokenizer.encode(codes)
+        tokenizer.encode_into(codes, out)
 
 
 class TokenStream:
@@ -125,6 +123,7 @@ class TokenStream:
         seed: Of the shuffling.
         rank: Number of this process; it reads streams `rank * B` to `(rank + 1) * B`.
         world_size: Number of processes; all have the same number of windows.
+        pin_memory: Put windows where a CUDA device copies them from while it computes.
 
     Raises:
         DataError: If the corpus has fewer tokens than streams.
@@ -143,6 +142,7 @@ class TokenStream:
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        pin_memory: bool = False,
     ) -> None:
         reverses = (False, True) if strands == "both" else (False,)
         # A phase costs a token at most, so that what is left after the largest is there in every epoch.
@@ -154,8 +154,9 @@ class TokenStream:
             if tokenizer.num_tokens(part.end - part.start - worst) > 0
         ]
         num_tokens = sum(1 + tokenizer.num_tokens(part.end - part.start - worst) for part in self.segments)
-        self.codes, self.tokenizer, self.training, self.seed = codes, tokenizer, training, seed
-        self.bptt, self.rank = bptt, rank
+        self.codes = np.asarray(codes)  # still on disk, but numpy takes longer to slice a memory map that is named so
+        self.tokenizer, self.training, self.seed = tokenizer, training, seed
+        self.bptt, self.rank, self.pin_memory = bptt, rank, pin_memory
         self.batch_size = batch_size if training else min(batch_size, max(1, (num_tokens - 1) // world_size))
         streams = self.batch_size * world_size
         predicted = num_tokens - 1
@@ -180,17 +181,13 @@ class TokenStream:
         else:
             self.epoch, self.window = self.epoch + 1, 0
         line = self._line(self.epoch)
-        ahead: npt.NDArray[np.int64] | None = None
-        ahead_start = 0
+        windows_ahead = max(1, TOKENS_AHEAD // (self.batch_size * self.bptt))
         while self.window < len(self):
             start = self.window * self.bptt
-            stop = min(start + self.bptt, self.stream_length)
-            if ahead is None or stop > ahead_start + ahead.shape[1] - 1:
-                ahead_start = start
-                ahead = self._read(line, start, min(start + WINDOWS_AHEAD * self.bptt, self.stream_length))
-            part = torch.from_numpy(ahead[:, start - ahead_start : stop - ahead_start + 1])
-            self.window += 1
-            yield StreamBatch(part[:, :-1].contiguous(), part[:, 1:].contiguous())
+            ahead = self._read(line, start, min(start + windows_ahead * self.bptt, self.stream_length))
+            for first in range(0, ahead.shape[1] - 1, self.bptt):
+                self.window += 1
+                yield self._batch(ahead[:, first : first + self.bptt + 1])
 
     def _line(self, epoch: int) -> TokenLine:
         if not self.training:
@@ -202,16 +199,19 @@ class TokenStream:
         line.rotation = int(random.integers(len(line)))
         return line
 
-    def _read(self, line: TokenLine, start: int, stop: int) -> npt.NDArray[np.int64]:
+    def _read(self, line: TokenLine, start: int, stop: int) -> npt.NDArray[Any]:
         """Return positions `start` to `stop`, and one more to predict, of this process's streams."""
-        rows = np.full((self.batch_size, stop - start + 1), self.tokenizer.pad_id, dtype=np.int64)
-        for row in range(self.batch_size):
-            first = (self.rank * self.batch_size + row) * self.stream_length + start
-            count = stop - start + 1
-            if not self.training:
-                count = max(0, min(count, len(line) - first))
-            rows[row, :count] = line.read(first, count) if count else []
+        smallest = np.min_scalar_type(len(self.tokenizer) - 1)
+        rows = np.full((self.batch_size, stop - start + 1), self.tokenizer.pad_id, dtype=smallest)
+        for number, row in enumerate(rows, start=self.rank * self.batch_size):
+            first = number * self.stream_length + start
+            line.read(first, row if self.training else row[: max(0, len(line) - first)])
         return rows
+
+    def _batch(self, rows: npt.NDArray[Any]) -> StreamBatch:
+        """Make a window of positions `(B, T + 1)`, the last of them only to predict."""
+        parts = [torch.from_numpy(part.astype(np.int64)) for part in (rows[:, :-1], rows[:, 1:])]
+        return StreamBatch(*(part.pin_memory() for part in parts) if self.pin_memory else parts)
 
     def position(self) -> Position:
         """Return the position: the same on every rank."""

@@ -35,7 +35,7 @@ _DECODE = _CODE_LETTERS.ljust(256, b"?")
 _COMPLEMENT = str.maketrans("ACGTURYSWKMBDHVNacgturyswkmbdhvn", "TGCAAYRSWMKVHDBNtgcaayrswmkvhdbn")
 
 
-def encode(sequence: bytes | str, *, case: str = "upper", where: str = "") -> Codes:
+def encode(sequence: bytes | str, *, case: str = "upper", where: str = "", start: int = 0) -> Codes:
     """Turn nucleotide letters into base codes; U counts as T.
 
     Args:
@@ -43,6 +43,7 @@ def encode(sequence: bytes | str, *, case: str = "upper", where: str = "") -> Co
         case: "upper" reads a lower-case letter like its capital; "mask" reads every lower-case letter as
             ambiguous (soft-masked repeats).
         where: what an error message begins with, for example "genome.fa, record 'chr7'".
+        start: position of the first letter in its record, for messages, where a record comes in pieces.
 
     Returns:
         A new writable uint8 array (L,) of codes 0 to 4.
@@ -61,7 +62,7 @@ def encode(sequence: bytes | str, *, case: str = "upper", where: str = "") -> Co
         found = sequence[position]
         letter = found if isinstance(found, str) else chr(found)
         raise SequenceError(
-            f"{where}{', ' if where else ''}position {position}: {letter!r} is not a nucleotide letter "
+            f"{where}{', ' if where else ''}position {start + position}: {letter!r} is not a nucleotide letter "
             "(ACGTU or IUPAC RYSWKMBDHVN). Correct or remove it."
         )
     return codes
@@ -83,10 +84,12 @@ def reverse_complement(codes: Codes) -> Codes:
     Raises:
         SequenceError: if a code is above 4.
     """
-    _check_codes(codes)
-    # 3 - 4 wraps round to 255 in uint8, which the minimum makes ambiguous again.
-    other_strand: Codes = np.minimum(np.uint8(3) - codes[::-1], np.uint8(AMBIGUOUS))
-    return other_strand
+    complement = np.uint8(3) - codes
+    if complement.size and complement.max() > 3:  # a code above 3 has wrapped round; most sequences hold none
+        _check_codes(codes)
+        np.minimum(complement, AMBIGUOUS, out=complement)
+    # Copied, since numpy is slow to calculate on what lies backwards.
+    return complement[::-1].copy()
 
 
 def reverse_complement_text(sequence: str) -> str:

@@ -8,15 +8,17 @@ Coordinates are 0-based half-open; "store coordinates" count from the first base
 """
 
 import hashlib
+import io
 import json
 import logging
 import math
 import os
 import shutil
 import uuid
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Self
 
@@ -25,14 +27,15 @@ import numpy.typing as npt
 
 from gulmfit.errors import ConfigError, SequenceError, StoreError
 from gulmfit.seq.alphabet import AMBIGUOUS, NUCLEOTIDE_LETTERS, Codes, encode
-from gulmfit.seq.fasta import GZIP_MAGIC, expand_paths, read_fasta
+from gulmfit.seq.checksums import checksums
+from gulmfit.seq.fasta import GZIP_MAGIC, expand_paths, read_fasta_pieces
 
 logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 
 _SUFFIXES = (".codes", ".runs.npy", ".json")  # in the order in which they are put in place
-_COUNT_BLOCK = 1 << 20  # numpy counts after widening each letter to eight bytes: 8 MiB at a time
+_COMMONEST_FIRST = dict.fromkeys("ACGTNacgtn" + NUCLEOTIDE_LETTERS + NUCLEOTIDE_LETTERS.lower())
 _GZIP_RATIO = 4  # nucleotide text is about this much longer than its gzip file
 
 
@@ -89,8 +92,9 @@ class GenomeStore:
     def build(cls, paths: str | Path | Sequence[str | Path], cache_dir: str | Path, *, case: str = "upper") -> Self:
         """Build the store of FASTA files, or reuse the one that was built from the same content.
 
-        The digest covers the files' bytes and names in order, the case policy and the format version. One
-        record is held in memory at a time. Several processes may build the same store at once.
+        The digest covers the files' bytes and names in order, the case policy and the format version. Memory does
+        not grow with the files, and a file is read again only if it was changed since it was last checked (see
+        `gulmfit.seq.checksums`). Several processes may build the same store at once.
 
         Args:
             paths: files or patterns, as `gulmfit.seq.fasta.expand_paths` takes them.
@@ -104,24 +108,26 @@ class GenomeStore:
         """
         encode(b"", case=case)  # a wrong case policy is told before any file is read
         files, folder = expand_paths(paths), Path(cache_dir).expanduser()
-        sources = tuple(_describe(path) for path in files)
-        digest = _digest(case, [(source.name, source.sha256) for source in sources])
-        if (folder / f"{digest}.json").exists():
-            try:
-                return cls.open(folder, digest, files)
-            except StoreError as error:
-                logger.warning("%s Rebuilding it now.", error)
-        _write_store(folder, digest, files, sources, case)
-        return cls.open(folder, digest, files)
+        with checksums(folder) as sha256:
+            sources = tuple(_describe(path, sha256) for path in files)
+            digest = _digest(case, [(source.name, source.sha256) for source in sources])
+            if (folder / f"{digest}.json").exists():
+                try:
+                    return cls.open(folder, digest, files)
+                except StoreError as error:
+                    logger.warning("%s Rebuilding it now.", error)
+            _write_store(folder, digest, files, sources, case)
+            return cls.open(folder, digest, files, check=False)
 
     @classmethod
-    def open(cls, cache_dir: str | Path, digest: str, paths: Sequence[Path]) -> Self:
+    def open(cls, cache_dir: str | Path, digest: str, paths: Sequence[Path], *, check: bool = True) -> Self:
         """Open a built store, its codes memory-mapped read-only.
 
         Args:
             cache_dir: the folder it was built in.
             digest: its digest.
             paths: its source files in the order of building, wherever they are now; they give `Contig.path`.
+            check: whether to compare checksums; a file that is unchanged since it was last checked is not read.
 
         Raises:
             StoreError: if one of its files is missing, of another format version, short or damaged.
@@ -131,20 +137,16 @@ class GenomeStore:
             table = json.loads(table_path.read_text(encoding="utf-8"))
             if (table["format_version"], table["digest"]) != (FORMAT_VERSION, digest):
                 raise ValueError(f"{table_path.name} is of another format version or store")
-            for path in (codes_path, runs_path):
-                if _sha256(path) != table["sha256"][path.name.removeprefix(digest)]:
-                    raise ValueError(f"{path.name} has {path.stat().st_size:,} bytes that fail its checksum")
+            with checksums(Path(cache_dir)) as sha256:
+                for path in (codes_path, runs_path) if check else ():
+                    if sha256(path) != table["sha256"][path.name.removeprefix(digest)]:
+                        raise ValueError(f"{path.name} has {path.stat().st_size:,} bytes that fail its checksum")
             sources = tuple(Source(**source) for source in table["sources"])
-            starts = np.cumsum([0, *table["contigs"]["length"]]).tolist()
+            names, files, lengths = (table["contigs"][column] for column in ("name", "file", "length"))
+            starts = np.cumsum([0, *lengths])[:-1].tolist()
             contigs = [
                 Contig(name, str(paths[file]), start, length)
-                for name, file, start, length in zip(
-                    table["contigs"]["name"],
-                    table["contigs"]["file"],
-                    starts[:-1],
-                    table["contigs"]["length"],
-                    strict=True,
-                )
+                for name, file, start, length in zip(names, files, starts, lengths, strict=True)
             ]
             runs = np.load(runs_path, allow_pickle=False)
             return cls(_map_codes(codes_path), contigs, runs, dict(table["counts"]), digest, sources)
@@ -255,28 +257,45 @@ class _Gatherer:
         self.contigs: list[Contig] = []
         self.size = 0
         self._runs: list[npt.NDArray[np.int64]] = [np.empty((0, 2), dtype=np.int64)]
-        self._histogram = np.zeros(256, dtype=np.int64)
+        self._seen: Counter[str] = Counter()
 
-    def add(self, name: str, path: str, sequence: str | bytes) -> Codes:
-        codes = encode(sequence, case=self.case, where=f"{path}, record {name!r}" if path else f"record {name!r}")
-        letters = np.frombuffer(sequence.encode("ascii") if isinstance(sequence, str) else sequence, dtype=np.uint8)
-        for start in range(0, letters.size, _COUNT_BLOCK):
-            self._histogram += np.bincount(letters[start : start + _COUNT_BLOCK], minlength=256)
-        runs = _ambiguous_runs(codes)
-        if len(runs):
-            self._runs.append(runs + self.size)
-        self.contigs.append(Contig(name, path, self.size, codes.size))
+    def add(self, name: str, path: str, sequence: str | bytes, start: int = 0) -> Codes:
+        """Encode a sequence, or its next piece where `start` is not 0."""
+        where = f"{path}, record {name!r}" if path else f"record {name!r}"
+        codes = encode(sequence, case=self.case, where=where, start=start)
+        self._seen.update(_count_letters(sequence.encode("ascii") if isinstance(sequence, str) else sequence))
+        if codes.max() == AMBIGUOUS:
+            self._runs.append(_ambiguous_runs(codes) + self.size)
+        if start:
+            self.contigs[-1] = replace(self.contigs[-1], length=start + codes.size)
+        else:
+            self.contigs.append(Contig(name, path, self.size, codes.size))
         self.size += codes.size
         return codes
 
     def runs(self) -> npt.NDArray[np.int64]:
-        return np.concatenate(self._runs)
+        runs = np.concatenate(self._runs)
+        # Two pieces of a contig, but not two contigs, may share a run.
+        contig_starts = np.array([contig.start for contig in self.contigs], dtype=np.int64)
+        shared = np.flatnonzero((runs[1:, 0] == runs[:-1, 1]) & ~np.isin(runs[1:, 0], contig_starts))
+        return np.stack([np.delete(runs[:, 0], shared + 1), np.delete(runs[:, 1], shared)], axis=1)
 
     def counts(self) -> dict[str, int]:
-        lower = {letter: int(self._histogram[ord(letter.lower())]) for letter in NUCLEOTIDE_LETTERS}
-        seen = {letter: int(self._histogram[ord(letter)]) + lower[letter] for letter in NUCLEOTIDE_LETTERS}
+        lower = {letter: self._seen[letter.lower()] for letter in NUCLEOTIDE_LETTERS}
+        seen = {letter: self._seen[letter] + lower[letter] for letter in NUCLEOTIDE_LETTERS}
         counts = {letter: count for letter, count in seen.items() if count or letter in "ACGT"}
         return {**counts, "lower_case": sum(lower.values())}
+
+
+def _count_letters(sequence: bytes) -> Counter[str]:
+    """Count nucleotide letters, kind after kind and the commonest first, until none is left."""
+    # Few kinds occur, and to compare with each is far quicker than a histogram: numpy widens what it counts.
+    letters, counts = np.frombuffer(sequence, dtype=np.uint8), Counter[str]()
+    for letter in _COMMONEST_FIRST:
+        counts[letter] = int(np.count_nonzero(letters == ord(letter)))
+        if counts.total() == letters.size:
+            break
+    return counts
 
 
 def _ambiguous_runs(codes: Codes) -> npt.NDArray[np.int64]:
@@ -295,14 +314,16 @@ def _write_store(folder: Path, digest: str, files: Sequence[Path], sources: Sequ
     try:
         folder.mkdir(parents=True, exist_ok=True)
         gathered = _Gatherer(case)
-        with open(temporary[".codes"], "xb") as handle:
-            for record in read_fasta(files):
-                codes = gathered.add(record.id, record.path, record.sequence)
+        codes_hash = hashlib.sha256()
+        with _new_file(temporary[".codes"]) as handle:
+            for piece in read_fasta_pieces(files):
+                codes = gathered.add(piece.id, piece.path, piece.letters, piece.start)
+                codes_hash.update(codes.data)
                 handle.write(codes.data)
-            _sync(handle)
-        with open(temporary[".runs.npy"], "xb") as handle:
-            np.save(handle, gathered.runs())
-            _sync(handle)
+        runs = io.BytesIO()
+        np.save(runs, gathered.runs())
+        with _new_file(temporary[".runs.npy"]) as handle:
+            handle.write(runs.getbuffer())
         index = {str(path): position for position, path in enumerate(files)}
         table = {
             "format_version": FORMAT_VERSION,
@@ -315,11 +336,10 @@ def _write_store(folder: Path, digest: str, files: Sequence[Path], sources: Sequ
                 "length": [contig.length for contig in gathered.contigs],
             },
             "counts": gathered.counts(),
-            "sha256": {suffix: _sha256(temporary[suffix]) for suffix in _SUFFIXES[:2]},
+            "sha256": {".codes": codes_hash.hexdigest(), ".runs.npy": hashlib.sha256(runs.getbuffer()).hexdigest()},
         }
-        with open(temporary[".json"], "xb") as handle:
+        with _new_file(temporary[".json"]) as handle:
             handle.write(json.dumps(table).encode("utf-8"))
-            _sync(handle)
         for suffix in _SUFFIXES:
             final = folder / f"{digest}{suffix}"
             os.replace(temporary[suffix], final)
@@ -338,27 +358,26 @@ def _write_store(folder: Path, digest: str, files: Sequence[Path], sources: Sequ
                 path.unlink()
 
 
-def _sync(handle: BinaryIO) -> None:
-    handle.flush()
-    os.fsync(handle.fileno())
+@contextmanager
+def _new_file(path: Path) -> Iterator[BinaryIO]:
+    """Lend a new file to write to, all of it on the disk in the end."""
+    with open(path, "xb") as handle:
+        yield handle
+        handle.flush()
+        os.fsync(handle.fileno())
 
 
 def _map_codes(path: Path) -> Codes:
     return np.memmap(path, dtype=np.uint8, mode="r")
 
 
-def _describe(path: Path) -> Source:
+def _describe(path: Path, sha256: Callable[[Path], str]) -> Source:
     if not path.is_file():
         raise SequenceError(f"{path}: not a regular file, and a store reads its files twice. Save it to a file first.")
     try:
-        return Source(path.name, path.stat().st_size, _sha256(path))
+        return Source(path.name, path.stat().st_size, sha256(path))
     except OSError as error:
         raise SequenceError(f"{path}: the file cannot be read ({error.strerror}). Check its permissions.") from error
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _digest(case: str, content: Sequence[tuple[str, str]]) -> str:

@@ -1,14 +1,17 @@
 """Windows concatenated are the stream; the stream is the genome."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gulmfit.data.stream import TokenStream
+from gulmfit.data import stream as stream_module
+from gulmfit.data.stream import TokenLine, TokenStream
 from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import reverse_complement
 from gulmfit.seq.store import Interval
@@ -52,6 +55,55 @@ def test_validation_reads_every_token_once_and_in_order(k: int, stride: int, bat
             expected += [tokenizer.sep_id, *tokenizer.encode(reverse_complement(codes) if reverse else codes)]
     assert read[: len(expected)].tolist() == expected
     assert (read[len(expected) :] == tokenizer.pad_id).all()
+
+
+@settings(max_examples=15, deadline=None)
+@given(k=st.integers(1, 8), stride=st.integers(1, 9), batch=st.integers(1, 9), bptt=st.integers(1, 400))
+def test_training_reads_one_circular_line(k: int, stride: int, batch: int, bptt: int) -> None:
+    """Streams are neighbouring parts of the line: all segments, each from its phase on, turned by a rotation."""
+    tokenizer = KmerTokenizer(k, stride)
+    loader = stream(True, tokenizer=tokenizer, batch_size=batch, bptt=bptt)
+    glued = rows(list(loader))
+    line = loader._line(0)
+    expected: list[int] = []
+    for segment, phase in zip(line.segments, line.phases, strict=True):
+        codes = CODES[segment.start : segment.end]
+        codes = reverse_complement(codes) if segment.reverse else codes
+        expected += [tokenizer.sep_id, *tokenizer.encode(codes[phase:])]
+    expected = expected[line.rotation :] + expected[: line.rotation]
+    for row, tokens in enumerate(glued.tolist()):
+        assert tokens == expected[row * loader.stream_length :][: loader.stream_length + 1]
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("ahead", [1, 30, 200])
+def test_windows_are_the_same_however_far_is_read_ahead(
+    training: bool, ahead: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = list(stream(training))
+    monkeypatch.setattr(stream_module, "TOKENS_AHEAD", ahead)
+    windows = list(stream(training))
+    assert len(windows) == len(expected)
+    for ours, theirs in zip(windows, expected, strict=True):
+        assert torch.equal(ours.tokens, theirs.tokens)
+        assert torch.equal(ours.targets, theirs.targets)
+
+
+@pytest.mark.parametrize("batch", [1, 64, 1024])
+def test_what_is_read_ahead_does_not_grow_with_the_batch(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_module, "TOKENS_AHEAD", 1 << 16)
+    codes = np.tile(CODES, 200)
+    loader = stream(True, codes=codes, intervals=[Interval(0, 0, len(codes))], batch_size=batch, bptt=20)
+    sizes, read = [], loader._read
+
+    def noted(line: TokenLine, start: int, stop: int) -> npt.NDArray[Any]:
+        tokens = read(line, start, stop)
+        sizes.append(tokens.nbytes)
+        return tokens
+
+    monkeypatch.setattr(loader, "_read", noted)
+    list(loader)
+    assert max(sizes) <= 2 * ((1 << 16) + batch)
 
 
 def test_windows_follow_each_other() -> None:

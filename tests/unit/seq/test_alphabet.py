@@ -70,6 +70,11 @@ def test_the_message_reads_as_a_whole() -> None:
     )
 
 
+def test_positions_count_from_the_start_of_the_record() -> None:
+    with pytest.raises(SequenceError, match=r"^record 'x', position 1002: 'J' is not"):
+        encode(b"ACJ", where="record 'x'", start=1000)
+
+
 def test_a_letter_beyond_one_byte_is_named_as_it_is() -> None:
     with pytest.raises(SequenceError, match=r"^position 2: 'Ω' is not"):
         encode("ACΩG")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gulmfit.errors import SequenceError
 from gulmfit.seq import fasta
-from gulmfit.seq.fasta import FastaRecord, expand_paths, read_fasta
+from gulmfit.seq.fasta import FastaRecord, expand_paths, read_fasta, read_fasta_pieces
 
 TEXT = ">one first > of two\nACGT\nacgu\n\n>two\nNNNN\nRYAC\n"
 RECORDS = [("one", "one first > of two", "ACGTacgu"), ("two", "two", "NNNNRYAC")]
@@ -82,6 +82,29 @@ def test_streams_one_record_at_a_time(tmp_path: Path) -> None:
     assert next(records).sequence == "C"
     with pytest.raises(SequenceError):
         next(records)
+
+
+@pytest.mark.parametrize("block", [1, 10, 30, 1 << 18])
+def test_pieces_are_the_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    path = tmp_path / "a.fa"
+    path.write_text(TEXT)
+    monkeypatch.setattr(fasta, "_BLOCK_BYTES", block)
+    joined: dict[str, bytes] = {}
+    for piece in read_fasta_pieces(path):
+        assert piece.letters
+        assert piece.path == str(path)
+        assert piece.start == len(joined.setdefault(piece.id, b""))
+        joined[piece.id] += piece.letters
+    assert list(joined.items()) == [(record_id, sequence.encode()) for record_id, _, sequence in RECORDS]
+
+
+def test_positions_count_from_the_start_of_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.fa"
+    path.write_bytes(b">x\nACGT\nAC\xffGT\n")
+    monkeypatch.setattr(fasta, "_BLOCK_BYTES", 1)
+    for reader in (read_fasta, read_fasta_pieces):
+        with pytest.raises(SequenceError, match="record 'x', position 6: byte 0xff"):
+            list(reader(path))
 
 
 # ---- paths ----

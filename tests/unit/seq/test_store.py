@@ -2,6 +2,7 @@
 
 import errno
 import gzip
+import hashlib
 import json
 import logging
 import math
@@ -17,9 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gulmfit.errors import ConfigError, SequenceError, StoreError
+from gulmfit.seq import fasta
 from gulmfit.seq import store as store_module
 from gulmfit.seq.alphabet import decode
-from gulmfit.seq.fasta import FastaRecord
+from gulmfit.seq.checksums import MEMORY_NAME
+from gulmfit.seq.fasta import FastaPiece
 from gulmfit.seq.store import Contig, GenomeStore, Interval
 
 TEXT = ">c1 a chromosome\nNNACGTNN\nacgun\n>c2\nRRCC\n"
@@ -147,6 +150,33 @@ def test_runs_and_intervals_agree_with_a_walk(sequences: list[str]) -> None:
         assert store.clear_intervals("error") == whole
 
 
+@given(corpora, st.integers(1, 40))
+def test_a_store_is_the_same_however_its_files_are_cut_into_pieces(
+    tmp_path_factory: pytest.TempPathFactory, sequences: list[str], block: int
+) -> None:
+    folder, names = tmp_path_factory.mktemp("pieces"), [f"r{index}" for index in range(len(sequences))]
+    path = folder / "genome.fa"
+    lines = ("\n".join(sequence[at : at + 4] for at in range(0, len(sequence), 4)) for sequence in sequences)
+    path.write_text("".join(f">{name}\n{text}\n" for name, text in zip(names, lines, strict=True)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fasta, "_BLOCK_BYTES", block)
+        built = GenomeStore.build(path, folder / "cache")
+    made = GenomeStore.from_sequences(names, sequences)
+    assert built.codes.tolist() == made.codes.tolist()
+    assert built.runs.tolist() == made.runs.tolist()
+    assert built.counts == made.counts
+    assert [(c.name, c.start, c.length) for c in built.contigs] == [(c.name, c.start, c.length) for c in made.contigs]
+
+
+def test_a_bad_letter_in_a_later_piece_has_its_position_in_the_record(
+    genome: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genome.write_text(">c1\nACGT\nACGT\nACJT\n")
+    monkeypatch.setattr(fasta, "_BLOCK_BYTES", 1)
+    with pytest.raises(SequenceError, match="record 'c1', position 10: 'J'"):
+        GenomeStore.build(genome, cache)
+
+
 def test_error_names_file_contig_and_position(tmp_path: Path, cache: Path) -> None:
     path = tmp_path / "genome.fa"
     path.write_text(">c1\nACGT\n>c2\nACGNNRT\n")
@@ -159,7 +189,7 @@ def test_error_names_file_contig_and_position(tmp_path: Path, cache: Path) -> No
 # ---- reuse ----
 
 
-def refuse_to_parse(*_: object) -> Iterator[FastaRecord]:
+def refuse_to_parse(*_: object) -> Iterator[FastaPiece]:
     raise RuntimeError("parsed again")
 
 
@@ -167,18 +197,53 @@ def test_the_same_content_is_not_parsed_again(
     genome: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = GenomeStore.build(genome, cache)
-    before = {path.name: path.stat().st_mtime_ns for path in cache.iterdir()}
+    before = {path.name: path.stat().st_mtime_ns for path in cache.glob(f"{first.digest}.*")}
     assert before.keys() == {f"{first.digest}{suffix}" for suffix in (".codes", ".runs.npy", ".json")}
-    monkeypatch.setattr(store_module, "read_fasta", refuse_to_parse)
+    monkeypatch.setattr(store_module, "read_fasta_pieces", refuse_to_parse)
     moved = tmp_path / "elsewhere" / genome.name
     moved.parent.mkdir()
     genome.rename(moved)
     again = GenomeStore.build(moved, cache)
-    assert {path.name: path.stat().st_mtime_ns for path in cache.iterdir()} == before
+    assert {path.name: path.stat().st_mtime_ns for path in cache.glob(f"{first.digest}.*")} == before
     assert (again.digest, again.counts, again.sources) == (first.digest, first.counts, first.sources)
     assert again.codes.tolist() == first.codes.tolist()
     assert again.runs.tolist() == first.runs.tolist()
     assert [contig.path for contig in again.contigs] == [str(moved), str(moved)]
+
+
+def age(*files: Path) -> None:
+    """Set the time of the last change an hour back, as if the files had been left alone since."""
+    for path in files:
+        changed = path.stat().st_mtime_ns - 3_600_000_000_000
+        os.utime(path, ns=(changed, changed))
+
+
+def test_files_left_alone_are_not_read_again(genome: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = GenomeStore.build(genome, cache).digest
+    age(genome, *cache.glob(f"{digest}.*"))
+    GenomeStore.build(genome, cache)
+    with monkeypatch.context() as patch:
+        patch.setattr(hashlib, "file_digest", refuse_to_parse)
+        assert decode(GenomeStore.build(genome, cache).codes) == BASES
+        assert decode(GenomeStore.open(cache, digest, [genome]).codes) == BASES
+    (cache / MEMORY_NAME).unlink()
+    assert decode(GenomeStore.build(genome, cache).codes) == BASES
+    assert (cache / MEMORY_NAME).exists()
+
+
+def test_a_change_after_the_check_is_found(genome: Path, cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+    digest = GenomeStore.build(genome, cache).digest
+    codes = cache / f"{digest}.codes"
+    age(genome, *cache.glob(f"{digest}.*"))
+    GenomeStore.build(genome, cache)
+    good = codes.read_bytes()
+    codes.write_bytes(good[:-1] + b"\0")
+    with pytest.raises(StoreError, match="fail its checksum"):
+        GenomeStore.open(cache, digest, [genome])
+    assert decode(GenomeStore.build(genome, cache).codes) == BASES
+    assert "Rebuilding" in caplog.text
+    genome.write_text(TEXT.replace("RRCC", "RRCG"))
+    assert GenomeStore.build(genome, cache).digest != digest
 
 
 def test_other_content_name_order_or_case_is_another_store(tmp_path: Path, cache: Path) -> None:
@@ -222,7 +287,7 @@ def test_a_damaged_store_is_refused_and_rebuilt_with_a_warning(
     with caplog.at_level(logging.WARNING):
         assert decode(GenomeStore.build(genome, cache).codes) == BASES
     assert "Rebuilding" in caplog.text
-    assert {path: path.read_bytes() for path in cache.iterdir()} == good
+    assert {path: path.read_bytes() for path in cache.glob(f"{digest}.*")} == good
 
 
 def test_a_pickled_store_maps_its_file_again(genome: Path, cache: Path, tmp_path: Path) -> None:
@@ -241,7 +306,8 @@ def test_builders_at_once_do_not_disturb_each_other(genome: Path, cache: Path) -
     with ThreadPoolExecutor(8) as pool:
         stores = list(pool.map(lambda _: GenomeStore.build(genome, cache), range(16)))
     assert {decode(store.codes) for store in stores} == {BASES}
-    assert len(list(cache.iterdir())) == 3
+    assert len(list(cache.glob(f"{stores[0].digest}.*"))) == 3
+    assert not list(cache.glob("*.tmp"))
 
 
 # ---- failure ----
@@ -283,11 +349,11 @@ def test_a_full_disk_leaves_nothing_and_says_so(
 
 
 def test_an_interrupt_leaves_nothing(genome: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(_: object) -> Iterator[FastaRecord]:
-        yield FastaRecord("c1", "c1", "ACGT", str(genome))
+    def interrupted(_: object) -> Iterator[FastaPiece]:
+        yield FastaPiece("c1", 0, b"ACGT", str(genome))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(store_module, "read_fasta", interrupted)
+    monkeypatch.setattr(store_module, "read_fasta_pieces", interrupted)
     with pytest.raises(KeyboardInterrupt):
         GenomeStore.build(genome, cache)
     assert list(cache.iterdir()) == []

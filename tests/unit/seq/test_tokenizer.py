@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gulmfit.errors import TokenizerError
+from gulmfit.seq import tokenizer as tokenizer_module
 from gulmfit.seq.alphabet import encode
 from gulmfit.seq.tokenizer import PAD, SEP, SPECIAL, UNK, KmerTokenizer
 
@@ -39,6 +40,22 @@ def test_tokens_spell_the_kmers_of_the_sequence(sequence, k, stride):
         kmer if set(kmer) <= set("ACGT") else "<unk>" for kmer in expected
     ]
     assert len(tokens) == tokenizer.num_tokens(len(sequence)) == len(expected)
+
+
+@given(dna_with_unknown, ks, strides, st.integers(1, 30))
+def test_blocks_leave_no_seam(sequence, k, stride, bases_at_once):
+    whole = KmerTokenizer(k, stride).encode(encode(sequence))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokenizer_module, "_BASES_AT_ONCE", bases_at_once)
+        assert KmerTokenizer(k, stride).encode(encode(sequence)).tolist() == whole.tolist()
+
+
+@given(dna_with_unknown, ks, strides)
+def test_any_type_that_holds_the_vocabulary_will_do(sequence, k, stride):
+    tokenizer, codes = KmerTokenizer(k, stride), encode(sequence)
+    ids = np.zeros(tokenizer.num_tokens(len(codes)), dtype=np.min_scalar_type(len(tokenizer) - 1))
+    tokenizer.encode_into(codes, ids)
+    assert ids.tolist() == tokenizer.encode(codes).tolist()
 
 
 @given(dna, st.integers(1, 4), strides)
