@@ -8,13 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from gulmfit.errors import ConfigError
 from gulmfit.seq.genbank import promoter_windows
 from gulmfit.seq.labelled import LabelledSequences, read_fasta_classes, read_table, read_table_splits
-from gulmfit.seq.split import ColumnSplit, HomologySplit
 from gulmfit.seq.store import GenomeStore
 from gulmfit.seq.synthetic_task import simulate
 
@@ -229,24 +225,3 @@ class SyntheticSource(Source):
     def labelled(self) -> LabelledSequences:
         """Return the simulated task, already split by genome position."""
         return replace(self._data.labelled, files=[f"SIMULATED genome and promoters, seed {self.seed}"])
-
-
-@dataclass(frozen=True)
-class AutoSplit:
-    """Use the split that the source brings; where it brings none, keep similar sequences together.
-
-    Args:
-        valid_fraction: Share for validation, where the source has no validation part.
-        test_fraction: Share for the test, where the source has no split.
-        seed: Of the random choices.
-    """
-
-    valid_fraction: float = 0.1
-    test_fraction: float = 0.1
-    seed: int = 0
-
-    def __call__(self, data: LabelledSequences) -> npt.NDArray[np.str_]:
-        """Return `train`, `valid` or `test` for every sequence."""
-        if data.splits is not None:
-            return ColumnSplit(valid_fraction=self.valid_fraction, seed=self.seed)(data)
-        return HomologySplit(self.valid_fraction, self.test_fraction, self.seed)(data)

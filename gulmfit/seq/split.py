@@ -1,36 +1,123 @@
 """Who trains, who validates, who tests: splits of labelled sequences.
 
-A split is a small frozen dataclass that maps labelled sequences to one of "train", "valid", "test" for each.
-Shapes: N sequences, C classes, G clusters of sequences.
+A split is a small frozen dataclass with three answers: called, the part of each sequence ("train", "valid" or
+"test"); `groups`, what must stay together; `folds`, a cross-validation of the same groups. Copies and
+reverse-complement twins are never torn apart, except where a source or the user says so.
+Shapes: N sequences, C classes, P parts or folds.
 """
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from gulmfit.errors import ConfigError, DataError
-from gulmfit.seq.alphabet import reverse_complement_text
+from gulmfit.seq.dealing import deal, fold_targets, part_targets
+from gulmfit.seq.homology import (
+    Groups,
+    cluster_by_linclust,
+    cluster_by_shared_kmers,
+    find_mmseqs,
+    group_copies,
+    group_overlaps,
+    join,
+)
 from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.overlap import MAX_K, kmers_by_sequence
+from gulmfit.seq.overlap import MAX_K
 
 _log = logging.getLogger(__name__)
 
 PARTS = ("train", "valid", "test")
-_TRAIN, _VALID, _TEST = range(3)
+METHODS = ("kmers", "mmseqs", "auto")
+
+
+class Split(ABC):
+    """What all splits have in common.
+
+    Attributes:
+        seed: Seed of every draw.
+        stratified: Whether parts and folds get the classes in the same proportion, as far as groups allow.
+        advice: What messages tell to do where the data cannot be split so.
+    """
+
+    seed: int
+    stratified: ClassVar[bool] = True
+    advice: ClassVar[str] = "give the class more sequences or use other fractions"
+
+    @abstractmethod
+    def __call__(self, data: LabelledSequences) -> npt.NDArray[np.str_]:
+        """Return "train", "valid" or "test" for each sequence (N,).
+
+        Raises:
+            DataError: A part would lack a class, or the data has not what this split goes by.
+        """
+
+    @abstractmethod
+    def groups(self, data: LabelledSequences) -> Groups:
+        """Return the number of the group that each sequence must stay with (N,), in order of first member.
+
+        Raises:
+            DataError: The data has not what this split goes by.
+        """
+
+    def folds(self, data: LabelledSequences, folds: int, repeat: int = 0) -> npt.NDArray[np.int64]:
+        """Deal all sequences to folds of cross-validation, whatever part they are in.
+
+        Args:
+            data: The sequences.
+            folds: Number of folds, 2 or more.
+            repeat: Number of the repetition; each deals anew.
+
+        Returns:
+            Fold of each sequence (N,), 0 to folds - 1: whole groups, as equal in size and classes as they allow.
+
+        Raises:
+            ConfigError: Fewer than two folds, or a negative repeat.
+            DataError: More folds than groups, or a fold would lack a class.
+        """
+        if folds < 2 or repeat < 0:
+            raise ConfigError(f"folds={folds}, repeat={repeat} is not allowed: at least 2 folds, and repeats from 0")
+        groups, labels = self.groups(data), self._strata(data)
+        if folds > (found := len(np.unique(groups))):
+            raise DataError(
+                f"{folds} folds cannot be made of {source_of(data)}: its {len(data)} sequences are in {found} group(s) "
+                f"that must stay whole; ask for {found} folds at most, or {self.advice}"
+            )
+        # A word of its own keeps these draws apart from those of the parts.
+        rng = np.random.default_rng([self.seed, repeat, folds])
+        numbers = deal(groups, labels, fold_targets(np.bincount(labels), folds, rng), rng)
+        names = [f"fold {number + 1} of {folds}" for number in range(folds)]
+        check_classes(data, numbers, names, f"use fewer folds, or {self.advice}", groups)
+        return numbers
+
+    def _strata(self, data: LabelledSequences) -> npt.NDArray[np.int64]:
+        """Return what is dealt in proportion (N,): the classes, or one class for all."""
+        return data.labels if self.stratified else np.zeros_like(data.labels)
+
+    def _parts(
+        self, data: LabelledSequences, groups: Groups, valid_fraction: float, test_fraction: float
+    ) -> npt.NDArray[np.str_]:
+        """Deal sequences to the parts that are asked for, and name them (N,)."""
+        shares = {"valid": valid_fraction, "test": test_fraction}
+        names = [part for part in PARTS if shares.get(part, 1.0) > 0]
+        labels = self._strata(data)
+        targets = part_targets(np.bincount(labels), [shares[name] for name in names[1:]])
+        numbers = deal(groups, labels, targets, np.random.default_rng(self.seed))
+        check_classes(data, numbers, [f"the {name} part" for name in names], self.advice, groups)
+        return np.array(names, "<U5")[numbers]
 
 
 @dataclass(frozen=True)
-class RandomSplit:
-    """Deal the sequences of each class at random, so that every part has the classes in the same proportion.
-
-    Similar sequences may fall on both sides; `HomologySplit` keeps them together.
+class FractionSplit(Split):
+    """A split that makes its parts itself.
 
     Args:
-        valid_fraction: Share of each class for validation; 0 for no validation part.
-        test_fraction: Share of each class for the test; 0 for no test part.
+        valid_fraction: Wanted share of each class for validation; 0 for no validation part.
+        test_fraction: Wanted share of each class for the test; 0 for no test part.
         seed: Seed of the draw.
 
     Raises:
@@ -42,22 +129,37 @@ class RandomSplit:
     seed: int
 
     def __post_init__(self) -> None:
-        _check_fractions(self.valid_fraction, self.test_fraction)
+        check_fractions(self.valid_fraction, self.test_fraction)
 
     def __call__(self, data: LabelledSequences) -> npt.NDArray[np.str_]:
-        """Return "train", "valid" or "test" for each sequence (N,).
-
-        Raises:
-            DataError: A class has too few sequences to stand in every part.
-        """
-        targets = _targets(_class_counts(data), self.valid_fraction, self.test_fraction)
-        parts = _deal(data.labels, targets, np.random.default_rng(self.seed))
-        return _named(parts, data, _wanted(targets), "give the class more sequences or use smaller fractions")
+        return self._parts(data, self.groups(data), self.valid_fraction, self.test_fraction)
 
 
 @dataclass(frozen=True)
-class ColumnSplit:
+class StratifiedSplit(FractionSplit):
+    """Deal the sequences of each class at random, so that every part has the classes in the same proportion.
+
+    Copies and reverse-complement twins stay together; other relatives may fall on both sides, and `HomologySplit`
+    keeps them together too.
+    """
+
+    def groups(self, data: LabelledSequences) -> Groups:
+        return group_copies(data.sequences)
+
+
+@dataclass(frozen=True)
+class RandomSplit(StratifiedSplit):
+    """Deal sequences at random whatever their class; as `StratifiedSplit`, but parts differ in class by chance."""
+
+    stratified: ClassVar[bool] = False
+    advice: ClassVar[str] = "choose split=stratified, which deals every class by itself"
+
+
+@dataclass(frozen=True)
+class ColumnSplit(Split):
     """Keep the split that the source came with; draw a validation part from train where it has none.
+
+    Folds take no notice of the source's parts.
 
     Args:
         valid_fraction: Share of each class of train for validation, used only when the source marks no
@@ -70,9 +172,10 @@ class ColumnSplit:
 
     valid_fraction: float
     seed: int
+    advice: ClassVar[str] = "mend the split column or files, or choose another split"
 
     def __post_init__(self) -> None:
-        _check_fractions(self.valid_fraction, 0.0)
+        check_fractions(self.valid_fraction, 0.0)
 
     def __call__(self, data: LabelledSequences) -> npt.NDArray[np.str_]:
         """Return "train", "valid" or "test" for each sequence (N,).
@@ -82,127 +185,104 @@ class ColumnSplit:
         """
         if data.splits is None:
             raise DataError(
-                f"{_source(data)} comes without a split: name its column (split=...), give train and test "
+                f"{source_of(data)} comes without a split: name its column (split=...), give train and test "
                 "files, or choose a random or homology split"
             )
-        found = sorted(set(data.splits.tolist()))
+        found = set(data.splits.tolist())
         for part in ("train", "test"):
             if part not in found:
-                raise DataError(f"the split of {_source(data)} marks no sequence as {part!r}: found {found}")
-        parts = np.array([PARTS.index(name) for name in data.splits.tolist()])
+                raise DataError(f"the split of {source_of(data)} marks no sequence as {part!r}: found {sorted(found)}")
+        parts = data.splits.astype("<U5")
+        check_parts(data, parts, self.advice)
         if "valid" not in found:
-            members = np.flatnonzero(parts == _TRAIN)
-            labels = data.labels[members]
-            targets = _targets(np.bincount(labels, minlength=len(data.classes)), self.valid_fraction, 0.0)
-            parts[members] = _deal(labels, targets, np.random.default_rng(self.seed))
-        wanted = [part for part in range(3) if (parts == part).any()]
-        return _named(parts, data, wanted, "mend the split column or files, or choose another split")
+            members = np.flatnonzero(parts == "train")
+            train = data.subset(members)
+            parts[members] = self._parts(train, self.groups(train), self.valid_fraction, 0.0)
+        return parts
+
+    def groups(self, data: LabelledSequences) -> Groups:
+        """Return one number for each sequence and its copies on either strand (N,)."""
+        return group_copies(data.sequences)
 
 
 @dataclass(frozen=True)
-class HomologySplit:
-    """Keep sequences that share a k-mer on the same side, so that a test score is not a score of memory.
+class HomologySplit(FractionSplit):
+    """Keep relatives on the same side, so that a test score is not a score of memory.
 
-    Clusters (see `cluster_by_shared_kmers`) are dealt whole, larger ones first, each to the part that lacks
-    its classes most and still has room for it, and to train where none has; single sequences then fill up
-    each class, and where test or valid still lacks one, train lends its smallest cluster of it. So copies,
-    reverse-complement twins and windows that overlap by k bases or more never stand on both sides.
+    Related are, on either strand: copies, sequences that share a k-mer, windows of a genome that overlap, where
+    positions are known, and with `method=mmseqs` sequences that it aligns. So mmseqs only ever makes groups larger.
+
+    The default is `kmers` wherever mmseqs is installed or not: a split must be the same on every machine.
 
     Args:
-        valid_fraction: Wanted share of each class for validation; 0 for no validation part.
-        test_fraction: Wanted share of each class for the test; 0 for no test part.
-        seed: Seed of the order in which clusters are dealt.
-        k: Bases that two sequences must share, on either strand, to be taken for related; 1 to 31.
+        valid_fraction, test_fraction, seed: As in `StratifiedSplit`.
+        method: `kmers`, `mmseqs`, or `auto`: mmseqs where it is installed, which the log tells.
+        k: Bases that two sequences must share to be taken for related, 1 to 31; null, with mmseqs only, for not
+            looking at k-mers.
+        min_seq_id: Least identity of an alignment by mmseqs, above 0 and up to 1.
+        coverage: Least share of both sequences that it must cover, above 0 and up to 1.
 
     Raises:
-        ConfigError: A fraction is negative, the two leave nothing to train on, or k is out of range.
+        ConfigError: A fraction is negative, the two leave nothing to train on, or another value is not allowed.
     """
 
-    valid_fraction: float
-    test_fraction: float
-    seed: int
-    k: int = 20
+    method: str = "kmers"
+    k: int | None = 20
+    min_seq_id: float = 0.8
+    coverage: float = 0.8
+    advice: ClassVar[str] = (
+        "make groups smaller (a larger split.k, at most 31, or with mmseqs a larger split.min_seq_id), or choose "
+        "other fractions or another split"
+    )
 
     def __post_init__(self) -> None:
-        _check_fractions(self.valid_fraction, self.test_fraction)
-        if not 1 <= self.k <= MAX_K:
+        super().__post_init__()
+        if self.method not in METHODS:
+            raise ConfigError(f"split.method={self.method!r} is unknown; choose one of {', '.join(METHODS)}")
+        if self.k is None and self.method != "mmseqs":
+            raise ConfigError(f"split.k=null needs split.method=mmseqs: {self.method!r} may have k-mers only to go by")
+        if self.k is not None and not 1 <= self.k <= MAX_K:
             raise ConfigError(f"k={self.k} is not allowed in a homology split: 1 to {MAX_K}")
+        for name, value in (("min_seq_id", self.min_seq_id), ("coverage", self.coverage)):
+            if not 0 < value <= 1:
+                raise ConfigError(f"split.{name}={value} is not allowed: above 0 and up to 1")
 
-    def __call__(self, data: LabelledSequences) -> npt.NDArray[np.str_]:
-        """Return "train", "valid" or "test" for each sequence (N,).
+    def groups(self, data: LabelledSequences) -> Groups:
+        """Return the group of relatives of each sequence (N,).
 
         Raises:
-            DataError: The clusters are too large for every class to stand in every part.
+            ConfigError: mmseqs is asked for and not installed.
+            DataError: mmseqs failed.
         """
-        clusters = cluster_by_shared_kmers(data.sequences, self.k)
-        sizes = np.bincount(clusters)
-        _log.info(
-            "homology split: %d sequences in %d clusters of shared %d-mers, the largest of %d",
-            len(data),
-            len(sizes),
-            self.k,
-            sizes.max(),
-        )
-        targets = _targets(_class_counts(data), self.valid_fraction, self.test_fraction)
-        parts = _deal_clusters(clusters, data.labels, targets, np.random.default_rng(self.seed))
-        advice = (
-            f"the largest of {len(sizes)} clusters holds {sizes.max()} of {len(data)} sequences; raise k "
-            f"(now {self.k}, at most {MAX_K}), use other fractions, or choose another split"
-        )
-        return _named(parts, data, _wanted(targets), advice)
+        groupings, known = [group_copies(data.sequences)], ["copies"]
+        if self.k is not None:
+            groupings.append(cluster_by_shared_kmers(data.sequences, self.k))
+            known.append(f"shared {self.k}-mers")
+        if self.method == "mmseqs" or (self.method == "auto" and find_mmseqs()):
+            groupings.append(cluster_by_linclust(data.sequences, self.min_seq_id, self.coverage))
+            known.append(f"mmseqs (identity {self.min_seq_id}, coverage {self.coverage})")
+        if data.loci is not None:
+            groupings.append(group_overlaps(data.loci))
+            known.append("overlapping positions")
+        groups = join(*groupings)
+        sizes = np.bincount(groups, minlength=1)
+        message = "homology split: %d sequences in %d groups by %s, the largest of %d"
+        _log.info(message, len(data), len(sizes), ", ".join(known), sizes.max())
+        return groups
 
 
-def cluster_by_shared_kmers(sequences: Sequence[str], k: int) -> npt.NDArray[np.int64]:
-    """Group sequences that are linked by shared k-mers.
+@dataclass(frozen=True)
+class AutoSplit(HomologySplit):
+    """Use the split that the source brings; where it brings none, and for folds, keep relatives together."""
 
-    Clusters are the connected components of the graph in which two sequences are joined when a k-mer of one
-    occurs in the other on either strand. k-mers with an ambiguous base count for nothing. A sequence without
-    any k-mer (shorter than k, or ambiguous throughout) is joined to those that equal it or its reverse
-    complement.
-
-    Args:
-        sequences: N upper-case sequences.
-        k: Bases a k-mer, 1 to 31.
-
-    Returns:
-        Cluster of each sequence (N,), numbered from 0 in order of first member.
-
-    Raises:
-        DataError: k is not between 1 and 31.
-        SequenceError: A sequence holds a letter outside the IUPAC alphabet.
-    """
-    kmers, owners = kmers_by_sequence(sequences, k)
-    order = np.argsort(kmers)
-    kmers, sorted_owners = kmers[order], owners[order]
-    # Neighbours in sorted order suffice: they chain all owners of one k-mer together.
-    linked = (kmers[1:] == kmers[:-1]) & (sorted_owners[1:] != sorted_owners[:-1])
-    left, right = sorted_owners[:-1][linked], sorted_owners[1:][linked]
-
-    without = np.flatnonzero(np.bincount(owners, minlength=len(sequences)) == 0)
-    first: dict[str, int] = {}
-    twins = np.array(
-        [first.setdefault(min(sequences[i], reverse_complement_text(sequences[i])), i) for i in without.tolist()],
-        np.int64,
-    )
-    return _components(len(sequences), np.concatenate([left, without]), np.concatenate([right, twins]))
+    def __call__(self, data: LabelledSequences) -> npt.NDArray[np.str_]:
+        if data.splits is not None:
+            return ColumnSplit(self.valid_fraction, self.seed)(data)
+        return super().__call__(data)
 
 
-def _components(nodes: int, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Label the connected components of a graph by hooking roots to smaller roots (Shiloach-Vishkin)."""
-    root = np.arange(nodes)
-    while True:
-        a, b = root[left], root[right]
-        differ = a != b
-        if not differ.any():
-            break
-        left, right, a, b = left[differ], right[differ], a[differ], b[differ]
-        np.minimum.at(root, np.maximum(a, b), np.minimum(a, b))
-        while not np.array_equal(jumped := root[root], root):
-            root = jumped
-    return np.unique(root, return_inverse=True)[1].astype(np.int64)
-
-
-def _check_fractions(valid_fraction: float, test_fraction: float) -> None:
+def check_fractions(valid_fraction: float, test_fraction: float) -> None:
+    """Raise ConfigError if a share of the sequences is none, or the two leave nothing to train on."""
     for name, fraction in (("valid_fraction", valid_fraction), ("test_fraction", test_fraction)):
         if not 0 <= fraction < 1:
             raise ConfigError(f"{name}={fraction} is not allowed: at least 0 and below 1")
@@ -213,101 +293,51 @@ def _check_fractions(valid_fraction: float, test_fraction: float) -> None:
         )
 
 
-def _class_counts(data: LabelledSequences) -> npt.NDArray[np.int64]:
-    return np.bincount(data.labels, minlength=len(data.classes))
-
-
-def _targets(class_counts: npt.NDArray[np.int64], valid_fraction: float, test_fraction: float) -> npt.NDArray[np.int64]:
-    """Give the wanted number of sequences of each part and class (3, C): rounded, and one at least."""
-    targets = np.zeros((3, len(class_counts)), np.int64)
-    for part, fraction in ((_VALID, valid_fraction), (_TEST, test_fraction)):
-        if fraction > 0:
-            targets[part] = np.maximum(1, np.rint(fraction * class_counts))
-    targets[_TRAIN] = np.maximum(0, class_counts - targets.sum(axis=0))
-    return targets
-
-
-def _wanted(targets: npt.NDArray[np.int64]) -> list[int]:
-    """List the parts that were asked for; train always is."""
-    return [part for part in range(3) if part == _TRAIN or targets[part].any()]
-
-
-def _deal(
-    labels: npt.NDArray[np.int64], room: npt.NDArray[np.int64], rng: np.random.Generator
-) -> npt.NDArray[np.int64]:
-    """Fill the room (3, C) of test, then valid, with random sequences of each class; the rest are train."""
-    parts = np.full(len(labels), _TRAIN)
-    for label in range(room.shape[1]):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        test, valid = max(0, int(room[_TEST, label])), max(0, int(room[_VALID, label]))
-        parts[members[:test]] = _TEST
-        parts[members[test : test + valid]] = _VALID
-    return parts
-
-
-def _deal_clusters(
-    clusters: npt.NDArray[np.int64],
-    labels: npt.NDArray[np.int64],
-    targets: npt.NDArray[np.int64],
-    rng: np.random.Generator,
-) -> npt.NDArray[np.int64]:
-    """Deal whole clusters to parts; see `HomologySplit`."""
-    sizes = np.bincount(clusters)
-    parts = np.full(len(labels), _TRAIN)
-    by_cluster = np.argsort(clusters, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(sizes)])
-    shuffled = rng.permutation(np.flatnonzero(sizes > 1))
-    room = targets.copy()
-    for cluster in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:
-        members = by_cluster[starts[cluster] : starts[cluster + 1]]
-        counts = np.bincount(labels[members], minlength=targets.shape[1])
-        fits = (counts <= room).all(axis=1)
-        need = (counts * room / np.maximum(targets, 1)).sum(axis=1)
-        part = int(np.argmax(np.where(fits, need, -np.inf))) if fits.any() else _TRAIN
-        parts[members] = part
-        room[part] -= counts
-    single = np.flatnonzero(sizes[clusters] == 1)
-    parts[single] = _deal(labels[single], room, rng)
-    _lend_smallest(parts, clusters, labels, targets)
-    return parts
-
-
-def _lend_smallest(
+def check_classes(
+    data: LabelledSequences,
     parts: npt.NDArray[np.int64],
-    clusters: npt.NDArray[np.int64],
-    labels: npt.NDArray[np.int64],
-    targets: npt.NDArray[np.int64],
+    names: Sequence[str],
+    advice: str,
+    groups: Groups | None = None,
 ) -> None:
-    """Move, for each class that test or valid wants and lacks, the smallest cluster that train can spare."""
-    sizes = np.bincount(clusters)
-    for part in (_TEST, _VALID):
-        for label in np.flatnonzero(targets[part]):
-            if (labels[parts == part] == label).any():
-                continue
-            candidates = np.unique(clusters[(parts == _TRAIN) & (labels == label)])
-            for cluster in candidates[np.argsort(sizes[candidates], kind="stable")]:
-                members = clusters == cluster
-                kept = labels[(parts == _TRAIN) & ~members]
-                if np.isin(labels[members], kept).all():
-                    parts[members] = part
-                    break
+    """Check that every part holds every class.
 
+    Args:
+        data: The sequences.
+        parts: Number of the part of each (N,).
+        names: What messages call each part (P).
+        advice: What messages tell to do.
+        groups: What had to stay together (N,), for messages.
 
-def _named(
-    parts: npt.NDArray[np.int64], data: LabelledSequences, wanted: Sequence[int], advice: str
-) -> npt.NDArray[np.str_]:
-    """Turn part numbers into names after checking that each wanted part holds every class."""
-    for part in wanted:
-        counts = np.bincount(data.labels[parts == part], minlength=len(data.classes))
-        missing = [name for name, count in zip(data.classes, counts, strict=True) if count == 0]
-        if missing:
-            raise DataError(
-                f"the {PARTS[part]} part of {_source(data)} has no example of class "
-                f"{', '.join(map(repr, missing))} (of {len(data.classes)} classes, {len(data)} sequences): "
-                f"{advice}"
+    Raises:
+        DataError: A part lacks a class, which nothing can be learned or measured of there.
+    """
+    held = np.zeros((len(names), len(data.classes)), np.int64)
+    np.add.at(held, (parts, data.labels), 1)
+    for name, counts in zip(names, held, strict=True):
+        missing = np.flatnonzero(counts == 0)
+        if not missing.size:
+            continue
+        members = data.labels == missing[0]
+        reason = f"there are {members.sum()} of {data.classes[missing[0]]!r}"
+        if groups is not None:
+            sizes = np.bincount(groups[members])
+            reason += (
+                f", in {np.count_nonzero(sizes)} group(s) that must stay whole, up to {sizes.max(initial=0)} in one"
             )
-    return np.array(PARTS)[parts]
+        raise DataError(
+            f"{name} of {source_of(data)} has no example of class "
+            f"{', '.join(repr(data.classes[label]) for label in missing)} (of {len(data.classes)} classes, {len(data)} "
+            f"sequences): {reason}; {advice}"
+        )
 
 
-def _source(data: LabelledSequences) -> str:
+def check_parts(data: LabelledSequences, parts: npt.NDArray[np.str_], advice: str) -> None:
+    """Check as `check_classes` that every part that `parts` (N,) names holds every class."""
+    names, numbers = np.unique(parts, return_inverse=True)
+    check_classes(data, numbers.reshape(-1), [f"the {name} part" for name in names], advice)
+
+
+def source_of(data: LabelledSequences) -> str:
+    """Return what messages call the data: its files."""
     return ", ".join(data.files) or "the data"

