@@ -6,7 +6,7 @@ import inspect
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,110 +18,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gulmfit.checkpoint import DERIVED
 from gulmfit.errors import ConfigError
+from gulmfit.schema import TrainSchema
 
-STAGES = ("pretrain", "finetune", "classify", "ulmfit")
-
-
-@dataclass
-class StageSchema:
-    """Keys of `stage`."""
-
-    name: str = "pretrain"
-    monitor: str | None = None
-    mode: str | None = None
-    finetune: bool = True
-
-
-@dataclass
-class RunSchema:
-    """Keys of `run`."""
-
-    name: str = "default"
-
-
-@dataclass
-class PathsSchema:
-    """Keys of `paths`."""
-
-    output_dir: str = "outputs"
-    run_dir: str = ""
-    cache_dir: str = ""
-    data_dir: str = ""
-
-
-@dataclass
-class HoldoutSchema:
-    """Keys of `holdout`."""
-
-    how: str = "blocks"
-    fraction: float = 0.1
-    block_bp: int = 50_000
-    margin_bp: int = 1_000
-
-
-@dataclass
-class LearningSchema:
-    """Keys of `pretrain` and `finetune`."""
-
-    epochs: float = 1
-    lr: float = 1e-3
-    decay: float = 1.0
-    batch_size: int = 64
-    drop_mult: float = 1.0
-
-
-@dataclass
-class ScratchSchema:
-    """Keys of `classify.scratch`."""
-
-    lr: float = 5e-3
-    drop_mult: float = 0.2
-
-
-@dataclass
-class ClassifySchema:
-    """Keys of `classify`."""
-
-    batch_size: int = 128
-    drop_mult: float = 0.4
-    decay: float = 2.6
-    phases: list[Any] = field(default_factory=list)
-    scratch: ScratchSchema = field(default_factory=ScratchSchema)
-
-
-@dataclass
-class DropoutSchema:
-    """Keys of `dropout`."""
-
-    embed_p: float = 0.0
-    input_p: float = 0.0
-    weight_p: float = 0.0
-    hidden_p: float = 0.0
-    output_p: float = 0.0
-
-
-@dataclass
-class TrainSchema:
-    """Every top-level key that is not a node with a `_target_`."""
-
-    seed: int = 0
-    init_from: str | None = None
-    resume: str | None = None
-    overwrite: bool = False
-    lr_find: bool = False
-    batch_size: int | None = None
-    drop_mult: float | None = None
-    bptt: int = 70
-    strands: str = "both"
-    reverse_complement_p: float = 0.0
-    run: RunSchema = field(default_factory=RunSchema)
-    stage: StageSchema = field(default_factory=StageSchema)
-    paths: PathsSchema = field(default_factory=PathsSchema)
-    holdout: HoldoutSchema = field(default_factory=HoldoutSchema)
-    pretrain: LearningSchema = field(default_factory=LearningSchema)
-    finetune: LearningSchema = field(default_factory=LearningSchema)
-    classify: ClassifySchema = field(default_factory=ClassifySchema)
-    dropout: DropoutSchema = field(default_factory=DropoutSchema)
+STAGES = ("pretrain", "finetune", "classify", "ulmfit", "learning_curve")
 
 
 TARGET_NODES = ("arch", "head", "tokenizer", "data", "split", "optimizer", "schedule", "trainer")
@@ -324,20 +223,43 @@ def _check_target(node: Any, where: str, filled: set[str]) -> list[str]:
     return mistakes
 
 
+def _check_many(config: Mapping[str, Any], stage: Any) -> list[str]:
+    """Check what makes many runs of one."""
+    folds, repeats = (config.get("cv") or {}).get("folds"), (config.get("cv") or {}).get("repeats", 1)
+    seeds = config.get("seeds", 1)
+    mistakes = []
+    if folds is not None and folds < 2:
+        mistakes.append(f"cv.folds={folds}: 2 or more are needed, or null for one split.")
+    if repeats < 1 or seeds < 1:
+        mistakes.append(f"cv.repeats={repeats}, seeds={seeds}: 1 or more are needed.")
+    if folds is not None and seeds > 1:
+        mistakes.append("cv.folds and seeds both repeat a run: give cv.repeats with cv.folds, or seeds alone.")
+    if stage != "classify" and (folds is not None or seeds > 1 or config.get("with_scratch")):
+        mistakes.append(f"cv.folds, seeds and with_scratch go with stage=classify, not with stage={stage}.")
+    if config.get("with_scratch") and folds is None and seeds == 1:
+        mistakes.append("with_scratch goes with cv.folds or seeds; stage=ulmfit compares a single pair.")
+    return mistakes
+
+
 def _check_sense(config: Mapping[str, Any], multirun: bool) -> list[str]:
     """Check what holds between keys."""
     mistakes = []
     stage = (config.get("stage") or {}).get("name")
     if stage not in STAGES:
         mistakes.append(f"stage={stage!r} is unknown; choose one of {', '.join(STAGES)}.")
-    if config.get("init_from") and config.get("resume") and stage != "ulmfit":
+    many = (config.get("cv") or {}).get("folds") is not None or config.get("seeds", 1) > 1
+    if config.get("init_from") and config.get("resume") and not many and stage not in ("ulmfit", "learning_curve"):
         mistakes.append("init_from takes weights for a new run and resume continues an old one: give one of them.")
-    if config.get("lr_find") and stage == "ulmfit":
+    if config.get("lr_find") and (many or stage in ("ulmfit", "learning_curve")):
         mistakes.append("lr_find looks for the rate of one stage: give stage=pretrain, finetune or classify with it.")
     if stage == "ulmfit" and config.get("resume") not in (None, "auto"):
         mistakes.append("stage=ulmfit continues all its parts: give resume=auto and the run.name it was started with.")
     if config.get("strands") not in ("both", "forward"):
         mistakes.append(f"strands={config.get('strands')!r} is unknown; choose both or forward.")
+    for key, known in (("leakage", ("warn", "error", "ignore")), ("calibration", ("temperature", "isotonic", "none"))):
+        if config.get(key) not in known:
+            mistakes.append(f"{key}={config.get(key)!r} is unknown; choose one of {', '.join(known)}.")
+    mistakes += _check_many(config, stage)
     for key, least in (("batch_size", 1), ("bptt", 1)):
         value = config.get(key)
         if isinstance(value, int) and value < least:

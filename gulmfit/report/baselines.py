@@ -1,36 +1,62 @@
 """Cheap classifiers that every score is shown beside: what a model must beat to have learned anything.
 
-`majority` knows class frequencies, `gc` composition, `kmer_logistic` 4-mer content wherever it stands, and
-`onehot_logistic` which base stands at which position, so it finds windows that were cut at a fixed site.
+`majority` knows class frequencies; `length`, `gc` and `dinucleotide` what a careless choice of negatives leaves behind;
+`kmer_logistic` 4-mer content wherever it stands; `onehot_logistic` and `onehot_boosting` which base stands at which
+position, the latter also bases that go together, so they find windows that were cut at a fixed site.
 
-Shapes: `N` sequences, `C` classes, `L` bases of all sequences of a chunk together, `F` features.
+Shapes: `N` sequences, `C` classes.
 """
 
+import hashlib
+import json
 import logging
+import os
+import uuid
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gulmfit.errors import DataError
-from gulmfit.seq.alphabet import AMBIGUOUS, encode
+from gulmfit.report.features import (
+    KMER,
+    Floats,
+    dinucleotide_features,
+    gc_features,
+    kmer_features,
+    length_features,
+    onehot_features,
+    positional_features,
+)
 
 log = logging.getLogger(__name__)
 
-BASELINES = ("majority", "gc", "kmer_logistic", "onehot_logistic")
+BASELINES = ("majority", "length", "gc", "dinucleotide", "kmer_logistic", "onehot_logistic", "onehot_boosting")
 
-KMER = 4
-MAX_POSITIONS = 1000  # one-hot columns stop here
-MAX_TRAIN = 50_000  # sequences fitted on; more change a linear model of this size very little
+VERSION = 1  # of what is computed here and in `features`: raise it with any change, and cached results are not used
+
+MAX_POSITIONS = 1000  # positional features stop here
+MAX_TRAIN = 50_000  # sequences fitted on; more change models of this size very little
 DEFAULT_C = 1.0
 CHOICES_OF_C = (0.01, 0.1, 1.0)  # inverse L2 strengths, tried on the validation sequences
+DEFAULT_TREES = 100
+MAX_TREES = 500
+PATIENCE = 20  # trees in a row that do not lower the log loss on the validation sequences end the search for a number
+TREE = {"learning_rate": 0.1, "max_leaf_nodes": 31, "min_samples_leaf": 20}  # as scikit-learn has them
 
 _CHUNK = 4096  # sequences whose features are held at once
 _MAX_ITERATIONS = 10_000
 
-Floats = NDArray[np.float64]
 Featurise = Callable[[Sequence[str]], Any]
+
+
+class _Part(NamedTuple):
+    sequences: Sequence[str]
+    labels: NDArray[np.int64]
 
 
 def run_baselines(
@@ -42,103 +68,152 @@ def run_baselines(
     valid_sequences: Sequence[str] | None = None,
     valid_labels: ArrayLike | None = None,
     seed: int = 0,
+    cache_dir: Path | None = None,
 ) -> dict[str, Floats]:
     """Fit every baseline on the training sequences and give its probabilities for the test sequences.
 
-    GC and k-mer features are standardised by the training sequences alone. The k-mer and one-hot models take
-    the L2 strength of lowest log loss on the validation sequences, C = 1 without any. Of more than 50,000
-    training sequences a random 50,000 are fitted.
+    All but `majority` and `onehot_boosting` are logistic regressions on standardised features (one-hot columns are
+    left as they are). The dinucleotide, k-mer and one-hot ones take the L2 strength of lowest log loss on the
+    validation sequences, C = 1 without any, and boosting the number of trees, 100 without any.
+    Validation sequences of a class that was not trained on say nothing about either and are not used. Of more than
+    50,000 training sequences a random 50,000 are fitted.
 
     Args:
         train_sequences: DNA text, upper case; letters other than A, C, G, T count as unknown.
         train_labels: (N,) class indices.
         test_sequences: Sequences to score.
         num_classes: C; a class without a training sequence gets probability 0.
-        valid_sequences: Sequences to choose the L2 strength on.
+        valid_sequences: Sequences to choose the L2 strength and the number of trees on.
         valid_labels: Their class indices.
         seed: Seed of the choice of 50,000 training sequences.
+        cache_dir: Folder where results are kept and found again for the same sequences, labels, parts, seed and
+            settings; made if missing.
 
     Returns:
-        (N_test, C) probabilities for each name of `BASELINES`.
+        (N_test, C) probabilities for each name of `BASELINES`, in that order; without `length` where all training
+        sequences have one length.
 
     Raises:
         DataError: Sequences and labels differ in number, a label is not in [0, C), the training sequences
             hold fewer than two classes, or only one of the two validation arguments is given.
         SequenceError: A sequence holds a letter that is not DNA.
     """
-    labels = _checked_labels(train_sequences, train_labels, num_classes, "training")
+    train = _Part(train_sequences, _checked_labels(train_sequences, train_labels, num_classes, "training"))
     if (valid_sequences is None) != (valid_labels is None):
         raise DataError("valid_sequences and valid_labels go together; one of them is missing")
-    valid = None
-    if valid_sequences is not None and valid_labels is not None and len(valid_sequences):
-        valid = valid_sequences, _checked_labels(valid_sequences, valid_labels, num_classes, "validation")
-    counts = np.bincount(labels, minlength=num_classes)
+    valid = _Part([], np.zeros(0, dtype=np.int64))
+    if valid_sequences is not None and valid_labels is not None:
+        valid = _Part(valid_sequences, _checked_labels(valid_sequences, valid_labels, num_classes, "validation"))
+    counts = np.bincount(train.labels, minlength=num_classes)
     if (counts > 0).sum() < 2:
-        raise DataError(f"all {len(labels)} training sequences are of class {labels[0]}; baselines need two or more")
-    sequences, labels = _at_most(train_sequences, labels, seed)
-    width = min(MAX_POSITIONS, max(map(len, sequences)))
+        raise DataError(f"all {counts.sum()} training sequences are of class {train.labels[0]}; baselines need two")
+    names = [name for name in BASELINES if name != "length" or len(set(map(len, train_sequences))) > 1]
+    if cache_dir is None:
+        return _run(names, train, valid, test_sequences, num_classes, seed)
+    path = Path(cache_dir) / f"baselines-{_digest(train, valid, test_sequences, num_classes, seed)}.npz"
+    found = _recall(path, names, (len(test_sequences), num_classes))
+    if found is None:
+        found = _run(names, train, valid, test_sequences, num_classes, seed)
+        _keep(path, found)
+    return found
+
+
+def _run(
+    names: Sequence[str], train: _Part, valid: _Part, test_sequences: Sequence[str], num_classes: int, seed: int
+) -> dict[str, Floats]:
+    counts = np.bincount(train.labels, minlength=num_classes)
+    known = np.flatnonzero(counts[valid.labels] > 0)
+    valid = _Part([valid.sequences[index] for index in known.tolist()], valid.labels[known])
+    train = _at_most(train, seed)
+    width = min(MAX_POSITIONS, max(map(len, train.sequences)))
+    untuned = _Part([], valid.labels[:0])
 
     def onehot(chunk: Sequence[str]) -> Any:
         return onehot_features(chunk, width)
 
-    def probabilities(featurise: Featurise, *, sparse: bool, tuned: bool) -> Floats:
-        model = _fit(featurise, sequences, labels, valid if tuned else None, num_classes, sparse)
-        return _predict(model, featurise, test_sequences, num_classes)
+    def positional(chunk: Sequence[str]) -> Any:
+        return positional_features(chunk, width)
 
-    return {
-        "majority": np.tile(counts / counts.sum(), (len(test_sequences), 1)),
-        "gc": probabilities(gc_features, sparse=False, tuned=False),
-        "kmer_logistic": probabilities(kmer_features, sparse=False, tuned=True),
-        "onehot_logistic": probabilities(onehot, sparse=True, tuned=True),
+    fits: dict[str, tuple[Featurise, Callable[[], Any]]] = {
+        "length": (length_features, lambda: _fit_logistic(length_features, train, untuned)),
+        "gc": (gc_features, lambda: _fit_logistic(gc_features, train, untuned)),
+        "dinucleotide": (dinucleotide_features, lambda: _fit_logistic(dinucleotide_features, train, valid)),
+        "kmer_logistic": (kmer_features, lambda: _fit_logistic(kmer_features, train, valid)),
+        "onehot_logistic": (onehot, lambda: _fit_logistic(onehot, train, valid, standardise=False)),
+        "onehot_boosting": (positional, lambda: _fit_boosting(positional, train, valid, seed)),
     }
+    found = {"majority": np.tile(counts / counts.sum(), (len(test_sequences), 1))}
+    for name in names[1:]:
+        featurise, fit = fits[name]
+        found[name] = _predict(fit(), featurise, test_sequences, num_classes)
+    return found
 
 
-def gc_features(sequences: Sequence[str]) -> Floats:
-    """Give (N, 2): GC content over unambiguous bases and its square; 0.5 where there is no such base."""
-    codes, rows, _ = _flatten(sequences)
-    known = codes < AMBIGUOUS
-    bases = np.bincount(rows[known], minlength=len(sequences))
-    strong = np.bincount(rows[(codes == 1) | (codes == 2)], minlength=len(sequences))
-    content = np.divide(strong, bases, out=np.full(len(sequences), 0.5), where=bases > 0)
-    return np.stack([content, content**2], axis=1)
+def _fit_logistic(featurise: Featurise, train: _Part, valid: _Part, *, standardise: bool = True) -> Any:
+    """The logistic regression whose L2 strength does best on the validation sequences."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    features = _features(featurise, train.sequences)
+    valid_features = _features(featurise, valid.sequences) if len(valid.labels) else None
+    best, best_loss = None, np.inf
+    for strength in (DEFAULT_C,) if valid_features is None else CHOICES_OF_C:
+        model = LogisticRegression(C=strength, max_iter=_MAX_ITERATIONS)
+        fitted = make_pipeline(*([StandardScaler()] if standardise else []), model).fit(features, train.labels)
+        loss = 0.0 if valid_features is None else _log_loss(fitted, valid_features, valid.labels)
+        if loss < best_loss:
+            best, best_loss = fitted, loss
+    return best
 
 
-def kmer_features(sequences: Sequence[str]) -> Floats:
-    """Give (N, 256) frequencies of overlapping 4-mers, lexicographic; unknown bases break a k-mer."""
-    codes, rows, positions = _flatten(sequences)
-    usable = len(codes) - KMER + 1
-    counts = np.zeros((len(sequences), 4**KMER))
-    if usable > 0:
-        ids = np.zeros(usable, dtype=np.int64)
-        whole = positions[KMER - 1 :] >= KMER - 1  # the k-mer does not reach into the next sequence
-        for offset in range(KMER):
-            part = codes[offset : offset + usable]
-            ids = ids * 4 + part
-            whole &= part < AMBIGUOUS
-        cells = rows[:usable][whole] * 4**KMER + ids[whole]
-        counts += np.bincount(cells, minlength=counts.size).reshape(counts.shape)
-    frequencies: Floats = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    return frequencies
+def _fit_boosting(featurise: Featurise, train: _Part, valid: _Part, seed: int) -> Any:
+    """Boosted trees on the base at each position.
+
+    A base is a category of its position, and a tree splits it by any set of bases. On 6,764 promoters of 81 bp in
+    grouped folds that gives the AUC of splits by one-hot columns (.90) in half of the time.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    features = _features(featurise, train.sequences)
+    settings = {**TREE, "categorical_features": np.arange(features.shape[1]), "random_state": seed}
+    trees = DEFAULT_TREES
+    if len(valid.labels):
+        # Not judged on a random cut of the training sequences, which would part those that are alike.
+        valid_features = _features(featurise, valid.sequences)
+        stopping = {"max_iter": MAX_TREES, "early_stopping": True, "n_iter_no_change": PATIENCE}
+        trial = HistGradientBoostingClassifier(**settings, **stopping)
+        trial.fit(features, train.labels, X_val=valid_features, y_val=valid.labels)
+        trees = max(1, int(np.argmax(trial.validation_score_)))  # it goes on for a while after the best one
+    model = HistGradientBoostingClassifier(**settings, max_iter=trees, early_stopping=False)
+    return model.fit(features, train.labels)
 
 
-def onehot_features(sequences: Sequence[str], width: int) -> Any:
-    """Give a sparse (N, 4 * width) one-hot matrix by position; 0 at unknown bases and past the end."""
-    from scipy.sparse import csr_matrix
+def _features(featurise: Featurise, sequences: Sequence[str]) -> Any:
+    from scipy.sparse import issparse, vstack
 
-    codes, rows, positions = _flatten(sequences)
-    kept = (codes < AMBIGUOUS) & (positions < width)
-    columns = positions[kept] * 4 + codes[kept]
-    return csr_matrix((np.ones(len(columns)), (rows[kept], columns)), shape=(len(sequences), 4 * width))
+    parts = list(_chunks(featurise, sequences))
+    return vstack(parts, format="csr") if issparse(parts[0]) else np.concatenate(parts)
 
 
-def _flatten(sequences: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Base codes of all sequences end to end, with the sequence and the position of each base: three (L,)."""
-    parts = [encode(text, where=f"sequence {index}") for index, text in enumerate(sequences)]
-    lengths = np.array([len(part) for part in parts], dtype=np.int64)
-    codes = np.concatenate([*parts, np.zeros(0, dtype=np.uint8)]).astype(np.int64)
-    rows = np.repeat(np.arange(len(parts)), lengths)
-    starts = np.cumsum(lengths) - lengths
-    return codes, rows, np.arange(len(codes)) - starts[rows]
+def _chunks(featurise: Featurise, sequences: Sequence[str]) -> Iterator[Any]:
+    for start in range(0, len(sequences), _CHUNK):
+        yield featurise(sequences[start : start + _CHUNK])
+
+
+def _predict(model: Any, featurise: Featurise, sequences: Sequence[str], num_classes: int) -> Floats:
+    """(N, C) probabilities; classes that the model never saw get 0."""
+    probabilities = np.zeros((len(sequences), num_classes))
+    for index, features in enumerate(_chunks(featurise, sequences)):
+        rows = slice(index * _CHUNK, index * _CHUNK + features.shape[0])
+        probabilities[rows, model.classes_] = model.predict_proba(features)
+    return probabilities
+
+
+def _log_loss(model: Any, features: Any, labels: NDArray[np.int64]) -> float:
+    columns = np.searchsorted(model.classes_, labels)
+    of_truth = model.predict_proba(features)[np.arange(len(labels)), columns]
+    return float(-np.log(np.maximum(of_truth, 1e-12)).mean())
 
 
 def _checked_labels(sequences: Sequence[str], labels: ArrayLike, num_classes: int, split: str) -> NDArray[np.int64]:
@@ -152,69 +227,63 @@ def _checked_labels(sequences: Sequence[str], labels: ArrayLike, num_classes: in
     return found
 
 
-def _at_most(sequences: Sequence[str], labels: NDArray[np.int64], seed: int) -> tuple[Sequence[str], NDArray[np.int64]]:
-    if len(sequences) <= MAX_TRAIN:
-        return sequences, labels
-    log.warning("baselines are fitted on %d of %d training sequences", MAX_TRAIN, len(sequences))
+def _at_most(train: _Part, seed: int) -> _Part:
+    if len(train.labels) <= MAX_TRAIN:
+        return train
+    log.warning("baselines are fitted on %d of %d training sequences", MAX_TRAIN, len(train.labels))
     # The first sequence of every class stays in, so that no class is lost to chance.
-    firsts = np.unique(labels, return_index=True)[1]
-    others = np.setdiff1d(np.arange(len(labels)), firsts)
+    firsts = np.unique(train.labels, return_index=True)[1]
+    others = np.setdiff1d(np.arange(len(train.labels)), firsts)
     drawn = np.random.default_rng(seed).permutation(others)[: max(0, MAX_TRAIN - len(firsts))]
     chosen = np.sort(np.concatenate([firsts, drawn]))
-    return [sequences[index] for index in chosen], labels[chosen]
+    return _Part([train.sequences[index] for index in chosen], train.labels[chosen])
 
 
-def _chunks(featurise: Featurise, sequences: Sequence[str]) -> Iterator[Any]:
-    for start in range(0, len(sequences), _CHUNK):
-        yield featurise(sequences[start : start + _CHUNK])
+def _digest(train: _Part, valid: _Part, test_sequences: Sequence[str], num_classes: int, seed: int) -> str:
+    """SHA-256 of everything that the results depend on."""
+    import sklearn
+
+    settings = {
+        "versions": [VERSION, sklearn.__version__],
+        "features": [KMER, MAX_POSITIONS],
+        "logistic": [DEFAULT_C, *CHOICES_OF_C],
+        "boosting": [DEFAULT_TREES, MAX_TREES, PATIENCE, TREE],
+        "run": [MAX_TRAIN, num_classes, seed],
+    }
+    digest = hashlib.sha256(json.dumps(settings).encode())
+    for part in (train, valid, _Part(test_sequences, train.labels[:0])):
+        # Lengths stand before what they are of, so that no two splits read alike.
+        digest.update(f"{len(part.sequences)},{len(part.labels)};".encode())
+        digest.update(part.labels.astype("<i8").tobytes())
+        for text in part.sequences:
+            digest.update(f"{len(text)}:{text}".encode())
+    return digest.hexdigest()
 
 
-def _features(featurise: Featurise, sequences: Sequence[str], sparse: bool) -> Any:
-    from scipy.sparse import vstack
-
-    parts = list(_chunks(featurise, sequences))
-    return vstack(parts, format="csr") if sparse else np.concatenate(parts)
-
-
-def _fit(
-    featurise: Featurise,
-    sequences: Sequence[str],
-    labels: NDArray[np.int64],
-    valid: tuple[Sequence[str], NDArray[np.int64]] | None,
-    num_classes: int,
-    sparse: bool,
-) -> Any:
-    """A fitted pipeline: standardised unless sparse, then logistic regression."""
-    features = _features(featurise, sequences, sparse)
-    best, best_loss = None, np.inf
-    for strength in CHOICES_OF_C if valid else (DEFAULT_C,):
-        model = _logistic(strength, standardise=not sparse).fit(features, labels)
-        if valid is None:
-            return model
-        loss = _log_loss(_predict(model, featurise, valid[0], num_classes), valid[1])
-        if loss < best_loss:
-            best, best_loss = model, loss
-    return best
+def _recall(path: Path, names: Sequence[str], shape: tuple[int, int]) -> dict[str, Floats] | None:
+    """Read kept results; None where there are none, or they are damaged."""
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as kept:  # an archive that checks the sum of each array
+            found = {name: kept[name] for name in kept.files}
+        if list(found) != list(names) or any(array.shape != shape for array in found.values()):
+            raise ValueError(f"it holds {', '.join(found)}")
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        log.warning("%s: kept results of baselines are damaged (%s); they are fitted again", path, error)
+        return None
+    log.info("baselines of this split were fitted before: %s", path)
+    return found
 
 
-def _logistic(strength: float, *, standardise: bool) -> Any:
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    model = LogisticRegression(C=strength, max_iter=_MAX_ITERATIONS)
-    return make_pipeline(StandardScaler(), model) if standardise else make_pipeline(model)
-
-
-def _predict(model: Any, featurise: Featurise, sequences: Sequence[str], num_classes: int) -> Floats:
-    """(N, C) probabilities; classes that the model never saw get 0."""
-    probabilities = np.zeros((len(sequences), num_classes))
-    for index, features in enumerate(_chunks(featurise, sequences)):
-        rows = slice(index * _CHUNK, index * _CHUNK + features.shape[0])
-        probabilities[rows, model.classes_] = model.predict_proba(features)
-    return probabilities
-
-
-def _log_loss(probabilities: Floats, labels: NDArray[np.int64]) -> float:
-    of_truth = probabilities[np.arange(len(labels)), labels]
-    return float(-np.log(np.maximum(of_truth, 1e-12)).mean())
+def _keep(path: Path, found: dict[str, Floats]) -> None:
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "xb") as handle:
+            np.savez(handle, **found)  # type: ignore[arg-type]
+        os.replace(temporary, path)
+    except OSError as error:
+        log.warning("%s: results of baselines cannot be kept (%s)", path, error)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

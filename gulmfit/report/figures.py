@@ -9,6 +9,7 @@ Rows of `metrics.csv` are dicts of text or numbers, many of them empty; N is seq
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -58,12 +59,12 @@ def learning_curves(rows: Rows) -> str:
         "validation score": [name for name in names if _metric(name) in FIT_SCORES and "train" not in name],
     }
     panels = {label: chosen for label, chosen in panels.items() if chosen}
-    with _Sheet(panels=len(panels)) as sheet:
+    with Sheet(panels=len(panels)) as sheet:
         for axes, (label, chosen) in zip(sheet.axes, panels.items(), strict=True):
             for name in chosen:
                 _line(axes, *_series(rows, name), label=name)
             axes.set_ylabel(label)
-            _legend(axes)
+            legend(axes)
         if sheet.axes:
             sheet.axes[-1].set_xlabel(_step_label(rows))
         return sheet.svg()
@@ -79,12 +80,12 @@ def compare_curves(runs: Mapping[str, Rows], column: str, label: str) -> str:
     """
     series = {name: _series(rows, column) for name, rows in runs.items()}
     series = {name: points for name, points in series.items() if len(points[0])}
-    with _Sheet(panels=1 if series else 0) as sheet:
+    with Sheet(panels=1 if series else 0) as sheet:
         for axes in sheet.axes:
             for name, points in series.items():
                 _line(axes, *points, label=name)
             axes.set(xlabel=_step_label(next(iter(runs.values()))), ylabel=label)
-            _legend(axes)
+            legend(axes)
         return sheet.svg()
 
 
@@ -92,12 +93,12 @@ def lr_schedule(rows: Rows) -> str:
     """Draw the learning rate of each parameter group (columns `lr` or `lr-...`) against the training step."""
     names = [name for name in _columns(rows) if name == "lr" or name.startswith("lr-")]
     names = [name for name in names if not name.endswith(("momentum", "weight_decay"))]
-    with _Sheet(panels=1 if names else 0) as sheet:
+    with Sheet(panels=1 if names else 0) as sheet:
         for axes in sheet.axes:
             for name in names:
                 _line(axes, *_series(rows, name), label=name)
             axes.set(xlabel=_step_label(rows), ylabel="learning rate")
-            _legend(axes)
+            legend(axes)
         return sheet.svg()
 
 
@@ -109,14 +110,14 @@ def bits_per_base(rows: Rows, references: Mapping[str, float]) -> str:
         references: Bits per base by name, `{"markov": 1.95, "knowing nothing": 2.0}` for example.
     """
     names = [name for name in _columns(rows) if _metric(name).startswith("bits_per_base")]
-    with _Sheet(panels=1 if names else 0) as sheet:
+    with Sheet(panels=1 if names else 0) as sheet:
         for axes in sheet.axes:
             for name in names:
                 _line(axes, *_series(rows, name), label=name)
-            _legend(axes)
+            legend(axes)
             for name, value in references.items():
                 axes.axhline(value, color="#666666", linewidth=1.2, linestyle=":")
-                text = f"{_short(name, 32)} {value:.3f}"
+                text = f"{short(name, 32)} {value:.3f}"
                 axes.annotate(
                     text, (1, value), (-2, 3), xycoords=("axes fraction", "data"), textcoords="offset points",
                     ha="right", color="#444444", fontsize=10,
@@ -135,7 +136,7 @@ def roc(curves: Curves) -> str:
     from sklearn.metrics import roc_auc_score, roc_curve
 
     shown = _with_both_classes(curves)
-    with _Sheet(panels=1 if shown else 0, square=True) as sheet:
+    with Sheet(panels=1 if shown else 0, square=True) as sheet:
         for axes in sheet.axes:
             for name, (truth, score) in shown.items():
                 false_rate, true_rate, _ = roc_curve(truth, score)
@@ -155,7 +156,7 @@ def precision_recall(curves: Curves) -> str:
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
     shown = _with_both_classes(curves)
-    with _Sheet(panels=1 if shown else 0, square=True) as sheet:
+    with Sheet(panels=1 if shown else 0, square=True) as sheet:
         for axes in sheet.axes:
             for name, (truth, score) in shown.items():
                 precision, recall, _ = precision_recall_curve(truth, score)
@@ -168,6 +169,31 @@ def precision_recall(curves: Curves) -> str:
         return sheet.svg()
 
 
+def reliability(curves: Mapping[str, Mapping[str, ArrayLike]]) -> str:
+    """Draw observed frequency against predicted probability, and below how many sequences speak.
+
+    Args:
+        curves: By name, before and after calibration for example, what `calibration.reliability_curve` gave.
+    """
+    shown = {name: {key: np.asarray(values) for key, values in curve.items()} for name, curve in curves.items()}
+    shown = {name: curve for name, curve in shown.items() if len(curve["count"])}
+    with Sheet(panels=2 if shown else 0, height=5.4) as sheet:
+        if shown:
+            upper, lower = sheet.axes
+            for (name, curve), colour, dash in zip(shown.items(), cycle(PALETTE), cycle(DASHES)):
+                x, label = curve["confidence"], short(name, 32)
+                upper.vlines(x, curve["low"], curve["high"], color=colour, linewidth=1.2)
+                upper.plot(x, curve["frequency"], color=colour, linestyle=dash, marker="o", markersize=4, label=label)
+                lower.bar(x, curve["count"], width=0.03, color=colour, alpha=0.65)
+            upper.plot([0, 1], [0, 1], color="#888888", linewidth=1, linestyle=":")
+            upper.set(ylabel="observed frequency", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+            lower.set(xlabel="predicted probability", ylabel="sequences")
+            if grid := upper.get_gridspec():
+                grid.set_height_ratios([4, 1])
+            legend(upper)
+        return sheet.svg()
+
+
 def confusion(matrix: ArrayLike, classes: Sequence[str]) -> str:
     """Draw a confusion matrix, cells shaded by their share of the row.
 
@@ -177,11 +203,11 @@ def confusion(matrix: ArrayLike, classes: Sequence[str]) -> str:
     """
     counts = np.asarray(matrix)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    with _Sheet(panels=1 if counts.size else 0, square=True) as sheet:
+    with Sheet(panels=1 if counts.size else 0, square=True) as sheet:
         for axes in sheet.axes:
             axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
             ticks = range(0, len(classes), max(1, len(classes) // 20))
-            names = [_short(classes[tick]) for tick in ticks]
+            names = [short(classes[tick]) for tick in ticks]
             axes.set_xticks(ticks, names, rotation=0 if len(classes) < 4 else 90)
             axes.set_yticks(ticks, names)
             axes.set(xlabel="predicted class", ylabel="true class")
@@ -201,7 +227,7 @@ def score_bars(table: Mapping[str, float | Sequence[float | None]], metric: str)
     """
     bars = {name: _with_bounds(entry) for name, entry in table.items()}
     bars = {name: bar for name, bar in bars.items() if math.isfinite(bar[0])}
-    with _Sheet(panels=1 if bars else 0, height=0.9 + 0.42 * len(bars)) as sheet:
+    with Sheet(panels=1 if bars else 0, height=0.9 + 0.42 * len(bars)) as sheet:
         for axes in sheet.axes:
             for place, (value, low, high) in enumerate(bars.values()):
                 axes.barh(place, value, height=0.62, color=PALETTE[0] if place == 0 else "#9DB8CC")
@@ -210,7 +236,7 @@ def score_bars(table: Mapping[str, float | Sequence[float | None]], metric: str)
             lows = [min(value, low) for value, low, _ in bars.values()]
             highs = [max(value, high) for value, _, high in bars.values()]
             axes.set_xlim(min(0, *lows, 0), max(1, *highs) + 0.16)
-            axes.set_yticks(range(len(bars)), [_short(name, 24) for name in bars])
+            axes.set_yticks(range(len(bars)), [short(name, 24) for name in bars])
             axes.invert_yaxis()
             axes.grid(visible=False, axis="y")
             axes.set_xlabel(metric)
@@ -227,12 +253,12 @@ def lr_find(lrs: ArrayLike, losses: ArrayLike, suggestion: float | None) -> str:
     """
     rates, values = np.asarray(lrs, dtype=np.float64), np.asarray(losses, dtype=np.float64)
     usable = np.isfinite(values) & (rates > 0)
-    with _Sheet(panels=1 if usable.any() else 0) as sheet:
+    with Sheet(panels=1 if usable.any() else 0) as sheet:
         for axes in sheet.axes:
             _line(axes, rates[usable], values[usable], label="")
             if suggestion is not None:
                 axes.axvline(suggestion, color=PALETTE[1], linestyle="--", label=f"suggested {suggestion:.2g}")
-                _legend(axes)
+                legend(axes)
             # The blow-up at the end would flatten the descent that the test is about.
             least, first = values[usable].min(), values[usable][0]
             axes.set_ylim(least - 0.1 * abs(first - least) - 1e-3, first + 1.5 * abs(first - least) + 1e-3)
@@ -240,7 +266,7 @@ def lr_find(lrs: ArrayLike, losses: ArrayLike, suggestion: float | None) -> str:
         return sheet.svg()
 
 
-class _Sheet:
+class Sheet:
     """A figure with panels above each other and the style above; without a panel its SVG is empty text.
 
     Matplotlib reads style while drawing, so the style stands from entry to exit and is then put back.
@@ -327,11 +353,11 @@ def _line(axes: "Axes", x: Floats, y: Floats, label: str) -> None:
         color=PALETTE[index % len(PALETTE)],
         linestyle=DASHES[index % len(DASHES)],
         marker="o" if len(x) == 1 else None,
-        label=_short(label, 32),
+        label=short(label, 32),
     )
 
 
-def _legend(axes: "Axes") -> None:
+def legend(axes: "Axes") -> None:
     axes.legend(loc="best")
 
 
@@ -347,7 +373,7 @@ def _with_bounds(entry: float | Sequence[float | None]) -> tuple[float, float, f
     return value, value if math.isnan(low) else low, value if math.isnan(high) else high
 
 
-def _short(text: str, limit: int = 14) -> str:
+def short(text: str, limit: int = 14) -> str:
     """At most `limit` characters; a dollar sign is escaped, for it would start a formula."""
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
     return cut.replace("$", r"\$")

@@ -1,33 +1,33 @@
 """What the report of each stage says, built from the plain results of a run.
 
 `results` is `metrics.json` as a dict and, where there are any, `curves` (rows of `metrics.csv`),
-`predictions` ((labels, {name: (N, C) probabilities}), the run's own under "model"), `lr_find` ({"lrs",
+`predictions` (a `gulmfit.report.predictions.Predictions`, the run's own under "model"), `lr_find` ({"lrs",
 "losses", "suggestion"}) and `config_yaml` (text). Whatever is missing or empty, its section is left out.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from gulmfit.report import figures
-from gulmfit.report.html import Figure, Report, Section, Table
-from gulmfit.report.table import format_value, leaves
+from gulmfit.report.html import Figure, Report, Section
+from gulmfit.report.sections import (
+    calibration_section,
+    curves_section,
+    errors_section,
+    facts_sections,
+    leakage_section,
+    present,
+    score_curves,
+)
+from gulmfit.report.table import format_value
+from gulmfit.report.words import capital, finite, heading, model_name, p_text, subtitle, title
 
 Results = Mapping[str, Any]
 Score = tuple[float, float | None, float | None]  # value, low, high
 Scores = dict[str, Score]  # by metric
 
 _COLUMNS = ("accuracy", "mcc", "auroc", "auprc", "f1", "precision", "recall", "specificity")
-_HEADINGS = {"mcc": "MCC", "auroc": "AUROC", "auprc": "AUPRC", "f1": "F1", "bits_per_base": "bits per base"}
-_BASELINE_NAMES = {
-    "majority": "majority class",
-    "gc": "GC content",
-    "kmer_logistic": "4-mer logistic",
-    "onehot_logistic": "positional one-hot",
-    "markov": "Markov model",
-}
 _SIGNIFICANT = 0.05
 _KNOWING_NOTHING = 2.0  # bits per base of a uniform guess
 _INTERVALS = (
@@ -43,21 +43,23 @@ def classification_report(results: Results) -> Report:
         results: Read are `stage run seed metrics ci95 baselines leakage data model timing versions confusion
             classes positive mcnemar` of `metrics.json` and `curves predictions lr_find config_yaml`.
             `positive` is an index or a name of `classes` (1 if missing); a baseline may hold its own `ci95`;
-            `mcnemar` holds, by baseline, what `scores.mcnemar` gave with the model first.
+            `mcnemar` holds, by baseline, what `uncertainty.mcnemar` gave with the model first.
     """
     models = {"model": _scores(results)}
     baselines = _baseline_scores(results)
     sections = [
         _score_section(models, baselines, _split(results)),
         _paired_section("model", _tests(results, "baseline")),
-        _leakage_section(results),
-        _curves_section(_score_curves(results, {})),
+        leakage_section(results),
+        curves_section(score_curves(results.get("predictions"))),
         _confusion_section(results),
+        calibration_section(results),
+        errors_section(results),
         _training_section(results),
-        *_facts_sections(results),
+        *facts_sections(results),
     ]
     verdict = _classifier_verdict(models["model"], baselines, _tests(results, "baseline"), _split(results))
-    return Report(_title("Classifier", results), _subtitle(results), verdict, _present(sections))
+    return Report(title("Classifier", results), subtitle(results), verdict, present(sections))
 
 
 def language_model_report(results: Results) -> Report:
@@ -70,11 +72,10 @@ def language_model_report(results: Results) -> Report:
     """
     sections = [
         _bits_section({"model": results}),
-        _leakage_section(results),
         _training_section(results),
-        *_facts_sections(results),
+        *facts_sections(results),
     ]
-    return Report(_title("Language model", results), _subtitle(results), _bits_verdict(results), _present(sections))
+    return Report(title("Language model", results), subtitle(results), _bits_verdict(results), present(sections))
 
 
 def comparison_report(results: Results) -> Report:
@@ -83,7 +84,7 @@ def comparison_report(results: Results) -> Report:
     Args:
         results: Read are `runs` ({"transferred": results, "scratch": results}, each as for
             `classification_report`), `pretrain` and `finetune` (each as for `language_model_report`),
-            `mcnemar` (what `scores.mcnemar` gave for transferred against scratch, or a dict of such by the
+            `mcnemar` (what `uncertainty.mcnemar` gave for transferred against scratch, or a dict of such by the
             name of the run or baseline that transferred is held against), and `stage run seed classes
             positive baselines leakage data versions timing config_yaml`; of these `baselines leakage data
             classes positive` are taken from the first run where missing.
@@ -97,15 +98,23 @@ def comparison_report(results: Results) -> Report:
     sections = [
         _score_section(models, baselines, _split(first)),
         _paired_section("transferred", tests),
-        _leakage_section(shared),
+        leakage_section(shared),
         _overlaid_section(runs),
         _confusion_section(shared | _given({"confusion": first.get("confusion")})),
-        _curves_section({name: pair for run in runs for name, pair in _score_curves(runs[run], shared, run).items()}),
+        curves_section(
+            {
+                name: pair
+                for run in runs
+                for name, pair in score_curves(runs[run].get("predictions"), model_name(run)).items()
+            }
+        ),
+        calibration_section(first),
+        errors_section(first),
         _bits_section({name: results[name] for name in ("pretrain", "finetune") if results.get(name)}),
-        *_facts_sections(shared),
+        *facts_sections(shared),
     ]
     verdict = _comparison_verdict(models, baselines, tests)
-    return Report(_title("Transfer against scratch", results), _subtitle(shared), verdict, _present(sections))
+    return Report(title("Transfer against scratch", results), subtitle(shared), verdict, present(sections))
 
 
 def _classifier_verdict(model: Scores, baselines: dict[str, Scores], tests: Results, split: str) -> str:
@@ -123,7 +132,7 @@ def _comparison_verdict(models: dict[str, Scores], baselines: dict[str, Scores],
     if {"transferred", "scratch"} <= set(reached):
         start = _versus(reached["transferred"], reached["scratch"], tests.get("scratch", {}))
     else:
-        start = f"{_capital(best)} reaches {format_value(reached[best])} accuracy, held against no other model"
+        start = f"{capital(best)} reaches {format_value(reached[best])} accuracy, held against no other model"
     return f"{start}; {_baseline_clause(reached[best], baselines, tests if best == 'transferred' else {})}."
 
 
@@ -133,14 +142,14 @@ def _versus(transferred: float, scratch: float, test: Results) -> str:
     winner, loser = ("Transferred", "from-scratch") if transferred > scratch else ("From-scratch", "transferred")
     high, low = max(transferred, scratch), min(transferred, scratch)
     both = f"accuracy {format_value(high)} against {format_value(low)}"
-    p_value = _number(test.get("p_value"))
+    p_value = finite(test.get("p_value"))
     if p_value is None:
         return f"{winner} is ahead of {loser}, {both}, but no paired test was made"
     if p_value < _SIGNIFICANT:
-        return f"{winner} beats {loser}: {both} (McNemar {_p(p_value)})"
+        return f"{winner} beats {loser}: {both} (McNemar {p_text(p_value)})"
     return (
         f"The difference between transferred and from-scratch is not significant at {_SIGNIFICANT} "
-        f"({winner.lower()} is ahead, {both}, McNemar {_p(p_value)})"
+        f"({winner.lower()} is ahead, {both}, McNemar {p_text(p_value)})"
     )
 
 
@@ -150,10 +159,10 @@ def _baseline_clause(accuracy: float, baselines: dict[str, Scores], tests: Resul
     if not reached:
         return "no baseline was run"
     name = max(reached, key=lambda key: reached[key])
-    label, value = _BASELINE_NAMES.get(name, name), format_value(reached[name])
-    p_value = _number(tests.get(name, {}).get("p_value"))
+    label, value = model_name(name), format_value(reached[name])
+    p_value = finite(tests.get(name, {}).get("p_value"))
     unsure = p_value is not None and p_value >= _SIGNIFICANT
-    remark = f" (McNemar {_p(p_value)})" if p_value is not None else ""
+    remark = f" (McNemar {p_text(p_value)})" if p_value is not None else ""
     if reached[name] == accuracy:
         return f"the {label} baseline does as well: {value}"
     if unsure:
@@ -184,10 +193,10 @@ def _score_section(models: dict[str, Scores], baselines: dict[str, Scores], spli
     section = Section(f"Scores on the {split} sequences, beside the baselines")
     if columns:
         rows = [[name, *(scores.get(column) for column in columns)] for name, scores in everyone.items()]
-        section.tables.append((["", *map(_heading, columns)], rows))
+        section.tables.append((["", *map(heading, columns)], rows))
         headline = {name: scores[columns[0]] for name, scores in everyone.items() if columns[0] in scores}
-        picture = figures.score_bars(headline, _heading(columns[0]))
-        section.figures.append((f"{_capital(_heading(columns[0]))} of models and baselines.", picture))
+        picture = figures.score_bars(headline, heading(columns[0]))
+        section.figures.append((f"{capital(heading(columns[0]))} of models and baselines.", picture))
     if any(low is not None for scores in everyone.values() for _, low, _ in scores.values()):
         section.text.append(_INTERVALS)
     return section
@@ -199,66 +208,6 @@ def _paired_section(model: str, tests: Results) -> Section:
     rows = [[name, *(test.get(key) for key in keys)] for name, test in tests.items()]
     text = ["McNemar's exact test, two-sided, on the sequences that one gets right and the other wrong."]
     return Section("Paired tests", text, [(header, rows)]) if rows else Section("Paired tests")
-
-
-def _leakage_section(results: Results) -> Section:
-    leakage = results.get("leakage") or {}
-    leaks = _leaks(leakage)
-    section = Section("Leak check", tables=[_overlaps(leakage)] if leakage else [], warning=bool(leaks))
-    if leaks:
-        section.text.append("Test sequences were met in training: on new sequences expect lower scores than these.")
-    elif leaks == 0:
-        section.text.append("No test sequence is in training, nor its reverse complement, nor a near-copy.")
-    return section
-
-
-def _overlaps(leakage: Results) -> Table:
-    """One row for each part that was held against training: how many of its sequences were met there, and how."""
-    kinds = ("exact", "reverse_complement", "near_duplicate", "any")
-    parts = {"test": leakage} if "any" in leakage else leakage
-    rows = [
-        [name, part.get("test", ""), *(part.get(kind, {}).get("count", "") for kind in kinds)]
-        for name, part in parts.items()
-        if isinstance(part, Mapping)
-    ]
-    return ("part", "sequences", "exact copies", "reverse complements", "near-copies", "any"), rows
-
-
-def _leaks(leakage: Results) -> int | None:
-    """Number of leaking sequences over all the overlaps in a leakage record; None where it holds no count."""
-    own = leakage.get("any")
-    counts = [int(own["count"])] if isinstance(own, Mapping) and "count" in own else []
-    parts = [value for name, value in leakage.items() if name != "any" and isinstance(value, Mapping)]
-    counts += [count for count in map(_leaks, parts) if count is not None]
-    return sum(counts) if counts else None
-
-
-def _curves_section(curves: dict[str, tuple[Any, Any]]) -> Section:
-    pictures: list[Figure] = [
-        ("Receiver operating characteristic; the dotted line is chance.", figures.roc(curves)),
-        ("Precision and recall; the dotted line is chance.", figures.precision_recall(curves)),
-    ]
-    return Section("ROC and precision-recall", figures=pictures)
-
-
-def _score_curves(results: Results, shared: Results, run: str = "model") -> dict[str, tuple[Any, Any]]:
-    """Binary labels and scores of each predictor of a two-class set, `model` under the name of the run."""
-    if not results.get("predictions"):
-        return {}
-    labels, by_name = results["predictions"]
-    positive = _positive({**shared, **results})
-    tables = {run if name == "model" else name: np.asarray(values) for name, values in by_name.items()}
-    if any(values.shape[1] != 2 for values in tables.values()):
-        return {}
-    truth = (np.asarray(labels) == positive).astype(int)
-    return {name: (truth, values[:, positive]) for name, values in tables.items() if name != "majority"}
-
-
-def _positive(results: Results) -> int:
-    positive = results.get("positive")
-    if isinstance(positive, str) and positive in (results.get("classes") or ()):
-        return list(results["classes"]).index(positive)
-    return int(positive) if isinstance(positive, int | np.integer) else 1
 
 
 def _confusion_section(results: Results) -> Section:
@@ -293,11 +242,11 @@ def _bits_section(runs: Mapping[str, Results]) -> Section:
     rows: list[list[object]] = []
     for name, run in runs.items():
         scores, references = _scores(run), {}
-        rows += [[name, _split(run), _heading(metric), score] for metric, score in scores.items()]
+        rows += [[name, _split(run), heading(metric), score] for metric, score in scores.items()]
         for baseline, reached in _baseline_scores(run).items():
-            rows += [[baseline, _split(run), _heading(metric), score] for metric, score in reached.items()]
+            rows += [[baseline, _split(run), heading(metric), score] for metric, score in reached.items()]
             if "bits_per_base" in reached:
-                references[_BASELINE_NAMES.get(baseline, baseline)] = reached["bits_per_base"][0]
+                references[model_name(baseline)] = reached["bits_per_base"][0]
         references["knowing nothing"] = _KNOWING_NOTHING
         picture = figures.bits_per_base(run.get("curves") or [], references)
         caption = "Bits per base while training" + ("" if name == "model" else f": {name}")
@@ -305,17 +254,6 @@ def _bits_section(runs: Mapping[str, Results]) -> Section:
     if rows:
         section.tables.append((["", "split", "measure", "value"], rows))
     return section
-
-
-def _facts_sections(results: Results) -> Iterator[Section]:
-    for title, name in (("Data", "data"), ("Model", "model"), ("Timing", "timing"), ("Versions", "versions")):
-        yield Section(title, tables=[_facts(results[name])] if results.get(name) else [])
-    if text := results.get("config_yaml"):
-        yield Section("Configuration", details=[("config.yaml", str(text))])
-
-
-def _facts(record: Results) -> tuple[list[str], list[list[object]]]:
-    return ["", "value"], [[name, value] for name, value in leaves(record)]
 
 
 def _given(results: Results) -> dict[str, Any]:
@@ -352,10 +290,10 @@ def _baseline_scores(results: Results) -> dict[str, Scores]:
 def _with_intervals(metrics: Results, intervals: Results) -> Scores:
     scores: Scores = {}
     for name, entry in metrics.items():
-        value = _number(entry)
+        value = finite(entry)
         if value is not None:
             low, high = intervals.get(name) or (None, None)
-            scores[name] = (value, _number(low), _number(high))
+            scores[name] = (value, finite(low), finite(high))
     return scores
 
 
@@ -363,38 +301,3 @@ def _tests(results: Results, opponent: str) -> dict[str, Results]:
     """Paired tests by opponent; a single test stands for the one named."""
     found: Results = results.get("mcnemar") or {}
     return {opponent: found} if "p_value" in found else dict(found)
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        return None
-    return float(value) if math.isfinite(value) else None
-
-
-def _p(p_value: float) -> str:
-    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"
-
-
-def _heading(metric: str) -> str:
-    return _HEADINGS.get(metric, metric)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _title(kind: str, results: Results) -> str:
-    return f"{kind}: {results['run']}" if results.get("run") else kind
-
-
-def _subtitle(results: Results) -> str:
-    parts = [f"{name} {results[name]}" for name in ("stage", "seed") if results.get(name) is not None]
-    classes = [str(name) for name in results.get("classes") or ()]
-    listed = ", ".join(classes[:6]) + (" …" if len(classes) > 6 else "")
-    parts += [f"{len(classes)} classes: {listed}"] if classes else []
-    return " · ".join(parts)
-
-
-def _present(sections: list[Section]) -> list[Section]:
-    """Leave out the sections that show nothing."""
-    return [one for one in sections if one.tables or one.details or any(picture for _, picture in one.figures)]

@@ -1,10 +1,10 @@
-"""Scores of a classifier, their bootstrap intervals, and an exact paired test.
+"""Scores of a classifier: of the predicted classes, of the ranking, and of the probabilities themselves.
 
-Shapes: `N` sequences, `C` classes, `D` bootstrap draws, `G` groups of equal score.
+Shapes: `N` sequences, `C` classes, `D` sets of weights (bootstrap draws), `G` groups of equal score, `B` bins.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +13,39 @@ from numpy.typing import ArrayLike, NDArray
 
 from gulmfit.errors import DataError
 
+Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-METRICS = ("accuracy", "mcc", "precision", "recall", "specificity", "f1", "auroc", "auprc")
+METRICS = (
+    "accuracy", "mcc", "precision", "recall", "specificity", "f1", "auroc", "auprc", "brier", "log_loss", "ece",
+)  # fmt: skip
 
-# Largest draws x sequences block held in memory at once; a few such arrays of doubles are alive together.
-_BLOCK = 2_000_000
+ECE_BINS = 15
+
+_EPSILON = float(np.finfo(np.float64).eps)
 
 
-def classification_scores(labels: ArrayLike, probabilities: ArrayLike, *, positive: int | None) -> dict[str, float]:
+def classification_scores(
+    labels: ArrayLike, probabilities: ArrayLike, *, positive: int | None, threshold: float | None = None
+) -> dict[str, float]:
     """Score class probabilities against labels.
 
     With two classes precision, recall, specificity, F1, AUROC and AUPRC are those of the positive class;
-    with more they are means over all classes, each class against the rest. The predicted class is the one
-    of highest probability, the lower index on a tie. AUPRC is average precision (no interpolation).
+    with more they are means over all classes, each class against the rest. AUPRC is average precision (no
+    interpolation).
+
+    `brier` is the squared error summed over the classes, as Brier (Mon. Weather Rev. 78 (1950) 1-3) has it: 0 to 2,
+    twice the one-column form. `log_loss` is in nats, probabilities held away from 0 by 2.2e-16. `ece` is the expected
+    calibration error over 15 bins of equal mass (Naeini et al., AAAI 2015) of the positive class's probability; with
+    more classes, of the predicted class's (Guo et al., ICML 2017). Chance alone makes it positive: about
+    0.8 sqrt(15 p (1 - p) / N) for a calibrated classifier. Of these three, lower is better.
 
     Args:
         labels: (N,) class indices.
         probabilities: (N, C) probabilities, one column a class.
         positive: Index of the positive class of a two-class set, 1 if None; not used with more classes.
+        threshold: As in `predicted_classes`.
 
     Returns:
         The names of `METRICS` with their values. A ratio with nothing below the line is 0.0; AUROC and
@@ -41,19 +54,82 @@ def classification_scores(labels: ArrayLike, probabilities: ArrayLike, *, positi
     Raises:
         DataError: The shapes do not fit, a label is not a column, or a probability is not finite.
     """
-    truth, scores = _checked(labels, probabilities)
-    column = _positive_column(positive, scores.shape[1])
-    values = _count_scores(confusion(truth, scores)[None], column)
-    values |= _ranking_scores(truth, scores, np.ones((1, len(truth))), column)
-    return {name: float(values[name][0]) for name in METRICS}
+    weights = np.ones((1, np.size(labels)))
+    values = weighted_scores(labels, probabilities, weights, positive=positive, threshold=threshold)
+    return {name: float(value[0]) for name, value in values.items()}
 
 
-def confusion(labels: ArrayLike, probabilities: ArrayLike) -> Ints:
+def weighted_scores(
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    weights: Floats,
+    *,
+    positive: int | None,
+    threshold: float | None = None,
+) -> dict[str, Floats]:
+    """Give `classification_scores` as if each sequence stood there as often as its weight says.
+
+    The bins of `ece` are those of the unweighted sequences.
+
+    Args:
+        labels: (N,) class indices.
+        probabilities: (N, C) probabilities.
+        weights: (D, N) weights, at least 0.
+        positive: As in `classification_scores`.
+        threshold: As in `predicted_classes`.
+
+    Returns:
+        (D,) values for each name of `METRICS`.
+
+    Raises:
+        DataError: As `classification_scores`.
+    """
+    truth, scores = checked(labels, probabilities)
+    classes = scores.shape[1]
+    column = positive_column(positive, classes)
+    cells = truth * classes + predicted_classes(scores, positive=positive, threshold=threshold)
+    values = confusion_scores(_tally(weights, cells, classes**2).reshape(-1, classes, classes), column)
+    values |= _ranking_scores(truth, scores, weights, column)
+    values |= _probability_scores(truth, scores, weights, column)
+    return {name: values[name] for name in METRICS}
+
+
+def predicted_classes(probabilities: ArrayLike, *, positive: int | None, threshold: float | None = None) -> Ints:
+    """Choose a class for each sequence.
+
+    Args:
+        probabilities: (N, C) probabilities.
+        positive: As in `classification_scores`.
+        threshold: Probability from which on the positive class of two is chosen; if None, the class of highest
+            probability is, the lower index on a tie.
+
+    Returns:
+        (N,) class indices.
+
+    Raises:
+        DataError: A threshold with more than two classes.
+    """
+    scores = np.asarray(probabilities, dtype=np.float64)
+    if threshold is None:
+        best: Ints = scores.argmax(axis=1)
+        return best
+    column = positive_column(positive, scores.shape[1])
+    if column is None:
+        raise DataError(f"a threshold decides between two classes; there are {scores.shape[1]}. Leave it out")
+    chosen: Ints = np.where(scores[:, column] >= threshold, column, 1 - column)
+    return chosen
+
+
+def confusion(
+    labels: ArrayLike, probabilities: ArrayLike, *, positive: int | None = None, threshold: float | None = None
+) -> Ints:
     """Count sequences by true class (rows) and predicted class (columns).
 
     Args:
         labels: (N,) class indices.
         probabilities: (N, C) probabilities.
+        positive: As in `classification_scores`.
+        threshold: As in `predicted_classes`.
 
     Returns:
         (C, C) counts.
@@ -61,91 +137,55 @@ def confusion(labels: ArrayLike, probabilities: ArrayLike) -> Ints:
     Raises:
         DataError: As `classification_scores`.
     """
-    truth, scores = _checked(labels, probabilities)
+    truth, scores = checked(labels, probabilities)
     classes = scores.shape[1]
-    cells = truth * classes + scores.argmax(axis=1)
-    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+    cells = truth * classes + predicted_classes(scores, positive=positive, threshold=threshold)
+    return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
 
 
-def bootstrap_intervals(
-    labels: ArrayLike,
-    probabilities: ArrayLike,
-    *,
-    positive: int | None,
-    draws: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> dict[str, tuple[float, float]]:
-    """Bound every score of `classification_scores` by a percentile bootstrap over sequences.
-
-    Each draw takes, with replacement, as many sequences of every class as there are, so the class balance is
-    kept. The interval holds the chance of the test sequences, not that of another training run.
+def confusion_scores(matrices: ArrayLike, column: int | None) -> dict[str, Floats]:
+    """Give the scores that follow from confusion counts alone.
 
     Args:
-        labels: (N,) class indices.
-        probabilities: (N, C) probabilities.
-        positive: As in `classification_scores`.
-        draws: Number of resamples.
-        seed: Seed of the resampling; equal seeds give equal intervals.
-        level: Coverage, between 0 and 1.
+        matrices: (D, C, C) counts or weights, true classes in rows.
+        column: The class scored alone, or None for means over classes.
 
     Returns:
-        (low, high) for each name of `METRICS`; (nan, nan) where the score is undefined.
-
-    Raises:
-        DataError: As `classification_scores`, or `draws` < 1, or `level` not inside (0, 1).
-
-    Source: Efron & Tibshirani, An Introduction to the Bootstrap (1993), section 13.3; stratified by class.
+        (D,) values of `accuracy mcc precision recall specificity f1`.
     """
-    truth, scores = _checked(labels, probabilities)
-    if draws < 1 or not 0 < level < 1:
-        raise DataError(f"bootstrap of {draws} draws at level {level}: draws must be >= 1, 0 < level < 1")
-    column = _positive_column(positive, scores.shape[1])
-    blocks: dict[str, list[Floats]] = {name: [] for name in METRICS}
-    for picks in _resamples(truth, draws, np.random.default_rng(seed)):
-        values = _count_scores(_confusions(truth, scores, picks), column)
-        values |= _ranking_scores(truth, scores, _multiplicities(picks), column)
-        for name, block in values.items():
-            blocks[name].append(block)
-    tails = [(1 - level) / 2, (1 + level) / 2]
-    bounds = {name: np.quantile(np.concatenate(parts), tails) for name, parts in blocks.items()}
-    return {name: (float(low), float(high)) for name, (low, high) in bounds.items()}
-
-
-def mcnemar(labels: ArrayLike, predicted_a: ArrayLike, predicted_b: ArrayLike) -> dict[str, float]:
-    """Test whether two classifiers err equally often on the same sequences (exact, two-sided).
-
-    Only sequences that one gets right and the other wrong speak; if the classifiers are equal, each such
-    sequence favours either with probability 1/2.
-
-    Args:
-        labels: (N,) class indices.
-        predicted_a: (N,) predicted class indices of the first classifier.
-        predicted_b: (N,) those of the second.
-
-    Returns:
-        `only_a_right`, `only_b_right` (counts), `accuracy_difference` (a minus b) and `p_value`.
-
-    Raises:
-        DataError: The three lengths differ or are 0.
-
-    Source: McNemar, Psychometrika 12 (1947) 153-157, with the exact binomial in place of chi-squared.
-    """
-    truth, a, b = (np.asarray(values) for values in (labels, predicted_a, predicted_b))
-    if truth.ndim != 1 or not truth.shape == a.shape == b.shape or not len(truth):
-        raise DataError(f"labels {truth.shape} and predictions {a.shape}, {b.shape} must be equally long and not empty")
-    from scipy.stats import binomtest
-
-    right_a, right_b = a == truth, b == truth
-    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    p_value = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
-    difference = (only_a - only_b) / len(truth)
-    return {
-        "only_a_right": only_a,
-        "only_b_right": only_b,
-        "accuracy_difference": difference,
-        "p_value": p_value,
+    counts = np.asarray(matrices, dtype=np.float64)
+    total = counts.sum(axis=(1, 2))
+    hits = np.diagonal(counts, axis1=1, axis2=2)
+    actual, predicted = counts.sum(axis=2), counts.sum(axis=1)
+    true_negatives = total[:, None] - actual - predicted + hits
+    by_class = {
+        "precision": _ratio(hits, predicted),
+        "recall": _ratio(hits, actual),
+        "specificity": _ratio(true_negatives, total[:, None] - actual),
+        "f1": _ratio(2 * hits, actual + predicted),
     }
+    # Multi-class MCC: Gorodkin, Comput. Biol. Chem. 28 (2004) 367-374; the usual one for C = 2.
+    covariance = hits.sum(axis=1) * total - (actual * predicted).sum(axis=1)
+    spread = (total**2 - (predicted**2).sum(axis=1)) * (total**2 - (actual**2).sum(axis=1))
+    summary = {"accuracy": _ratio(hits.sum(axis=1), total), "mcc": _ratio(covariance, np.sqrt(spread))}
+    return summary | {name: _pick(values, column) for name, values in by_class.items()}
+
+
+def calibration_pairs(truth: Ints, scores: Floats, column: int | None) -> tuple[Floats, Bools]:
+    """(N,) probabilities that calibration is judged by, and whether each came true.
+
+    Those of the class `column`; if None, those of the predicted class.
+    """
+    if column is not None:
+        return scores[:, column], truth == column
+    return scores.max(axis=1), truth == scores.argmax(axis=1)
+
+
+def calibration_bins(confidence: Floats, bins: int, *, equal_mass: bool) -> Ints:
+    """(N,) bin of each probability, equal ones together: B bins of equal mass, or of width 1 / B, closed above."""
+    steps = np.linspace(0, 1, bins + 1)[1:-1]
+    edges = np.quantile(confidence, steps) if equal_mass else steps
+    return np.searchsorted(edges, confidence, side="left")
 
 
 def json_ready(value: Any) -> Any:
@@ -169,7 +209,8 @@ def json_ready(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no plain JSON form: {value!r}")
 
 
-def _checked(labels: ArrayLike, probabilities: ArrayLike) -> tuple[Ints, Floats]:
+def checked(labels: ArrayLike, probabilities: ArrayLike) -> tuple[Ints, Floats]:
+    """Return (N,) labels and (N, C) probabilities as arrays, or raise as `classification_scores` does."""
     truth, scores = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
     if truth.ndim != 1 or scores.ndim != 2 or len(truth) != len(scores) or not len(truth):
         raise DataError(f"labels {truth.shape} and probabilities {scores.shape}: expected (N,) and (N, C) with N >= 1")
@@ -187,7 +228,25 @@ def _checked(labels: ArrayLike, probabilities: ArrayLike) -> tuple[Ints, Floats]
     return truth.astype(np.int64), scores
 
 
-def _positive_column(positive: int | None, classes: int) -> int | None:
+def checked_binary(labels: ArrayLike, *scores: ArrayLike) -> tuple[Bools, list[Floats]]:
+    """Return (N,) whether positive, and the (N,) scores as arrays.
+
+    Raises:
+        DataError: The lengths differ, a label is neither 0 nor 1, one of them is absent, or a score is not finite.
+    """
+    truth, columns = np.asarray(labels), [np.asarray(column, dtype=np.float64) for column in scores]
+    if truth.ndim != 1 or any(column.shape != truth.shape for column in columns):
+        shapes = ", ".join(str(column.shape) for column in columns)
+        raise DataError(f"labels {truth.shape} and scores {shapes}: expected equally many of each")
+    found = np.unique(truth).tolist()
+    if found != [0, 1]:
+        raise DataError(f"labels hold {found[:5]}; expected 1 for positive and 0 for negative, and both of them")
+    if not all(np.isfinite(column).all() for column in columns):
+        raise DataError("a score is not finite")
+    return truth == 1, columns
+
+
+def positive_column(positive: int | None, classes: int) -> int | None:
     """The column scored alone, or None for means over classes."""
     if classes > 2:
         return None
@@ -197,48 +256,9 @@ def _positive_column(positive: int | None, classes: int) -> int | None:
     return column
 
 
-def _resamples(truth: Ints, draws: int, rng: np.random.Generator) -> Iterator[Ints]:
-    """Yield (D, N) blocks of sequence indices, drawn with replacement inside each class."""
-    members = [np.flatnonzero(truth == label) for label in np.unique(truth)]
-    step = max(1, _BLOCK // len(truth))
-    for start in range(0, draws, step):
-        size = min(step, draws - start)
-        yield np.concatenate([own[rng.integers(len(own), size=(size, len(own)))] for own in members], axis=1)
-
-
-def _multiplicities(picks: Ints) -> Floats:
-    """(D, N) times each sequence was drawn, from (D, N) drawn indices."""
-    draws, count = picks.shape
-    flat = picks + np.arange(draws)[:, None] * count
-    return np.bincount(flat.ravel(), minlength=draws * count).reshape(draws, count).astype(np.float64)
-
-
-def _confusions(truth: Ints, scores: Floats, picks: Ints) -> Ints:
-    """(D, C, C) confusion counts of the drawn sequences."""
-    draws, classes = len(picks), scores.shape[1]
-    cells = (truth * classes + scores.argmax(axis=1))[picks]
-    cells += np.arange(draws)[:, None] * classes * classes
-    return np.bincount(cells.ravel(), minlength=draws * classes * classes).reshape(draws, classes, classes)
-
-
-def _count_scores(matrices: Ints, column: int | None) -> dict[str, Floats]:
-    """(D,) values of the scores that follow from (D, C, C) confusion counts."""
-    counts = matrices.astype(np.float64)
-    total = counts.sum(axis=(1, 2))
-    hits = np.diagonal(counts, axis1=1, axis2=2)
-    actual, predicted = counts.sum(axis=2), counts.sum(axis=1)
-    true_negatives = total[:, None] - actual - predicted + hits
-    by_class = {
-        "precision": _ratio(hits, predicted),
-        "recall": _ratio(hits, actual),
-        "specificity": _ratio(true_negatives, total[:, None] - actual),
-        "f1": _ratio(2 * hits, actual + predicted),
-    }
-    # Multi-class MCC: Gorodkin, Comput. Biol. Chem. 28 (2004) 367-374; the usual one for C = 2.
-    covariance = hits.sum(axis=1) * total - (actual * predicted).sum(axis=1)
-    spread = (total**2 - (predicted**2).sum(axis=1)) * (total**2 - (actual**2).sum(axis=1))
-    summary = {"accuracy": _ratio(hits.sum(axis=1), total), "mcc": _ratio(covariance, np.sqrt(spread))}
-    return summary | {name: _pick(values, column) for name, values in by_class.items()}
+def _tally(weights: Floats, cells: Ints, count: int) -> Floats:
+    """(D, count) sums of the (D, N) weights that fall in each cell."""
+    return np.stack([np.bincount(cells, row, minlength=count) for row in weights])
 
 
 def _ranking_scores(truth: Ints, scores: Floats, weights: Floats, column: int | None) -> dict[str, Floats]:
@@ -249,11 +269,8 @@ def _ranking_scores(truth: Ints, scores: Floats, weights: Floats, column: int | 
     return {"auroc": auroc, "auprc": auprc}
 
 
-def _areas(is_positive: NDArray[np.bool_], score: Floats, weights: Floats) -> tuple[Floats, Floats]:
+def _areas(is_positive: Bools, score: Floats, weights: Floats) -> tuple[Floats, Floats]:
     """AUROC and average precision of each draw: one sort for all, equal scores taken together."""
-    if is_positive.all() or not is_positive.any():
-        undefined = np.full(len(weights), np.nan)
-        return undefined, undefined
     order = np.argsort(score, kind="stable")
     starts = np.flatnonzero(np.diff(score[order], prepend=-np.inf))
     ordered = weights[:, order]
@@ -263,17 +280,29 @@ def _areas(is_positive: NDArray[np.bool_], score: Floats, weights: Floats) -> tu
     positive_total, negative_total = positives.sum(axis=1), negatives.sum(axis=1)
 
     below = np.cumsum(negatives, axis=1) - negatives / 2  # a tie counts one half
-    auroc = (positives * below).sum(axis=1) / (positive_total * negative_total)
+    pairs = positive_total * negative_total
+    auroc = _ratio((positives * below).sum(axis=1), pairs, empty=np.nan)
 
     found = positive_total[:, None] - np.cumsum(positives, axis=1) + positives  # at this threshold or above
     called = (positive_total + negative_total)[:, None] - np.cumsum(everyone, axis=1) + everyone
-    auprc = (positives * _ratio(found, called)).sum(axis=1) / positive_total
-    return auroc, auprc
+    precisions = (positives * _ratio(found, called)).sum(axis=1)
+    return auroc, _ratio(precisions, positive_total * (pairs > 0), empty=np.nan)
 
 
-def _ratio(above: Floats, below: Floats) -> Floats:
-    """Divide, with 0 where `below` is 0."""
-    return np.divide(above, below, out=np.zeros_like(above), where=below != 0)
+def _probability_scores(truth: Ints, scores: Floats, weights: Floats, column: int | None) -> dict[str, Floats]:
+    """(D,) Brier score, log loss in nats and ECE under (D, N) weights."""
+    total = weights.sum(axis=1)
+    squared = ((scores - np.eye(scores.shape[1])[truth]) ** 2).sum(axis=1)
+    surprise = -np.log(np.maximum(scores[np.arange(len(truth)), truth], _EPSILON))
+    confidence, outcome = calibration_pairs(truth, scores, column)
+    bins = calibration_bins(confidence, ECE_BINS, equal_mass=True)
+    gaps = np.abs(_tally(weights * (confidence - outcome), bins, ECE_BINS)).sum(axis=1)
+    return {"brier": weights @ squared / total, "log_loss": weights @ surprise / total, "ece": gaps / total}
+
+
+def _ratio(above: Floats, below: Floats, empty: float = 0.0) -> Floats:
+    """Divide, with `empty` where `below` is 0."""
+    return np.divide(above, below, out=np.full_like(above, empty), where=below != 0)
 
 
 def _pick(values: Floats, column: int | None) -> Floats:

@@ -1,15 +1,29 @@
 """Baselines on planted signals, and their features against a plain count."""
 
 import itertools
+import logging
 import time
 import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from gulmfit.errors import DataError, SequenceError
 from gulmfit.report import baselines
-from gulmfit.report.baselines import BASELINES, gc_features, kmer_features, onehot_features, run_baselines
+from gulmfit.report.baselines import BASELINES, run_baselines
+from gulmfit.report.features import (
+    dinucleotide_features,
+    gc_features,
+    kmer_features,
+    length_features,
+    onehot_features,
+    positional_features,
+)
+
+WITHOUT_LENGTH = tuple(name for name in BASELINES if name != "length")
 
 
 def random_sequences(rng: np.random.Generator, count: int, length: int, gc: float = 0.5) -> list[str]:
@@ -24,7 +38,8 @@ def accuracies(sequences: list[str], labels: np.ndarray, *, valid: bool = False)
     if valid:
         extra = {"valid_sequences": sequences[first:second], "valid_labels": labels[first:second]}
     found = run_baselines(sequences[:first], labels[:first], sequences[second:], num_classes=2, **extra)
-    assert tuple(found) == BASELINES
+    lengths = set(map(len, sequences[:first]))
+    assert tuple(found) == (BASELINES if len(lengths) > 1 else WITHOUT_LENGTH)
     for probabilities in found.values():
         assert probabilities.shape == (len(labels) - second, 2)
         assert np.allclose(probabilities.sum(axis=1), 1)
@@ -50,6 +65,52 @@ def test_gc_signal_is_found_by_gc() -> None:
     assert found["gc"] == max(found.values())
 
 
+def test_a_difference_of_length_alone_is_found_by_length() -> None:
+    rng = np.random.default_rng(10)
+    labels = rng.integers(2, size=400)
+    sequences = [random_sequences(rng, 1, 30 + 20 * label + int(rng.integers(15)))[0] for label in labels]
+    found = accuracies(sequences, labels)
+    assert found["length"] == 1
+    assert max(found[name] for name in ("majority", "gc", "dinucleotide", "kmer_logistic")) < 0.65
+
+
+def test_dinucleotides_find_what_composition_hides() -> None:
+    # All have the same letters; in one class each A has a C behind it, in the other each C an A.
+    rng = np.random.default_rng(11)
+    labels = rng.integers(2, size=400)
+    pairs = [rng.permutation(["AC" if label else "CA"] * 5 + ["G", "T", "G", "T"] * 5) for label in labels]
+    found = accuracies(["".join(parts) for parts in pairs], labels)
+    assert found["dinucleotide"] > 0.95
+    assert found["gc"] < 0.65
+
+
+@pytest.mark.parametrize("valid", [False, True])
+def test_bases_that_go_together_are_found_by_boosting_alone(valid: bool) -> None:
+    # The class says whether the bases at two places are equal: no place alone tells anything.
+    rng = np.random.default_rng(12)
+    labels = rng.integers(2, size=1500)
+    sequences = random_sequences(rng, 1500, 12)
+    for index, label in enumerate(labels):
+        text = sequences[index]
+        sequences[index] = text[:8] + (text[2] if label else "CGTA"["ACGT".index(text[2])]) + text[9:]
+    found = accuracies(sequences, labels, valid=valid)
+    assert found["onehot_boosting"] > 0.95
+    assert max(found[name] for name in found if name != "onehot_boosting") < 0.65
+
+
+def test_boosting_stops_when_the_validation_sequences_say_so() -> None:
+    # Nothing to learn: many trees would only learn the training sequences by heart.
+    rng = np.random.default_rng(13)
+    sequences, labels = random_sequences(rng, 900, 30), rng.integers(2, size=900)
+    found = run_baselines(
+        sequences[:600], labels[:600], sequences[:600], num_classes=2,
+        valid_sequences=sequences[600:], valid_labels=labels[600:],
+    )["onehot_boosting"]  # fmt: skip
+    alone = run_baselines(sequences[:600], labels[:600], sequences[:600], num_classes=2)["onehot_boosting"]
+    by_heart = [float((item.argmax(1) == labels[:600]).mean()) for item in (found, alone)]
+    assert by_heart[0] < by_heart[1] - 0.1
+
+
 @pytest.mark.parametrize("valid", [False, True])
 def test_a_motif_at_a_fixed_position_is_found_by_onehot_alone(valid: bool) -> None:
     rng = np.random.default_rng(2)
@@ -61,8 +122,8 @@ def test_a_motif_at_a_fixed_position_is_found_by_onehot_alone(valid: bool) -> No
         text = sequences[index]
         sequences[index] = text[:30] + here + text[33:60] + there + text[63:]
     found = accuracies(sequences, labels, valid=valid)
-    assert found["onehot_logistic"] > 0.95
-    assert max(found[name] for name in ("majority", "gc", "kmer_logistic")) < 0.7
+    assert min(found["onehot_logistic"], found["onehot_boosting"]) > 0.95
+    assert max(found[name] for name in ("majority", "gc", "dinucleotide", "kmer_logistic")) < 0.7
 
 
 def test_without_signal_all_are_near_chance() -> None:
@@ -96,7 +157,7 @@ def test_test_sequences_do_not_change_each_other() -> None:
     together = run_baselines(train, labels, tests, num_classes=2)
     for index, text in enumerate(tests):
         alone = run_baselines(train, labels, [text], num_classes=2)
-        for name in BASELINES:
+        for name in WITHOUT_LENGTH:
             assert np.allclose(alone[name][0], together[name][index])
 
 
@@ -106,20 +167,23 @@ def test_chunks_and_row_order_are_invisible(monkeypatch: pytest.MonkeyPatch) -> 
     whole = run_baselines(train, labels, tests, num_classes=2)
     monkeypatch.setattr(baselines, "_CHUNK", 7)
     parts = run_baselines(train, labels, tests, num_classes=2)
-    assert all(np.allclose(whole[name], parts[name]) for name in BASELINES)
+    assert all(np.allclose(whole[name], parts[name]) for name in WITHOUT_LENGTH)
 
 
-def test_kmer_frequencies_against_a_plain_count() -> None:
+@pytest.mark.parametrize(("featurise", "k"), [(dinucleotide_features, 2), (kmer_features, 4)])
+def test_kmer_frequencies_against_a_plain_count(featurise: Callable[[Sequence[str]], np.ndarray], k: int) -> None:
     sequences = ["ACGTACGTNACGTTT", "", "ACG", "AAAA", "NNNNNN", "TTTTT", "CCRCCCCC"]
-    names = ["".join(letters) for letters in itertools.product("ACGT", repeat=4)]
-    for row, text in zip(kmer_features(sequences), sequences, strict=True):
-        windows = [text[start : start + 4] for start in range(len(text) - 3)]
+    names = ["".join(letters) for letters in itertools.product("ACGT", repeat=k)]
+    for row, text in zip(featurise(sequences), sequences, strict=True):
+        windows = [text[start : start + k] for start in range(len(text) - k + 1)]
         windows = [window for window in windows if set(window) <= set("ACGT")]
         expected = [windows.count(name) / max(len(windows), 1) for name in names]
         assert np.allclose(row, expected)
 
 
-def test_gc_and_onehot_by_hand() -> None:
+def test_length_gc_and_positions_by_hand() -> None:
+    assert np.allclose(length_features(["ACGT", "", "A"]), [[4, np.log(4)], [1, 0], [1, 0]])
+    assert positional_features(["ACN", "", "TTTT"], 3).tolist() == [[0, 1, 4], [4, 4, 4], [3, 3, 3]]
     assert np.allclose(gc_features(["GGNAA", "NN", "CCCA"]), [[0.5, 0.25], [0.5, 0.25], [0.75, 0.5625]])
     dense = onehot_features(["ACN", "", "TTTT"], 3).toarray()
     assert dense.shape == (3, 12)
@@ -127,10 +191,11 @@ def test_gc_and_onehot_by_hand() -> None:
     assert set(np.unique(dense)) == {0.0, 1.0}
 
 
-def test_onehot_stops_at_its_last_position() -> None:
+def test_positions_stop_at_the_last_one() -> None:
     sequences = ["A" * 1000 + tail for tail in ("C", "G") * 20]
     found = run_baselines(sequences, np.arange(40) % 2, sequences[:2], num_classes=2)
     assert np.allclose(found["onehot_logistic"], 0.5, atol=1e-3)
+    assert np.allclose(found["onehot_boosting"], 0.5, atol=1e-3)
 
 
 def test_more_training_sequences_than_are_fitted(
@@ -147,7 +212,7 @@ def test_more_training_sequences_than_are_fitted(
     assert not np.array_equal(one["kmer_logistic"], other["kmer_logistic"])
 
 
-def test_nothing_warns_and_onehot_is_quick() -> None:
+def test_nothing_warns_and_all_are_quick() -> None:
     rng = np.random.default_rng(9)
     sequences, labels = random_sequences(rng, 1000, 150), rng.integers(2, size=1000)
     start = time.process_time()
@@ -157,7 +222,7 @@ def test_nothing_warns_and_onehot_is_quick() -> None:
             sequences[:800], labels[:800], sequences[900:], num_classes=2,
             valid_sequences=sequences[800:900], valid_labels=labels[800:900],
         )  # fmt: skip
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 10
 
 
 def test_bad_input_is_named() -> None:
@@ -171,3 +236,105 @@ def test_bad_input_is_named() -> None:
         run_baselines(["A", "C"], [0, 1], ["A"], num_classes=2, valid_sequences=["A"])
     with pytest.raises(SequenceError, match="sequence 1"):
         run_baselines(["ACGT", "AC!T"], [0, 1], ["A"], num_classes=2)
+
+
+def split_of(seed: int) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+    return {
+        "train_sequences": random_sequences(rng, 40, 20),
+        "train_labels": np.arange(40) % 2,
+        "test_sequences": random_sequences(rng, 10, 20),
+        "num_classes": 2,
+        "valid_sequences": random_sequences(rng, 10, 20),
+        "valid_labels": np.arange(10) % 2,
+        "seed": 0,
+    }
+
+
+@pytest.fixture
+def fits(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
+    """What was fitted: one entry for each time that the baselines were not found in the cache."""
+    made: list[Sequence[str]] = []
+    run = baselines._run
+
+    def counted(names: Sequence[str], *rest: Any) -> dict[str, np.ndarray]:
+        made.append(names)
+        return run(names, *rest)
+
+    monkeypatch.setattr(baselines, "_run", counted)
+    return made
+
+
+def test_the_same_split_is_fitted_once(tmp_path: Path, fits: list[Sequence[str]]) -> None:
+    first = run_baselines(**split_of(0), cache_dir=tmp_path / "new")
+    again = run_baselines(**split_of(0), cache_dir=tmp_path / "new")
+    assert len(fits) == 1
+    assert list(first) == list(again) == list(WITHOUT_LENGTH)
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+    assert [path.suffix for path in (tmp_path / "new").iterdir()] == [".npz"]
+    run_baselines(**split_of(0))
+    assert len(fits) == 2
+
+
+def test_any_other_split_is_fitted_anew(
+    tmp_path: Path, fits: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_baselines(**split_of(0), cache_dir=tmp_path)
+    given = split_of(0)
+    train, test, valid = (given[f"{part}_sequences"] for part in ("train", "test", "valid"))
+    other_base = "A" if train[3][7] != "A" else "C"
+    flipped = 1 - given["train_labels"][:1]
+    changes: list[dict[str, Any]] = [
+        {"train_sequences": [*train[:3], train[3][:7] + other_base + train[3][8:], *train[4:]]},
+        {"train_labels": np.concatenate([flipped, given["train_labels"][1:]])},
+        {"valid_labels": 1 - given["valid_labels"]},
+        {"test_sequences": valid, "valid_sequences": test},
+        {"valid_sequences": None, "valid_labels": None},
+        {"test_sequences": test[::-1]},
+        {"train_sequences": [train[0] + train[1][:1], train[1][1:], *train[2:]]},
+        {"num_classes": 3},
+        {"seed": 1},
+    ]
+    for number, change in enumerate(changes, start=2):
+        run_baselines(**{**given, **change}, cache_dir=tmp_path)
+        assert len(fits) == number, change
+    for name, value in (("VERSION", 99), ("MAX_TREES", 7), ("CHOICES_OF_C", (0.5,)), ("MAX_POSITIONS", 5)):
+        with monkeypatch.context() as patch:
+            patch.setattr(baselines, name, value)
+            run_baselines(**given, cache_dir=tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("sklearn.__version__", "0.0")
+        run_baselines(**given, cache_dir=tmp_path)
+    assert len(fits) == 1 + len(changes) + 5
+    assert len(list(tmp_path.iterdir())) == len(fits)
+    run_baselines(**given, cache_dir=tmp_path)
+    assert len(fits) == len(list(tmp_path.iterdir()))
+
+
+def test_a_damaged_cache_is_told_and_made_anew(
+    tmp_path: Path, fits: list[Sequence[str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    first = run_baselines(**split_of(0), cache_dir=tmp_path)
+    path = next(tmp_path.iterdir())
+    whole = path.read_bytes()
+    flipped = bytearray(whole)
+    flipped[whole.index(first["gc"].tobytes()) + 9] ^= 1
+    for damaged in (b"", whole[:100], whole[:-40], bytes(flipped), b"not an archive"):
+        caplog.clear()
+        path.write_bytes(damaged)
+        again = run_baselines(**split_of(0), cache_dir=tmp_path)
+        assert f"{path}: kept results of baselines are damaged" in caplog.text
+        assert all(np.array_equal(first[name], again[name]) for name in first)
+        assert path.read_bytes() == whole
+    with open(path, "wb") as handle:
+        np.savez(handle, gc=first["gc"])
+    run_baselines(**split_of(0), cache_dir=tmp_path)
+    assert "it holds gc" in caplog.text
+    assert len(fits) == 7
+
+
+def test_a_cache_that_cannot_be_written_costs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    (tmp_path / "file").write_text("in the way")
+    assert run_baselines(**split_of(0), cache_dir=tmp_path / "file")
+    assert "cannot be kept" in caplog.text

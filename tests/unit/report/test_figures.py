@@ -104,6 +104,15 @@ def test_roc_and_precision_recall_give_their_areas() -> None:
     assert "recall" in text
 
 
+def test_reliability_names_its_curves_and_both_panels() -> None:
+    curve = {"confidence": [0.1, 0.9], "frequency": [0.2, 0.7], "low": [0.1, 0.5], "high": [0.4, 0.8], "count": [30, 9]}
+    none = dict.fromkeys(curve, ())
+    text = words(figures.reliability({"before": curve, "after": curve | {"frequency": [0.1, 0.9]}, "nothing": none}))
+    for expected in ("before", "after", "predicted probability", "observed frequency", "sequences"):
+        assert expected in text
+    assert "nothing" not in text
+
+
 def test_confusion_shows_counts_and_shares_or_shades_alone() -> None:
     text = words(figures.confusion([[1480, 20], [35, 465]], ["promoter", "a very long name of a class"]))
     for expected in ("1,480", "99%", "465", "93%", "promoter", "predicted class", "true class"):
@@ -134,6 +143,7 @@ def test_score_bars_and_range_test() -> None:
         lambda: figures.bits_per_base(ROWS, {"markov": 1.9}),
         lambda: figures.roc({"model": ([1, 1], [0.1, 0.2])}),
         lambda: figures.precision_recall({}),
+        lambda: figures.reliability({}),
         lambda: figures.confusion(np.zeros((0, 0)), []),
         lambda: figures.score_bars({"model": float("nan")}, "accuracy"),
         lambda: figures.lr_find([], [], None),

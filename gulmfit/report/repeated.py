@@ -1,0 +1,166 @@
+"""Reports over many runs: the folds of a cross-validation, several seeds, a learning curve, a comparison of runs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gulmfit.report import figures, spread_figures
+from gulmfit.report.html import Figure, Report, Section, Table
+from gulmfit.report.sections import curves_section, facts_sections, leakage_section, present, score_curves
+from gulmfit.report.table import format_table
+from gulmfit.report.words import capital, heading, model_name, p_text, subtitle
+
+Results = Mapping[str, Any]
+
+HEADLINE = ("accuracy", "mcc", "auroc", "f1")
+FOLDS_SHARE = (
+    "± is the standard deviation over folds. Folds share most of their training sequences, so it is no standard error "
+    "of the mean; the interval of the pooled out-of-fold predictions counts a group of related sequences once."
+)
+SEEDS_DIFFER = "± is the standard deviation over seeds: each redraws the split, the weights and the order."
+
+
+def summary_table(results: Results) -> str:
+    """Lay models and baselines side by side, best first: mean ± deviation, and the pooled score with its interval."""
+    return format_table(*_summary(results, str))
+
+
+def _summary(results: Results, show: type = object) -> tuple[list[dict[str, object]], list[str]]:
+    spread: Results = results["spread"]
+    pooled = results.get("pooled") or {}
+    main = next(iter(spread))
+    columns = [""]
+    for name in HEADLINE:
+        columns += [f"{heading(name)}, mean", *([f"{heading(name)}, pooled"] if pooled else [])]
+    rows: list[dict[str, object]] = []
+    for model in sorted(spread, key=lambda item: -spread[item]["accuracy"]["mean"]):
+        row: dict[str, object] = {"": model_name(model)}
+        for name in HEADLINE:
+            value = spread[model].get(name)
+            row[f"{heading(name)}, mean"] = None if value is None else f"{value['mean']:.3f} ± {value['sd']:.3f}"
+            own = "model" if model == main else model
+            if own in (pooled.get("scores") or {}):
+                bounds = pooled["ci95"][own].get(name, (None, None))
+                row[f"{heading(name)}, pooled"] = (pooled["scores"][own][name], *bounds)
+        rows.append(row)
+    return rows, columns
+
+
+def repeated_report(results: Results) -> Report:
+    """Build the report of a classifier over folds or seeds.
+
+    Args:
+        results: As `gulmfit.train.cross_validation` puts them together; `predictions`, where there are any, are the
+            pooled ones.
+    """
+    spread: Results = results["spread"]
+    main = next(iter(spread))
+    rows, columns = _summary(results)
+    order = [str(row[""]) for row in rows]
+    dots = {
+        model_name(model): [row["accuracy"] for row in results["trials"] if row["model"] == model]
+        for model in dict.fromkeys(row["model"] for row in results["trials"])
+    }
+    scores = Section(
+        f"Scores over {results['over']}",
+        [FOLDS_SHARE if results["over"] == "folds" else SEEDS_DIFFER],
+        [(columns, [[row.get(name) for name in columns] for row in rows])],
+        [(f"Accuracy in each of the {results['over']}.", spread_figures.spread_dots(dots, "accuracy"))],
+    )
+    sections = [
+        scores,
+        _pairs(results, model_name(main)),
+        curves_section(score_curves(results.get("predictions"), model_name(main))),
+        _trials(results),
+        leakage_section(results),
+    ]
+    sections += list(facts_sections(results))
+    first = spread[main]["accuracy"]
+    verdict = (
+        f"{capital(model_name(main))} reaches {first['mean']:.3f} ± {first['sd']:.3f} accuracy over "
+        f"{len(dots[model_name(main)])} {results['over']}; "
+        + (f"the best of all is {order[0]}." if order[0] != model_name(main) else f"next comes {order[1]}.")
+    )
+    title = f"Over {results['over']}: {results['run']}"
+    return Report(title, subtitle(results), verdict, present(sections))
+
+
+def _pairs(results: Results, main: str) -> Section:
+    pooled = results.get("pooled") or {}
+    rows = []
+    for other, test in (pooled.get("mcnemar") or {}).items():
+        paired = pooled["paired"][other]
+        cells: list[object] = [model_name(other)]
+        for name in ("accuracy", "auroc"):
+            item = paired.get(name)
+            cells += (
+                [(item["difference"], item["low"], item["high"]), p_text(item["p_value"])] if item else [None, None]
+            )
+        rows.append([*cells, p_text(test["p_value"])])
+    header = ["against", "accuracy gained", "p", "AUROC gained", "p", "McNemar"]
+    text = [
+        f"What {main} gains over each other on the same out-of-fold predictions: a paired bootstrap that counts a "
+        "group of related sequences once, and McNemar's exact test, which does not."
+    ]
+    return Section("Paired tests", text, [(header, rows)] if rows else [])
+
+
+def _trials(results: Results) -> Section:
+    columns = list(dict.fromkeys(name for row in results["trials"] for name in row))
+    rows = [[row.get(name) for name in columns] for row in results["trials"]]
+    return Section("Every run", ["Each is a run folder of its own, with its report."], [(columns, rows)])
+
+
+def learning_curve_report(results: Results) -> Report:
+    """Build the report of `stage=learning_curve`: a score against the number of labels.
+
+    Args:
+        results: `curve` ({score: {model: {labels: [score of each draw]}}}), `table` rows, and what other reports have.
+    """
+    pictures: list[Figure] = [
+        (f"{capital(heading(name))} on the test part against training labels; dots are single draws.",
+         spread_figures.label_curve(points, heading(name)))
+        for name, points in results["curve"].items()
+    ]  # fmt: skip
+    columns = list(dict.fromkeys(name for row in results["table"] for name in row))
+    rows = [[row.get(name) for name in columns] for row in results["table"]]
+    section = Section(
+        "What labels buy",
+        [
+            "Every model of a draw sees the same labels; larger draws hold the smaller ones. The validation part "
+            "shrinks with the training part. ± is the standard deviation over draws."
+        ],
+        [(columns, rows)],
+        pictures,
+    )
+    sections = [section, *facts_sections(results)]
+    return Report(f"Learning curve: {results['run']}", subtitle(results), str(results["verdict"]), sections)
+
+
+def comparison_of_runs(results: Results) -> Report:
+    """Build the report of `gulmfit-compare`.
+
+    Args:
+        results: `runs` (rows of scores), `pairs` (rows of paired tests), `curves` (labels and scores by run), `losses`
+            (rows of `metrics.csv` by run), `verdict`.
+    """
+
+    def table(rows: list[dict[str, object]]) -> list[Table]:
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        return [(columns, [[row.get(name) for name in columns] for row in rows])] if rows else []
+
+    sections = [
+        Section("Scores on the same sequences", tables=table(results["runs"])),
+        Section("Paired tests", [str(results["tests_text"])], table(results["pairs"])),
+        Section(
+            "ROC and precision-recall",
+            figures=[
+                ("Receiver operating characteristic; the dotted line is chance.", figures.roc(results["curves"])),
+                ("Precision and recall; the dotted line is chance.", figures.precision_recall(results["curves"])),
+            ],
+        ),
+        Section(
+            "Training",
+            figures=[("Validation loss.", figures.compare_curves(results["losses"], "val/loss", "validation loss"))],
+        ),
+    ]
+    return Report(str(results["title"]), str(results["subtitle"]), str(results["verdict"]), present(sections))

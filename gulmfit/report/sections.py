@@ -1,0 +1,172 @@
+"""Parts that the pages of several stages share: leaks, curves, calibration, the worst errors, what was run."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from gulmfit.report import figures
+from gulmfit.report.calibration import reliability_curve
+from gulmfit.report.html import Figure, Section
+from gulmfit.report.predictions import Predictions
+from gulmfit.report.table import leaves
+
+Results = Mapping[str, Any]
+Curves = dict[str, tuple[Any, Any]]
+
+_KINDS = {
+    "exact": "exact copies",
+    "reverse_complement": "reverse complements",
+    "near_duplicate": "near-copies",
+    "coordinates": "overlapping loci",
+    "any": "any",
+}
+_WORST = 10
+_SHOWN_BASES = 60
+
+
+def present(sections: list[Section]) -> list[Section]:
+    """Leave out the sections that show nothing."""
+    return [one for one in sections if one.tables or one.details or any(picture for _, picture in one.figures)]
+
+
+def leakage_section(results: Results) -> Section:
+    """Say what the parts of a split, and the language model's corpus, have in common; red where it is too much.
+
+    Args:
+        results: `leakage` is what `gulmfit.seq.leakage.leakage_report` gave, or several of these by name.
+    """
+    leakage: Results = results.get("leakage") or {}
+    reports = {"": leakage} if "pairs" in leakage else leakage
+    rows, corpus_rows, met = [], [], 0
+    for name, report in reports.items():
+        for pair, found in report["pairs"].items():
+            rows.append([*([name] if name else []), pair.replace("->", " → "), *_counts(found)])
+            met += int(found["any"]["count"]) if pair in ("train->test", "valid->test") else 0
+        for part, found in (report.get("corpus") or {}).items():
+            corpus_rows.append([*([name] if name else []), part, report["sequences"][part], found["count"]])
+    section = Section("Leak check", warning=met > 0)
+    if not rows:
+        return section
+    first = ["run"] if len(rows[0]) > 1 + len(_KINDS) else []
+    section.tables.append(([*first, "met in → part", *_KINDS.values()], rows))
+    section.text.append(
+        "Test sequences were met in training or validation: on new sequences expect lower scores than these."
+        if met
+        else "No test sequence is in training or validation, nor its reverse complement, nor a near-copy."
+    )
+    if corpus_rows:
+        section.tables.append(([*first, "part", "sequences", "stand in the language model's corpus"], corpus_rows))
+        section.text.append(
+            "The language model has read no label; of sequences that stand in its corpus it knows the letters."
+        )
+    return section
+
+
+def _counts(found: Results) -> list[object]:
+    return [None if found.get(kind) is None else found[kind]["count"] for kind in _KINDS]
+
+
+def curves_section(curves: Curves) -> Section:
+    """Draw ROC and precision-recall curves of two-class predictions."""
+    pictures: list[Figure] = [
+        ("Receiver operating characteristic; the dotted line is chance.", figures.roc(curves)),
+        ("Precision and recall; the dotted line is chance.", figures.precision_recall(curves)),
+    ]
+    return Section("ROC and precision-recall", figures=pictures)
+
+
+def score_curves(predictions: Predictions | None, run: str = "model") -> Curves:
+    """Return binary labels and scores of each model of a two-class set, `model` under the name of the run."""
+    if predictions is None or len(predictions.classes) != 2:
+        return {}
+    positive = predictions.positive_index
+    truth = (predictions.labels == positive).astype(int)
+    return {
+        run if name == "model" else name: (truth, values[:, positive])
+        for name, values in predictions.by_model.items()
+        if name != "majority"
+    }
+
+
+def calibration_section(results: Results) -> Section:
+    """Draw how far probabilities are frequencies, before and after calibration.
+
+    Args:
+        results: `calibration` as `gulmfit.train.scoring` gives it, `predictions` and the uncalibrated probabilities
+            `raw` (N, C) of the same sequences.
+    """
+    section, found, predictions = Section("Calibration"), results.get("calibration"), results.get("predictions")
+    if not found or predictions is None:
+        return section
+    how = {
+        "none": "Probabilities are those of the network.",
+        "temperature": f"Logits are divided by {found['temperature']:.3f}, fitted on the validation part.",
+        "isotonic": f"An isotonic map of {len(found['knots'])} knots was fitted on the validation part.",
+    }[found["kind"]]
+    section.text.append(f"{how} A well calibrated model says 0.8 of sequences of which 80 % are positive.")
+    rows = [[name, *scores.values()] for name, scores in found["test"].items()]
+    section.tables.append((["calibration", "ECE", "Brier score", "log loss"], rows))
+    if found.get("at_threshold"):
+        names = ("accuracy", "mcc", "f1", "precision", "recall")
+        section.text.append(
+            f"On validation MCC is highest where probabilities of {found['threshold']:.3f} and more are called "
+            "positive; below, what that threshold makes of the test part."
+        )
+        section.tables.append((names, [[found["at_threshold"][name] for name in names]]))
+    positive = predictions.positive_index
+    curves = {
+        name: reliability_curve(predictions.labels, values, positive=positive)
+        for name, values in (("before", results.get("raw")), ("after", predictions.by_model["model"]))
+        if values is not None
+    }
+    section.figures.append(("Stated probability against observed frequency, test part.", figures.reliability(curves)))
+    return section
+
+
+def errors_section(results: Results) -> Section:
+    """List the test sequences that the model was most certain of and wrong about.
+
+    Args:
+        results: `predictions` and, for their letters, `sequences` by record id.
+    """
+    predictions: Predictions | None = results.get("predictions")
+    if predictions is None:
+        return Section("Worst errors")
+    values = predictions.by_model["model"]
+    chosen = values.argmax(1)
+    wrong = np.flatnonzero(chosen != predictions.labels)
+    wrong = wrong[np.argsort(-values[wrong, chosen[wrong]], kind="stable")][:_WORST]
+    letters: Mapping[str, str] = results.get("sequences") or {}
+    rows = [
+        [
+            predictions.ids[row],
+            predictions.classes[predictions.labels[row]],
+            predictions.classes[chosen[row]],
+            values[row, chosen[row]],
+            _shortened(letters.get(predictions.ids[row], "")),
+        ]
+        for row in wrong
+    ]
+    text = ["The test sequences that the model was most certain of and wrong about: often they are wrong labels."]
+    return Section(
+        "Worst errors", text, [(["id", "label", "predicted", "probability", "sequence"], rows)] if rows else []
+    )
+
+
+def _shortened(sequence: str) -> str:
+    return sequence if len(sequence) <= _SHOWN_BASES else f"{sequence[:_SHOWN_BASES]}…"
+
+
+def facts_sections(results: Results) -> Iterator[Section]:
+    """Yield what was run on what, with which versions, and how to run it again."""
+    for title, name in (("Data", "data"), ("Model", "model"), ("Timing", "timing"), ("Versions", "versions")):
+        yield Section(title, tables=[_facts(results[name])] if results.get(name) else [])
+    if command := results.get("command"):
+        yield Section("How to run it again", details=[("command", str(command))])
+    if text := results.get("config_yaml"):
+        yield Section("Configuration", details=[("config.yaml", str(text))])
+
+
+def _facts(record: Results) -> tuple[list[str], list[list[object]]]:
+    return ["", "value"], [[name, value] for name, value in leaves(record)]

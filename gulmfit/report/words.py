@@ -1,0 +1,72 @@
+"""How things are called in reports, and numbers in sentences."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+Results = Mapping[str, Any]
+
+_HEADINGS = {
+    "mcc": "MCC",
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "f1": "F1",
+    "ece": "ECE",
+    "brier": "Brier score",
+    "log_loss": "log loss",
+    "bits_per_base": "bits per base",
+}
+_MODELS = {
+    "majority": "majority class",
+    "length": "length",
+    "gc": "GC content",
+    "dinucleotide": "dinucleotides",
+    "kmer_logistic": "4-mer logistic",
+    "onehot_logistic": "positional one-hot",
+    "onehot_boosting": "boosted one-hot",
+    "markov": "Markov model",
+    "scratch": "from scratch",
+}
+
+
+def heading(metric: str) -> str:
+    """Name a metric for a table."""
+    return _HEADINGS.get(metric, metric)
+
+
+def model_name(name: str) -> str:
+    """Name a model or baseline."""
+    return _MODELS.get(name, name)
+
+
+def p_text(p_value: float) -> str:
+    """Write a p-value."""
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"
+
+
+def capital(text: str) -> str:
+    """Begin a sentence."""
+    return text[:1].upper() + text[1:]
+
+
+def finite(value: Any) -> float | None:
+    """Return a number that can be shown, or None."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def title(kind: str, results: Results) -> str:
+    """Head a report."""
+    return f"{kind}: {results['run']}" if results.get("run") else kind
+
+
+def subtitle(results: Results) -> str:
+    """Say in a line what was run."""
+    parts = [f"{name} {results[name]}" for name in ("stage", "seed") if results.get(name) is not None]
+    classes = [str(name) for name in results.get("classes") or ()]
+    listed = ", ".join(classes[:6]) + (" …" if len(classes) > 6 else "")
+    parts += [f"{len(classes)} classes: {listed}"] if classes else []
+    return " · ".join(parts)

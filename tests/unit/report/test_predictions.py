@@ -1,0 +1,85 @@
+"""Predictions survive the way to a file and back, and meet those of another run record by record."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gulmfit.errors import DataError
+from gulmfit.predict.writers import write_tsv
+from gulmfit.report.predictions import Predictions
+
+
+def predictions(seed: int = 0, count: int = 6) -> Predictions:
+    random = np.random.default_rng(seed)
+    by_model = {name: random.dirichlet([1, 1, 1], count) for name in ("model", "gc", "kmer_logistic")}
+    ids = [f"r{index}" for index in range(count)]
+    return Predictions(ids, np.arange(count) % 3, np.arange(count) // 2, ["a", "b", "c"], by_model, "b")
+
+
+def write(found: Predictions, folder: Path) -> None:
+    for name, columns, rows in found.tables():
+        write_tsv(folder / name, columns, rows)
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    found = predictions()
+    write(found, tmp_path)
+    read = Predictions.read(tmp_path, "b")
+    assert (read.ids, read.classes, read.positive_index) == (found.ids, found.classes, 1)
+    np.testing.assert_array_equal(read.labels, found.labels)
+    np.testing.assert_array_equal(read.groups, found.groups)
+    assert set(read.by_model) == set(found.by_model)
+    for name, values in found.by_model.items():
+        np.testing.assert_allclose(read.by_model[name], values, atol=1e-6)
+
+
+def test_runs_meet_record_by_record() -> None:
+    first, other = predictions(0), predictions(1)
+    order = np.random.default_rng(2).permutation(len(other))
+    turned = Predictions(
+        [other.ids[i] for i in order], other.labels[order], other.groups[order], other.classes,
+        {name: values[order] for name, values in other.by_model.items()}, "b",
+    )  # fmt: skip
+    np.testing.assert_array_equal(first.beside({"other": turned}).by_model["other"], other.by_model["model"])
+
+
+def test_runs_on_other_sequences_do_not_meet() -> None:
+    first, other = predictions(), predictions(count=7)
+    with pytest.raises(DataError, match=r"did not score the same sequences: 7 and 6 records, 6 in common.*split=file"):
+        first.beside({"other": other})
+    relabelled = predictions()
+    relabelled.labels = (relabelled.labels + 1) % 3
+    relabelled.ids.reverse()
+    with pytest.raises(DataError, match="other labels"):
+        first.beside({"other": relabelled})
+
+
+def test_folds_are_laid_end_to_end() -> None:
+    parts = [predictions(0), predictions(1)]
+    del parts[1].by_model["gc"]
+    pooled = Predictions.concatenate(parts)
+    assert len(pooled) == 12
+    assert set(pooled.by_model) == {"model", "kmer_logistic"}
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: text.replace("label", "kind", 1), "are not id, label, group"),
+        (lambda text: text.replace("r0\ta\t", "r0\tz\t", 1), "label 'z' is not one of"),
+        (lambda text: text.rsplit("\t", 1)[0] + "\n", "columns where the header has"),
+        (lambda text: text.splitlines()[0] + "\n", "holds no prediction"),
+    ],
+)
+def test_damage_is_named(tmp_path: Path, damage, message: str) -> None:  # type: ignore[no-untyped-def]
+    write(predictions(), tmp_path)
+    path = tmp_path / "test.tsv"
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(DataError, match=message):
+        Predictions.read(tmp_path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not exist: give a finished run"):
+        Predictions.read(tmp_path)
