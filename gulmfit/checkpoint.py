@@ -26,6 +26,7 @@ from gulmfit.seq.tokenizer import KmerTokenizer
 
 FORMAT = 1
 MODEL_FOLDER = "model"
+CALIBRATION = "calibration.json"
 Spec = dict[str, Any]
 
 # Constructor arguments that follow from tokenizer, classes and encoder; no configuration states them.
@@ -42,6 +43,8 @@ class LoadedModel:
     model: nn.Module
     tokenizer: KmerTokenizer
     source: Path
+    calibration: dict[str, Any] | None = None
+    """What `save_calibration` wrote beside it."""
 
     @property
     def classes(self) -> list[str]:
@@ -117,6 +120,20 @@ def save_model(folder: Path, spec: Spec, state: Mapping[str, Tensor]) -> None:
         ) from error
 
 
+def save_calibration(folder: Path, calibration: Mapping[str, Any]) -> None:
+    """Write into a model folder how its probabilities are to be calibrated."""
+    target = folder / CALIBRATION
+    partial = target.with_suffix(".partial")
+    try:
+        partial.write_text(json.dumps(calibration, indent=2) + "\n", encoding="utf-8")
+        os.replace(partial, target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"{target} could not be written: {error}. Free space or choose another folder."
+        ) from error
+
+
 def load(path: str | Path) -> LoadedModel:
     """Load a model from a run folder, a model folder or a `.ckpt` file, in evaluation mode.
 
@@ -133,7 +150,20 @@ def load(path: str | Path) -> LoadedModel:
         model.load_state_dict(state)
     except RuntimeError as error:
         raise CheckpointError(f"{path}: the weights do not fit the configuration beside them: {error}") from error
-    return LoadedModel(spec, model.eval(), tokenizer, path)
+    return LoadedModel(spec, model.eval(), tokenizer, path, _read_calibration(path))
+
+
+def _read_calibration(path: Path) -> dict[str, Any] | None:
+    file = path / CALIBRATION
+    if not file.is_file():
+        return None
+    try:
+        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{file} is damaged: {error}. Without this file probabilities are not calibrated."
+        ) from error
+    return content
 
 
 def _read_folder(path: Path) -> tuple[Spec, dict[str, Tensor], Path]:

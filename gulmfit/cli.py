@@ -1,4 +1,4 @@
-"""The commands: `gulmfit-train`, `gulmfit-evaluate` and `gulmfit-predict`. `python train.py` is the first of them.
+"""The commands `gulmfit-train` (`python train.py`), `gulmfit-evaluate`, `gulmfit-predict` and `gulmfit-compare`.
 
 Mistakes that a user can mend are printed without a traceback and end with exit code 1.
 """
@@ -92,7 +92,11 @@ def _arguments(usage: str, known: dict[str, Any], required: tuple[str, ...]) -> 
             near = difflib.get_close_matches(key, known, n=1)
             hint = f" Did you mean {near[0]}=?" if near else ""
             raise ConfigError(f"{word!r} is not one of {', '.join(f'{name}=' for name in known)}.{hint}")
-        if isinstance(known[key], int):
+        if isinstance(known[key], bool):
+            if value.lower() not in ("true", "false"):
+                raise ConfigError(f"{word}: true or false is needed.")
+            values[key] = value.lower() == "true"
+        elif isinstance(known[key], int):
             if not value.isdigit():
                 raise ConfigError(f"{word}: a whole number is needed.")
             values[key] = int(value)
@@ -109,14 +113,15 @@ def predict() -> None:
     """Predict: `gulmfit-predict model=RUN input=FILE output=FILE.tsv`."""
     usage = (
         "gulmfit-predict model=RUN input=FILE output=FILE.tsv [strand=forward|average] [batch_size=64]\n"
-        "                [precision=32|bf16|auto] [sequence=sequence] [id=COLUMN]\n\n"
+        "                [precision=32|bf16|auto] [raw=false] [sequence=sequence] [id=COLUMN]\n\n"
         "RUN is a run folder (outputs/classify/mine), its model folder, or a checkpoint. FILE is a FASTA (plain, gz,\n"
         "bgz) or a table (CSV, TSV, JSONL, Parquet) with a column of sequences. One probability column a class, in\n"
         "input order. precision=auto takes bf16, about twice as fast, where the hardware computes in it; then\n"
-        "probabilities move by some thousandths."
+        "probabilities move by some thousandths. Probabilities are calibrated on the validation part; raw=true writes\n"
+        "those of the network beside them."
     )
     known = {
-        "model": "", "input": "", "output": "", "strand": "forward", "batch_size": 64, "precision": "32",
+        "model": "", "input": "", "output": "", "strand": "forward", "batch_size": 64, "precision": "32", "raw": False,
         "sequence": "sequence", "id": "",
     }  # fmt: skip
     values = _arguments(usage, known, ("model", "input", "output"))
@@ -146,3 +151,23 @@ def evaluate() -> None:
     from gulmfit.train.evaluate import evaluate_file
 
     evaluate_file(data_overrides=data, **values)
+
+
+@command
+def compare() -> None:
+    """Compare finished runs: `gulmfit-compare RUN RUN ... [output=FOLDER]`."""
+    usage = (
+        "gulmfit-compare RUN RUN ... [output=FOLDER] [seed=0]\n\n"
+        "Lays finished classifiers side by side on the test sequences that all of them scored: scores with 95 %\n"
+        "intervals, and paired tests. Run folders of stage=classify and stage=ulmfit. With output= the tables and\n"
+        "curves are written to FOLDER/comparison.html and comparison.json."
+    )
+    runs = [word for word in sys.argv[1:] if "=" not in word and not word.startswith("-")]
+    sys.argv[1:] = [word for word in sys.argv[1:] if word not in runs]
+    values: dict[str, Any] = {"output": "", "seed": 0}
+    if len(sys.argv) > 1 or not runs:
+        values = _arguments(usage, values, ())
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    from gulmfit.train.compare import compare as compare_runs
+
+    compare_runs(runs, **values)

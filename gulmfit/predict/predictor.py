@@ -18,6 +18,7 @@ from gulmfit.data.batches import collate, tokenise
 from gulmfit.errors import CheckpointError, ConfigError
 from gulmfit.models.classifier import SequenceClassifier
 from gulmfit.models.precision import fast_precision, guard
+from gulmfit.report.calibration import Calibration
 from gulmfit.seq.tokenizer import KmerTokenizer
 
 Probabilities = npt.NDArray[np.float64]
@@ -26,6 +27,9 @@ Probabilities = npt.NDArray[np.float64]
 BATCHES_AHEAD = 32
 
 PRECISIONS = ("32", "bf16", "auto")
+
+# A probability of 0 would have no logarithm; one below this means nothing any more.
+TINY = 1e-12
 
 
 class Predictor:
@@ -39,6 +43,8 @@ class Predictor:
         precision: `32`; `bf16`, which is faster where the hardware computes in it, moves probabilities by some
             thousandths, and may move them a little with a sequence's batch mates; or `auto`, the faster one.
 
+        calibration: How to turn its probabilities into calibrated ones; none by default.
+
     Raises:
         ConfigError: If the precision is unknown.
     """
@@ -50,6 +56,7 @@ class Predictor:
         tokenizer: KmerTokenizer,
         device: str | torch.device | None = None,
         precision: str = "32",
+        calibration: Calibration | None = None,
     ) -> None:
         if precision not in PRECISIONS:
             raise ConfigError(f"precision={precision!r} is unknown; choose one of {', '.join(PRECISIONS)}.")
@@ -61,6 +68,7 @@ class Predictor:
         if precision == "auto":
             precision = "bf16" if fast_precision(self.device.type) == "bf16-mixed" else "32"
         self.precision = precision
+        self.calibration = calibration or Calibration()
         if precision == "bf16":
             guard(model.encoder, torch.bfloat16, self.device.type)
 
@@ -77,12 +85,20 @@ class Predictor:
             raise CheckpointError(
                 f"{path} is a language model, not a classifier: train one from it with stage=classify init_from={path}."
             )
-        return cls(loaded.spec, cast(SequenceClassifier, loaded.model), loaded.tokenizer, device, precision)
+        calibration = Calibration.from_dict(loaded.calibration) if loaded.calibration else None
+        model = cast(SequenceClassifier, loaded.model)
+        return cls(loaded.spec, model, loaded.tokenizer, device, precision, calibration)
 
-    def predict(self, sequences: Sequence[str], *, strand: str = "forward", batch_size: int = 64) -> Probabilities:
-        """Return the class probabilities of sequences, `(N, C)`, in their order."""
+    def calibrated(self, raw: Probabilities) -> Probabilities:
+        """Calibrate raw class probabilities `(N, C)`."""
+        return self.calibration.apply(np.log(np.maximum(raw, TINY)))
+
+    def predict(
+        self, sequences: Sequence[str], *, strand: str = "forward", batch_size: int = 64, raw: bool = False
+    ) -> Probabilities:
+        """Return the class probabilities of sequences, `(N, C)`, in their order; arguments as below."""
         records = ((str(number), sequence) for number, sequence in enumerate(sequences))
-        rows = [row for _, row in self.predict_records(records, strand=strand, batch_size=batch_size)]
+        rows = [row for _, row in self.predict_records(records, strand=strand, batch_size=batch_size, raw=raw)]
         return np.stack(rows) if rows else np.empty((0, len(self.classes)))
 
     def predict_records(
@@ -92,6 +108,7 @@ class Predictor:
         strand: str = "forward",
         batch_size: int = 64,
         where: str = "",
+        raw: bool = False,
     ) -> Iterator[tuple[str, Probabilities]]:
         """Yield id and class probabilities `(C,)` of each record, in the order given; memory does not grow with their
         number.
@@ -102,6 +119,7 @@ class Predictor:
                 for both.
             batch_size: Sequences that are run at once.
             where: What error messages put before the name of a record, such as a file.
+            raw: Leave the probabilities as the network gives them, without calibration.
 
         Raises:
             ConfigError: If `strand` or `batch_size` is out of range.
@@ -116,7 +134,9 @@ class Predictor:
             probabilities = self._strand(ahead, batch_size, where, reverse=False)
             if strand == "average":
                 probabilities = (probabilities + self._strand(ahead, batch_size, where, reverse=True)) / 2
-            yield from zip((name for name, _ in ahead), probabilities, strict=True)
+            yield from zip(
+                (name for name, _ in ahead), probabilities if raw else self.calibrated(probabilities), strict=True
+            )
 
     @torch.inference_mode()
     def _strand(

@@ -5,21 +5,18 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from gulmfit.errors import DataError
 
 
-def write_tsv(path: str | Path, classes: Sequence[str], rows: Iterable[tuple[str, npt.NDArray[np.float64]]]) -> int:
-    """Write record ids and class probabilities as TSV, one column a class, with a header.
+def write_tsv(path: str | Path, columns: Sequence[str], rows: Iterable[tuple[str, Iterable[str | float]]]) -> int:
+    """Write record ids and what was found about them as TSV with a header.
 
     The file appears under its name once it is complete; on any failure nothing is left.
 
     Args:
         path: Output file; its folder is made.
-        classes: Names of the probability columns.
-        rows: Record id and probabilities `(C,)`.
+        columns: Names of the columns after `id`: classes, for probabilities.
+        rows: Record id and its values; numbers are written with six decimals.
 
     Returns:
         How many records were written.
@@ -34,9 +31,9 @@ def write_tsv(path: str | Path, classes: Sequence[str], rows: Iterable[tuple[str
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("w", encoding="utf-8", newline="") as handle:
             writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
-            writer.writerow(["id", *classes])
-            for name, probabilities in rows:
-                writer.writerow([name, *(f"{value:.6f}" for value in probabilities)])
+            writer.writerow(["id", *columns])
+            for name, values in rows:
+                writer.writerow([name, *(value if isinstance(value, str) else f"{value:.6f}" for value in values)])
                 count += 1
             handle.flush()
             os.fsync(handle.fileno())

@@ -1,11 +1,13 @@
 """`stage=classify`: a classifier learns labels, and is held against baselines that learned nothing of a genome."""
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from gulmfit.checkpoint import build_tokenizer
+from gulmfit.checkpoint import MODEL_FOLDER, build_tokenizer, save_calibration
 from gulmfit.config import instantiate, plain
 from gulmfit.data.labelled import ClassificationDataModule
 from gulmfit.data.sources import Source
@@ -13,16 +15,15 @@ from gulmfit.errors import DataError
 from gulmfit.models.transfer import transfer
 from gulmfit.predict.predictor import Predictor
 from gulmfit.predict.writers import write_tsv
-from gulmfit.report.baselines import run_baselines
 from gulmfit.report.pages import classification_report
-from gulmfit.report.scores import bootstrap_intervals, classification_scores, confusion, mcnemar
-from gulmfit.report.table import format_table
 from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.overlap import overlap
+from gulmfit.seq.leakage import check_leakage, leakage_report
 from gulmfit.seq.split import PARTS
+from gulmfit.seq.split_file import write_split
 from gulmfit.train.fit import build_spec, fit, seed_everything
 from gulmfit.train.lr_find import lr_range_test
 from gulmfit.train.run import Run
+from gulmfit.train.scoring import calibrate, corpus_codes, score, score_table
 from gulmfit.train.tasks import ClassificationTask
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,10 @@ logger = logging.getLogger(__name__)
 
 def split_parts(run: Run, data: LabelledSequences) -> dict[str, LabelledSequences]:
     """Split labelled sequences as the configuration says, into `train`, `valid` and `test`."""
-    where = instantiate(run.config.split)(data)
+    return _parts(data, instantiate(run.config.split)(data))
+
+
+def _parts(data: LabelledSequences, where: npt.NDArray[np.str_]) -> dict[str, LabelledSequences]:
     parts = {part: data.subset(np.flatnonzero(where == part)) for part in PARTS}
     for name, part in parts.items():
         if not len(part):
@@ -41,12 +45,23 @@ def split_parts(run: Run, data: LabelledSequences) -> dict[str, LabelledSequence
     return parts
 
 
-def run_classifier(run: Run, source: Source) -> dict[str, Any]:
-    """Train a classifier and score it once on the test part, beside the baselines on the same split."""
+def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None = None) -> dict[str, Any]:
+    """Train a classifier and score it once on the test part, beside the baselines on the same split.
+
+    Args:
+        run: Its configuration and folder.
+        source: Where labelled sequences come from.
+        labelled: The sequences, where they have been read before.
+    """
     config = run.config
     seed_everything(run)
-    labelled = source.labelled()
-    parts = split_parts(run, labelled)
+    labelled = labelled or source.labelled()
+    split = instantiate(config.split)
+    where, groups = split(labelled), split.groups(labelled)
+    parts = _parts(labelled, where)
+    leakage = leakage_report(parts, corpus=corpus_codes(run))
+    check_leakage(leakage, float(config.leakage_threshold), str(config.leakage))
+    write_split(run.folder / "split.tsv", labelled, where, groups)
     spec = build_spec(run, plain(config.tokenizer), labelled.classes, labelled.positive)
     initial = run.initial_model(spec)
     tokenizer = build_tokenizer(spec)
@@ -75,8 +90,20 @@ def run_classifier(run: Run, source: Source) -> dict[str, Any]:
     if not fitted.is_main:
         return results
     predictor = Predictor(spec, task.model, tokenizer)
-    results |= score(parts, predictor, int(config.batch_size), int(config.seed))
+    batch_size = int(config.batch_size)
+    valid_raw = calibrate(predictor, parts["valid"], str(config.calibration), batch_size)
+    save_calibration(run.folder / MODEL_FOLDER, predictor.calibration.to_dict())
+    results |= score(
+        parts,
+        groups[where == "test"],
+        predictor,
+        valid_raw=valid_raw,
+        batch_size=batch_size,
+        seed=int(config.seed),
+        cache_dir=Path(str(config.paths.cache_dir)),
+    )
     results["metrics"][str(config.stage.monitor)] = fitted.best_score
+    results["leakage"] = leakage
     results |= {
         "data": {
             "files": labelled.files,
@@ -88,6 +115,7 @@ def run_classifier(run: Run, source: Source) -> dict[str, Any]:
                 for part, item in parts.items()
             },
             "split": plain(config.split),
+            "negatives": getattr(source, "record", {}),
         },
         "model": {
             "parameters": sum(parameter.numel() for parameter in task.model.parameters()),
@@ -95,15 +123,16 @@ def run_classifier(run: Run, source: Source) -> dict[str, Any]:
         },
         "timing": {"seconds": fitted.seconds, "tokens_per_second": fitted.tokens_per_second},
     }
-    predictions = results.pop("predictions")
-    ids = parts["test"].ids
-    write_tsv(run.folder / "predictions" / "test.tsv", labelled.classes, zip(ids, predictions[1]["model"], strict=True))
     page = {
         **results,
-        "predictions": predictions,
         "curves": run.curves(),
         "config_yaml": (run.folder / "config.yaml").read_text(encoding="utf-8"),
+        "command": run.command,
+        "sequences": dict(zip(parts["test"].ids, parts["test"].sequences, strict=True)),
     }
+    for name, columns, rows in results.pop("predictions").tables():
+        write_tsv(run.folder / "predictions" / name, columns, rows)
+    results.pop("raw")
     run.finish(results, classification_report(page))
     logger.info("%s", score_table({"model": results}, results["baselines"]))
     return page
@@ -115,69 +144,6 @@ def _schedule(run: Run) -> dict[str, Any]:
     decay = float(run.config.classify.decay)
     schedule["phases"] = [{"decay": decay, **phase} for phase in schedule["phases"]]
     return schedule
-
-
-def score(parts: dict[str, LabelledSequences], predictor: Predictor, batch_size: int, seed: int) -> dict[str, Any]:
-    """Score a classifier and the baselines on the test part; the test part is touched here and nowhere else."""
-    train, valid, test = (parts[part] for part in PARTS)
-    positive = test.classes.index(test.positive)
-    probabilities = {"model": predictor.predict(test.sequences, batch_size=batch_size)}
-    probabilities |= run_baselines(
-        train.sequences,
-        train.labels,
-        test.sequences,
-        num_classes=len(test.classes),
-        valid_sequences=valid.sequences,
-        valid_labels=valid.labels,
-        seed=seed,
-    )
-    scores = {name: classification_scores(test.labels, item, positive=positive) for name, item in probabilities.items()}
-    intervals = {
-        name: bootstrap_intervals(test.labels, item, positive=positive, seed=seed)
-        for name, item in probabilities.items()
-    }
-    chosen = probabilities["model"].argmax(1)
-    valid_scores = classification_scores(
-        valid.labels, predictor.predict(valid.sequences, batch_size=batch_size), positive=positive
-    )
-    return {
-        "metrics": {
-            **{f"test/{name}": value for name, value in scores["model"].items()},
-            **{f"val/{name}": value for name, value in valid_scores.items()},
-        },
-        "ci95": {f"test/{name}": pair for name, pair in intervals["model"].items()},
-        "baselines": {name: {**scores[name], "ci95": intervals[name]} for name in probabilities if name != "model"},
-        "mcnemar": {
-            name: mcnemar(test.labels, chosen, item.argmax(1))
-            for name, item in probabilities.items()
-            if name != "model"
-        },
-        "confusion": confusion(test.labels, probabilities["model"]),
-        "classes": test.classes,
-        "positive": test.positive,
-        "leakage": {
-            "test": overlap(train.sequences, test.sequences),
-            "valid": overlap(train.sequences, valid.sequences),
-        },
-        "predictions": (test.labels, probabilities),
-    }
-
-
-def score_table(models: dict[str, dict[str, Any]], baselines: dict[str, dict[str, Any]]) -> str:
-    """Lay models and baselines side by side, best accuracy first, each value with its 95 % interval."""
-    rows: list[dict[str, object]] = []
-    names = ("accuracy", "mcc", "auroc", "f1")
-    for name, result in models.items():
-        rows.append({"": name} | {
-            item: (result["metrics"][f"test/{item}"], *result["ci95"].get(f"test/{item}", (None, None))) for item in
-                names
-        })  # fmt: skip
-    for name, result in baselines.items():
-        rows.append({"": f"baseline: {name}"} | {
-            item: (result[item], *result["ci95"].get(item, (None, None))) for item in names
-        })  # fmt: skip
-    rows.sort(key=lambda row: -row["accuracy"][0])  # type: ignore[index]
-    return format_table(rows, ["", *names])
 
 
 def scratch_overrides(config: Any) -> list[str]:

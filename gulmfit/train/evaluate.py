@@ -14,10 +14,12 @@ from gulmfit.predict.predictor import Predictor
 from gulmfit.predict.writers import write_tsv
 from gulmfit.report.html import write_report
 from gulmfit.report.pages import classification_report
-from gulmfit.report.scores import bootstrap_intervals, classification_scores, confusion
+from gulmfit.report.predictions import Predictions
+from gulmfit.report.scores import classification_scores, confusion
+from gulmfit.report.uncertainty import bootstrap_intervals
 from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.train.classify import score_table
 from gulmfit.train.run import versions, write_json
+from gulmfit.train.scoring import score_table
 
 logger = logging.getLogger(__name__)
 
@@ -65,9 +67,12 @@ def evaluate_file(
     }
     logger.info("%s", score_table({"model": results}, {}))
     if output:
-        write_tsv(folder / "predictions" / "evaluate.tsv", predictor.classes, zip(data.ids, probabilities, strict=True))
+        groups = np.arange(len(data))
+        scored = Predictions(data.ids, labels, groups, predictor.classes, {"model": probabilities}, predictor.positive)
+        for _, columns, rows in scored.tables():
+            write_tsv(folder / "predictions" / "evaluate.tsv", columns, rows)
         write_json(folder / "metrics.json", results)
-        page = {**results, "predictions": (labels, {"model": probabilities})}
+        page = {**results, "predictions": scored}
         write_report(folder / "report.html", classification_report(page))
         logger.info("report: %s", folder / "report.html")
     return results

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import platform
+import shlex
 import shutil
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -15,13 +16,14 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
 
 from gulmfit.checkpoint import MODEL_FOLDER, LoadedModel, Spec, load, read_progress
+from gulmfit.config import compose, validate
 from gulmfit.errors import CheckpointError, ConfigError, TokenizerError
 from gulmfit.report.html import Report, write_report
 from gulmfit.report.scores import json_ready
 
 logger = logging.getLogger(__name__)
 
-RESULTS = ("checkpoints", MODEL_FOLDER, "predictions", "metrics.json", "metrics.csv", "report.html")
+RESULTS = ("checkpoints", MODEL_FOLDER, "predictions", "split.tsv", "metrics.json", "metrics.csv", "report.html")
 PACKAGES = ("gulmfit", "torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy", "scikit-learn", "biopython")
 
 
@@ -42,6 +44,11 @@ class Run:
     def checkpoints(self) -> Path:
         """Folder of the checkpoints."""
         return self.folder / "checkpoints"
+
+    @property
+    def command(self) -> str:
+        """The command that would run it again."""
+        return shlex.join(["python", "train.py", *self.overrides])
 
     def prepare(self) -> None:
         """Make the folder and write the configuration into it.
@@ -133,6 +140,33 @@ class Run:
         """Write `metrics.json` (or another name) and `report.html`."""
         write_json(self.folder / f"{name}.json", {**results, "versions": versions()})
         write_report(self.folder / ("report.html" if name == "metrics" else f"{name}.html"), report)
+
+
+# Overrides of the whole that a part gets from here instead.
+OWN = ("stage=", "stage.", "run.name=", "init_from=", "paths.run_dir=", "resume=", "+stage=", "++stage=")
+
+
+def sub_run(run: Run, name: str, stage: str, init_from: str | None, extra: list[str] | None = None) -> Run:
+    """Compose one stage as if it had been started alone with the same overrides, in a sub-folder of the run."""
+    folder = run.folder / name
+    overrides = [item for item in run.overrides if not item.startswith(OWN)]
+    overrides += [f"stage={stage}", f"run.name={run.config.run.name}_{name}", f"paths.run_dir='{folder}'"]
+    overrides += [f"init_from='{init_from}'"] if init_from else []
+    config = compose([*overrides, *(extra or [])])
+    validate(config)
+    config.resume = run.config.resume  # a part takes its weights from the one before it, and may still be continued
+    sub = Run(config, folder, overrides)
+    sub.prepare()
+    return sub
+
+
+def read_config(folder: Path) -> DictConfig | None:
+    """Read what a run was started with; None where the folder is not a run's."""
+    for path in (folder / "config.yaml", folder.parent / "config.yaml"):
+        if path.is_file():
+            config = OmegaConf.load(path)
+            return config if isinstance(config, DictConfig) and "stage" in config else None
+    return None
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

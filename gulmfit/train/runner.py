@@ -11,17 +11,27 @@ from gulmfit import config as configuration
 from gulmfit.config import instantiate
 from gulmfit.data.sources import Source
 from gulmfit.train.classify import run_classifier
+from gulmfit.train.cross_validation import run_repeatedly
 from gulmfit.train.language import run_language_model
+from gulmfit.train.learning_curve import run_learning_curve
 from gulmfit.train.run import Run
 from gulmfit.train.ulmfit import run_ulmfit
 
 logger = logging.getLogger(__name__)
 
+
+def run_classify(run: Run, source: Source) -> dict[str, Any]:
+    """Run `stage=classify`: one classifier, or one for each fold or seed."""
+    many = run.config.cv.folds is not None or run.config.seeds > 1
+    return run_repeatedly(run, source) if many else run_classifier(run, source)
+
+
 STAGES: dict[str, Callable[[Run, Source], dict[str, Any]]] = {
     "pretrain": run_language_model,
     "finetune": run_language_model,
-    "classify": run_classifier,
+    "classify": run_classify,
     "ulmfit": run_ulmfit,
+    "learning_curve": run_learning_curve,
 }
 
 

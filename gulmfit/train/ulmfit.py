@@ -5,32 +5,15 @@ import shutil
 from typing import Any
 
 from gulmfit.checkpoint import MODEL_FOLDER
-from gulmfit.config import compose, validate
 from gulmfit.data.sources import Source
 from gulmfit.report.pages import comparison_report
-from gulmfit.report.scores import mcnemar
-from gulmfit.train.classify import run_classifier, score_table, scratch_overrides, split_parts
+from gulmfit.report.uncertainty import mcnemar
+from gulmfit.train.classify import run_classifier, scratch_overrides, split_parts
 from gulmfit.train.language import run_language_model
-from gulmfit.train.run import Run
+from gulmfit.train.run import Run, sub_run
+from gulmfit.train.scoring import score_table
 
 logger = logging.getLogger(__name__)
-
-# Overrides of the whole that a part gets from here instead.
-OWN = ("stage=", "stage.", "run.name=", "init_from=", "paths.run_dir=", "resume=", "+stage=", "++stage=")
-
-
-def part(run: Run, name: str, stage: str, init_from: str | None, extra: list[str] | None = None) -> Run:
-    """Compose one stage as if it had been started alone with the same overrides, in a sub-folder of the run."""
-    folder = run.folder / name
-    overrides = [item for item in run.overrides if not item.startswith(OWN)]
-    overrides += [f"stage={stage}", f"run.name={run.config.run.name}_{name}", f"paths.run_dir='{folder}'"]
-    overrides += [f"init_from='{init_from}'"] if init_from else []
-    config = compose([*overrides, *(extra or [])])
-    validate(config)
-    config.resume = run.config.resume  # a part takes its weights from the one before it, and may still be continued
-    sub = Run(config, folder, overrides)
-    sub.prepare()
-    return sub
 
 
 def run_ulmfit(run: Run, source: Source) -> dict[str, Any]:
@@ -41,20 +24,21 @@ def run_ulmfit(run: Run, source: Source) -> dict[str, Any]:
     for stage in ("pretrain", "finetune"):
         if (stage == "pretrain" and origin) or (stage == "finetune" and not run.config.stage.finetune):
             continue
-        sub = part(run, stage, stage, origin)
+        sub = sub_run(run, stage, stage, origin)
         logger.info("\n── %s ──", stage)
         language_models[stage] = run_language_model(sub, source)
         origin = str(sub.folder)
     logger.info("\n── classify, from the language model ──")
-    transferred = run_classifier(part(run, "classify", "classify", origin), source)
+    transferred = run_classifier(sub_run(run, "classify", "classify", origin), source)
     logger.info("\n── classify, from scratch ──")
-    scratch = run_classifier(part(run, "scratch", "classify", None, scratch_overrides(run.config)), source)
+    scratch = run_classifier(sub_run(run, "scratch", "classify", None, scratch_overrides(run.config)), source)
     if "predictions" not in transferred:  # a rank that does not evaluate
         return {}
-    labels, probabilities = transferred["predictions"]
-    chosen = probabilities["model"].argmax(1)
-    tests = {"scratch": mcnemar(labels, chosen, scratch["predictions"][1]["model"].argmax(1)), **transferred["mcnemar"]}
-    shared = ("baselines", "leakage", "data", "model", "classes", "positive", "confusion")
+    scored = transferred["predictions"].beside({"scratch": scratch["predictions"]})
+    chosen = {name: values.argmax(1) for name, values in scored.by_model.items()}
+    test = mcnemar(scored.labels, chosen["model"], chosen["scratch"])
+    tests = {"scratch": test, **transferred["mcnemar"]}
+    shared = ("baselines", "leakage", "data", "model", "classes", "positive", "confusion", "calibration")
     page: dict[str, Any] = {
         "stage": run.stage,
         "run": str(run.config.run.name),

@@ -12,6 +12,7 @@ from gulmfit.errors import ConfigError
 GIVEN = {
     "fasta": ["data.path=genome.fa"],
     "table": ["data.path=table.csv"],
+    "positives": ["data.path=positives.fa"],
     "fasta_classes": ["data.classes={a: a.fa, b: b.fa}"],
 }
 STAGES = ("pretrain", "finetune", "classify", "ulmfit")

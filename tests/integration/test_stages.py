@@ -15,13 +15,14 @@ from gulmfit.seq.alphabet import reverse_complement_text
 
 from .conftest import TINY, Trained, run
 
-BASELINES = {"majority", "gc", "kmer_logistic", "onehot_logistic"}
+BASELINES = {"majority", "gc", "dinucleotide", "kmer_logistic", "onehot_logistic", "onehot_boosting"}
 
 
 def read_tsv(path: Path) -> tuple[list[str], list[str], np.ndarray]:
     with path.open(newline="") as handle:
         header, *rows = csv.reader(handle, delimiter="\t")
-    return header, [row[0] for row in rows], np.array([[float(cell) for cell in row[1:]] for row in rows])
+    first = 3 if header[1] == "label" else 1  # known labels and groups stand before probabilities
+    return header, [row[0] for row in rows], np.array([[float(cell) for cell in row[first:]] for row in rows])
 
 
 def test_run_folder_holds_what_is_promised(trained: Trained) -> None:
@@ -43,7 +44,8 @@ def test_metrics_are_complete(trained: Trained) -> None:
         assert low <= metrics["metrics"][f"test/{name}"] <= high
         assert f"scratch/test/{name}" in metrics["metrics"]
     assert set(metrics["mcnemar"]) == BASELINES | {"scratch"}
-    assert metrics["leakage"]["test"]["exact"]["count"] == 0
+    assert metrics["leakage"]["pairs"]["train->test"]["exact"]["count"] == 0
+    assert metrics["leakage"]["corpus"]["test"]["count"] == 0  # the language model has read other stretches
     assert np.sum(metrics["confusion"]) == 100
     assert metrics["seed"] == 0
     assert metrics["versions"]["torch"]
@@ -226,7 +228,9 @@ def test_a_failed_run_does_not_block_the_next(tmp_path: Path) -> None:
         "split=random",
     ]
     assert run(*words, cwd=tmp_path, check=False).returncode == 1
-    rows = [f"{'ACGTTGCA' * 5}{'AC' if i % 2 else 'GT'},{'x' if i % 2 else 'y'}" for i in range(60)]
+    random = np.random.default_rng(0)
+    texts = ["".join(random.choice(list("ACGT"), size=40)) for _ in range(60)]
+    rows = [f"{text}{'AC' if i % 2 else 'GT'},{'x' if i % 2 else 'y'}" for i, text in enumerate(texts)]
     (tmp_path / "t.csv").write_text("sequence,label\n" + "\n".join(rows) + "\n")
     run(*words, "callbacks.progress.refresh_rate=0", cwd=tmp_path)
     assert (tmp_path / "outputs" / "classify" / "default" / "metrics.json").is_file()

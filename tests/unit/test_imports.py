@@ -27,9 +27,11 @@ ALLOWED = {
     "checkpoint": {"torch", "safetensors", "gulmfit.models", "gulmfit.seq", "gulmfit.errors"},
     "data": {"torch", "numpy", "pytorch_lightning", "gulmfit.seq", "gulmfit.errors"},
     "predict": {"torch", "numpy", "tqdm"}
-    | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.errors"},
+    | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.errors"}
+    | {"gulmfit.report"},  # for its calibration: a classifier's probabilities are the calibrated ones
     "report": {"numpy", "scipy", "sklearn", "matplotlib", "gulmfit.seq", "gulmfit.errors"},
-    "config": {"hydra", "omegaconf", "gulmfit.checkpoint", "gulmfit.errors"},
+    "schema": set(),
+    "config": {"hydra", "omegaconf", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.schema"},
     "train": {"torch", "numpy", "pytorch_lightning", "torchmetrics", "omegaconf", "hydra"} | LIBRARY,
     "cli": {"omegaconf", "hydra", "gulmfit.train"} | LIBRARY,
 }

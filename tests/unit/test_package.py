@@ -77,7 +77,7 @@ def test_all_packages_are_listed(project: dict[str, Any]) -> None:
 
 def test_commands_exist(project: dict[str, Any]) -> None:
     scripts = project["project"]["scripts"]
-    assert set(scripts) == {"gulmfit-train", "gulmfit-evaluate", "gulmfit-predict"}
+    assert set(scripts) == {"gulmfit-train", "gulmfit-evaluate", "gulmfit-predict", "gulmfit-compare"}
     for target in scripts.values():
         module, _, function = target.partition(":")
         assert callable(getattr(importlib.import_module(module), function))

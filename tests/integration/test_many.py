@@ -1,0 +1,143 @@
+"""Folds, seeds, learning curves and comparisons through the command."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gulmfit.report.predictions import Predictions
+
+from .conftest import TINY, Trained, run
+
+SHORT = ["stage=classify", "trainer.max_steps=4", *TINY]
+
+
+@pytest.fixture(scope="module")
+def folds(trained: Trained) -> Path:
+    words = [*SHORT, "cv.folds=3", "with_scratch=true", "split=stratified", "run.name=cv", "resume=auto"]
+    run(*words, f"init_from={trained.folder / 'finetune'}", cwd=trained.cwd)
+    return trained.cwd / "outputs" / "classify" / "cv"
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as handle:
+        return list(csv.DictReader(handle, delimiter="\t"))
+
+
+def test_every_sequence_is_scored_once_by_a_model_that_has_not_seen_it(folds: Path) -> None:
+    parts = {fold: {row["id"]: row["part"] for row in rows(folds / "splits" / f"fold_{fold}.tsv")} for fold in range(3)}
+    tested = [name for fold in range(3) for name, part in parts[fold].items() if part == "test"]
+    assert sorted(tested) == sorted(parts[0])
+    assert len(set(tested)) == len(tested)
+    pooled = rows(folds / "predictions" / "out_of_fold.tsv")
+    assert [row["id"] for row in pooled] == [
+        row["id"] for fold in range(3) for row in rows(folds / f"fold_{fold}" / "predictions" / "test.tsv")
+    ]
+    assert sorted(row["id"] for row in pooled) == sorted(tested)
+
+
+def test_folds_are_summed_up(folds: Path) -> None:
+    metrics = json.loads((folds / "metrics.json").read_text())
+    singles = [json.loads((folds / f"fold_{fold}" / "metrics.json").read_text()) for fold in range(3)]
+    accuracies = [single["metrics"]["test/accuracy"] for single in singles]
+    assert metrics["spread"]["transferred"]["accuracy"]["mean"] == pytest.approx(np.mean(accuracies))
+    assert metrics["spread"]["transferred"]["accuracy"]["sd"] == pytest.approx(np.std(accuracies, ddof=1))
+    counts = [single["data"]["counts"]["test"] for single in singles]
+    assert metrics["pooled"]["scores"]["model"]["accuracy"] == pytest.approx(np.average(accuracies, weights=counts))
+    low, high = metrics["pooled"]["ci95"]["model"]["accuracy"]
+    assert low <= metrics["pooled"]["scores"]["model"]["accuracy"] <= high
+    assert {"scratch", "gc"} <= set(metrics["pooled"]["paired"])
+    page = (folds / "report.html").read_text()
+    assert "Scores over folds" in page
+    assert "Paired tests" in page
+
+
+def test_a_fold_can_be_run_again_by_itself(folds: Path, trained: Trained) -> None:
+    again = [*SHORT, "run.name=again", "split=file", f"split.path={folds / 'splits' / 'fold_1.tsv'}"]
+    run(*again, f"init_from={trained.folder / 'finetune'}", cwd=trained.cwd)
+    one = Predictions.read(trained.cwd / "outputs" / "classify" / "again" / "predictions")
+    fold = Predictions.read(folds / "fold_1" / "predictions")
+    assert one.ids == fold.ids
+    for name, values in fold.by_model.items():
+        np.testing.assert_array_equal(one.by_model[name], values)
+
+
+def test_finished_folds_are_passed_over(folds: Path, trained: Trained) -> None:
+    metrics = (folds / "metrics.json").read_text()
+    before = (folds / "fold_0" / "metrics.json").stat().st_mtime_ns
+    (folds / "fold_2" / "metrics.json").unlink()
+    words = [*SHORT, "cv.folds=3", "with_scratch=true", "split=stratified", "run.name=cv", "resume=auto"]
+    origin = f"init_from={trained.folder / 'finetune'}"
+    printed = run(*words, origin, cwd=trained.cwd).stdout
+    assert printed.count("already there") == 5
+    assert (folds / "fold_0" / "metrics.json").stat().st_mtime_ns == before
+    ours, theirs = json.loads((folds / "metrics.json").read_text()), json.loads(metrics)
+    assert ours["pooled"] == theirs["pooled"]
+    other = run(*words, origin, "classify.drop_mult=0.1", cwd=trained.cwd, check=False)
+    assert other.returncode == 1
+    assert "was run with other settings" in other.stderr
+
+
+def test_learning_curve(trained: Trained) -> None:
+    words = ["learning_curve.sizes=[10,20]", "learning_curve.draws=2", "learning_curve.min_steps=2", *TINY]
+    run("stage=learning_curve", f"init_from={trained.folder / 'finetune'}", *words, cwd=trained.cwd)
+    folder = trained.cwd / "outputs" / "learning_curve" / "default"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    curve = metrics["curve"]["accuracy"]
+    assert {"transferred", "scratch", "gc"} <= set(curve)
+    assert all(len(curve[model][size]) == 2 for model in ("transferred", "scratch") for size in ("10", "20", "40"))
+    for draw in range(2):
+        chosen = [
+            {
+                row["id"]
+                for row in rows(folder / "splits" / f"{size:06d}_{draw}_transferred.tsv")
+                if row["part"] == "train"
+            }
+            for size in (10, 20, 40)
+        ]
+        assert [len(names) for names in chosen] == [10, 20, 40]
+        assert chosen[0] < chosen[1] < chosen[2]
+    tests = [
+        {row["id"] for row in rows(path) if row["part"] == "test"} for path in sorted((folder / "splits").glob("*.tsv"))
+    ]
+    assert all(names == tests[0] for names in tests)
+    assert "What labels buy" in (folder / "report.html").read_text()
+
+
+def test_runs_are_compared(trained: Trained, tmp_path: Path) -> None:
+    printed = run(str(trained.folder), f"output={tmp_path / 'both'}", cwd=trained.cwd, command="compare").stdout
+    assert "tiny/classify" in printed
+    assert "McNemar" in printed
+    found = json.loads((tmp_path / "both" / "comparison.json").read_text())
+    assert [row["run"] for row in found["runs"]] == ["tiny/classify", "tiny/scratch"]
+    assert (tmp_path / "both" / "comparison.html").is_file()
+    alone = run(str(trained.folder / "classify"), cwd=trained.cwd, command="compare", check=False)
+    assert alone.returncode == 1
+    assert "name two runs or more" in alone.stderr
+
+
+def test_seeds_are_repeated(trained: Trained) -> None:
+    run(*SHORT, "seeds=2", "run.name=seeds", cwd=trained.cwd)
+    metrics = json.loads((trained.cwd / "outputs" / "classify" / "seeds" / "metrics.json").read_text())
+    assert metrics["over"] == "seeds"
+    assert [row["seed"] for row in metrics["trials"]] == [0, 1]
+    assert metrics["spread"]["model"]["auroc"]["count"] == 2
+
+
+def test_leakage_can_be_refused(trained: Trained) -> None:
+    """A table whose test part is in its training part."""
+    table = trained.cwd / "leaky.csv"
+    random = np.random.default_rng(0)
+    texts = ["".join(random.choice(list("ACGT"), size=40)) for _ in range(12)]
+    lines = [f"{text},{'ab'[i % 2]},{part}" for part in ("train", "valid", "test") for i, text in enumerate(texts)]
+    table.write_text("\n".join(["sequence,label,part", *lines]) + "\n")
+    words = ["stage=classify", "data=table", f"data.path={table}", "data.split=part", "arch=awd_lstm_tiny"]
+    refused = run(*words, "leakage=error", "run.name=leak", cwd=trained.cwd, check=False)
+    assert refused.returncode == 1
+    assert "LEAKAGE: 12 of 12 test sequences" in refused.stderr
+    warned = run(*words, "run.name=leaky", "trainer.max_steps=2", cwd=trained.cwd)
+    assert "LEAKAGE: 12 of 12" in warned.stdout
+    page = (trained.cwd / "outputs" / "classify" / "leaky" / "report.html").read_text()
+    assert "expect lower scores" in page
