@@ -1,16 +1,20 @@
-# make demo | make test | make lint. Each sets up .venv first, once, and again when a dependency changes.
+# make demo | make test | make lint | make bench. Each sets up .venv first, once, and again when a dependency changes.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# fastai's own environment: it pins other versions than ours.
+FASTAI := .venv-fastai
+BENCH ?=
 
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint bench clean
 
 help:
 	@echo "make demo    the three stages on simulated data, into outputs/ulmfit/demo (minutes on a laptop)"
 	@echo "make test    lint, then all tests"
 	@echo "make lint    ruff and mypy"
-	@echo "make clean   remove $(VENV) and what tools have cached"
+	@echo "make bench   speed and memory on this machine, beside fastai; BENCH='--only train,predict' for some rows"
+	@echo "make clean   remove $(VENV), $(FASTAI) and what tools have cached"
 	@echo "PYTHON=python3.12 make ...  chooses the interpreter (3.11 to 3.13) that $(VENV) is made with"
 
 demo: $(READY)
@@ -24,11 +28,22 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+bench: $(READY) $(FASTAI)/.ready
+	$(BIN)/python scripts/benchmark.py --json outputs/benchmark.json $(BENCH)
+
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist gulmfit.egg-info
+	rm -rf $(VENV) $(FASTAI) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist gulmfit.egg-info
 
 $(READY): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+# The same torch as ours. No dependencies: fastai asks for torchvision, which its text models do not need.
+$(FASTAI)/.ready: scripts/benchmark-requirements.txt | $(READY)
+	$(BIN)/python -m venv $(FASTAI)
+	$(FASTAI)/bin/python -m pip install --quiet \
+		"torch==$$($(BIN)/python -c 'import torch; print(torch.__version__.partition("+")[0])')"
+	$(FASTAI)/bin/python -m pip install --quiet --no-deps -r scripts/benchmark-requirements.txt
 	@touch $@
 
 $(BIN)/python:
