@@ -119,6 +119,7 @@ class PositivesSource(Source):
             files=positives.files,
             positive=POSITIVE,
             loci=loci if len(loci) == len(positives) + len(negatives.ids) else None,
+            groups=np.concatenate([np.arange(len(positives)), negatives.partners]).astype(np.int64),
         )
 
     def _positives(self) -> LabelledSequences:

@@ -46,6 +46,12 @@ def group_copies(sequences: Sequence[str]) -> Groups:
     )
 
 
+def inseparable(sequences: Sequence[str], given: Groups | None) -> Groups:
+    """Group what no split may part (N,): copies on either strand, and what the source says belongs together."""
+    copies = group_copies(sequences)
+    return copies if given is None else join(copies, given)
+
+
 def group_overlaps(loci: Sequence[Locus]) -> Groups:
     """Group genome positions (N) that are linked by overlaps of one base or more, on either strand; return (N,)."""
     contigs, starts, ends = locus_arrays(loci)

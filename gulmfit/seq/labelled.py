@@ -45,6 +45,7 @@ class LabelledSequences:
         files: Paths that the sequences were read from.
         positive: Class that recall, precision and AUROC of a two-class set are about; by default the last.
         loci: (contig, start, end, strand) of each sequence, 0-based half-open, where known.
+        groups: What must stay on one side of a split (N,), such as a positive and its own negatives; None for nothing.
 
     Raises:
         DataError: Lengths differ, a label is out of range, or `positive` is no class.
@@ -58,12 +59,14 @@ class LabelledSequences:
     files: list[str] = field(default_factory=list)
     positive: str = ""
     loci: list[Locus] | None = None
+    groups: npt.NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         self.labels = np.asarray(self.labels, np.int64)
         lengths = {"ids": len(self.ids), "sequences": len(self.sequences), "labels": len(self.labels)}
         lengths |= {} if self.splits is None else {"splits": len(self.splits)}
         lengths |= {} if self.loci is None else {"loci": len(self.loci)}
+        lengths |= {} if self.groups is None else {"groups": len(self.groups)}
         if len(set(lengths.values())) > 1:
             raise DataError(f"labelled sequences of unequal lengths: {lengths}")
         wrong = np.flatnonzero((self.labels < 0) | (self.labels >= len(self.classes)))
@@ -92,6 +95,7 @@ class LabelledSequences:
             labels=self.labels[chosen],
             splits=None if self.splits is None else self.splits[chosen],
             loci=None if self.loci is None else [self.loci[i] for i in chosen],
+            groups=None if self.groups is None else self.groups[chosen],
         )
 
     @classmethod

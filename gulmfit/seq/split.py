@@ -22,8 +22,8 @@ from gulmfit.seq.homology import (
     cluster_by_linclust,
     cluster_by_shared_kmers,
     find_mmseqs,
-    group_copies,
     group_overlaps,
+    inseparable,
     join,
 )
 from gulmfit.seq.labelled import LabelledSequences
@@ -144,7 +144,7 @@ class StratifiedSplit(FractionSplit):
     """
 
     def groups(self, data: LabelledSequences) -> Groups:
-        return group_copies(data.sequences)
+        return inseparable(data.sequences, data.groups)
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ class ColumnSplit(Split):
 
     def groups(self, data: LabelledSequences) -> Groups:
         """Return one number for each sequence and its copies on either strand (N,)."""
-        return group_copies(data.sequences)
+        return inseparable(data.sequences, data.groups)
 
 
 @dataclass(frozen=True)
@@ -254,7 +254,7 @@ class HomologySplit(FractionSplit):
             ConfigError: mmseqs is asked for and not installed.
             DataError: mmseqs failed.
         """
-        groupings, known = [group_copies(data.sequences)], ["copies"]
+        groupings, known = [inseparable(data.sequences, data.groups)], ["copies"]
         if self.k is not None:
             groupings.append(cluster_by_shared_kmers(data.sequences, self.k))
             known.append(f"shared {self.k}-mers")

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gulmfit.errors import ConfigError, DataError
-from gulmfit.seq.homology import Groups, group_copies, group_overlaps, join, locus_arrays
+from gulmfit.seq.homology import Groups, group_overlaps, inseparable, join, locus_arrays
 from gulmfit.seq.labelled import LabelledSequences, Locus
 from gulmfit.seq.split import FractionSplit, source_of
 
@@ -42,7 +42,9 @@ class ContigSplit(FractionSplit):
                 "split=homology, or data that has them (data=ecoli_promoters)"
             )
         places = self._places(data.loci)
-        return join(places, group_copies(data.sequences)) if self.keep_copies else join(places)
+        if not self.keep_copies:
+            return join(places) if data.groups is None else join(places, data.groups)
+        return join(places, inseparable(data.sequences, data.groups))
 
     def _places(self, loci: Sequence[Locus]) -> npt.NDArray[np.int64]:
         """Number the place that decides the side of each sequence (N,): its contig."""

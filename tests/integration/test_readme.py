@@ -19,9 +19,10 @@ PROGRAMS = {
     "gulmfit-train": "train",
     "gulmfit-predict": "predict",
     "gulmfit-evaluate": "evaluate",
+    "gulmfit-compare": "compare",
     "make": "make",
 }
-AT_LEAST = {"train": 15, "predict": 2, "evaluate": 2, "make": 2}  # lest nothing is found and all is well
+AT_LEAST = {"train": 15, "predict": 2, "evaluate": 2, "compare": 2, "make": 3}  # lest nothing is found and all is well
 INLINE = re.compile(rf"`((?:{'|'.join(map(re.escape, PROGRAMS))}) [^`…]+)`")
 
 
@@ -95,7 +96,7 @@ def test_training_commands_compose_and_validate(words: list[str]) -> None:
     if "--cfg" not in flags and "--help" not in flags:
         validate(config, multirun=multirun)
     if config.stage.name == "ulmfit":  # its parts are composed from the same words
-        from gulmfit.train.ulmfit import OWN
+        from gulmfit.train.run import OWN
 
         shared = [word for word in chosen if not word.startswith(OWN)]
         for stage in ("pretrain", "finetune", "classify"):
@@ -121,6 +122,16 @@ def test_evaluation_commands_are_understood(words: list[str], monkeypatch: pytes
     assert given["strand"] in ("forward", "average")
     assert any(word.startswith("data=") for word in given["data_overrides"])
     validate(compose(["stage=classify", *given["data_overrides"]]))
+
+
+@pytest.mark.parametrize("words", shown("compare"))
+def test_comparison_commands_are_understood(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr("gulmfit.train.compare.compare", lambda runs, **values: given.update(values, runs=runs))
+    monkeypatch.setattr("sys.argv", ["gulmfit-compare", *words])
+    cli.compare()
+    assert len(given["runs"]) >= 2
+    assert given["output"]
 
 
 @pytest.mark.parametrize("words", shown("make"))

@@ -323,3 +323,13 @@ def test_no_data_at_all(split):
         split(empty)
     with pytest.raises(DataError, match="0 sequences are in 0 group"):
         split.folds(empty, 2)
+
+
+@pytest.mark.parametrize("split", [StratifiedSplit(0.2, 0.2, 0), RandomSplit(0.2, 0.2, 0), HomologySplit(0.2, 0.2, 0)])
+def test_what_the_source_holds_together_stays_together(split: StratifiedSplit | HomologySplit) -> None:
+    random = np.random.default_rng(0)
+    texts = ["".join(random.choice(list("ACGT"), size=60)) for _ in range(80)]
+    pairs = np.tile(np.arange(40), 2)
+    data = LabelledSequences([str(i) for i in range(80)], texts, np.repeat([0, 1], 40), ["n", "p"], groups=pairs)
+    for numbers in (split(data), split.folds(data, 4)):
+        assert all(len(set(numbers[pairs == pair].tolist())) == 1 for pair in range(40))
