@@ -21,10 +21,10 @@ SEEDS_DIFFER = "± is the standard deviation over seeds: each redraws the split,
 
 def summary_table(results: Results) -> str:
     """Lay models and baselines side by side, best first: mean ± deviation, and the pooled score with its interval."""
-    return format_table(*_summary(results, str))
+    return format_table(*_summary(results))
 
 
-def _summary(results: Results, show: type = object) -> tuple[list[dict[str, object]], list[str]]:
+def _summary(results: Results) -> tuple[list[dict[str, object]], list[str]]:
     spread: Results = results["spread"]
     pooled = results.get("pooled") or {}
     main = next(iter(spread))
