@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gulmfit.errors import ConfigError
+import numpy as np
+
+from gulmfit.errors import ConfigError, DataError
 from gulmfit.seq.genbank import promoter_windows
 from gulmfit.seq.labelled import LabelledSequences, read_fasta_classes, read_table, read_table_splits
 from gulmfit.seq.store import GenomeStore
@@ -144,17 +146,48 @@ class FastaClassesSource(Source):
 
     Args:
         classes: Name of the class to its file, files or glob.
+        valid: The same for a validation part, where there is one.
+        test: The same for a test part; without it all is split as `split` says.
         positive: The positive one of two classes; the last by default.
     """
 
     classes: Mapping[str, Paths]
+    valid: Mapping[str, Paths] | None = None
+    test: Mapping[str, Paths] | None = None
     positive: str | int | None = None
 
     def labelled(self) -> LabelledSequences:
         """Read the files."""
+        if self.valid and not self.test:
+            raise ConfigError("data.valid without data.test: name the files of a test part too, or of none.")
+        parts = {"train": self.classes, "valid": self.valid, "test": self.test}
+        read = {name: self._read(classes) for name, classes in parts.items() if classes}
+        return read["train"] if len(read) == 1 else _joined(read)
+
+    def _read(self, classes: Mapping[str, Paths]) -> LabelledSequences:
         positive = None if self.positive is None else str(self.positive)
-        classes = {str(name): paths for name, paths in self.classes.items()}
-        return read_fasta_classes(classes, positive=positive, case=self.case, ambiguity=self.ambiguity)
+        named = {str(name): paths for name, paths in classes.items()}
+        return read_fasta_classes(named, positive=positive, case=self.case, ambiguity=self.ambiguity)
+
+
+def _joined(parts: Mapping[str, LabelledSequences]) -> LabelledSequences:
+    """Put parts that were read from files of their own together; ids begin with their part where they repeat."""
+    first = parts["train"]
+    for name, part in parts.items():
+        if part.classes != first.classes:
+            raise DataError(f"data.{name} has the classes {part.classes}, data.classes has {first.classes}: name all.")
+    ids = [record for part in parts.values() for record in part.ids]
+    if len(set(ids)) < len(ids):
+        ids = [f"{name}/{record}" for name, part in parts.items() for record in part.ids]
+    return LabelledSequences(
+        ids,
+        [sequence for part in parts.values() for sequence in part.sequences],
+        np.concatenate([part.labels for part in parts.values()]),
+        first.classes,
+        splits=np.repeat(list(parts), [len(part) for part in parts.values()]),
+        files=[file for part in parts.values() for file in part.files],
+        positive=first.positive,
+    )
 
 
 @dataclass(kw_only=True)

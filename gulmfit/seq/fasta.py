@@ -75,7 +75,7 @@ def expand_paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     return list(found.values())
 
 
-def read_fasta(paths: str | Path | Sequence[str | Path]) -> Iterator[FastaRecord]:
+def read_fasta(paths: str | Path | Sequence[str | Path], *, repeated_ids: bool = False) -> Iterator[FastaRecord]:
     """Stream the records of FASTA files in order, holding one record at a time.
 
     Compression is recognised by the first bytes of a file, not by its name. Line ends may be those of Unix,
@@ -83,16 +83,17 @@ def read_fasta(paths: str | Path | Sequence[str | Path]) -> Iterator[FastaRecord
 
     Args:
         paths: whatever `expand_paths` takes.
+        repeated_ids: Whether an id may occur more than once in a file.
 
     Yields:
-        The records. An id may occur in several files, but only once in each.
+        The records. An id may occur in several files.
 
     Raises:
         SequenceError: if a file is missing, empty, unreadable, truncated or not FASTA, or a record lacks
             an id or a sequence, repeats an id of its file, or holds a byte that is no ASCII text.
     """
     for path in expand_paths(paths):
-        for record_id, description, pieces in _read_one(path):
+        for record_id, description, pieces in _read_one(path, repeated_ids):
             sequence = "".join(letters.decode("ascii") for letters in pieces)
             yield FastaRecord(record_id, description, sequence, str(path))
 
@@ -126,7 +127,7 @@ def _expand_one(name: str) -> list[Path]:
     return files
 
 
-def _read_one(path: Path) -> Iterator[tuple[str, str, Iterator[bytes]]]:
+def _read_one(path: Path, repeated_ids: bool = False) -> Iterator[tuple[str, str, Iterator[bytes]]]:
     """Yield the id, the description and the pieces of each record."""
     first_use: dict[str, int] = {}
     for (number, description), pieces in groupby(_raw_pieces(path), key=itemgetter(0)):
@@ -135,7 +136,7 @@ def _read_one(path: Path) -> Iterator[tuple[str, str, Iterator[bytes]]]:
             raise SequenceError(f"{path}, record number {number}: no id after '>'. Give the record a unique id.")
         where = f"{path}, record {record_id!r}"
         first = first_use.setdefault(record_id, number)
-        if first != number:
+        if first != number and not repeated_ids:
             raise SequenceError(
                 f"{where}: the id occurs twice in the file, as record number {first} and {number}. "
                 "Rename or remove one of them."

@@ -291,7 +291,9 @@ def read_fasta_classes(
         DataError: Fewer than two classes.
         ConfigError, SequenceError: As `clean_sequence`; or a file is missing, empty or damaged.
     """
-    records = [(str(name), record) for name, paths in classes.items() for record in read_fasta(paths)]
+    records = [
+        (str(name), record) for name, paths in classes.items() for record in read_fasta(paths, repeated_ids=True)
+    ]
     names = [name for name, _ in records]
     return LabelledSequences.from_strings(
         _unique_ids([record.id for _, record in records], names),
