@@ -10,6 +10,7 @@ from gulmfit.report.calibration import reliability_curve
 from gulmfit.report.html import Figure, Section
 from gulmfit.report.predictions import Predictions
 from gulmfit.report.table import leaves
+from gulmfit.report.words import heading
 
 Results = Mapping[str, Any]
 Curves = dict[str, tuple[Any, Any]]
@@ -55,6 +56,11 @@ def leakage_section(results: Results) -> Section:
         if met
         else "No test sequence is in training or validation, nor its reverse complement, nor a near-copy."
     )
+    if rest := results.get("without_leaked"):
+        names = ("accuracy", "mcc", "auroc", "f1")
+        cells = [(rest["scores"][name], *rest["ci95"][name]) for name in names]
+        section.text.append(f"Below, the model on the {rest['sequences']} test sequences that were not met.")
+        section.tables.append(([f"{heading(name)}, not met" for name in names], [cells]))
     if corpus_rows:
         section.tables.append(([*first, "part", "sequences", "stand in the language model's corpus"], corpus_rows))
         section.text.append(

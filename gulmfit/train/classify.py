@@ -135,6 +135,11 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
     results.pop("raw")
     run.finish(results, classification_report(page))
     logger.info("%s", score_table({"model": results}, results["baselines"]))
+    if rest := results["without_leaked"]:
+        logger.info(
+            "without the test sequences that were met before, %d are left: accuracy %.3f, AUROC %.3f",
+            rest["sequences"], rest["scores"]["accuracy"], rest["scores"]["auroc"],
+        )  # fmt: skip
     return page
 
 

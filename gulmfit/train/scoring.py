@@ -20,6 +20,7 @@ from gulmfit.report.table import format_table
 from gulmfit.report.uncertainty import bootstrap_intervals, delong_interval, mcnemar
 from gulmfit.seq.alphabet import Codes
 from gulmfit.seq.labelled import LabelledSequences
+from gulmfit.seq.overlap import find_overlaps
 from gulmfit.seq.split import PARTS
 from gulmfit.seq.store import GenomeStore
 from gulmfit.train.run import Run, read_config
@@ -95,9 +96,31 @@ def score(
         "confusion": confusion(test.labels, probabilities["model"]),
         "classes": test.classes,
         "positive": test.positive,
+        "without_leaked": _without_leaked(parts, groups, probabilities["model"], positive, seed),
         "calibration": _calibration(test, raw, predictor, positive),
         "predictions": Predictions(test.ids, test.labels, groups, test.classes, probabilities, test.positive),
         "raw": raw,
+    }
+
+
+def _without_leaked(
+    parts: Mapping[str, LabelledSequences],
+    groups: npt.NDArray[np.int64],
+    probabilities: Probabilities,
+    positive: int,
+    seed: int,
+) -> dict[str, Any] | None:
+    """Score the test sequences that were met neither in training nor in validation; None if that is all of them."""
+    test = parts["test"]
+    kinds = find_overlaps([*parts["train"].sequences, *parts["valid"].sequences], test.sequences)
+    clean = ~np.logical_or.reduce(list(kinds.values()))
+    labels = test.labels[clean]
+    if clean.all() or len(np.unique(labels)) < 2:
+        return None
+    return {
+        "sequences": int(clean.sum()),
+        "scores": classification_scores(labels, probabilities[clean], positive=positive),
+        "ci95": bootstrap_intervals(labels, probabilities[clean], positive=positive, groups=groups[clean], seed=seed),
     }
 
 

@@ -141,3 +141,21 @@ def test_leakage_can_be_refused(trained: Trained) -> None:
     assert "LEAKAGE: 12 of 12" in warned.stdout
     page = (trained.cwd / "outputs" / "classify" / "leaky" / "report.html").read_text()
     assert "expect lower scores" in page
+
+
+def test_leaked_sequences_are_scored_apart(trained: Trained) -> None:
+    random = np.random.default_rng(0)
+    texts = ["".join(random.choice(list("ACGT"), size=40)) for _ in range(60)]
+    parts = ["train"] * 20 + ["valid"] * 20 + ["test"] * 20
+    texts[40:45] = texts[:5]
+    lines = [f"{text},{'ab'[i % 2]},{part}" for i, (text, part) in enumerate(zip(texts, parts, strict=True))]
+    table = trained.cwd / "partly.csv"
+    table.write_text("\n".join(["sequence,label,part", *lines]) + "\n")
+    words = ["stage=classify", "data=table", f"data.path={table}", "data.split=part", "arch=awd_lstm_tiny"]
+    printed = run(*words, "run.name=partly", "trainer.max_steps=2", cwd=trained.cwd).stdout
+    assert "15 are left" in printed
+    folder = trained.cwd / "outputs" / "classify" / "partly"
+    rest = json.loads((folder / "metrics.json").read_text())["without_leaked"]
+    found = Predictions.read(folder / "predictions")
+    right = found.by_model["model"].argmax(1)[5:] == found.labels[5:]
+    assert rest["scores"]["accuracy"] == pytest.approx(right.mean())
