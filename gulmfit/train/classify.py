@@ -61,7 +61,8 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
     parts = _parts(labelled, where)
     leakage = leakage_report(parts, corpus=corpus_codes(run))
     check_leakage(leakage, float(config.leakage_threshold), str(config.leakage))
-    write_split(run.folder / "split.tsv", labelled, where, groups)
+    if run.writes:
+        write_split(run.folder / "split.tsv", labelled, where, groups)
     spec = build_spec(run, plain(config.tokenizer), labelled.classes, labelled.positive)
     initial = run.initial_model(spec)
     tokenizer = build_tokenizer(spec)

@@ -46,6 +46,11 @@ class Run:
         return self.folder / "checkpoints"
 
     @property
+    def writes(self) -> bool:
+        """Whether this process writes into the folder: of several ranks the first."""
+        return not getattr(rank_zero_only, "rank", 0)
+
+    @property
     def command(self) -> str:
         """The command that would run it again."""
         return shlex.join(["python", "train.py", *self.overrides])
@@ -56,7 +61,7 @@ class Run:
         Raises:
             ConfigError: If the folder holds the results of another run, and neither `resume` nor `overwrite` is given.
         """
-        if getattr(rank_zero_only, "rank", 0):
+        if not self.writes:
             return
         old = [name for name in RESULTS if (self.folder / name).exists()]
         if old and not self.config.resume:

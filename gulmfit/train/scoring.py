@@ -138,7 +138,8 @@ def _calibration(test: LabelledSequences, raw: Probabilities, predictor: Predict
     }
     if threshold is not None:
         found["at_threshold"] = classification_scores(test.labels, calibrated, positive=positive, threshold=threshold)
-        found["delong"] = delong_interval(test.labels == positive, calibrated[:, positive])
+        if np.bincount(test.labels, minlength=2).min() >= 2:  # of one example there is no variance
+            found["delong"] = delong_interval(test.labels == positive, calibrated[:, positive])
     return found
 
 

@@ -28,7 +28,7 @@ def test_the_ecoli_task_has_its_shortcut_and_loses_it_by_jitter(data_dir: Path, 
         run(*words, cwd=tmp_path)
         metrics = json.loads((tmp_path / "outputs" / "classify" / f"j{jitter}" / "metrics.json").read_text())
         onehot[jitter] = metrics["baselines"]["onehot_logistic"]["accuracy"]
-        assert metrics["leakage"]["test"]["any"]["fraction"] < 0.02
+        assert metrics["leakage"]["pairs"]["train->test"]["any"]["fraction"] < 0.02
         assert metrics["data"]["counts"]["test"] > 800
     assert onehot[0] > 0.96
     assert onehot[10] < 0.87

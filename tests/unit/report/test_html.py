@@ -10,13 +10,11 @@ import numpy as np
 import pytest
 
 from gulmfit.report.html import Report, Section, render, write_report
-from gulmfit.report.pages import (
-    _score_curves,
-    classification_report,
-    comparison_report,
-    language_model_report,
-)
+from gulmfit.report.pages import classification_report, comparison_report, language_model_report
+from gulmfit.report.predictions import Predictions
+from gulmfit.report.sections import score_curves
 
+CLASSES = ["coding", "promoter"]
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 HOSTILE = '<script>alert("x")</script> & more'
 
@@ -70,7 +68,6 @@ def titles(report: Report) -> list[str]:
 
 def facts(accuracy: float = 0.962) -> dict[str, Any]:
     """What a classifier's metrics.json holds."""
-    none = {"count": 0, "fraction": 0.0, "examples": []}
     return {
         "stage": "classify",
         "run": "mine",
@@ -83,7 +80,7 @@ def facts(accuracy: float = 0.962) -> dict[str, Any]:
             "majority": {"accuracy": 0.5, "mcc": 0.0, "auroc": 0.5},
             "onehot_logistic": {"accuracy": 0.983, "mcc": 0.966, "ci95": {"accuracy": [0.97, 0.99]}},
         },
-        "leakage": {"k": 16, "exact": none, "any": none},
+        "leakage": leakage(),
         "data": {"files": ["a.csv"], "sha256": "ab" * 32, "counts": {"train": 4000, "test": 1000}},
         "model": {"parameters": 22_900_000},
         "timing": {"seconds": 81.5},
@@ -100,6 +97,23 @@ def facts(accuracy: float = 0.962) -> dict[str, Any]:
     }
 
 
+def leakage(train: int = 0, valid: int = 0) -> dict[str, Any]:
+    """What the leak check finds, with so many test sequences met in training and in validation."""
+
+    def pair(met: int) -> dict[str, Any]:
+        found = {"count": met, "fraction": met / 1000, "examples": []}
+        return dict.fromkeys(("exact", "reverse_complement", "near_duplicate", "any"), found) | {"coordinates": None}
+
+    sequences = {"train": 4000, "valid": 500, "test": 1000}
+    pairs = {"train->test": pair(train), "valid->test": pair(valid)}
+    return {"k": 16, "share": 0.5, "sequences": sequences, "pairs": pairs, "corpus": None}
+
+
+def predictions(labels: Any, by_model: dict[str, Any], positive: str = "promoter") -> Predictions:
+    count = len(labels)
+    return Predictions([str(i) for i in range(count)], labels, np.arange(count), CLASSES, by_model, positive)
+
+
 def drawn(seed: int = 0) -> dict[str, Any]:
     """What is shown as pictures."""
     rng = np.random.default_rng(seed)
@@ -110,7 +124,7 @@ def drawn(seed: int = 0) -> dict[str, Any]:
     return {
         "confusion": [[480, 20], [18, 482]],
         "curves": [{"step": str(step), "train/loss": str(1 / (step + 1)), **losses} for step in range(20)],
-        "predictions": (labels, {"model": probabilities, "onehot_logistic": probabilities[::-1]}),
+        "predictions": predictions(labels, {"model": probabilities, "onehot_logistic": probabilities[::-1]}),
         "lr_find": {"lrs": [1e-4, 1e-3, 1e-2], "losses": [0.7, 0.5, 2.0], "suggestion": 1e-3},
     }
 
@@ -144,7 +158,7 @@ def test_the_classifier_page_has_every_section() -> None:
     report = classification_report(classifier())
     assert titles(report) == [
         "Scores on the test sequences, beside the baselines", "Paired tests", "Leak check",
-        "ROC and precision-recall", "Confusion", "Training",
+        "ROC and precision-recall", "Confusion", "Worst errors", "Training",
         "Data", "Model", "Timing", "Versions", "Configuration",
     ]  # fmt: skip
     page = check(report)
@@ -204,7 +218,7 @@ def test_a_missing_key_leaves_out_its_section_only(missing: str) -> None:
 )
 def test_each_picture_stands_alone(key: str, title: str) -> None:
     report = classification_report({key: drawn()[key]})
-    assert titles(report) == [title]
+    assert titles(report) == ([title, "Worst errors"] if key == "predictions" else [title])
     assert check(report).images
 
 
@@ -217,9 +231,8 @@ def test_nothing_at_all_is_still_a_page(build: Any) -> None:
 
 
 def test_a_leak_is_a_warning_wherever_it_stands() -> None:
-    met = {"count": 3, "fraction": 0.003, "examples": [1, 2, 9]}
-    for leakage in ({"any": met}, {"test": {"any": {"count": 0}}, "valid": {"any": met}}):
-        report = classification_report({"leakage": leakage})
+    for found in (leakage(train=3), leakage(valid=3), {"fold_0": leakage(), "fold_1": leakage(train=1)}):
+        report = classification_report({"leakage": found})
         assert report.sections[0].warning
         assert "met in training" in check(report).text
     assert not classification_report(facts()).sections[2].warning
@@ -228,18 +241,31 @@ def test_a_leak_is_a_warning_wherever_it_stands() -> None:
 def test_the_score_curve_is_of_the_positive_class() -> None:
     labels = np.array([0, 0, 1, 1])
     right = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
-    results = {"classes": ["coding", "promoter"], "predictions": (labels, {"model": right})}
-    for positive in ("promoter", "coding", 1, 0, None):
-        (section,) = classification_report(results | {"positive": positive}).sections
+    for positive in (*CLASSES, ""):
+        section = classification_report({"predictions": predictions(labels, {"model": right}, positive)}).sections[0]
         assert "model 1.000" in str(section.figures[0][1])
     rare = np.array([0, 0, 0, 1])
-    shares = []
-    for positive in ("promoter", "coding"):
-        curves = _score_curves(results | {"predictions": (rare, {"model": right})}, {"positive": positive})
-        shares.append(curves["model"][0].mean())
+    shares = [
+        score_curves(predictions(rare, {"model": right}, positive))["model"][0].mean()
+        for positive in ("promoter", "coding")
+    ]
     assert shares == [0.25, 0.75]
-    many = results | {"predictions": (labels, {"model": np.full((4, 3), 1 / 3)})}
-    assert classification_report(many).sections == []
+    many = Predictions(list("abcd"), labels, labels, ["x", "y", "z"], {"model": np.full((4, 3), 1 / 3)})
+    assert titles(classification_report({"predictions": many})) == ["Worst errors"]
+
+
+def test_calibration_is_shown_before_and_after() -> None:
+    found = drawn()
+    calibration = {
+        "kind": "temperature", "temperature": 1.5, "knots": [], "threshold": 0.4,
+        "test": {name: {"ece": 0.1, "brier": 0.2, "log_loss": 0.3} for name in ("before", "after")},
+        "at_threshold": dict.fromkeys(("accuracy", "mcc", "f1", "precision", "recall"), 0.5),
+    }  # fmt: skip
+    report = classification_report(found | {"calibration": calibration, "raw": found["predictions"].by_model["model"]})
+    assert "Calibration" in titles(report)
+    page = check(report)
+    assert "divided by 1.500" in page.text
+    assert "0.400 and more are called positive" in page.text
 
 
 def test_the_language_model_page() -> None:
@@ -268,7 +294,7 @@ def test_the_comparison_page() -> None:
     )
     assert titles(report) == [
         "Scores on the test sequences, beside the baselines", "Paired tests", "Leak check", "Training",
-        "Confusion", "ROC and precision-recall", "Language model", "Data", "Configuration",
+        "Confusion", "ROC and precision-recall", "Worst errors", "Language model", "Data", "Configuration",
     ]  # fmt: skip
     page = check(report)
     names = ("transferred", "scratch", "onehot_logistic", "pretrain", "finetune", "1.850", "1.951", "seed 0")
