@@ -42,7 +42,6 @@ class Predictor:
         device: Where to run; the first GPU if there is one.
         precision: `32`; `bf16`, which is faster where the hardware computes in it, moves probabilities by some
             thousandths, and may move them a little with a sequence's batch mates; or `auto`, the faster one.
-
         calibration: How to turn its probabilities into calibrated ones; none by default.
 
     Raises:

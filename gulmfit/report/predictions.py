@@ -5,7 +5,7 @@ Shapes: `N` sequences, `C` classes.
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ class Predictions:
         classes: Names of the classes.
         by_model: For "model" and each baseline its probabilities (N, C).
         positive: The positive one of two classes.
+        source: Where they were read from, for messages.
     """
 
     ids: list[str]
@@ -38,7 +39,7 @@ class Predictions:
     classes: list[str]
     by_model: dict[str, Floats]
     positive: str = ""
-    source: str = field(default="", compare=False)
+    source: str = ""
 
     def __len__(self) -> int:
         """Return N."""

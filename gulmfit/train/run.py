@@ -10,7 +10,7 @@ import shutil
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
@@ -55,14 +55,14 @@ class Run:
         """The command that would run it again."""
         return shlex.join(["python", "train.py", *self.overrides])
 
-    def prepare(self) -> None:
-        """Make the folder and write the configuration into it.
+    def prepare(self) -> Self:
+        """Make the folder and write the configuration into it; return the run.
 
         Raises:
             ConfigError: If the folder holds the results of another run, and neither `resume` nor `overwrite` is given.
         """
         if not self.writes:
-            return
+            return self
         old = [name for name in RESULTS if (self.folder / name).exists()]
         if old and not self.config.resume:
             if not self.config.overwrite:
@@ -76,6 +76,7 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         text = OmegaConf.to_yaml(self.config, resolve=True)
         (self.folder / "config.yaml").write_text(text, encoding="utf-8")
+        return self
 
     def resume_from(self) -> Path | None:
         """Return the checkpoint to continue from, or None to start afresh.
@@ -152,17 +153,19 @@ OWN = ("stage=", "stage.", "run.name=", "init_from=", "paths.run_dir=", "resume=
 
 
 def sub_run(run: Run, name: str, stage: str, init_from: str | None, extra: list[str] | None = None) -> Run:
-    """Compose one stage as if it had been started alone with the same overrides, in a sub-folder of the run."""
+    """Compose one stage as if it had been started alone with the same overrides, in a sub-folder of the run.
+
+    Nothing is written: `Run.prepare` makes the folder.
+    """
     folder = run.folder / name
     overrides = [item for item in run.overrides if not item.startswith(OWN)]
     overrides += [f"stage={stage}", f"run.name={run.config.run.name}_{name}", f"paths.run_dir='{folder}'"]
     overrides += [f"init_from='{init_from}'"] if init_from else []
-    config = compose([*overrides, *(extra or [])])
+    overrides += extra or []
+    config = compose(overrides)
     validate(config)
     config.resume = run.config.resume  # a part takes its weights from the one before it, and may still be continued
-    sub = Run(config, folder, overrides)
-    sub.prepare()
-    return sub
+    return Run(config, folder, overrides)
 
 
 def read_config(folder: Path) -> DictConfig | None:

@@ -13,7 +13,7 @@ from gulmfit.config import instantiate
 from gulmfit.errors import GulmfitError
 from gulmfit.predict.predictor import TINY, Predictor
 from gulmfit.report.baselines import run_baselines
-from gulmfit.report.calibration import choose_threshold, fit_calibration
+from gulmfit.report.calibration import Calibration, choose_threshold, fit_calibration
 from gulmfit.report.predictions import Predictions
 from gulmfit.report.scores import classification_scores, confusion
 from gulmfit.report.table import format_table
@@ -97,7 +97,7 @@ def score(
         "classes": test.classes,
         "positive": test.positive,
         "without_leaked": _without_leaked(parts, groups, probabilities["model"], positive, seed),
-        "calibration": _calibration(test, raw, predictor, positive),
+        "calibration": _calibration(test.labels, raw, probabilities["model"], predictor.calibration, positive),
         "predictions": Predictions(test.ids, test.labels, groups, test.classes, probabilities, test.positive),
         "raw": raw,
     }
@@ -124,22 +124,23 @@ def _without_leaked(
     }
 
 
-def _calibration(test: LabelledSequences, raw: Probabilities, predictor: Predictor, positive: int) -> dict[str, Any]:
+def _calibration(
+    labels: npt.NDArray[np.int64],
+    raw: Probabilities,
+    calibrated: Probabilities,
+    calibration: Calibration,
+    positive: int,
+) -> dict[str, Any]:
     """What calibration did to the test part, and what the threshold chosen on validation makes of it."""
-    names = ("ece", "brier", "log_loss")
-    calibrated, threshold = predictor.calibrated(raw), predictor.calibration.threshold
-    before, after = (classification_scores(test.labels, item, positive=positive) for item in (raw, calibrated))
-    found: dict[str, Any] = {
-        **predictor.calibration.to_dict(),
-        "test": {
-            "before": {name: before[name] for name in names},
-            "after": {name: after[name] for name in names},
-        },
-    }
-    if threshold is not None:
-        found["at_threshold"] = classification_scores(test.labels, calibrated, positive=positive, threshold=threshold)
-        if np.bincount(test.labels, minlength=2).min() >= 2:  # of one example there is no variance
-            found["delong"] = delong_interval(test.labels == positive, calibrated[:, positive])
+    found: dict[str, Any] = {**calibration.to_dict(), "test": {}}
+    for name, item in (("before", raw), ("after", calibrated)):
+        scores = classification_scores(labels, item, positive=positive)
+        found["test"][name] = {score: scores[score] for score in ("ece", "brier", "log_loss")}
+    if calibration.threshold is not None:
+        cut = calibration.threshold
+        found["at_threshold"] = classification_scores(labels, calibrated, positive=positive, threshold=cut)
+        if np.bincount(labels, minlength=2).min() >= 2:  # of one example there is no variance
+            found["delong"] = delong_interval(labels == positive, calibrated[:, positive])
     return found
 
 

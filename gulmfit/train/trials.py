@@ -9,14 +9,13 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from omegaconf import OmegaConf
 
-from gulmfit.config import instantiate
+from gulmfit.config import instantiate, plain
 from gulmfit.data.sources import Source
 from gulmfit.errors import ConfigError
 from gulmfit.report.predictions import Predictions
@@ -96,22 +95,20 @@ def _sub_run(run: Run, trial: Trial, data: LabelledSequences, groups: npt.NDArra
         extra += scratch_overrides(run.config)
     whole = Run(run.config, run.folder, [item for item in run.overrides if not item.startswith(dropped)])
     origin = None if trial.scratch or not run.config.init_from else str(run.config.init_from)
-    before = _settings(run.folder / trial.name / "config.yaml")
     sub = sub_run(whole, trial.name, "classify", origin, extra)
-    if before is not None and run.config.resume and before != _settings(sub.folder / "config.yaml"):
+    before = sub.folder / "config.yaml"
+    # Looked at before it is written anew: a refused run must be refused again.
+    if run.config.resume and before.is_file() and _settings(OmegaConf.load(before)) != _settings(sub.config):
         raise ConfigError(
             f"{sub.folder} was run with other settings than these: its config.yaml differs. Continue with the settings "
             "that this run was started with, or choose another run.name=."
         )
-    return sub
+    return sub.prepare()
 
 
-def _settings(path: Path) -> Any:
-    """Read what decides the results of a run."""
-    if not path.is_file():
-        return None
-    settings: Any = OmegaConf.to_container(OmegaConf.load(path))
-    return {name: value for name, value in settings.items() if name not in ("resume", "overwrite", "callbacks")}
+def _settings(config: Any) -> dict[str, Any]:
+    """Return what decides the results of a run."""
+    return {name: value for name, value in plain(config).items() if name not in ("resume", "overwrite", "callbacks")}
 
 
 def summarise(results: Sequence[dict[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:

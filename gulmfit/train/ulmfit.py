@@ -24,14 +24,14 @@ def run_ulmfit(run: Run, source: Source) -> dict[str, Any]:
     for stage in ("pretrain", "finetune"):
         if (stage == "pretrain" and origin) or (stage == "finetune" and not run.config.stage.finetune):
             continue
-        sub = sub_run(run, stage, stage, origin)
+        sub = sub_run(run, stage, stage, origin).prepare()
         logger.info("\n── %s ──", stage)
         language_models[stage] = run_language_model(sub, source)
         origin = str(sub.folder)
     logger.info("\n── classify, from the language model ──")
-    transferred = run_classifier(sub_run(run, "classify", "classify", origin), source)
+    transferred = run_classifier(sub_run(run, "classify", "classify", origin).prepare(), source)
     logger.info("\n── classify, from scratch ──")
-    scratch = run_classifier(sub_run(run, "scratch", "classify", None, scratch_overrides(run.config)), source)
+    scratch = run_classifier(sub_run(run, "scratch", "classify", None, scratch_overrides(run.config)).prepare(), source)
     if "predictions" not in transferred:  # a rank that does not evaluate
         return {}
     scored = transferred["predictions"].beside({"scratch": scratch["predictions"]})
