@@ -71,9 +71,9 @@ def curve_trials(run: Run, data: LabelledSequences) -> list[Trial]:
 
 
 def _long_enough(run: Run, size: int) -> list[str]:
-    """Give small subsets small batches and as many epochs as make the least number of steps."""
+    """Give small subsets small batches, so that an epoch has about 32 steps, and enough epochs for the least of steps."""
     config = run.config
-    batch_size = min(int(config.classify.batch_size), max(8, size // 8))
+    batch_size = min(int(config.classify.batch_size), max(8, size // 32))
     epochs = sum(float(phase["epochs"]) for phase in plain(config.classify.phases))
     steps_an_epoch = max(1, size // batch_size)
     least = int(config.learning_curve.min_steps)
