@@ -20,11 +20,11 @@ from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.leakage import check_leakage, leakage_report
 from gulmfit.seq.split import PARTS
 from gulmfit.seq.split_file import write_split
+from gulmfit.train.classification_task import ClassificationTask
 from gulmfit.train.fit import build_spec, fit, seed_everything
 from gulmfit.train.lr_find import lr_range_test
 from gulmfit.train.run import Run
 from gulmfit.train.scoring import calibrate, corpus_codes, score, score_table
-from gulmfit.train.tasks import ClassificationTask
 
 logger = logging.getLogger(__name__)
 

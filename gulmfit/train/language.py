@@ -19,10 +19,10 @@ from gulmfit.seq.markov import MarkovModel
 from gulmfit.seq.store import GenomeStore
 from gulmfit.train.classify import split_parts
 from gulmfit.train.fit import build_spec, fit, seed_everything
+from gulmfit.train.language_task import LanguageModelTask
 from gulmfit.train.lr_find import lr_range_test
 from gulmfit.train.metrics import StreamScore
 from gulmfit.train.run import Run
-from gulmfit.train.tasks import LanguageModelTask
 
 logger = logging.getLogger(__name__)
 

@@ -71,7 +71,7 @@ def curve_trials(run: Run, data: LabelledSequences) -> list[Trial]:
 
 
 def _long_enough(run: Run, size: int) -> list[str]:
-    """Give small subsets small batches, so that an epoch has about 32 steps, and enough epochs for the least of steps."""
+    """Give small subsets small batches, for about 32 steps an epoch, and as many epochs as make the least of steps."""
     config = run.config
     batch_size = min(int(config.classify.batch_size), max(8, size // 32))
     epochs = sum(float(phase["epochs"]) for phase in plain(config.classify.phases))

@@ -1,34 +1,19 @@
-"""What Lightning trains: a language model on streams, a classifier on batches.
+"""What every stage trains: a model with its optimizer, its schedule, and gradual unfreezing.
 
-Shape letters: `B` batch, `T` tokens, `N` scored positions, `C` classes.
-
-Both take plain dictionaries only, so that a checkpoint rebuilds its task without arguments and loads with
+A task takes plain dictionaries only, so that a checkpoint rebuilds it without arguments and loads with
 `weights_only=True`.
 """
 
 import importlib
-import math
 from typing import Any, cast
 
 import pytorch_lightning as pl
-import torch
-from torch import Tensor
-from torch.nn import functional as F
 from torch.optim import Optimizer
-from torchmetrics import MeanMetric
 
 from gulmfit.checkpoint import Spec, build_model
-from gulmfit.data.batches import SequenceBatch
-from gulmfit.data.labelled import ClassificationDataModule
-from gulmfit.data.stream import StreamBatch
-from gulmfit.models.awd_rnn import State, detach
 from gulmfit.models.classifier import SequenceClassifier
-from gulmfit.models.language_model import LanguageModel, LanguageModelOutput
-from gulmfit.train.metrics import StreamScore, classification_metrics
+from gulmfit.models.language_model import LanguageModel
 from gulmfit.train.schedule import OneCycle, OneCyclePhases
-
-# Training sequences from which BatchNorm's statistics are re-estimated before every evaluation.
-CALIBRATION_SEQUENCES = 2048
 
 
 class Task(pl.LightningModule):
@@ -89,124 +74,3 @@ class Task(pl.LightningModule):
         for group in self.model.layer_groups()[: self.frozen_groups()]:
             for parameter in group:
                 parameter.grad = None
-
-
-class LanguageModelTask(Task):
-    """Learn a stream: cross-entropy plus AR and TAR, the hidden state carried from window to window."""
-
-    model: LanguageModel
-
-    def __init__(self, spec: Spec, optimizer: dict[str, Any], schedule: dict[str, Any]) -> None:
-        super().__init__(spec, optimizer, schedule)
-        # Never a buffer: DDP would overwrite every rank's state with rank 0's.
-        self.state: State | None = None
-        self.valid_state: State | None = None
-        self.valid_score = StreamScore()
-
-    def bases(self, output: LanguageModelOutput) -> Tensor:
-        """Return how many bases each target adds to the token before it, `(N,)`; 0 where it is not scored."""
-        fresh = output.contexts < self.tokenizer.num_special
-        return torch.where(fresh, self.tokenizer.k, self.tokenizer.new_bases).masked_fill(~output.scored, 0)
-
-    def on_train_epoch_start(self) -> None:
-        """Start every epoch without memory, unless it is one that is being continued."""
-        if self.trainer.fit_loop.epoch_loop.batch_progress.current.ready == 0:
-            self.state = None
-
-    def training_step(self, batch: StreamBatch, batch_idx: int) -> Tensor:
-        """Learn one window."""
-        output = self.model(batch.tokens, batch.targets, self.state)
-        self.state = detach(output.state)
-        loss = output.loss
-        bits = output.losses.detach().double().sum() / self.bases(output).sum().clamp_min(1) / math.log(2.0)
-        self.log("train/loss", loss.detach(), on_step=True, on_epoch=False)
-        self.log("train/bits_per_base", bits.float(), prog_bar=True, on_step=True, on_epoch=False)
-        total: Tensor = loss + output.penalty
-        return total
-
-    def on_validation_epoch_start(self) -> None:
-        """Begin the held-out stream without memory; the training state waits."""
-        self.valid_state = None
-        self.valid_score.reset()
-
-    def validation_step(self, batch: StreamBatch, batch_idx: int) -> None:
-        """Score one window of the held-out stream."""
-        output = self.model(batch.tokens, batch.targets, self.valid_state)
-        self.valid_state = output.state
-        self.valid_score.update(output.losses, output.correct, self.bases(output))
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the scores of the whole held-out stream."""
-        self.validated_at = self.global_step
-        for name, value in self.valid_score.compute().items():
-            self.log(f"val/{name}", value.float(), prog_bar=name == "bits_per_base")
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save the hidden state: without it the first window after resuming would differ."""
-        checkpoint["state"] = self.state
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the hidden state up again."""
-        self.state = checkpoint["state"]
-
-
-class ClassificationTask(Task):
-    """Learn to classify: cross-entropy plus AR and TAR."""
-
-    model: SequenceClassifier
-
-    def __init__(self, spec: Spec, optimizer: dict[str, Any], schedule: dict[str, Any]) -> None:
-        super().__init__(spec, optimizer, schedule)
-        self.valid_loss = MeanMetric(nan_strategy="disable")  # to look for them would make the CPU wait for the GPU
-        self.valid_metrics = classification_metrics(len(spec["classes"]))
-
-    def on_train_epoch_start(self) -> None:
-        """Choose the order of this epoch."""
-        sampler = getattr(self.trainer.train_dataloader, "batch_sampler", None)
-        if sampler is not None and hasattr(sampler, "set_epoch"):
-            sampler.set_epoch(self.current_epoch)
-
-    def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
-        """Learn one batch."""
-        # Under DDP every parameter must take part in every backward pass; alone, a frozen layer needs no graph.
-        frozen = self.frozen_groups() if self.trainer.world_size == 1 else 0
-        logits, penalty = self.model(batch.tokens, batch.lengths, frozen)
-        loss: Tensor = F.cross_entropy(logits.float(), batch.labels)
-        self.log("train/loss", loss.detach(), prog_bar=True, on_step=True, on_epoch=False, batch_size=len(logits))
-        total: Tensor = loss + penalty
-        return total
-
-    @torch.no_grad()
-    def calibrate(self) -> None:
-        """Re-estimate BatchNorm's statistics over the training set."""
-        data = getattr(self.trainer, "datamodule", None)
-        if not isinstance(data, ClassificationDataModule):
-            return
-        was_training = self.model.training
-        self.model.eval()
-        pooled = [
-            self.model.pool(batch.tokens.to(self.device), batch.lengths.to(self.device))[0]
-            for batch in data.calibration_batches(CALIBRATION_SEQUENCES)
-        ]
-        self.model.head.calibrate(torch.cat(pooled))
-        self.model.train(was_training)
-
-    def on_validation_epoch_start(self) -> None:
-        """Make BatchNorm right before anything is judged."""
-        self.calibrate()
-        self.valid_loss.reset()
-        self.valid_metrics.reset()
-
-    def validation_step(self, batch: SequenceBatch, batch_idx: int) -> None:
-        """Score one batch."""
-        logits, _ = self.model(batch.tokens, batch.lengths)
-        logits = logits.float()
-        self.valid_loss.update(F.cross_entropy(logits, batch.labels, reduction="none"))
-        self.valid_metrics.update(logits.softmax(-1), batch.labels)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the scores of the whole validation part."""
-        self.validated_at = self.global_step
-        self.log("val/loss", self.valid_loss.compute(), prog_bar=True)
-        for name, value in self.valid_metrics.compute().items():
-            self.log(f"val/{name}", value.float(), prog_bar=name == "accuracy")

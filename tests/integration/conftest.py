@@ -25,7 +25,7 @@ TINY = [
 def run(*words: str, cwd: Path, check: bool = True, command: str = "train") -> subprocess.CompletedProcess[str]:
     """Run a command of this checkout as a user would, and return what it printed."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    code = f"from gulmfit.cli import {command}; {command}()"
+    code = f"from gulmfit.cli.{command} import {command}; {command}()"
     start = [sys.executable, str(ROOT / "train.py")] if command == "train" else [sys.executable, "-c", code]
     result = subprocess.run(
         [*start, *words], cwd=cwd, env=environment, text=True, capture_output=True, timeout=300, check=False

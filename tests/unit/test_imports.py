@@ -22,18 +22,20 @@ LIBRARY = {
 ALLOWED = {
     "__init__": {"gulmfit.config", "gulmfit.predict", "gulmfit.seq"},  # for type checkers alone
     "errors": set(),
-    "seq": {"numpy", "Bio", "pyfaidx", "pyarrow", "gulmfit.errors"},
+    "seq": {"numpy", "Bio", "pyfaidx", "pyarrow", "pybigtools", "pysam", "tokenizers", "gulmfit.errors"},
     "models": {"torch", "gulmfit.errors"},
     "checkpoint": {"torch", "safetensors", "gulmfit.models", "gulmfit.seq", "gulmfit.errors"},
     "data": {"torch", "numpy", "pytorch_lightning", "gulmfit.seq", "gulmfit.errors"},
-    "predict": {"torch", "numpy", "tqdm"}
+    "predict": {"torch", "numpy", "tqdm", "pyarrow", "pybigtools"}
     | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.errors"}
     | {"gulmfit.report"},  # for its calibration: a classifier's probabilities are the calibrated ones
     "report": {"numpy", "scipy", "sklearn", "matplotlib", "gulmfit.seq", "gulmfit.errors"},
+    "exchange": {"torch", "numpy", "safetensors", "onnx", "onnxruntime", "huggingface_hub"}
+    | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.predict", "gulmfit.errors"},
     "schema": set(),
     "config": {"hydra", "omegaconf", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.schema"},
     "train": {"torch", "numpy", "pytorch_lightning", "torchmetrics", "omegaconf", "hydra"} | LIBRARY,
-    "cli": {"omegaconf", "hydra", "gulmfit.train"} | LIBRARY,
+    "cli": {"omegaconf", "hydra", "gulmfit.train", "gulmfit.exchange"} | LIBRARY,
 }
 
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -132,7 +134,7 @@ def loaded_by(statement: str) -> set[str]:
     [
         ("gulmfit", {"torch", "numpy", "hydra", "omegaconf", "pytorch_lightning", "sklearn", "matplotlib"}),
         ("gulmfit.seq.tokenizer", {"torch", "hydra", "pytorch_lightning", "sklearn", "scipy", "Bio"}),
-        ("gulmfit.cli", {"torch", "pytorch_lightning", "sklearn", "matplotlib"}),
+        ("gulmfit.cli.train", {"torch", "pytorch_lightning", "sklearn", "matplotlib"}),
         ("gulmfit.models.language_model", {"pytorch_lightning", "hydra", "sklearn"}),
         ("gulmfit.report.pages", {"torch", "hydra", "sklearn", "scipy", "matplotlib"}),
         ("gulmfit.predict.predictor", {"hydra", "sklearn", "pytorch_lightning"}),

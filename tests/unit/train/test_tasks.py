@@ -19,9 +19,10 @@ from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.store import Interval
 from gulmfit.seq.tokenizer import KmerTokenizer
 from gulmfit.train.callbacks import RandomState, RunCheckpoint
+from gulmfit.train.classification_task import ClassificationTask
+from gulmfit.train.language_task import LanguageModelTask
 from gulmfit.train.lr_find import lr_range_test
 from gulmfit.train.metrics import StreamScore
-from gulmfit.train.tasks import ClassificationTask, LanguageModelTask
 
 TOKENIZER = KmerTokenizer(3, 2)
 ARCH = {"_target_": "gulmfit.models.awd_rnn.AWDRNN", "embed_size": 8, "hidden_size": 12, "num_layers": 2}

@@ -1,0 +1,80 @@
+"""What the commands have in common: `key=value` words, errors without a traceback, exit codes that tell the truth.
+
+Mistakes that a user can mend end with exit code 1, an interrupted command with 130.
+"""
+
+import difflib
+import functools
+import logging
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from gulmfit.errors import ConfigError, GulmfitError
+
+
+def command(function: Callable[[], None]) -> Callable[[], None]:
+    """Turn errors into a message and an exit code that tells the truth."""
+
+    @functools.wraps(function)
+    def wrapped() -> None:
+        # Without this Hydra prints its own summary of an error and we could not add to it.
+        os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+        from hydra.errors import HydraException
+        from omegaconf.errors import OmegaConfBaseException
+
+        from gulmfit.config import explain
+
+        try:
+            function()
+        except GulmfitError as error:
+            sys.exit(_message(error))
+        except (HydraException, OmegaConfBaseException) as error:
+            cause = error.__cause__ if isinstance(error.__cause__, GulmfitError) else None
+            sys.exit(_message(cause or explain(error)))
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+    return wrapped
+
+
+def _message(error: GulmfitError) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def arguments(usage: str, known: dict[str, Any], required: tuple[str, ...]) -> dict[str, Any]:
+    """Parse `key=value` words in the style of the training command.
+
+    Raises:
+        ConfigError: If a key is unknown, a value is of the wrong kind, or a required key is missing.
+    """
+    if len(sys.argv) < 2 or {"-h", "--help"} & set(sys.argv):
+        sys.stdout.write(usage + "\n")
+        sys.exit(0 if len(sys.argv) > 1 else 2)
+    values = dict(known)
+    for word in sys.argv[1:]:
+        key, equals, value = word.partition("=")
+        if not equals or key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f" Did you mean {near[0]}=?" if near else ""
+            raise ConfigError(f"{word!r} is not one of {', '.join(f'{name}=' for name in known)}.{hint}")
+        if isinstance(known[key], bool):
+            if value.lower() not in ("true", "false"):
+                raise ConfigError(f"{word}: true or false is needed.")
+            values[key] = value.lower() == "true"
+        elif isinstance(known[key], int):
+            if not value.isdigit():
+                raise ConfigError(f"{word}: a whole number is needed.")
+            values[key] = int(value)
+        else:
+            values[key] = value
+    missing = [key for key in required if not values[key]]
+    if missing:
+        raise ConfigError(f"{', '.join(f'{key}=' for key in missing)} is missing.\n{usage}")
+    return values
+
+
+def log_to_stdout() -> None:
+    """Print what a command has to say as it is."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)

@@ -1,0 +1,83 @@
+"""What Lightning trains on labelled sequences: a classifier.
+
+Shape letters: `B` batch, `C` classes.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchmetrics import MeanMetric
+
+from gulmfit.checkpoint import Spec
+from gulmfit.data.batches import SequenceBatch
+from gulmfit.data.labelled import ClassificationDataModule
+from gulmfit.models.classifier import SequenceClassifier
+from gulmfit.train.metrics import classification_metrics
+from gulmfit.train.tasks import Task
+
+# Training sequences from which BatchNorm's statistics are re-estimated before every evaluation.
+CALIBRATION_SEQUENCES = 2048
+
+
+class ClassificationTask(Task):
+    """Learn to classify: cross-entropy plus AR and TAR."""
+
+    model: SequenceClassifier
+
+    def __init__(self, spec: Spec, optimizer: dict[str, Any], schedule: dict[str, Any]) -> None:
+        super().__init__(spec, optimizer, schedule)
+        self.valid_loss = MeanMetric(nan_strategy="disable")  # to look for them would make the CPU wait for the GPU
+        self.valid_metrics = classification_metrics(len(spec["classes"]))
+
+    def on_train_epoch_start(self) -> None:
+        """Choose the order of this epoch."""
+        sampler = getattr(self.trainer.train_dataloader, "batch_sampler", None)
+        if sampler is not None and hasattr(sampler, "set_epoch"):
+            sampler.set_epoch(self.current_epoch)
+
+    def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
+        """Learn one batch."""
+        # Under DDP every parameter must take part in every backward pass; alone, a frozen layer needs no graph.
+        frozen = self.frozen_groups() if self.trainer.world_size == 1 else 0
+        logits, penalty = self.model(batch.tokens, batch.lengths, frozen)
+        loss: Tensor = F.cross_entropy(logits.float(), batch.labels)
+        self.log("train/loss", loss.detach(), prog_bar=True, on_step=True, on_epoch=False, batch_size=len(logits))
+        total: Tensor = loss + penalty
+        return total
+
+    @torch.no_grad()
+    def calibrate(self) -> None:
+        """Re-estimate BatchNorm's statistics over the training set."""
+        data = getattr(self.trainer, "datamodule", None)
+        if not isinstance(data, ClassificationDataModule):
+            return
+        was_training = self.model.training
+        self.model.eval()
+        pooled = [
+            self.model.pool(batch.tokens.to(self.device), batch.lengths.to(self.device))[0]
+            for batch in data.calibration_batches(CALIBRATION_SEQUENCES)
+        ]
+        self.model.head.calibrate(torch.cat(pooled))
+        self.model.train(was_training)
+
+    def on_validation_epoch_start(self) -> None:
+        """Make BatchNorm right before anything is judged."""
+        self.calibrate()
+        self.valid_loss.reset()
+        self.valid_metrics.reset()
+
+    def validation_step(self, batch: SequenceBatch, batch_idx: int) -> None:
+        """Score one batch."""
+        logits, _ = self.model(batch.tokens, batch.lengths)
+        logits = logits.float()
+        self.valid_loss.update(F.cross_entropy(logits, batch.labels, reduction="none"))
+        self.valid_metrics.update(logits.softmax(-1), batch.labels)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the scores of the whole validation part."""
+        self.validated_at = self.global_step
+        self.log("val/loss", self.valid_loss.compute(), prog_bar=True)
+        for name, value in self.valid_metrics.compute().items():
+            self.log(f"val/{name}", value.float(), prog_bar=name == "accuracy")
