@@ -3,13 +3,15 @@
 A *spec* is a dictionary of plain values that says how to build a model and its tokenizer:
 `{"format", "arch", "head", "dropout", "tokenizer", "classes", "positive"}`, where `arch`, `head` and `tokenizer` name
 a class in `_target_`. A *model folder* holds `config.json` (the spec) and `model.safetensors`: all that prediction
-needs.
+needs. Where the tokenizer was learned, its part of the spec holds all of it, and the folder has it once more as
+`tokenizer.json`, for other programs.
 """
 
 import importlib
 import inspect
 import json
 import os
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +22,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from gulmfit.errors import CheckpointError
+from gulmfit.errors import CheckpointError, GulmfitError
 from gulmfit.models.dropout import DropoutRates
-from gulmfit.seq.tokenizer import KmerTokenizer
+from gulmfit.seq.limits import parse_json
+from gulmfit.seq.tokenizer import Tokenizer
 
 FORMAT = 1
 MODEL_FOLDER = "model"
 CALIBRATION = "calibration.json"
 Spec = dict[str, Any]
+
+_RATES = f"{DropoutRates.__module__}.{DropoutRates.__name__}"
 
 # Constructor arguments that follow from tokenizer, classes and encoder; no configuration states them.
 DERIVED = frozenset(
@@ -41,7 +46,7 @@ class LoadedModel:
 
     spec: Spec
     model: nn.Module
-    tokenizer: KmerTokenizer
+    tokenizer: Tokenizer
     source: Path
     calibration: dict[str, Any] | None = None
     """What `save_calibration` wrote beside it."""
@@ -52,53 +57,96 @@ class LoadedModel:
         return list(self.spec.get("classes") or [])
 
 
-def resolve_target(path: str) -> Any:
-    """Import the object that a `_target_` names.
+def resolve_target(path: str, kind: type = object) -> Any:
+    """Import the class that a `_target_` names.
+
+    Args:
+        path: Where it is defined; the name under which another module has imported it will not do.
+        kind: What it must be.
 
     Raises:
-        CheckpointError: If it is outside gulmfit or does not exist: a file that was sent to you must not name foreign
-            code.
+        CheckpointError: If it is no class of gulmfit's own, or of another kind: a file that was sent to you must not
+            name foreign code, or call what is no part of a model.
     """
     module, _, name = path.rpartition(".")
     if not path.startswith("gulmfit."):
-        raise CheckpointError(f"_target_ {path!r} is outside gulmfit and is not built from a file.")
+        raise CheckpointError(f"_target_ {path!r} is outside gulmfit and must not be built from a file.")
     try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+        target = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
         raise CheckpointError(f"_target_ {path!r} does not exist in this version of gulmfit: {error}.") from error
+    if not (inspect.isclass(target) and target.__module__ == module and issubclass(target, kind)):
+        raise CheckpointError(f"_target_ {path!r} is no {kind.__name__} of gulmfit and must not be built from a file.")
+    return target
 
 
-def build(node: Mapping[str, Any], derived: Mapping[str, Any]) -> Any:
-    """Build what a node describes, adding those derived values that its constructor asks for."""
-    target = resolve_target(str(node["_target_"]))
+def build(node: Any, derived: Mapping[str, Any], kind: type = object) -> Any:
+    """Build what a node describes, adding those derived values that its constructor asks for.
+
+    Raises:
+        CheckpointError: If the node names no class of this kind (see `resolve_target`), or the class refuses its
+            arguments.
+    """
+    if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
+        raise CheckpointError(f"{str(node)[:80]!r} names no class in _target_.")
+    target = resolve_target(node["_target_"], kind)
     wanted = inspect.signature(target).parameters
     arguments = {key: value for key, value in node.items() if key != "_target_"}
     arguments.update({key: value for key, value in derived.items() if key in wanted})
-    return target(**arguments)
+    try:
+        return target(**arguments)
+    except GulmfitError:
+        raise
+    except Exception as error:  # whatever a constructor makes of a stranger's arguments
+        raise CheckpointError(f"{node['_target_']} cannot be built from what the file says: {error}") from error
 
 
-def build_tokenizer(spec: Spec) -> KmerTokenizer:
+def build_tokenizer(spec: Spec) -> Tokenizer:
     """Build the tokenizer of a spec."""
-    tokenizer = build(spec["tokenizer"], {})
-    if not isinstance(tokenizer, KmerTokenizer):
-        raise CheckpointError(f"{spec['tokenizer']['_target_']!r} is not a tokenizer.")
+    tokenizer: Tokenizer = build(spec["tokenizer"], {}, Tokenizer)
     return tokenizer
 
 
-def build_model(spec: Spec) -> tuple[nn.Module, KmerTokenizer]:
+def build_model(spec: Spec) -> tuple[nn.Module, Tokenizer]:
     """Build the model and tokenizer of a spec, with fresh weights."""
     tokenizer = build_tokenizer(spec)
+    return _assemble(spec, tokenizer, torch.from_numpy(tokenizer.bases())), tokenizer
+
+
+def _assemble(spec: Spec, tokenizer: Tokenizer, token_bases: Tensor | None) -> nn.Module:
+    """Put the parts of a model together; without `token_bases` its first weights do not know how tokens are spelled."""
     derived: dict[str, Any] = {
         "vocab_size": len(tokenizer),
         "pad_id": tokenizer.pad_id,
         "num_special": tokenizer.num_special,
-        "num_successors": 4**tokenizer.new_bases,
-        "token_bases": torch.from_numpy(tokenizer.bases()),
+        "num_successors": tokenizer.num_successors,
+        "token_bases": token_bases,
         "num_classes": len(spec.get("classes") or []),
-        "dropout": DropoutRates(**spec["dropout"]),
+        "dropout": build({"_target_": _RATES, **spec["dropout"]}, {}),
     }
-    derived["encoder"] = build(spec["arch"], derived)
-    return build(spec["head"], derived), tokenizer
+    derived["encoder"] = build(spec["arch"], derived, nn.Module)
+    model: nn.Module = build(spec["head"], derived, nn.Module)
+    return model
+
+
+def _check_fit(spec: Spec, tokenizer: Tokenizer, state: Mapping[str, Tensor], path: Path) -> None:
+    """Make sure that weights are those of a spec before memory is taken for it, whatever sizes it names.
+
+    The model is sketched without numbers, so no constructor may look at the values of its weights.
+    """
+    with torch.device("meta"):
+        wanted = {name: tensor.shape for name, tensor in _assemble(spec, tokenizer, None).state_dict().items()}
+    wrong = [
+        f"{name} is {tuple(state[name].shape) if name in state else 'missing'}, not {tuple(shape)}"
+        for name, shape in wanted.items()
+        if name not in state or state[name].shape != shape
+    ]
+    wrong += [f"{name} is not expected" for name in state if name not in wanted]
+    if wrong:
+        raise CheckpointError(
+            f"{path}: the weights do not fit the configuration beside them: {'; '.join(wrong[:5])}"
+            f"{'; …' if len(wrong) > 5 else '.'}"
+        )
 
 
 def save_model(folder: Path, spec: Spec, state: Mapping[str, Tensor]) -> None:
@@ -110,9 +158,11 @@ def save_model(folder: Path, spec: Spec, state: Mapping[str, Tensor]) -> None:
     try:
         save_file(tensors, partial)
         os.replace(partial, weights)
-        partial = config.with_suffix(".partial")
-        partial.write_text(json.dumps({"format": FORMAT, **spec}, indent=2) + "\n", encoding="utf-8")
-        os.replace(partial, config)
+        texts = {**build_tokenizer(spec).files(), config.name: json.dumps({"format": FORMAT, **spec}, indent=2) + "\n"}
+        for name, text in texts.items():
+            partial = folder / f"{name}.partial"
+            partial.write_text(text, encoding="utf-8")
+            os.replace(partial, folder / name)
     except (OSError, SafetensorError) as error:
         partial.unlink(missing_ok=True)
         raise CheckpointError(
@@ -145,6 +195,7 @@ def load(path: str | Path) -> LoadedModel:
         spec, state = _read_checkpoint(path)
     else:
         spec, state, path = _read_folder(path)
+    _check_fit(spec, build_tokenizer(spec), state, path)
     model, tokenizer = build_model(spec)
     try:
         model.load_state_dict(state)
@@ -153,12 +204,24 @@ def load(path: str | Path) -> LoadedModel:
     return LoadedModel(spec, model.eval(), tokenizer, path, _read_calibration(path))
 
 
+def load_tokenizer(path: str | Path) -> Tokenizer:
+    """Load the tokenizer of the model in a run folder, a model folder or a `.ckpt` file.
+
+    Raises:
+        CheckpointError: If nothing there is a gulmfit model, or the file is damaged.
+    """
+    path = Path(path)
+    return build_tokenizer(_read_checkpoint(path)[0] if path.is_file() else _read_folder(path)[0])
+
+
 def _read_calibration(path: Path) -> dict[str, Any] | None:
     file = path / CALIBRATION
     if not file.is_file():
         return None
     try:
-        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        content = parse_json(file.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError(f"it holds {type(content).__name__}")
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{file} is damaged: {error}. Without this file probabilities are not calibrated."
@@ -171,7 +234,7 @@ def _read_folder(path: Path) -> tuple[Spec, dict[str, Tensor], Path]:
         config, weights = folder / "config.json", folder / "model.safetensors"
         if config.is_file() and weights.is_file():
             try:
-                spec = json.loads(config.read_text(encoding="utf-8"))
+                spec = parse_json(config.read_text(encoding="utf-8"))
                 state = load_file(weights)
             except Exception as error:
                 raise CheckpointError(f"{folder}: the model folder is damaged: {error}.") from error
@@ -192,27 +255,57 @@ def read_progress(path: Path) -> tuple[Spec, int]:
     Raises:
         CheckpointError: If it is damaged or not ours.
     """
-    spec, _ = _read_checkpoint(path)
-    return spec, int(torch.load(path, map_location="cpu", weights_only=True)["global_step"])
+    content = _read_content(path)
+    return _checked(content["hyper_parameters"]["spec"], path), content["global_step"]
 
 
 def _read_checkpoint(path: Path) -> tuple[Spec, dict[str, Tensor]]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        spec = content["hyper_parameters"]["spec"]
-        state = content["state_dict"]
-    except Exception as error:
-        raise CheckpointError(f"{path}: not a gulmfit checkpoint, or damaged: {error}") from error
-    prefix = "model."
-    return _checked(spec, path), {
-        name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)
+    content, prefix = _read_content(path), "model."
+    return _checked(content["hyper_parameters"]["spec"], path), {
+        name.removeprefix(prefix): tensor for name, tensor in content["state_dict"].items() if name.startswith(prefix)
     }
 
 
+def _read_content(path: Path) -> dict[str, Any]:
+    """Read what a checkpoint holds: plain values and tensors, and no more of them than the file has bytes."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+        # torch packs nothing, so that a file cannot unpack to more than itself.
+        if any(member.compress_type for member in members) or _size(members) > path.stat().st_size:
+            raise ValueError("it unpacks to more than its size")
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        content["hyper_parameters"]["spec"]
+        if not all(isinstance(tensor, Tensor) for tensor in dict[str, Any](content["state_dict"]).values()):
+            raise ValueError("its state_dict holds more than tensors")
+        if not all(isinstance(name, str) for name in content["state_dict"]):
+            raise ValueError("its state_dict has names that are no text")
+        if not isinstance(content.get("global_step"), int):
+            raise ValueError("it has no global_step")
+    except Exception as error:  # a damaged file can raise nearly anything
+        raise CheckpointError(f"{path}: not a gulmfit checkpoint, or damaged: {error}") from error
+    return content
+
+
+def _size(members: list[zipfile.ZipInfo]) -> int:
+    return sum(member.file_size for member in members)
+
+
 def _checked(spec: Any, path: Path) -> Spec:
+    """Check the outline of a spec; what its parts say, their constructors check."""
+    if not isinstance(spec, Mapping):
+        raise CheckpointError(f"{path}: the configuration is {type(spec).__name__}; it is not a gulmfit model's.")
     missing = [key for key in ("arch", "head", "dropout", "tokenizer") if key not in spec]
     if missing:
         raise CheckpointError(f"{path}: the configuration lacks {', '.join(missing)}; it is not a gulmfit model's.")
-    if spec.get("format", FORMAT) > FORMAT:
+    version, classes = spec.get("format", FORMAT), spec.get("classes")
+    names = classes if isinstance(classes, list) else []
+    if not (isinstance(version, int) and (classes is None or isinstance(classes, list))
+            and all(isinstance(name, str) for name in names) and (spec.get("positive") or None) in (None, *names)
+            and all(isinstance(spec[part], Mapping) for part in ("arch", "head", "dropout", "tokenizer"))):  # fmt: skip
+        raise CheckpointError(
+            f"{path}: the configuration is damaged: its format, classes or parts are of the wrong kind."
+        )
+    if version > FORMAT:
         raise CheckpointError(f"{path}: written by a newer gulmfit (format {spec['format']}). Update gulmfit.")
     return {key: value for key, value in spec.items() if key != "format"}

@@ -10,6 +10,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import yaml  # type: ignore[import-untyped]
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -23,8 +24,19 @@ from gulmfit.schema import TrainSchema
 STAGES = ("pretrain", "finetune", "classify", "ulmfit", "learning_curve")
 
 
-TARGET_NODES = ("arch", "head", "tokenizer", "data", "split", "optimizer", "schedule", "trainer")
+TARGET_NODES = ("arch", "head", "loss", "tokenizer", "data", "split", "optimizer", "schedule", "trainer")
 TARGET_MAPPINGS = ("callbacks", "logger")
+
+# Keys with a few allowed values.
+CHOICES = {
+    "leakage": ("warn", "error", "ignore"),
+    "calibration": ("temperature", "isotonic", "none"),
+    "on_divergence": ("stop", "rollback"),
+}
+
+# What `read_plain` reads and refuses.
+LARGEST_CONFIG = 1 << 18
+REFUSED_TOKENS = (yaml.AnchorToken, yaml.AliasToken, yaml.TagToken)
 
 # Arguments that the program fills in where a node is built.
 FILLED = {
@@ -43,6 +55,15 @@ def data_dir() -> str:
 
 if not OmegaConf.has_resolver("gulmfit.data_dir"):
     OmegaConf.register_new_resolver("gulmfit.data_dir", data_dir)
+
+
+def targets_of(target: str) -> str:
+    """Return what the labels are for a head, by the class that its `_target_` names; of a language model classes."""
+    return _targets({"_target_": target}) or "classes"
+
+
+if not OmegaConf.has_resolver("gulmfit.targets"):
+    OmegaConf.register_new_resolver("gulmfit.targets", targets_of)
 
 
 def config_dir() -> Path:
@@ -113,6 +134,45 @@ def plain(config: Any) -> Any:
     if isinstance(config, DictConfig | ListConfig):
         return OmegaConf.to_container(config, resolve=True)
     return config
+
+
+def read_plain(path: Path) -> DictConfig:
+    """Read a configuration that somebody else may have written: values alone.
+
+    gulmfit writes configurations resolved. So a reference that would be resolved here (`${oc.env:...}` reads this
+    machine's environment), an alias, which a few lines can repeat into billions, and a tag are refused.
+
+    Raises:
+        ConfigError: If the file is damaged, too large, or holds any of these.
+    """
+    try:
+        with path.open(encoding="utf-8") as handle:
+            text = handle.read(LARGEST_CONFIG + 1)
+        if len(text) > LARGEST_CONFIG:
+            raise ValueError(f"longer than {LARGEST_CONFIG:,} letters")
+        if any(isinstance(token, REFUSED_TOKENS) for token in yaml.scan(text, yaml.SafeLoader)):
+            raise ValueError("it has anchors, aliases or tags, which gulmfit never writes")
+        config = OmegaConf.create(text)
+        if not isinstance(config, DictConfig):
+            raise ValueError("it is no mapping")
+        if any("${" in str(value) for value in _leaves(OmegaConf.to_container(config, resolve=False))):
+            raise ValueError("it refers to other values with ${...}, which gulmfit never writes there")
+    except Exception as error:  # of the file system, YAML or OmegaConf; too deep a nesting
+        raise ConfigError(f"{path} is not the configuration of a run, or damaged: {error}") from error
+    return config
+
+
+def _leaves(node: Any) -> Iterator[Any]:
+    """Yield the keys and values of plain containers."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield key
+            yield from _leaves(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _leaves(value)
+    else:
+        yield node
 
 
 def validate(config: DictConfig, *, multirun: bool = False) -> None:
@@ -205,7 +265,8 @@ def _check_target(node: Any, where: str, filled: set[str]) -> list[str]:
     parameters = inspect.signature(target).parameters
     if any(item.kind is inspect.Parameter.VAR_KEYWORD for item in parameters.values()):
         return []
-    own = [name for name in parameters if name not in DERIVED]
+    derived = DERIVED if where in ("arch", "head") else frozenset()
+    own = [name for name in parameters if name not in derived]
     mistakes = [
         f"there is no key {where}.{key}; {_nearest(str(key), own)}"
         for key in node
@@ -217,7 +278,7 @@ def _check_target(node: Any, where: str, filled: set[str]) -> list[str]:
         if item.default is inspect.Parameter.empty
         and item.kind is not inspect.Parameter.VAR_POSITIONAL
         and name not in node
-        and name not in DERIVED
+        and name not in derived
         and name not in filled
     ]
     return mistakes
@@ -248,15 +309,18 @@ def _check_sense(config: Mapping[str, Any], multirun: bool) -> list[str]:
     if stage not in STAGES:
         mistakes.append(f"stage={stage!r} is unknown; choose one of {', '.join(STAGES)}.")
     many = (config.get("cv") or {}).get("folds") is not None or config.get("seeds", 1) > 1
-    if config.get("init_from") and config.get("resume") and not many and stage not in ("ulmfit", "learning_curve"):
-        mistakes.append("init_from takes weights for a new run and resume continues an old one: give one of them.")
+    if config.get("init_from") and config.get("resume") not in (None, "auto"):
+        mistakes.append(
+            "init_from takes weights for a new run and resume=PATH continues an old one: give one of them, or "
+            "resume=auto, which starts from init_from unless there is something to continue."
+        )
     if config.get("lr_find") and (many or stage in ("ulmfit", "learning_curve")):
         mistakes.append("lr_find looks for the rate of one stage: give stage=pretrain, finetune or classify with it.")
     if stage == "ulmfit" and config.get("resume") not in (None, "auto"):
         mistakes.append("stage=ulmfit continues all its parts: give resume=auto and the run.name it was started with.")
     if config.get("strands") not in ("both", "forward"):
         mistakes.append(f"strands={config.get('strands')!r} is unknown; choose both or forward.")
-    for key, known in (("leakage", ("warn", "error", "ignore")), ("calibration", ("temperature", "isotonic", "none"))):
+    for key, known in CHOICES.items():
         if config.get(key) not in known:
             mistakes.append(f"{key}={config.get(key)!r} is unknown; choose one of {', '.join(known)}.")
     mistakes += _check_many(config, stage)
@@ -270,10 +334,39 @@ def _check_sense(config: Mapping[str, Any], multirun: bool) -> list[str]:
             "a sweep (-m) with several processes in each job trains with mixed hyper-parameters: every process would "
             "start the sweep again. Use trainer.devices=1 for each job, or start the jobs of the sweep one by one."
         )
+    return mistakes + _check_head(config, stage)
+
+
+def _check_head(config: Mapping[str, Any], stage: Any) -> list[str]:
+    """Check that the head goes with the stage, and the loss with the head."""
     head = str((config.get("head") or {}).get("_target_", ""))
-    wanted = "SequenceClassifier" if stage == "classify" else "LanguageModel"
-    if (stage in ("pretrain", "finetune") and head.endswith("SequenceClassifier")) or (
-        stage == "classify" and head.endswith("LanguageModel")
-    ):
-        mistakes.append(f"head={head.rpartition('.')[2]} does not go with stage={stage}; it needs {wanted}.")
-    return mistakes
+    models_language = head.endswith("LanguageModel")
+    if stage in ("pretrain", "finetune") and not models_language:
+        return [f"head={head.rpartition('.')[2]} does not go with stage={stage}; it needs LanguageModel."]
+    if stage == "classify" and models_language:
+        return [f"head={head.rpartition('.')[2]} does not go with stage={stage}; it needs SequenceClassifier."]
+    if models_language:
+        return []
+    learned, judged = (_targets(config.get(name)) for name in ("head", "loss"))
+    if stage == "learning_curve" and learned not in (None, "classes"):
+        return [f"stage=learning_curve counts labels of head=classifier; head={head.rpartition('.')[2]} has {learned}."]
+    if config.get("calibration") == "isotonic" and learned not in (None, "classes"):
+        return [f"calibration=isotonic is for two classes, and head={head.rpartition('.')[2]} learns {learned}."]
+    if config.get("lr_find") and learned not in (None, "classes"):
+        return [f"lr_find takes cross-entropy, and head={head.rpartition('.')[2]} has another loss: leave it out."]
+    if learned and judged and learned != judged:
+        loss = str((config.get("loss") or {}).get("_target_", "")).rpartition(".")[2]
+        return [
+            f"loss={loss} is for {judged}, and head={head.rpartition('.')[2]} learns {learned}: leave loss= out, and "
+            "the head brings its own."
+        ]
+    return []
+
+
+def _targets(node: Any) -> str | None:
+    """Return what a head or loss is for; None where it does not say."""
+    module, _, name = str((node or {}).get("_target_", "")).rpartition(".")
+    try:
+        return getattr(getattr(importlib.import_module(module), name), "targets", None)
+    except (ImportError, AttributeError, ValueError):  # told elsewhere
+        return None

@@ -34,3 +34,11 @@ class CheckpointError(GulmfitError):
 
 class TrainingError(GulmfitError):
     """Training that cannot start or go on."""
+
+
+class DivergenceError(TrainingError):
+    """A loss that is no number any more, or has run away."""
+
+
+class StoppedError(GulmfitError):
+    """Work that was told to stop, by a signal, and has been saved; commands end with exit code 75."""

@@ -89,6 +89,14 @@ class LearningCurveSchema:
 
 
 @dataclass
+class CheckpointSchema:
+    """Keys of `checkpoint`."""
+
+    every_n_steps: int | None = None
+    every_minutes: float | None = 10
+
+
+@dataclass
 class DropoutSchema:
     """Keys of `dropout`."""
 
@@ -106,6 +114,8 @@ class TrainSchema:
     seed: int = 0
     init_from: str | None = None
     resume: str | None = None
+    on_divergence: str = "stop"
+    checkpoint: CheckpointSchema = field(default_factory=CheckpointSchema)
     overwrite: bool = False
     leakage: str = "warn"
     leakage_threshold: float = 0.01

@@ -127,7 +127,7 @@ def tokens(setting: Setting) -> Measurement:
 def tokens_in_python(setting: Setting) -> Measurement:
     """Cut a sequence into k-mers as a Python loop does: Mb of bases a second."""
     sequence = random_bases(TINY_BP if setting.tiny else 1_000_000).decode()
-    numbers = {kmer: number for number, kmer in enumerate(TOKENIZER.kmers())}
+    numbers = {kmer: number for number, kmer in enumerate(TOKENIZER.vocabulary())}
     k, stride = TOKENIZER.k, TOKENIZER.stride
 
     def cut() -> float:

@@ -1,6 +1,6 @@
 """What the commands have in common: `key=value` words, errors without a traceback, exit codes that tell the truth.
 
-Mistakes that a user can mend end with exit code 1, an interrupted command with 130.
+Exit codes: 1 for mistakes that a user can mend, 75 for work that a signal stopped and that is saved, 130 for Ctrl-C.
 """
 
 import difflib
@@ -11,7 +11,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from gulmfit.errors import ConfigError, GulmfitError
+from gulmfit.errors import ConfigError, GulmfitError, StoppedError
+
+# Told to stop by a signal, and saved: the same command with resume=auto goes on (EX_TEMPFAIL of sysexits.h).
+STOPPED = 75
 
 
 def command(function: Callable[[], None]) -> Callable[[], None]:
@@ -28,6 +31,9 @@ def command(function: Callable[[], None]) -> Callable[[], None]:
 
         try:
             function()
+        except StoppedError as error:
+            sys.stderr.write(f"{error}\n")
+            sys.exit(STOPPED)
         except GulmfitError as error:
             sys.exit(_message(error))
         except (HydraException, OmegaConfBaseException) as error:
@@ -67,6 +73,11 @@ def arguments(usage: str, known: dict[str, Any], required: tuple[str, ...]) -> d
             if not value.isdigit():
                 raise ConfigError(f"{word}: a whole number is needed.")
             values[key] = int(value)
+        elif isinstance(known[key], float):
+            try:
+                values[key] = float(value)
+            except ValueError as error:
+                raise ConfigError(f"{word}: a number is needed.") from error
         else:
             values[key] = value
     missing = [key for key in required if not values[key]]

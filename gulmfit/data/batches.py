@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gulmfit.errors import SequenceError
 from gulmfit.seq.alphabet import encode, reverse_complement
-from gulmfit.seq.tokenizer import KmerTokenizer
+from gulmfit.seq.tokenizer import Tokenizer
 
 
 class SequenceBatch(NamedTuple):
@@ -27,19 +27,17 @@ class SequenceBatch(NamedTuple):
     """Number of each sequence in the data set, `(B,)` int64."""
 
 
-def tokenise(sequence: str, tokenizer: KmerTokenizer, where: str, *, reverse: bool = False) -> Tensor:
+def tokenise(sequence: str, tokenizer: Tokenizer, where: str, *, reverse: bool = False) -> Tensor:
     """Turn one sequence into tokens `(T,)`.
 
     Raises:
-        SequenceError: If it is shorter than one k-mer.
+        SequenceError: If it is too short for a token, or holds a letter outside the tokenizer's alphabet.
     """
-    codes = encode(sequence, where=where)
-    if len(codes) < tokenizer.k:
-        raise SequenceError(
-            f"{where}: {len(codes)} bases are fewer than one k-mer (k={tokenizer.k}). "
-            "Remove the record, or use a tokenizer with a smaller k."
-        )
-    return torch.from_numpy(tokenizer.encode(reverse_complement(codes) if reverse else codes))
+    alphabet = tokenizer.alphabet
+    codes = encode(sequence, where=where, alphabet=alphabet)
+    if len(codes) < tokenizer.min_bases:
+        raise SequenceError(f"{where}: {tokenizer.too_short(len(codes))}")
+    return torch.from_numpy(tokenizer.encode(reverse_complement(codes, alphabet) if reverse else codes))
 
 
 def collate(items: Sequence[tuple[Tensor, int, int]], pad_id: int) -> SequenceBatch:

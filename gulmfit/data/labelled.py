@@ -1,6 +1,7 @@
 """Labelled sequences as batches: tokenised once, bucketed by length, padded at the end.
 
-Shape letters: `B` batch, `T` tokens.
+Shape letters: `B` batch, `T` tokens. The label of a sequence is a number, or a list of them where its kind of target
+has several.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ from gulmfit.data.batches import SequenceBatch, collate, tokenise
 from gulmfit.data.position import Position, ResumableDataModule
 from gulmfit.errors import DataError
 from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.tokenizer import KmerTokenizer
+from gulmfit.seq.tokenizer import Tokenizer
 
 # Batches whose sequences are sorted by length together: enough for little padding, few enough to stay random.
 BUCKET_BATCHES = 50
@@ -29,7 +30,7 @@ class SequenceDataset(Dataset[tuple[Tensor, int, int]]):
         reverse_complement_p: Probability of giving the other strand of a sequence instead; for training.
     """
 
-    def __init__(self, data: LabelledSequences, tokenizer: KmerTokenizer, reverse_complement_p: float = 0.0) -> None:
+    def __init__(self, data: LabelledSequences, tokenizer: Tokenizer, reverse_complement_p: float = 0.0) -> None:
         where = ", ".join(data.files) or "data"
         names = [f"{where}, record {name!r}" for name in data.ids]
         pairs = list(zip(data.sequences, names, strict=True))
@@ -49,7 +50,7 @@ class SequenceDataset(Dataset[tuple[Tensor, int, int]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
         turned = self.reverse_complement_p > 0 and float(torch.rand(())) < self.reverse_complement_p
-        return (self.backward if turned else self.forward)[index], int(self.labels[index]), index
+        return (self.backward if turned else self.forward)[index], self.labels[index].tolist(), index
 
     def collate(self, items: Sequence[tuple[Tensor, int, int]]) -> SequenceBatch:
         """Pad items into a batch."""
@@ -156,7 +157,7 @@ class ClassificationDataModule(ResumableDataModule):
     def __init__(
         self,
         parts: dict[str, LabelledSequences],
-        tokenizer: KmerTokenizer,
+        tokenizer: Tokenizer,
         *,
         batch_size: int,
         seed: int,
@@ -205,4 +206,4 @@ class ClassificationDataModule(ResumableDataModule):
         chosen = chosen[np.argsort(np.asarray(dataset.lengths)[chosen], kind="stable")]
         for start in range(0, len(chosen), self.batch_size):
             rows = chosen[start : start + self.batch_size]
-            yield dataset.collate([(dataset.forward[i], int(dataset.labels[i]), int(i)) for i in rows])
+            yield dataset.collate([(dataset.forward[i], dataset.labels[i].tolist(), int(i)) for i in rows])

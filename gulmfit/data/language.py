@@ -1,6 +1,7 @@
 """The data of a language model: a genome store, its held-out part, and the streams over both."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ from gulmfit.data.position import ResumableDataModule
 from gulmfit.data.stream import TokenStream
 from gulmfit.seq.holdout import Holdout
 from gulmfit.seq.store import Interval
-from gulmfit.seq.tokenizer import KmerTokenizer
+from gulmfit.seq.tokenizer import Tokenizer
 
 # Enough to know how often tokens occur: a larger corpus is sampled, in pieces of a length that a disk reads well.
 COUNTED_BASES = 64_000_000
@@ -28,20 +29,23 @@ class LanguageModelDataModule(ResumableDataModule):
         bptt: Tokens in a window.
         strands: `both` or `forward`, for training.
         seed: Of the shuffling.
+        cache_dir: Where sub-words are kept; None for memory.
     """
 
     def __init__(
         self,
         codes: npt.NDArray[np.uint8],
         holdout: Holdout,
-        tokenizer: KmerTokenizer,
+        tokenizer: Tokenizer,
         *,
         batch_size: int,
         bptt: int,
         strands: str,
         seed: int,
+        cache_dir: Path | None = None,
     ) -> None:
         super().__init__()
+        self.cache_dir = cache_dir
         self.codes, self.holdout, self.tokenizer = codes, holdout, tokenizer
         self.batch_size, self.bptt, self.strands, self.seed = batch_size, bptt, strands, seed
 
@@ -74,6 +78,7 @@ class LanguageModelDataModule(ResumableDataModule):
             rank=rank,
             world_size=world_size,
             pin_memory=pin_memory,
+            cache_dir=self.cache_dir,
         )
 
     def token_counts(self) -> torch.Tensor:
@@ -85,19 +90,20 @@ class LanguageModelDataModule(ResumableDataModule):
         counts = np.zeros(len(self.tokenizer), dtype=np.int64)
         stream = TokenStream(
             self.codes,
-            _thin_out(self.holdout.train, COUNTED_BASES),
+            thin_out(self.holdout.train, COUNTED_BASES),
             self.tokenizer,
             batch_size=1,
             bptt=1 << 16,
             training=False,
             strands=self.strands,
+            cache_dir=self.cache_dir,
         )
         for batch in stream:
             counts += np.bincount(batch.targets.flatten().numpy(), minlength=len(counts))
         return torch.from_numpy(counts)
 
 
-def _thin_out(intervals: Sequence[Interval], max_bases: int) -> Sequence[Interval]:
+def thin_out(intervals: Sequence[Interval], max_bases: int) -> Sequence[Interval]:
     """Keep about `max_bases` bases, in pieces spread evenly over the intervals; or all of them if they are fewer."""
     every = -(-sum(part.end - part.start for part in intervals) // max_bases)
     if every <= 1:

@@ -151,7 +151,7 @@ class PositivesSource(Source):
             return shuffled_negatives(positives, k=chosen.k, **common), positives
         paths = [chosen.genome] if isinstance(chosen.genome, str) else list(chosen.genome or ())
         store = GenomeStore.build(paths, Path(self.cache_dir), case=self.case)
-        positives = replace(positives, loci=loci_from_ids(positives, store))
+        positives = replace(positives, loci=positives.loci or loci_from_ids(positives, store))
         common |= {"gc_tolerance": chosen.gc_tolerance, "margin_bp": chosen.margin_bp}
         if chosen.how == "genomic":
             return genomic_negatives(positives, store, **common), positives

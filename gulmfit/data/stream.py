@@ -7,10 +7,12 @@ Shape letters: `B` streams (batch), `T` tokens in a window.
     windows    ‖bptt‖bptt‖bptt‖…                                           read side by side, window after window
 
 The hidden state after window i is the state before window i + 1 of the same stream, so a network sees each stream as
-one long text. Tokens are computed from base codes as they are read: memory does not grow with the genome.
+one long text. Tokens are computed from base codes as they are read, or are memory-mapped (`gulmfit.data.segments`):
+memory does not grow with the genome.
 """
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,12 +21,11 @@ import torch
 from torch import Tensor
 
 from gulmfit.data.position import Position
+from gulmfit.data.segments import Segment, SegmentTokens, segment_tokens
 from gulmfit.errors import DataError
-from gulmfit.seq.alphabet import reverse_complement
+from gulmfit.seq.alphabet import Codes
 from gulmfit.seq.store import Interval
-from gulmfit.seq.tokenizer import KmerTokenizer
-
-Codes = npt.NDArray[np.uint8]
+from gulmfit.seq.tokenizer import Tokenizer
 
 # Tokens of all streams together that are read ahead: many for each call of numpy, and 8 MiB of uint16 at most.
 TOKENS_AHEAD = 1 << 22
@@ -39,38 +40,27 @@ class StreamBatch(NamedTuple):
     """The next token at every position, `(B, T)` int64; a special token is not scored."""
 
 
-class Segment(NamedTuple):
-    """A stretch of one strand, the unit that is never cut apart or glued to another without `sep`."""
-
-    start: int
-    end: int
-    reverse: bool
-
-
 class TokenLine:
     """All segments of one epoch as a single line of tokens, each segment led by `sep`; circular.
 
     Args:
-        codes: Base codes of the store.
+        tokens: Tokens of the segments.
         segments: In the order of the line.
-        tokenizer: Bases to tokens.
+        sep_id: The token that leads a segment.
         phases: For every segment, how many bases to skip before its first token.
         rotation: Position of the line that is read as position 0.
     """
 
     def __init__(
         self,
-        codes: Codes,
+        tokens: SegmentTokens,
         segments: Sequence[Segment],
-        tokenizer: KmerTokenizer,
+        sep_id: int,
         phases: Sequence[int],
         rotation: int = 0,
     ) -> None:
-        self.codes, self.segments, self.tokenizer, self.phases = codes, segments, tokenizer, phases
-        counts = [
-            1 + tokenizer.num_tokens(part.end - part.start - phase)
-            for part, phase in zip(segments, phases, strict=True)
-        ]
+        self.tokens, self.segments, self.sep_id, self.phases = tokens, segments, sep_id, phases
+        counts = [1 + tokens.count(part, phase) for part, phase in zip(segments, phases, strict=True)]
         self.edges = np.concatenate([[0], np.cumsum(counts)])
         self.rotation = rotation % int(self.edges[-1])
 
@@ -84,33 +74,22 @@ class TokenLine:
         while filled < len(out):
             within = position - int(self.edges[index])
             if within == 0:
-                out[filled] = self.tokenizer.sep_id
+                out[filled] = self.sep_id
                 filled, position, within = filled + 1, position + 1, 1
             take = min(len(out) - filled, int(self.edges[index + 1]) - position)
             if take:
-                self._tokenise(index, within - 1, out[filled : filled + take])
+                self.tokens.read(self.segments[index], self.phases[index], within - 1, out[filled : filled + take])
             filled, position, index = filled + take, position + take, index + 1
             if index == len(self.segments):
                 position, index = 0, 0
-
-    def _tokenise(self, index: int, first: int, out: npt.NDArray[Any]) -> None:
-        """Fill `out` with the tokens of a segment from its token `first` on."""
-        segment, tokenizer = self.segments[index], self.tokenizer
-        low = self.phases[index] + first * tokenizer.stride
-        high = low + (len(out) - 1) * tokenizer.stride + tokenizer.k
-        if segment.reverse:
-            codes = reverse_complement(self.codes[segment.end - high : segment.end - low])
-        else:
-            codes = self.codes[segment.start + low : segment.start + high]
-        tokenizer.encode_into(codes, out)
 
 
 class TokenStream:
     """Windows of `B` parallel streams over a corpus: an iterable with a length and a position that can be saved.
 
-    In training every epoch shuffles the segments, starts every segment at a random phase of the stride, and cuts the
-    line at a random place, all from `seed` and the number of the epoch. In validation the line is read as it is, every
-    token once, the last windows filled up with `pad`, which is not scored.
+    In training every epoch shuffles the segments, starts every segment at a random phase of the stride (sub-words have
+    none), and cuts the line at a random place, all from `seed` and the number of the epoch. In validation the line is
+    read as it is, every token once, the last windows filled up with `pad`, which is not scored.
 
     Args:
         codes: Base codes of the store.
@@ -124,6 +103,7 @@ class TokenStream:
         rank: Number of this process; it reads streams `rank * B` to `(rank + 1) * B`.
         world_size: Number of processes; all have the same number of windows.
         pin_memory: Put windows where a CUDA device copies them from while it computes.
+        cache_dir: Where sub-words are kept; None for memory. k-mers need no room.
 
     Raises:
         DataError: If the corpus has fewer tokens than streams.
@@ -133,7 +113,7 @@ class TokenStream:
         self,
         codes: Codes,
         intervals: Sequence[Interval],
-        tokenizer: KmerTokenizer,
+        tokenizer: Tokenizer,
         *,
         batch_size: int,
         bptt: int,
@@ -143,18 +123,16 @@ class TokenStream:
         rank: int = 0,
         world_size: int = 1,
         pin_memory: bool = False,
+        cache_dir: Path | None = None,
     ) -> None:
         reverses = (False, True) if strands == "both" else (False,)
+        segments = [Segment(part.start, part.end, reverse) for part in intervals for reverse in reverses]
+        codes = np.asarray(codes)  # still on disk, but numpy takes longer to slice a memory map that is named so
+        self.tokens = segment_tokens(codes, segments, tokenizer, cache_dir)
         # A phase costs a token at most, so that what is left after the largest is there in every epoch.
-        worst = tokenizer.stride - 1 if training else 0
-        self.segments = [
-            Segment(part.start, part.end, reverse)
-            for part in intervals
-            for reverse in reverses
-            if tokenizer.num_tokens(part.end - part.start - worst) > 0
-        ]
-        num_tokens = sum(1 + tokenizer.num_tokens(part.end - part.start - worst) for part in self.segments)
-        self.codes = np.asarray(codes)  # still on disk, but numpy takes longer to slice a memory map that is named so
+        worst = self.tokens.phases - 1 if training else 0
+        self.segments = [segment for segment in segments if self.tokens.count(segment, worst) > 0]
+        num_tokens = sum(1 + self.tokens.count(segment, worst) for segment in self.segments)
         self.tokenizer, self.training, self.seed = tokenizer, training, seed
         self.bptt, self.rank, self.pin_memory = bptt, rank, pin_memory
         self.batch_size = batch_size if training else min(batch_size, max(1, (num_tokens - 1) // world_size))
@@ -191,11 +169,11 @@ class TokenStream:
 
     def _line(self, epoch: int) -> TokenLine:
         if not self.training:
-            return TokenLine(self.codes, self.segments, self.tokenizer, [0] * len(self.segments))
+            return TokenLine(self.tokens, self.segments, self.tokenizer.sep_id, [0] * len(self.segments))
         random = np.random.default_rng([self.seed, epoch])
         segments = [self.segments[index] for index in random.permutation(len(self.segments))]
-        phases = random.integers(self.tokenizer.stride, size=len(segments)).tolist()
-        line = TokenLine(self.codes, segments, self.tokenizer, phases)
+        phases = random.integers(self.tokens.phases, size=len(segments)).tolist()
+        line = TokenLine(self.tokens, segments, self.tokenizer.sep_id, phases)
         line.rotation = int(random.integers(len(line)))
         return line
 

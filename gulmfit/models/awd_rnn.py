@@ -21,6 +21,7 @@ State = list[tuple[Tensor, ...]]
 """For every layer its `(h, c)` (LSTM) or `(h,)` (GRU), each `(1, B, H)`."""
 
 
+LARGEST_DEPTH = 64
 CELLS: dict[str, type[nn.LSTM] | type[nn.GRU]] = {"lstm": nn.LSTM, "gru": nn.GRU}
 
 
@@ -109,12 +110,13 @@ class AWDRNN(nn.Module):
         num_layers: Recurrent layers, 1 or more.
         dropout: The five rates; all 0 by default.
         pad_id: Token of padding; its embedding starts at zero.
-        token_bases: Bases of every token, `(V, k)`, -1 throughout a special token; None where tokens have no spelling.
+        token_bases: Bases of every token, `(V, k)`: codes, -1 after its last and throughout a special token; None where
+            tokens have no spelling.
         spelled: Start the embedding from the spelling of the tokens (see `reset_parameters`).
         cell: `lstm` or `gru`.
 
     Raises:
-        ConfigError: If a size is not positive or the cell is unknown.
+        ConfigError: If a size is not positive, there are too many layers, or the cell is unknown.
     """
 
     def __init__(
@@ -135,6 +137,8 @@ class AWDRNN(nn.Module):
                 f"arch sizes must be positive, got vocab_size={vocab_size}, embed_size={embed_size}, "
                 f"hidden_size={hidden_size}, num_layers={num_layers}."
             )
+        if num_layers > LARGEST_DEPTH:
+            raise ConfigError(f"arch.num_layers={num_layers}: {LARGEST_DEPTH} is the most.")
         if cell not in CELLS:
             raise ConfigError(f"arch.cell={cell!r} is unknown; choose one of {sorted(CELLS)}.")
         rates = dropout or DropoutRates()
@@ -157,17 +161,23 @@ class AWDRNN(nn.Module):
         which all k-mers are equally strange to each other; from there training sits on a plateau, at what the
         decoder's bias alone knows, until it has found out which k-mers share bases. Here, with `token_bases`, a k-mer
         starts as the sum of one random vector for each base at each position, plus a little noise of its own: k-mers
-        that share bases start close. The scale, a standard deviation of 0.3, learned E. coli faster than 0.1.
+        that share bases start close. Sub-words are spelled the same way: those that begin alike start close, and a
+        short one as far from the origin as a long one. The scale, a standard deviation of 0.3, learned E. coli faster
+        than 0.1.
         """
         with torch.no_grad():
             weight = self.embedding.weight
             nn.init.uniform_(weight, -0.1, 0.1)
             if token_bases is not None:
-                kmers = (token_bases >= 0).all(1)
-                letters = F.one_hot(token_bases[kmers], 4).flatten(1).to(weight)
+                spelled = token_bases[:, 0] >= 0
+                there = (token_bases[spelled] >= 0).unsqueeze(-1)
+                letters = F.one_hot(token_bases[spelled].clamp_min(0), int(token_bases.max()) + 1) * there
+                # The sum of fewer vectors is shorter.
+                scale = (there.shape[1] / there.sum(1)).sqrt().to(weight)
+                letters = letters.flatten(1).to(weight) * scale
                 vectors = letters @ torch.randn(letters.shape[1], weight.shape[1])
                 vectors = vectors - vectors.mean(0)
-                weight[kmers] = 0.3 * (vectors / vectors.std() + 0.2 * torch.randn_like(vectors))
+                weight[spelled] = 0.3 * (vectors / vectors.std() + 0.2 * torch.randn_like(vectors))
             weight[self.embedding.padding_idx].zero_()
         for layer in self.recurrent_layers():
             layer.rnn.reset_parameters()

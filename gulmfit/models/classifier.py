@@ -1,10 +1,16 @@
 """The sequence classifier: an encoder, concat pooling over real tokens, and a small head.
 
-Shape letters: `B` batch, `T` tokens, `E` encoder outputs, `C` classes.
+One network for every kind of target; the classes below differ in what the last layer's outputs mean.
+
+Shape letters: `B` batch, `T` tokens, `E` encoder outputs, `C` classes, labels or values.
 
 Source: Howard & Ruder 2018, "Universal Language Model Fine-tuning for Text Classification", section 3.3. Unlike the
 published runs, pooling never sees padding and gradients flow through the whole sequence unless `bptt` cuts them.
 """
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -90,7 +96,11 @@ class PoolingHead(nn.Module):
 
 
 class SequenceClassifier(nn.Module):
-    """Classify whole sequences.
+    """Classify whole sequences: one class each.
+
+    Attributes:
+        targets: What it learns (`gulmfit.seq.targets`).
+        min_classes: Least `C`.
 
     Args:
         encoder: Tokens to hidden vectors.
@@ -102,6 +112,9 @@ class SequenceClassifier(nn.Module):
         alpha: Weight of activation regularisation (AR).
         beta: Weight of temporal activation regularisation (TAR).
     """
+
+    targets: ClassVar[str] = "classes"
+    min_classes: ClassVar[int] = 2
 
     def __init__(
         self,
@@ -115,8 +128,8 @@ class SequenceClassifier(nn.Module):
         beta: float = 1.0,
     ) -> None:
         super().__init__()
-        if num_classes < 2:
-            raise ConfigError(f"a classifier needs 2 classes or more, got {num_classes}.")
+        if num_classes < self.min_classes:
+            raise ConfigError(f"a classifier needs {self.min_classes} classes or more, got {num_classes}.")
         if bptt is not None and bptt < 1:
             raise ConfigError(f"head.bptt={bptt}: give 1 token or more, or null for the whole sequence.")
         self.encoder = encoder
@@ -155,6 +168,94 @@ class SequenceClassifier(nn.Module):
         pooled, penalty = self.pool(tokens, lengths, frozen)
         return self.head(pooled), penalty
 
+    def outputs(self, logits: Tensor) -> Tensor:
+        """Turn logits `(B, C)` into what is predicted: class probabilities."""
+        return logits.softmax(-1)
+
+    def learned(self, labels: Tensor) -> Tensor:
+        """Turn labels into what logits are held against."""
+        return labels
+
+    @classmethod
+    def fitted(cls, labels: Tensor) -> dict[str, Any]:
+        """Return the arguments that follow from the labels of the training part, as plain values."""
+        return {}
+
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """Return the parameters from input to output: embedding, recurrent layers, head."""
         return [*self.encoder.layer_groups(), list(self.head.parameters())]
+
+
+class MultiLabelClassifier(SequenceClassifier):
+    """Say of each label whether a sequence has it; labels do not exclude each other."""
+
+    targets: ClassVar[str] = "label_sets"
+
+    def outputs(self, logits: Tensor) -> Tensor:
+        """Turn logits `(B, C)` into the probability of each label."""
+        return logits.sigmoid()
+
+
+class SequenceRegressor(SequenceClassifier):
+    """Predict measured values of whole sequences.
+
+    The network learns standardised values; what it predicts has the units of the labels.
+
+    Args:
+        encoder, num_classes, dropout, hidden_size, hidden_p, bptt, alpha, beta: As in `SequenceClassifier`; `C` is the
+            number of values, 1 or more.
+        location: Mean of each value over the training part, in its units; filled in by training.
+        scale: Standard deviation of each, above 0; filled in by training.
+    """
+
+    targets: ClassVar[str] = "values"
+    min_classes: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        encoder: AWDRNN,
+        num_classes: int,
+        dropout: DropoutRates | None = None,
+        hidden_size: int = 50,
+        hidden_p: float = 0.1,
+        bptt: int | None = None,
+        alpha: float = 2.0,
+        beta: float = 1.0,
+        location: Sequence[float] | None = None,
+        scale: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__(encoder, num_classes, dropout, hidden_size, hidden_p, bptt, alpha, beta)
+        # Numbers, not tensors: they stand in the model's specification, whatever device or precision the weights have.
+        self._location = tuple(location if location is not None else (0.0,) * num_classes)
+        self._scale = tuple(scale if scale is not None else (1.0,) * num_classes)
+        for name, values in (("location", self._location), ("scale", self._scale)):
+            if len(values) != num_classes or not all(map(math.isfinite, values)):
+                raise ConfigError(
+                    f"head.{name}={values}: one finite number for each of {num_classes} values is needed."
+                )
+        if min(self._scale) <= 0:
+            raise ConfigError(f"head.scale={self._scale}: numbers above 0 are needed.")
+
+    @property
+    def location(self) -> Tensor:
+        """Mean of each value over the training part, `(C,)`."""
+        return torch.tensor(self._location, dtype=torch.float64, device="cpu")
+
+    @property
+    def scale(self) -> Tensor:
+        """Standard deviation of each value over the training part, `(C,)`."""
+        return torch.tensor(self._scale, dtype=torch.float64, device="cpu")
+
+    def outputs(self, logits: Tensor) -> Tensor:
+        """Turn logits `(B, C)` into values in their units."""
+        return logits * self.scale.to(logits) + self.location.to(logits)
+
+    def learned(self, labels: Tensor) -> Tensor:
+        """Standardise values `(B, C)`."""
+        return (labels - self.location.to(labels)) / self.scale.to(labels)
+
+    @classmethod
+    def fitted(cls, labels: Tensor) -> dict[str, Any]:
+        """Return `location` and `scale` of the training part's values `(N, C)`."""
+        values = labels.double()
+        return {"location": values.mean(0).tolist(), "scale": values.std(0, correction=0).tolist()}

@@ -28,7 +28,8 @@ class LanguageModelHead(nn.Module):
     Args:
         vocab_size: `V`.
         num_special: Tokens before the first k-mer; they are never targets.
-        block_size: Legal successors of a k-mer, 4^(new bases); None for a softmax over the whole vocabulary.
+        block_size: Legal successors of a k-mer, 4^(new bases); None for a softmax over the whole vocabulary, the only
+            one that sub-words have.
         output_p: Variational dropout on the encoder's output.
     """
 

@@ -22,6 +22,8 @@ class LanguageModelOutput(NamedTuple):
     """Whether the most probable token was the right one, `(N,)` bool; False where it is not scored."""
     contexts: Tensor
     """The token read at every position, `(N,)`."""
+    targets: Tensor
+    """The token that follows it, `(N,)`."""
     scored: Tensor
     """Whether the position is scored, `(N,)` bool."""
     penalty: Tensor
@@ -42,8 +44,8 @@ class LanguageModel(nn.Module):
 
     Args:
         encoder: Tokens to hidden vectors.
-        num_special: Tokens before the first k-mer in the vocabulary.
-        num_successors: k-mers that can follow a k-mer; None where the tokenizer has no such rule.
+        num_special: Tokens before the first one that spells bases.
+        num_successors: k-mers that can follow a k-mer; None where any token can follow, as among sub-words.
         dropout: Its `output_p` is used here.
         legal_successors: Restrict the softmax to the k-mers that can follow.
         alpha: Weight of activation regularisation (AR).
@@ -82,7 +84,7 @@ class LanguageModel(nn.Module):
         dropped = self.head.dropout(hidden).flatten(0, 1)
         losses, correct = self.head.token_losses(self.encoder.embedding.weight, dropped, contexts, targets)
         penalty = activation_penalty(hidden, None, self.alpha, self.beta) if self.training else losses.new_zeros(())
-        return LanguageModelOutput(losses, correct, contexts, targets >= self.num_special, penalty, state)
+        return LanguageModelOutput(losses, correct, contexts, targets, targets >= self.num_special, penalty, state)
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """Return the parameters from input to output; the embedding is the decoder's too and so comes last."""

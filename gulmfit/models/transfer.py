@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gulmfit.errors import CheckpointError
 
-# Tensors with one row for every entry of the vocabulary: they move row by row, by k-mer.
+# Tensors with one row for every entry of the vocabulary: they move row by row, by spelling.
 VOCABULARY_ROWS = ("encoder.embedding.weight", "head.bias")
 
 
@@ -32,15 +32,15 @@ class TransferReport:
         """Say in one line what moved."""
         return (
             f"{len(self.moved)} tensors with {self.parameters_moved:,} parameters moved, {self.kmers_matched} "
-            f"vocabulary rows matched by k-mer, {self.kmers_fresh} new; fresh: {', '.join(self.fresh) or 'nothing'}"
+            f"vocabulary rows matched by spelling, {self.kmers_fresh} new; fresh: {', '.join(self.fresh) or 'nothing'}"
         )
 
 
 def transfer(
     target: nn.Module,
     source: Mapping[str, Tensor],
-    target_kmers: Sequence[str],
-    source_kmers: Sequence[str],
+    target_vocabulary: Sequence[str],
+    source_vocabulary: Sequence[str],
     prefixes: Sequence[str] = ("encoder.",),
 ) -> TransferReport:
     """Copy weights under `prefixes` from a state dictionary into a model.
@@ -48,8 +48,8 @@ def transfer(
     Args:
         target: The model that receives.
         source: State dictionary of the model that gives.
-        target_kmers: Vocabulary of the target, `V` entries.
-        source_kmers: Vocabulary of the source.
+        target_vocabulary: Spelling of the target's tokens, `V` entries.
+        source_vocabulary: Spelling of the source's tokens.
         prefixes: Parts to move: `encoder.` for a classifier, `encoder.` and `head.` for another language model.
 
     Returns:
@@ -59,14 +59,14 @@ def transfer(
         CheckpointError: If a tensor under the prefixes is missing or of another shape, or did not arrive.
     """
     report = TransferReport()
-    rows = {kmer: row for row, kmer in enumerate(source_kmers)}
-    matched = [(row, rows[kmer]) for row, kmer in enumerate(target_kmers) if kmer in rows]
+    rows = {word: row for row, word in enumerate(source_vocabulary)}
+    matched = [(row, rows[word]) for row, word in enumerate(target_vocabulary) if word in rows]
     to_rows = torch.tensor([pair[0] for pair in matched])
     from_rows = torch.tensor([pair[1] for pair in matched])
     report.kmers_matched = len(matched)
-    report.kmers_fresh = len(target_kmers) - len(matched)
+    report.kmers_fresh = len(target_vocabulary) - len(matched)
     if not matched:
-        raise CheckpointError("the two vocabularies share no k-mer: nothing can be transferred.")
+        raise CheckpointError("the two vocabularies share no token: nothing can be transferred.")
     wrong: list[str] = []
     state = target.state_dict()
     for name, tensor in state.items():
@@ -77,7 +77,7 @@ def transfer(
         by_row = name in VOCABULARY_ROWS
         if given is None:
             wrong.append(f"{name} is missing")
-        elif given.shape[by_row:] != tensor.shape[by_row:] or (by_row and len(given) != len(source_kmers)):
+        elif given.shape[by_row:] != tensor.shape[by_row:] or (by_row and len(given) != len(source_vocabulary)):
             wrong.append(f"{name} is {tuple(given.shape)}, not {tuple(tensor.shape)}")
         elif by_row:
             tensor[:] = given.mean(0)

@@ -1,16 +1,26 @@
 """What `gulmfit-predict` does, from file to file."""
 
 import logging
+import math
 import time
+from collections.abc import Sequence
 
-import numpy as np
 from tqdm import tqdm
 
 from gulmfit.errors import ConfigError
 from gulmfit.models.hardware import keep_freed_memory
+from gulmfit.predict.genome import Wanted, scan_genome
+from gulmfit.predict.inputs import check_input, feature_records, sequence_records
+from gulmfit.predict.outputs import TABLES, Output, check_libraries, check_writable, parse_outputs
 from gulmfit.predict.predictor import Predictor
-from gulmfit.predict.writers import write_tsv
-from gulmfit.seq.labelled import read_sequences
+from gulmfit.predict.records import predict_records, write_records
+from gulmfit.predict.scan import STRANDS, Scan, gives_probabilities
+from gulmfit.predict.windows import Windows
+from gulmfit.report.target_calibration import LabelCalibration
+from gulmfit.seq.alphabet import DNA
+from gulmfit.seq.intervals import contigs_by_name
+from gulmfit.seq.store import GenomeStore
+from gulmfit.seq.tables import not_one_of
 
 logger = logging.getLogger(__name__)
 
@@ -20,30 +30,134 @@ def predict_file(
     model: str,
     input: str,
     output: str,
-    strand: str,
-    batch_size: int,
-    precision: str,
-    raw: bool,
-    sequence: str,
-    id: str,
+    strand: str = "forward",
+    batch_size: int = 64,
+    precision: str = "32",
+    raw: bool = False,
+    sequence: str = "sequence",
+    id: str = "",
+    genome: str = "",
+    features: str = "",
+    window_bp: int = 0,
+    step_bp: int = 0,
+    max_ambiguous: float = 0.5,
+    threshold: float | None = None,
+    merge_bp: int = 0,
+    positive: str = "",
+    restart: bool = False,
+    cache_dir: str = "outputs/store",
 ) -> None:
-    """Predict every record of a file and write a TSV, in input order.
+    """Predict every record of a file, every feature of a genome, or every window of one.
+
+    Args:
+        model: Run folder, model folder or checkpoint of a classifier.
+        input: FASTA, FASTQ or table; features (BED, GFF3, GTF, GenBank) of `genome`; the FASTA of a genome where there
+            is a `window_bp`.
+        output: Files, parted by commas; their suffixes say what they hold (`gulmfit.predict.outputs`).
+        strand: `forward`; `both`, each strand a record of its own; or `average`, the mean over both.
+        batch_size: Sequences that are run at once.
+        precision: `32`, `bf16` or `auto`.
+        raw: Write the scores before calibration into tables, too.
+        sequence: Column of the sequences in a table.
+        id: Column of the ids in a table; the number of the record if empty.
+        genome: FASTA on which features lie.
+        features: Types of features to predict, parted by commas; all if empty.
+        window_bp: Bases of a sliding window; 0 for no scan.
+        step_bp: Bases from one window to the next; half a window if 0.
+        max_ambiguous: Windows with a greater share of ambiguous bases are passed over.
+        threshold: Score from which on a window belongs to a call; the one chosen in validation if None.
+        merge_bp: Bases that may lie between two windows of one call.
+        positive: Class whose score BED, bedGraph and bigWig have; the model's positive one if empty.
+        restart: Begin a scan anew where a stopped one could be gone on with.
+        cache_dir: Folder of genome stores.
 
     Raises:
-        ConfigError: If the output is not a `.tsv` file.
-        GulmfitError: If the model or the input cannot be read.
+        ConfigError: If options are out of range or do not go together.
+        GulmfitError: If the model or the input cannot be read, or an output not be written.
     """
-    if not output.endswith(".tsv"):
-        raise ConfigError(f"output={output}: predictions are written as .tsv. Name the file so.")
+    if strand not in STRANDS:
+        raise ConfigError(f"strand={strand!r} is unknown; choose one of {', '.join(STRANDS)}.")
+    if batch_size < 1:
+        raise ConfigError(f"batch_size={batch_size}: 1 or more is needed.")
+    if not 0 <= max_ambiguous <= 1:
+        raise ConfigError(f"max_ambiguous={max_ambiguous}: a share from 0 to 1 is needed.")
+    if window_bp and (genome or features):
+        raise ConfigError("window_bp= scans the genome that is the input; genome= and features= are for its features.")
+    if step_bp and not window_bp:
+        raise ConfigError(f"step_bp={step_bp} needs window_bp=, the bases of a window.")
+    if not window_bp and (threshold is not None or merge_bp or restart):
+        raise ConfigError("threshold=, merge_bp= and restart= are for a scan of a genome, which needs window_bp=.")
+    outputs = parse_outputs(output, scan=window_bp > 0)
+    check_libraries(outputs)
+    check_writable([path for one in outputs for path in one.by_strand(STRANDS[strand]).values()])
+    if not window_bp:
+        check_input(input, genome, features)
     keep_freed_memory()
     predictor = Predictor.load(model, precision=precision)
-    records = tqdm(read_sequences(input, sequence=sequence, id=id or None), desc="predict", unit=" records")
+    alphabet = predictor.tokenizer.alphabet
+    if strand != "forward":
+        alphabet.check_strands()
+    if (window_bp or genome) and len(alphabet) != len(DNA):
+        raise ConfigError(f"the model reads {alphabet.name} sequences, and a genome has none. Give them as records.")
     start = time.perf_counter()
-    columns = predictor.classes
-    rows = predictor.predict_records(records, strand=strand, batch_size=batch_size, where=f"{input}, ", raw=raw)
-    if raw:
-        columns = [*columns, *(f"raw:{name}" for name in predictor.classes)]
-        rows = ((name, np.concatenate([predictor.calibrated(row[None])[0], row])) for name, row in rows)
-    count = write_tsv(output, columns, rows)
+    column = _column(predictor, positive, outputs)
+    if window_bp:
+        wanted = Wanted(outputs, raw, column, _threshold(predictor, threshold, column, outputs), merge_bp)
+        store = GenomeStore.build(input, cache_dir)
+        lengths = [contig.length for contig in contigs_by_name(store).values()]
+        windows = Windows(lengths, window_bp, step_bp or max(1, window_bp // 2), predictor.tokenizer.min_bases)
+        count = scan_genome(Scan(predictor, store, windows, strand, max_ambiguous, batch_size), wanted, restart=restart)
+    else:
+        placed = GenomeStore.build(genome, cache_dir) if genome else None
+        records = (
+            feature_records(input, placed, [kind.strip() for kind in features.split(",") if kind.strip()])
+            if placed
+            else sequence_records(input, sequence=sequence, id=id)
+        )
+        found = predict_records(
+            predictor, tqdm(records, desc="predict", unit=" records"), strand=strand, batch_size=batch_size,
+            where=f"{input}, ",
+        )  # fmt: skip
+        count = write_records(predictor, found, outputs, strand=strand, raw=raw, positive=column, store=placed)
     seconds = time.perf_counter() - start
-    logger.info("%s: %d records in %.1f s (%.0f a second)", output, count, seconds, count / max(seconds, 1e-9))
+    what = "windows" if window_bp else "records"
+    logger.info("%s: %d %s in %.1f s (%.0f a second)", output, count, what, seconds, count / max(seconds, 1e-9))
+
+
+def _column(predictor: Predictor, name: str, outputs: Sequence[Output]) -> int:
+    """Return the index of the class that tracks and BED are about."""
+    if name and name not in predictor.classes:
+        raise ConfigError(f"positive={name}: {not_one_of(name, predictor.classes)}")
+    if not name and len(predictor.classes) > 2 and any(output.kind not in TABLES for output in outputs):
+        raise ConfigError(
+            f"the model has {len(predictor.classes)} outputs: {', '.join(predictor.classes)}. Say with positive= which "
+            "one BED, bedGraph and bigWig are about."
+        )
+    return predictor.classes.index(name or predictor.positive)
+
+
+def _threshold(predictor: Predictor, given: float | None, column: int, outputs: Sequence[Output]) -> float:
+    """Return the threshold of calls, nan where there are none."""
+    if not any(output.kind == "calls" for output in outputs):
+        if given is not None:
+            raise ConfigError(f"threshold={given}: no output holds calls; name a .bed.")
+        return math.nan
+    if given is None:
+        chosen = _chosen_threshold(predictor, column)
+        if chosen is None:
+            raise ConfigError(
+                f"no threshold for {predictor.classes[column]!r} was chosen when the model was validated. Say with "
+                "threshold= from which score on a window is called; or write .windows.bed, which holds all windows."
+            )
+        return chosen
+    if gives_probabilities(predictor) and not 0 <= given <= 1:
+        raise ConfigError(f"threshold={given}: a probability from 0 to 1 is needed.")
+    return given
+
+
+def _chosen_threshold(predictor: Predictor, column: int) -> float | None:
+    """Return the threshold of a class or label that was chosen on the validation part."""
+    calibration = predictor.calibration
+    if isinstance(calibration, LabelCalibration):
+        return calibration.thresholds[column] if calibration.thresholds else None
+    return calibration.threshold if predictor.classes[column] == predictor.positive else None

@@ -1,6 +1,6 @@
-"""Class probabilities for sequences: the same for every batch size, padding and order.
+"""Class probabilities, or values, for sequences: the same for every batch size, padding and order.
 
-Shape letters: `N` sequences, `C` classes.
+Shape letters: `N` sequences, `C` classes, labels or values.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +19,8 @@ from gulmfit.errors import CheckpointError, ConfigError
 from gulmfit.models.classifier import SequenceClassifier
 from gulmfit.models.precision import fast_precision, guard
 from gulmfit.report.calibration import Calibration
-from gulmfit.seq.tokenizer import KmerTokenizer
+from gulmfit.report.target_calibration import read_calibration, uncalibrated
+from gulmfit.seq.tokenizer import Tokenizer
 
 Probabilities = npt.NDArray[np.float64]
 
@@ -28,12 +29,9 @@ BATCHES_AHEAD = 32
 
 PRECISIONS = ("32", "bf16", "auto")
 
-# A probability of 0 would have no logarithm; one below this means nothing any more.
-TINY = 1e-12
-
 
 class Predictor:
-    """A classifier that is ready to use.
+    """A classifier, of whatever kind of target, that is ready to use.
 
     Args:
         spec: The model's specification.
@@ -52,7 +50,7 @@ class Predictor:
         self,
         spec: Spec,
         model: SequenceClassifier,
-        tokenizer: KmerTokenizer,
+        tokenizer: Tokenizer,
         device: str | torch.device | None = None,
         precision: str = "32",
         calibration: Calibration | None = None,
@@ -67,7 +65,7 @@ class Predictor:
         if precision == "auto":
             precision = "bf16" if fast_precision(self.device.type) == "bf16-mixed" else "32"
         self.precision = precision
-        self.calibration = calibration or Calibration()
+        self.calibration: Calibration = calibration or uncalibrated(model.targets)
         if precision == "bf16":
             guard(model.encoder, torch.bfloat16, self.device.type)
 
@@ -84,18 +82,18 @@ class Predictor:
             raise CheckpointError(
                 f"{path} is a language model, not a classifier: train one from it with stage=classify init_from={path}."
             )
-        calibration = Calibration.from_dict(loaded.calibration) if loaded.calibration else None
+        calibration = read_calibration(loaded.calibration) if loaded.calibration else None
         model = cast(SequenceClassifier, loaded.model)
         return cls(loaded.spec, model, loaded.tokenizer, device, precision, calibration)
 
     def calibrated(self, raw: Probabilities) -> Probabilities:
-        """Calibrate raw class probabilities `(N, C)`."""
-        return self.calibration.apply(np.log(np.maximum(raw, TINY)))
+        """Calibrate what the network predicts, `(N, C)`."""
+        return self.calibration.calibrated(raw)
 
     def predict(
         self, sequences: Sequence[str], *, strand: str = "forward", batch_size: int = 64, raw: bool = False
     ) -> Probabilities:
-        """Return the class probabilities of sequences, `(N, C)`, in their order; arguments as below."""
+        """Return what is predicted of sequences, `(N, C)`, in their order; arguments as below."""
         records = ((str(number), sequence) for number, sequence in enumerate(sequences))
         rows = [row for _, row in self.predict_records(records, strand=strand, batch_size=batch_size, raw=raw)]
         return np.stack(rows) if rows else np.empty((0, len(self.classes)))
@@ -109,8 +107,10 @@ class Predictor:
         where: str = "",
         raw: bool = False,
     ) -> Iterator[tuple[str, Probabilities]]:
-        """Yield id and class probabilities `(C,)` of each record, in the order given; memory does not grow with their
-        number.
+        """Yield id and prediction `(C,)` of each record, in the order given; memory does not grow with their number.
+
+        Predicted are the probabilities of classes, which add up to 1; of labels, each by itself; or values in the units
+        of the training data. `classes` has their names.
 
         Args:
             records: Id and sequence.
@@ -151,5 +151,5 @@ class Predictor:
             batch = collate([(tokens[index], 0, index) for index in rows], self.tokenizer.pad_id)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
                 logits, _ = self.model(batch.tokens.to(self.device), batch.lengths.to(self.device))
-            probabilities[rows] = logits.double().softmax(-1).cpu().numpy()
+            probabilities[rows] = self.model.outputs(logits.double()).cpu().numpy()
         return probabilities

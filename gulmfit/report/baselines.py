@@ -2,7 +2,8 @@
 
 `majority` knows class frequencies; `length`, `gc` and `dinucleotide` what a careless choice of negatives leaves behind;
 `kmer_logistic` 4-mer content wherever it stands; `onehot_logistic` and `onehot_boosting` which base stands at which
-position, the latter also bases that go together, so they find windows that were cut at a fixed site.
+position, the latter also bases that go together, so they find windows that were cut at a fixed site. Of three classes
+and more, `kmer_naive_bayes` is the usual classifier of marker genes: which 8-mers a sequence holds.
 
 Shapes: `N` sequences, `C` classes.
 """
@@ -10,11 +11,7 @@ Shapes: `N` sequences, `C` classes.
 import hashlib
 import json
 import logging
-import os
-import uuid
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gulmfit.errors import DataError
+from gulmfit.report.baseline_cache import keep, recall
 from gulmfit.report.features import (
     KMER,
     Floats,
@@ -31,14 +29,19 @@ from gulmfit.report.features import (
     length_features,
     onehot_features,
     positional_features,
+    word_features,
 )
+from gulmfit.report.naive_bayes import WordNaiveBayes
 
 log = logging.getLogger(__name__)
 
 BASELINES = ("majority", "length", "gc", "dinucleotide", "kmer_logistic", "onehot_logistic", "onehot_boosting")
 
-VERSION = 1  # of what is computed here and in `features`: raise it with any change, and cached results are not used
+NAIVE_BAYES = "kmer_naive_bayes"  # beside them, of three classes and more
 
+VERSION = 2  # of what is computed here and in `features`: raise it with any change, and cached results are not used
+
+WORD = 8  # letters of the words of naive Bayes
 MAX_POSITIONS = 1000  # positional features stop here
 MAX_TRAIN = 50_000  # sequences fitted on; more change models of this size very little
 DEFAULT_C = 1.0
@@ -90,8 +93,8 @@ def run_baselines(
             settings; made if missing.
 
     Returns:
-        (N_test, C) probabilities for each name of `BASELINES`, in that order; without `length` where all training
-        sequences have one length.
+        (N_test, C) probabilities for each name of `BASELINES`, in that order, and `NAIVE_BAYES` where C is 3 or more;
+        without `length` where all training sequences have one length.
 
     Raises:
         DataError: Sequences and labels differ in number, a label is not in [0, C), the training sequences
@@ -108,13 +111,14 @@ def run_baselines(
     if (counts > 0).sum() < 2:
         raise DataError(f"all {counts.sum()} training sequences are of class {train.labels[0]}; baselines need two")
     names = [name for name in BASELINES if name != "length" or len(set(map(len, train_sequences))) > 1]
+    names += [NAIVE_BAYES] if num_classes > 2 else []
     if cache_dir is None:
         return _run(names, train, valid, test_sequences, num_classes, seed)
     path = Path(cache_dir) / f"baselines-{_digest(train, valid, test_sequences, num_classes, seed)}.npz"
-    found = _recall(path, names, (len(test_sequences), num_classes))
+    found = recall(path, names, (len(test_sequences), num_classes))
     if found is None:
         found = _run(names, train, valid, test_sequences, num_classes, seed)
-        _keep(path, found)
+        keep(path, found)
     return found
 
 
@@ -134,6 +138,9 @@ def _run(
     def positional(chunk: Sequence[str]) -> Any:
         return positional_features(chunk, width)
 
+    def words(chunk: Sequence[str]) -> Any:
+        return word_features(chunk, WORD)
+
     fits: dict[str, tuple[Featurise, Callable[[], Any]]] = {
         "length": (length_features, lambda: _fit_logistic(length_features, train, untuned)),
         "gc": (gc_features, lambda: _fit_logistic(gc_features, train, untuned)),
@@ -141,6 +148,7 @@ def _run(
         "kmer_logistic": (kmer_features, lambda: _fit_logistic(kmer_features, train, valid)),
         "onehot_logistic": (onehot, lambda: _fit_logistic(onehot, train, valid, standardise=False)),
         "onehot_boosting": (positional, lambda: _fit_boosting(positional, train, valid, seed)),
+        NAIVE_BAYES: (words, lambda: WordNaiveBayes().fit(features_of(words, train.sequences), train.labels)),
     }
     found = {"majority": np.tile(counts / counts.sum(), (len(test_sequences), 1))}
     for name in names[1:]:
@@ -155,8 +163,8 @@ def _fit_logistic(featurise: Featurise, train: _Part, valid: _Part, *, standardi
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    features = _features(featurise, train.sequences)
-    valid_features = _features(featurise, valid.sequences) if len(valid.labels) else None
+    features = features_of(featurise, train.sequences)
+    valid_features = features_of(featurise, valid.sequences) if len(valid.labels) else None
     best, best_loss = None, np.inf
     for strength in (DEFAULT_C,) if valid_features is None else CHOICES_OF_C:
         model = LogisticRegression(C=strength, max_iter=_MAX_ITERATIONS)
@@ -175,12 +183,12 @@ def _fit_boosting(featurise: Featurise, train: _Part, valid: _Part, seed: int) -
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    features = _features(featurise, train.sequences)
+    features = features_of(featurise, train.sequences)
     settings = {**TREE, "categorical_features": np.arange(features.shape[1]), "random_state": seed}
     trees = DEFAULT_TREES
     if len(valid.labels):
         # Not judged on a random cut of the training sequences, which would part those that are alike.
-        valid_features = _features(featurise, valid.sequences)
+        valid_features = features_of(featurise, valid.sequences)
         stopping = {"max_iter": MAX_TREES, "early_stopping": True, "n_iter_no_change": PATIENCE}
         trial = HistGradientBoostingClassifier(**settings, **stopping)
         trial.fit(features, train.labels, X_val=valid_features, y_val=valid.labels)
@@ -189,14 +197,16 @@ def _fit_boosting(featurise: Featurise, train: _Part, valid: _Part, seed: int) -
     return model.fit(features, train.labels)
 
 
-def _features(featurise: Featurise, sequences: Sequence[str]) -> Any:
+def features_of(featurise: Featurise, sequences: Sequence[str]) -> Any:
+    """Gather the features (N, P) of sequences, chunk by chunk."""
     from scipy.sparse import issparse, vstack
 
-    parts = list(_chunks(featurise, sequences))
+    parts = list(chunks(featurise, sequences))
     return vstack(parts, format="csr") if issparse(parts[0]) else np.concatenate(parts)
 
 
-def _chunks(featurise: Featurise, sequences: Sequence[str]) -> Iterator[Any]:
+def chunks(featurise: Featurise, sequences: Sequence[str]) -> Iterator[Any]:
+    """Yield the features of as many sequences as are held at once."""
     for start in range(0, len(sequences), _CHUNK):
         yield featurise(sequences[start : start + _CHUNK])
 
@@ -204,7 +214,7 @@ def _chunks(featurise: Featurise, sequences: Sequence[str]) -> Iterator[Any]:
 def _predict(model: Any, featurise: Featurise, sequences: Sequence[str], num_classes: int) -> Floats:
     """(N, C) probabilities; classes that the model never saw get 0."""
     probabilities = np.zeros((len(sequences), num_classes))
-    for index, features in enumerate(_chunks(featurise, sequences)):
+    for index, features in enumerate(chunks(featurise, sequences)):
         rows = slice(index * _CHUNK, index * _CHUNK + features.shape[0])
         probabilities[rows, model.classes_] = model.predict_proba(features)
     return probabilities
@@ -245,7 +255,7 @@ def _digest(train: _Part, valid: _Part, test_sequences: Sequence[str], num_class
 
     settings = {
         "versions": [VERSION, sklearn.__version__],
-        "features": [KMER, MAX_POSITIONS],
+        "features": [KMER, MAX_POSITIONS, WORD],
         "logistic": [DEFAULT_C, *CHOICES_OF_C],
         "boosting": [DEFAULT_TREES, MAX_TREES, PATIENCE, TREE],
         "run": [MAX_TRAIN, num_classes, seed],
@@ -258,32 +268,3 @@ def _digest(train: _Part, valid: _Part, test_sequences: Sequence[str], num_class
         for text in part.sequences:
             digest.update(f"{len(text)}:{text}".encode())
     return digest.hexdigest()
-
-
-def _recall(path: Path, names: Sequence[str], shape: tuple[int, int]) -> dict[str, Floats] | None:
-    """Read kept results; None where there are none, or they are damaged."""
-    if not path.exists():
-        return None
-    try:
-        with np.load(path, allow_pickle=False) as kept:  # an archive that checks the sum of each array
-            found = {name: kept[name] for name in kept.files}
-        if list(found) != list(names) or any(array.shape != shape for array in found.values()):
-            raise ValueError(f"it holds {', '.join(found)}")
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        log.warning("%s: kept results of baselines are damaged (%s); they are fitted again", path, error)
-        return None
-    log.info("baselines of this split were fitted before: %s", path)
-    return found
-
-
-def _keep(path: Path, found: dict[str, Floats]) -> None:
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "xb") as handle:
-            np.savez(handle, **found)  # type: ignore[arg-type]
-        os.replace(temporary, path)
-    except OSError as error:
-        log.warning("%s: results of baselines cannot be kept (%s)", path, error)
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)

@@ -31,6 +31,9 @@ THRESHOLD_METRICS = ("mcc", "f1", "accuracy", "youden")
 # Logits divided by the one are all but uniform, by the other all but certain; beyond, nothing changes that counts.
 _MAX_TEMPERATURE = 100.0
 _MIN_TEMPERATURE = 0.01
+# A probability of 0 would have no logarithm; one below this means nothing any more.
+TINY = 1e-12
+
 _FLOOR = -700.0  # exp of it is still a normal double
 
 
@@ -89,6 +92,10 @@ class Calibration:
         x, y = np.array(self.knots).T
         positive = np.interp(_softmax(logits)[:, 1], x, y)
         return np.stack([1 - positive, positive], axis=1)
+
+    def calibrated(self, raw: Floats) -> Floats:
+        """Calibrate the class probabilities (N, C) of a model."""
+        return self.apply(np.log(np.maximum(raw, TINY)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values, from which `from_dict` makes an equal calibration."""

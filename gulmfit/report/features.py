@@ -39,20 +39,19 @@ def dinucleotide_features(sequences: Sequence[str]) -> Floats:
 
 def kmer_features(sequences: Sequence[str], k: int = KMER) -> Floats:
     """Give (N, 4^k) frequencies of overlapping k-mers, lexicographic; unknown bases break a k-mer."""
-    codes, rows, positions = _flatten(sequences)
-    usable = len(codes) - k + 1
-    counts = np.zeros((len(sequences), 4**k))
-    if usable > 0:
-        ids = np.zeros(usable, dtype=np.int64)
-        whole = positions[k - 1 :] >= k - 1  # the k-mer does not reach into the next sequence
-        for offset in range(k):
-            part = codes[offset : offset + usable]
-            ids = ids * 4 + part
-            whole &= part < AMBIGUOUS
-        cells = rows[:usable][whole] * 4**k + ids[whole]
-        counts += np.bincount(cells, minlength=counts.size).reshape(counts.shape)
+    rows, ids = _kmers(sequences, k)
+    counts = np.bincount(rows * 4**k + ids, minlength=len(sequences) * 4**k).reshape(len(sequences), 4**k)
     frequencies: Floats = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     return frequencies
+
+
+def word_features(sequences: Sequence[str], k: int) -> Any:
+    """Give a sparse (N, 4^k) matrix with 1 where a sequence holds a k-mer, however often; unknown bases break one."""
+    from scipy.sparse import csr_matrix
+
+    rows, ids = _kmers(sequences, k)
+    cells = np.unique(rows * 4**k + ids)
+    return csr_matrix((np.ones(len(cells)), (cells // 4**k, cells % 4**k)), shape=(len(sequences), 4**k))
 
 
 def onehot_features(sequences: Sequence[str], width: int) -> Any:
@@ -72,6 +71,19 @@ def positional_features(sequences: Sequence[str], width: int) -> NDArray[np.uint
     table = np.full((len(sequences), width), AMBIGUOUS, dtype=np.uint8)
     table[rows[kept], positions[kept]] = codes[kept]
     return table
+
+
+def _kmers(sequences: Sequence[str], k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Sequence and lexicographic number of every k-mer of known bases, both (L,)."""
+    codes, rows, positions = _flatten(sequences)
+    usable = max(0, len(codes) - k + 1)
+    ids = np.zeros(usable, dtype=np.int64)
+    whole = positions[k - 1 :] >= k - 1  # the k-mer does not reach into the next sequence
+    for offset in range(k):
+        part = codes[offset : offset + usable]
+        ids = ids * 4 + part
+        whole &= part < AMBIGUOUS
+    return rows[:usable][whole], ids[whole]
 
 
 def _flatten(sequences: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

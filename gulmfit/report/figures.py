@@ -26,7 +26,10 @@ Floats = NDArray[np.float64]
 # Okabe & Ito's palette, and line styles so that colour is never the only difference.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":")
-FIT_SCORES = ("accuracy", "mcc", "auroc", "auprc", "f1", "precision", "recall", "specificity")
+FIT_SCORES = (
+    "accuracy", "mcc", "auroc", "auprc", "f1", "precision", "recall", "specificity",
+    "auroc_macro", "auprc_macro", "f1_macro", "r2", "pearson",
+)  # fmt: skip
 
 _MAX_POINTS = 600
 _MAX_CELLS = 12  # classes up to which a confusion matrix has numbers in its cells

@@ -11,15 +11,8 @@ from typing import Any
 
 from gulmfit.report import figures
 from gulmfit.report.html import Figure, Report, Section
-from gulmfit.report.sections import (
-    calibration_section,
-    curves_section,
-    errors_section,
-    facts_sections,
-    leakage_section,
-    present,
-    score_curves,
-)
+from gulmfit.report.objective import Objective, objective_of
+from gulmfit.report.sections import facts_sections, leakage_section, present
 from gulmfit.report.table import format_value
 from gulmfit.report.words import capital, finite, heading, model_name, p_text, subtitle, title
 
@@ -27,12 +20,11 @@ Results = Mapping[str, Any]
 Score = tuple[float, float | None, float | None]  # value, low, high
 Scores = dict[str, Score]  # by metric
 
-_COLUMNS = ("accuracy", "mcc", "auroc", "auprc", "f1", "precision", "recall", "specificity")
 _SIGNIFICANT = 0.05
 _KNOWING_NOTHING = 2.0  # bits per base of a uniform guess
 _INTERVALS = (
-    "Square brackets hold 95 % intervals: a bootstrap over the sequences scored, each class resampled by "
-    "itself. They hold the chance of the sequences, not that of another training run."
+    "Square brackets hold 95 % intervals: a bootstrap over the sequences scored, each class, where there are classes, "
+    "resampled by itself. They hold the chance of the sequences, not that of another training run."
 )
 
 
@@ -41,24 +33,24 @@ def classification_report(results: Results) -> Report:
 
     Args:
         results: Read are `stage run seed metrics ci95 baselines leakage data model timing versions confusion
-            classes positive mcnemar` of `metrics.json` and `curves predictions lr_find config_yaml`.
+            classes positive mcnemar` of `metrics.json` and `curves predictions lr_find config_yaml`; of label sets
+            and values `targets`, and `paired by_target` in place of `mcnemar confusion`.
             `positive` is an index or a name of `classes` (1 if missing); a baseline may hold its own `ci95`;
             `mcnemar` holds, by baseline, what `uncertainty.mcnemar` gave with the model first.
     """
+    objective = objective_of(results)
     models = {"model": _scores(results)}
     baselines = _baseline_scores(results)
+    tests = objective.tests(results, "baseline")
     sections = [
-        _score_section(models, baselines, _split(results)),
-        _paired_section("model", _tests(results, "baseline")),
+        _score_section(objective, models, baselines, _split(results)),
+        objective.paired_section("model", results),
         leakage_section(results),
-        curves_section(score_curves(results.get("predictions"))),
-        _confusion_section(results),
-        calibration_section(results),
-        errors_section(results),
+        *objective.sections(results),
         _training_section(results),
         *facts_sections(results),
     ]
-    verdict = _classifier_verdict(models["model"], baselines, _tests(results, "baseline"), _split(results))
+    verdict = _classifier_verdict(objective, models["model"], baselines, tests, _split(results))
     return Report(title("Classifier", results), subtitle(results), verdict, present(sections))
 
 
@@ -91,83 +83,86 @@ def comparison_report(results: Results) -> Report:
     """
     runs: dict[str, Results] = {name: run for name, run in results.get("runs", {}).items() if run}
     first: Results = next(iter(runs.values()), {})
-    kept = ("baselines", "leakage", "data", "classes", "positive")
+    kept = ("baselines", "leakage", "data", "classes", "positive", "targets")
     shared = {name: first[name] for name in kept if name in first} | _given(results)
+    objective = objective_of(shared)
     models = {name: _scores(run) for name, run in runs.items()}
-    baselines, tests = _baseline_scores(shared), _tests(results, "scratch")
+    baselines, tests = _baseline_scores(shared), objective.tests(results, "scratch")
     sections = [
-        _score_section(models, baselines, _split(first)),
-        _paired_section("transferred", tests),
+        _score_section(objective, models, baselines, _split(first)),
+        objective.paired_section("transferred", results),
         leakage_section(shared),
-        _overlaid_section(runs),
-        _confusion_section(shared | _given({"confusion": first.get("confusion")})),
-        curves_section(
-            {
-                name: pair
-                for run in runs
-                for name, pair in score_curves(runs[run].get("predictions"), model_name(run)).items()
-            }
-        ),
-        calibration_section(first),
-        errors_section(first),
+        _overlaid_section(objective, runs),
+        *objective.compared(shared, runs),
         _bits_section({name: results[name] for name in ("pretrain", "finetune") if results.get(name)}),
         *facts_sections(shared),
     ]
-    verdict = _comparison_verdict(models, baselines, tests)
+    verdict = _comparison_verdict(objective, models, baselines, tests)
     return Report(title("Transfer against scratch", results), subtitle(shared), verdict, present(sections))
 
 
-def _classifier_verdict(model: Scores, baselines: dict[str, Scores], tests: Results, split: str) -> str:
-    if "accuracy" not in model:
+def _classifier_verdict(
+    objective: Objective, model: Scores, baselines: dict[str, Scores], tests: Results, split: str
+) -> str:
+    score = objective.headline
+    if score not in model:
         return ""
-    start = f"The model reaches {format_value(model['accuracy'])} accuracy on the {split} sequences"
-    return f"{start}; {_baseline_clause(model['accuracy'][0], baselines, tests)}."
+    start = f"The model reaches {format_value(model[score])} {heading(score)} on the {split} sequences"
+    return f"{start}; {_baseline_clause(objective, model[score][0], baselines, tests)}."
 
 
-def _comparison_verdict(models: dict[str, Scores], baselines: dict[str, Scores], tests: Results) -> str:
-    reached = {name: scores["accuracy"][0] for name, scores in models.items() if "accuracy" in scores}
+def _comparison_verdict(
+    objective: Objective, models: dict[str, Scores], baselines: dict[str, Scores], tests: Results
+) -> str:
+    score = objective.headline
+    reached = {name: scores[score][0] for name, scores in models.items() if score in scores}
     if not reached:
         return ""
     best = max(reached, key=lambda name: reached[name])
     if {"transferred", "scratch"} <= set(reached):
-        start = _versus(reached["transferred"], reached["scratch"], tests.get("scratch", {}))
+        start = _versus(objective, reached["transferred"], reached["scratch"], tests.get("scratch", {}))
     else:
-        start = f"{capital(best)} reaches {format_value(reached[best])} accuracy, held against no other model"
-    return f"{start}; {_baseline_clause(reached[best], baselines, tests if best == 'transferred' else {})}."
+        value = format_value(reached[best])
+        start = f"{capital(best)} reaches {value} {heading(score)}, held against no other model"
+    clause = _baseline_clause(objective, reached[best], baselines, tests if best == "transferred" else {})
+    return f"{start}; {clause}."
 
 
-def _versus(transferred: float, scratch: float, test: Results) -> str:
+def _versus(objective: Objective, transferred: float, scratch: float, test: Results) -> str:
+    score = heading(objective.headline)
     if transferred == scratch:
-        return f"Transferred and from-scratch have the same accuracy, {format_value(transferred)}"
+        return f"Transferred and from-scratch have the same {score}, {format_value(transferred)}"
     winner, loser = ("Transferred", "from-scratch") if transferred > scratch else ("From-scratch", "transferred")
     high, low = max(transferred, scratch), min(transferred, scratch)
-    both = f"accuracy {format_value(high)} against {format_value(low)}"
+    both = f"{score} {format_value(high)} against {format_value(low)}"
     p_value = finite(test.get("p_value"))
     if p_value is None:
         return f"{winner} is ahead of {loser}, {both}, but no paired test was made"
     if p_value < _SIGNIFICANT:
-        return f"{winner} beats {loser}: {both} (McNemar {p_text(p_value)})"
+        return f"{winner} beats {loser}: {both} ({objective.test} {p_text(p_value)})"
     return (
         f"The difference between transferred and from-scratch is not significant at {_SIGNIFICANT} "
-        f"({winner.lower()} is ahead, {both}, McNemar {p_text(p_value)})"
+        f"({winner.lower()} is ahead, {both}, {objective.test} {p_text(p_value)})"
     )
 
 
-def _baseline_clause(accuracy: float, baselines: dict[str, Scores], tests: Results) -> str:
+def _baseline_clause(objective: Objective, score: float, baselines: dict[str, Scores], tests: Results) -> str:
     """Say how the best baseline stands to the best model."""
-    reached = {name: scores["accuracy"][0] for name, scores in baselines.items() if "accuracy" in scores}
+    reached = {
+        name: scores[objective.headline][0] for name, scores in baselines.items() if objective.headline in scores
+    }
     if not reached:
         return "no baseline was run"
     name = max(reached, key=lambda key: reached[key])
     label, value = model_name(name), format_value(reached[name])
     p_value = finite(tests.get(name, {}).get("p_value"))
     unsure = p_value is not None and p_value >= _SIGNIFICANT
-    remark = f" (McNemar {p_text(p_value)})" if p_value is not None else ""
-    if reached[name] == accuracy:
+    remark = f" ({objective.test} {p_text(p_value)})" if p_value is not None else ""
+    if reached[name] == score:
         return f"the {label} baseline does as well: {value}"
     if unsure:
         return f"the {label} baseline, {value}, is not significantly different{remark}"
-    if reached[name] > accuracy:
+    if reached[name] > score:
         return f"the {label} baseline wins: {value}{remark}"
     return f"the best baseline, {label}, reaches {value}{remark}"
 
@@ -186,10 +181,12 @@ def _bits_verdict(results: Results) -> str:
     return f"{start}, {format_value(gain)} less than the Markov model ({format_value(markov)})."
 
 
-def _score_section(models: dict[str, Scores], baselines: dict[str, Scores], split: str) -> Section:
-    order = sorted(baselines, key=lambda name: -baselines[name].get("accuracy", (-math.inf,))[0])
+def _score_section(
+    objective: Objective, models: dict[str, Scores], baselines: dict[str, Scores], split: str
+) -> Section:
+    order = sorted(baselines, key=lambda name: -baselines[name].get(objective.headline, (-math.inf,))[0])
     everyone = models | {name: baselines[name] for name in order}
-    columns = [name for name in _COLUMNS if any(name in scores for scores in everyone.values())]
+    columns = [name for name in objective.columns if any(name in scores for scores in everyone.values())]
     section = Section(f"Scores on the {split} sequences, beside the baselines")
     if columns:
         rows = [[name, *(scores.get(column) for column in columns)] for name, scores in everyone.items()]
@@ -199,22 +196,6 @@ def _score_section(models: dict[str, Scores], baselines: dict[str, Scores], spli
         section.figures.append((f"{capital(heading(columns[0]))} of models and baselines.", picture))
     if any(low is not None for scores in everyone.values() for _, low, _ in scores.values()):
         section.text.append(_INTERVALS)
-    return section
-
-
-def _paired_section(model: str, tests: Results) -> Section:
-    header = ["against", f"only {model} right", "only the other right", "accuracy difference", "p"]
-    keys = ("only_a_right", "only_b_right", "accuracy_difference", "p_value")
-    rows = [[name, *(test.get(key) for key in keys)] for name, test in tests.items()]
-    text = ["McNemar's exact test, two-sided, on the sequences that one gets right and the other wrong."]
-    return Section("Paired tests", text, [(header, rows)]) if rows else Section("Paired tests")
-
-
-def _confusion_section(results: Results) -> Section:
-    section, matrix = Section("Confusion"), results.get("confusion")
-    if matrix is not None and len(matrix):
-        classes = [str(name) for name in results.get("classes") or range(len(matrix))]
-        section.figures.append(("Sequences by true and predicted class.", figures.confusion(matrix, classes)))
     return section
 
 
@@ -230,11 +211,12 @@ def _training_section(results: Results) -> Section:
     return Section("Training", figures=pictures)
 
 
-def _overlaid_section(runs: Mapping[str, Results]) -> Section:
+def _overlaid_section(objective: Objective, runs: Mapping[str, Results]) -> Section:
     curves = {name: run.get("curves") or [] for name, run in runs.items()}
-    loss = figures.compare_curves(curves, "val/loss", "validation loss (nats)")
-    accuracy = figures.compare_curves(curves, "val/accuracy", "validation accuracy")
-    return Section("Training", figures=[("Validation loss.", loss), ("Validation accuracy.", accuracy)])
+    score = heading(objective.headline)
+    loss = figures.compare_curves(curves, "val/loss", f"validation loss{objective.loss_unit}")
+    reached = figures.compare_curves(curves, f"val/{objective.headline}", f"validation {score}")
+    return Section("Training", figures=[("Validation loss.", loss), (f"Validation {score}.", reached)])
 
 
 def _bits_section(runs: Mapping[str, Results]) -> Section:
@@ -295,9 +277,3 @@ def _with_intervals(metrics: Results, intervals: Results) -> Scores:
             low, high = intervals.get(name) or (None, None)
             scores[name] = (value, finite(low), finite(high))
     return scores
-
-
-def _tests(results: Results, opponent: str) -> dict[str, Results]:
-    """Paired tests by opponent; a single test stands for the one named."""
-    found: Results = results.get("mcnemar") or {}
-    return {opponent: found} if "p_value" in found else dict(found)

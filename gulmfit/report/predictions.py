@@ -1,45 +1,49 @@
-"""What models said of sequences whose classes are known: the file that comparisons are made from.
+"""What models said of sequences whose labels are known: the file that comparisons are made from.
 
-Shapes: `N` sequences, `C` classes.
+Shapes: `N` sequences, `C` classes, labels or values.
 """
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gulmfit.errors import DataError
+from gulmfit.seq.targets import CLASSES, LABEL_SETS, SEPARATOR, VALUES, Labels, target_kind
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-FIXED = ("id", "label", "group")
+# What the column of known labels is called tells what they are.
+COLUMN_OF = {CLASSES: "label", LABEL_SETS: "labels", VALUES: "values"}
 
 
 @dataclass(eq=False)
 class Predictions:
-    """Class probabilities of one model and its baselines for the same sequences.
+    """What one model and its baselines predict of the same sequences.
 
     Attributes:
         ids: Record ids (N).
-        labels: Index into `classes` of each sequence (N,).
+        labels: Index into `classes` of each sequence (N,); of label sets and values (N, C).
         groups: What belongs together, such as windows that overlap (N,): intervals count a group once.
-        classes: Names of the classes.
-        by_model: For "model" and each baseline its probabilities (N, C).
+        classes: Names of the classes, labels or values.
+        by_model: For "model" and each baseline its probabilities or values (N, C).
         positive: The positive one of two classes.
         source: Where they were read from, for messages.
+        targets: What the labels are (`gulmfit.seq.targets`).
     """
 
     ids: list[str]
-    labels: Ints
+    labels: Labels
     groups: Ints
     classes: list[str]
     by_model: dict[str, Floats]
     positive: str = ""
     source: str = ""
+    targets: str = CLASSES
 
     def __len__(self) -> int:
         """Return N."""
@@ -52,15 +56,23 @@ class Predictions:
 
     def tables(self) -> Iterator[tuple[str, list[str], Iterator[tuple[str, list[str | float]]]]]:
         """Yield name, columns and rows of the two files: the model's predictions with labels, and the baselines'."""
-        columns = ["label", "group", *self.classes]
-        known = [[self.classes[label], str(group)] for label, group in zip(self.labels, self.groups, strict=True)]
-        rows = ((name, [*known[i], *self.by_model["model"][i].tolist()]) for i, name in enumerate(self.ids))
+        columns = [COLUMN_OF[self.targets], "group", *self.classes]
+        kind = target_kind(self.targets)
+        known = [
+            [kind.text(label, self.classes), str(group)] for label, group in zip(self.labels, self.groups, strict=True)
+        ]
+        written = self._written
+        rows = ((name, [*known[i], *written(self.by_model["model"][i])]) for i, name in enumerate(self.ids))
         yield "test.tsv", columns, rows
         baselines = [name for name in self.by_model if name != "model"]
         if baselines:
             columns = [f"{name}:{item}" for name in baselines for item in self.classes]
             wide = np.concatenate([self.by_model[name] for name in baselines], axis=1)
-            yield "baselines.tsv", columns, ((name, wide[i].tolist()) for i, name in enumerate(self.ids))
+            yield "baselines.tsv", columns, ((name, written(wide[i])) for i, name in enumerate(self.ids))
+
+    def _written(self, row: Floats) -> list[str | float]:
+        """Numbers for a file: six decimals say what there is of probabilities, but not of values in any unit."""
+        return [f"{value:.9g}" for value in row] if self.targets == VALUES else row.tolist()
 
     @classmethod
     def read(cls, folder: str | Path, positive: str = "") -> "Predictions":
@@ -71,12 +83,10 @@ class Predictions:
         """
         path = Path(folder) / "test.tsv"
         header, cells = _read(path)
-        if tuple(header[:3]) != FIXED or len(header) < 5:
+        targets = next((name for name, column in COLUMN_OF.items() if header[:3] == ["id", column, "group"]), None)
+        if targets is None or len(header) < 3 + target_kind(targets).few:
             raise DataError(f"{path}: columns {header} are not id, label, group and two classes or more.")
         classes = header[3:]
-        unknown = sorted({row[1] for row in cells} - set(classes))
-        if unknown:
-            raise DataError(f"{path}: label {unknown[0]!r} is not one of the columns {', '.join(classes)}.")
         by_model = {"model": _numbers(path, [row[3:] for row in cells])}
         ids = [row[0] for row in cells]
         beside = Path(folder) / "baselines.tsv"
@@ -88,9 +98,12 @@ class Predictions:
             for start in range(1, len(names), len(classes)):
                 name = names[start].rpartition(":")[0]
                 by_model[name] = values[:, start - 1 : start - 1 + len(classes)]
-        labels = np.array([classes.index(row[1]) for row in cells], np.int64)
-        groups = np.array([int(row[2]) for row in cells], np.int64)
-        return cls(ids, labels, groups, classes, by_model, positive, str(path))
+        labels = _labels(path, [row[1] for row in cells], classes, targets)
+        try:
+            groups = np.array([int(row[2]) for row in cells], np.int64)
+        except (ValueError, OverflowError) as error:
+            raise DataError(f"{path}: column 'group' holds what is no whole number: {error}.") from error
+        return cls(ids, labels, groups, classes, by_model, positive, str(path), targets)
 
     @classmethod
     def concatenate(cls, parts: Sequence["Predictions"]) -> "Predictions":
@@ -104,6 +117,7 @@ class Predictions:
             first.classes,
             {name: np.concatenate([part.by_model[name] for part in parts]) for name in names},
             first.positive,
+            targets=first.targets,
         )
 
     def beside(self, others: Mapping[str, "Predictions"]) -> "Predictions":
@@ -115,10 +129,11 @@ class Predictions:
         place = {name: index for index, name in enumerate(self.ids)}
         added: dict[str, Floats] = {}
         for model, other in others.items():
-            if other.ids == self.ids and other.classes == self.classes and (other.labels == self.labels).all():
+            same = other.classes == self.classes and other.targets == self.targets
+            if same and other.ids == self.ids and (other.labels == self.labels).all():
                 added[model] = other.by_model["model"]
                 continue
-            if len(place) != len(self) or set(other.ids) != set(place) or other.classes != self.classes:
+            if len(place) != len(self) or set(other.ids) != set(place) or not same:
                 raise DataError(
                     f"{other.source or model} and {self.source or 'the first run'} did not score the same sequences: "
                     f"{len(other)} and {len(self)} records, {len(set(other.ids) & set(place))} in common. Runs are "
@@ -129,22 +144,37 @@ class Predictions:
             if (other.labels[order] != self.labels).any():
                 raise DataError(f"{other.source or model}: some records have other labels than in {self.source}.")
             added[model] = other.by_model["model"][order]
-        return Predictions(
-            self.ids, self.labels, self.groups, self.classes, {**self.by_model, **added}, self.positive, self.source
-        )
+        return replace(self, by_model={**self.by_model, **added})
 
 
 def _read(path: Path) -> tuple[list[str], list[list[str]]]:
     if not path.is_file():
         raise DataError(f"{path} does not exist: give a finished run of stage=classify.")
-    with path.open(encoding="utf-8", newline="") as handle:
-        rows = list(csv.reader(handle, delimiter="\t"))
+    try:
+        with path.open(encoding="utf-8", newline="") as handle:
+            rows = list(csv.reader(handle, delimiter="\t"))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} is damaged: {error}.") from error
     for number, row in enumerate(rows, start=1):
         if len(row) != len(rows[0]):
             raise DataError(f"{path}, line {number}: {len(row)} columns where the header has {len(rows[0])}.")
     if len(rows) < 2:
         raise DataError(f"{path} holds no prediction.")
     return rows[0], rows[1:]
+
+
+def _labels(path: Path, texts: list[str], classes: list[str], targets: str) -> Labels:
+    if targets == CLASSES:  # of a small test part that lacks a class, too
+        unknown = sorted(set(texts) - set(classes))
+        if unknown:
+            raise DataError(f"{path}: label {unknown[0]!r} is not one of the columns {', '.join(classes)}.")
+        return np.array([classes.index(text) for text in texts], np.int64)
+    cells = [text.split(SEPARATOR) if targets == VALUES else [text] for text in texts]
+    columns = classes if targets == VALUES else [COLUMN_OF[targets]]
+    places = [f"{path}, line {number}" for number in range(2, len(texts) + 2)]
+    if wrong := [place for place, row in zip(places, cells, strict=True) if len(row) != len(columns)]:
+        raise DataError(f"{wrong[0]}: one value for each of {', '.join(classes)} is needed.")
+    return target_kind(targets).read(cells, columns, places, str(path), classes)[0]
 
 
 def _numbers(path: Path, cells: list[list[str]]) -> Floats:

@@ -5,13 +5,13 @@ from typing import Any
 
 from gulmfit.report import figures, spread_figures
 from gulmfit.report.html import Figure, Report, Section, Table
+from gulmfit.report.objective import objective_of
 from gulmfit.report.sections import curves_section, facts_sections, leakage_section, present, score_curves
 from gulmfit.report.table import format_table
 from gulmfit.report.words import capital, heading, model_name, p_text, subtitle
 
 Results = Mapping[str, Any]
 
-HEADLINE = ("accuracy", "mcc", "auroc", "f1")
 FOLDS_SHARE = (
     "± is the standard deviation over folds. Folds share most of their training sequences, so it is no standard error "
     "of the mean; the interval of the pooled out-of-fold predictions counts a group of related sequences once."
@@ -26,19 +26,21 @@ def summary_table(results: Results) -> str:
 
 def _summary(results: Results) -> tuple[list[dict[str, object]], list[str]]:
     spread: Results = results["spread"]
+    objective = objective_of(results)
     pooled = results.get("pooled") or {}
     main = next(iter(spread))
     columns = [""]
-    for name in HEADLINE:
-        columns += [f"{heading(name)}, mean", *([f"{heading(name)}, pooled"] if pooled else [])]
+    for name in objective.summary:
+        over_all = name in (pooled.get("scores") or {}).get("model", {})
+        columns += [f"{heading(name)}, mean", *([f"{heading(name)}, pooled"] if over_all else [])]
     rows: list[dict[str, object]] = []
-    for model in sorted(spread, key=lambda item: -spread[item]["accuracy"]["mean"]):
+    for model in sorted(spread, key=lambda item: -spread[item][objective.headline]["mean"]):
         row: dict[str, object] = {"": model_name(model)}
-        for name in HEADLINE:
+        for name in objective.summary:
             value = spread[model].get(name)
             row[f"{heading(name)}, mean"] = None if value is None else f"{value['mean']:.3f} ± {value['sd']:.3f}"
             own = "model" if model == main else model
-            if own in (pooled.get("scores") or {}):
+            if name in (pooled.get("scores") or {}).get(own, {}):
                 bounds = pooled["ci95"][own].get(name, (None, None))
                 row[f"{heading(name)}, pooled"] = (pooled["scores"][own][name], *bounds)
         rows.append(row)
@@ -53,18 +55,20 @@ def repeated_report(results: Results) -> Report:
             pooled ones.
     """
     spread: Results = results["spread"]
+    objective = objective_of(results)
+    score = heading(objective.headline)
     main = next(iter(spread))
     rows, columns = _summary(results)
     order = [str(row[""]) for row in rows]
     dots = {
-        model_name(model): [row["accuracy"] for row in results["trials"] if row["model"] == model]
+        model_name(model): [row[objective.headline] for row in results["trials"] if row["model"] == model]
         for model in dict.fromkeys(row["model"] for row in results["trials"])
     }
     scores = Section(
         f"Scores over {results['over']}",
         [FOLDS_SHARE if results["over"] == "folds" else SEEDS_DIFFER],
         [(columns, [[row.get(name) for name in columns] for row in rows])],
-        [(f"Accuracy in each of the {results['over']}.", spread_figures.spread_dots(dots, "accuracy"))],
+        [(f"{capital(score)} in each of the {results['over']}.", spread_figures.spread_dots(dots, score))],
     )
     sections = [
         scores,
@@ -74,9 +78,9 @@ def repeated_report(results: Results) -> Report:
         leakage_section(results),
     ]
     sections += list(facts_sections(results))
-    first = spread[main]["accuracy"]
+    first = spread[main][objective.headline]
     verdict = (
-        f"{capital(model_name(main))} reaches {first['mean']:.3f} ± {first['sd']:.3f} accuracy over "
+        f"{capital(model_name(main))} reaches {first['mean']:.3f} ± {first['sd']:.3f} {score} over "
         f"{len(dots[model_name(main)])} {results['over']}; "
         + (f"the best of all is {order[0]}." if order[0] != model_name(main) else f"next comes {order[1]}.")
     )
@@ -86,22 +90,26 @@ def repeated_report(results: Results) -> Report:
 
 def _pairs(results: Results, main: str) -> Section:
     pooled = results.get("pooled") or {}
+    objective = objective_of(results)
+    shown = (objective.headline, objective.second)
     rows = []
-    for other, test in (pooled.get("mcnemar") or {}).items():
-        paired = pooled["paired"][other]
+    for other, paired in (pooled.get("paired") or {}).items():
         cells: list[object] = [model_name(other)]
-        for name in ("accuracy", "auroc"):
+        for name in shown:
             item = paired.get(name)
             cells += (
                 [(item["difference"], item["low"], item["high"]), p_text(item["p_value"])] if item else [None, None]
             )
-        rows.append([*cells, p_text(test["p_value"])])
-    header = ["against", "accuracy gained", "p", "AUROC gained", "p", "McNemar"]
-    text = [
-        f"What {main} gains over each other on the same out-of-fold predictions: a paired bootstrap that counts a "
-        "group of related sequences once, and McNemar's exact test, which does not."
-    ]
-    return Section("Paired tests", text, [(header, rows)] if rows else [])
+        exact = (pooled.get("mcnemar") or {}).get(other)
+        rows.append([*cells, *([p_text(exact["p_value"])] if exact else [])])
+    header = ["against", *(cell for name in shown for cell in (f"{heading(name)} gained", "p"))]
+    text = f"What {main} gains over each other on the same out-of-fold predictions: a paired bootstrap that counts a "
+    if pooled.get("mcnemar"):
+        header.append("McNemar")
+        text += "group of related sequences once, and McNemar's exact test, which does not."
+    else:
+        text += "group of related sequences once."
+    return Section("Paired tests", [text], [(header, rows)] if rows else [])
 
 
 def _trials(results: Results) -> Section:

@@ -88,7 +88,7 @@ def weighted_scores(
     classes = scores.shape[1]
     column = positive_column(positive, classes)
     cells = truth * classes + predicted_classes(scores, positive=positive, threshold=threshold)
-    values = confusion_scores(_tally(weights, cells, classes**2).reshape(-1, classes, classes), column)
+    values = confusion_scores(tally(weights, cells, classes**2).reshape(-1, classes, classes), column)
     values |= _ranking_scores(truth, scores, weights, column)
     values |= _probability_scores(truth, scores, weights, column)
     return {name: values[name] for name in METRICS}
@@ -159,15 +159,15 @@ def confusion_scores(matrices: ArrayLike, column: int | None) -> dict[str, Float
     actual, predicted = counts.sum(axis=2), counts.sum(axis=1)
     true_negatives = total[:, None] - actual - predicted + hits
     by_class = {
-        "precision": _ratio(hits, predicted),
-        "recall": _ratio(hits, actual),
-        "specificity": _ratio(true_negatives, total[:, None] - actual),
-        "f1": _ratio(2 * hits, actual + predicted),
+        "precision": ratio(hits, predicted),
+        "recall": ratio(hits, actual),
+        "specificity": ratio(true_negatives, total[:, None] - actual),
+        "f1": ratio(2 * hits, actual + predicted),
     }
     # Multi-class MCC: Gorodkin, Comput. Biol. Chem. 28 (2004) 367-374; the usual one for C = 2.
     covariance = hits.sum(axis=1) * total - (actual * predicted).sum(axis=1)
     spread = (total**2 - (predicted**2).sum(axis=1)) * (total**2 - (actual**2).sum(axis=1))
-    summary = {"accuracy": _ratio(hits.sum(axis=1), total), "mcc": _ratio(covariance, np.sqrt(spread))}
+    summary = {"accuracy": ratio(hits.sum(axis=1), total), "mcc": ratio(covariance, np.sqrt(spread))}
     return summary | {name: _pick(values, column) for name, values in by_class.items()}
 
 
@@ -256,7 +256,7 @@ def positive_column(positive: int | None, classes: int) -> int | None:
     return column
 
 
-def _tally(weights: Floats, cells: Ints, count: int) -> Floats:
+def tally(weights: Floats, cells: Ints, count: int) -> Floats:
     """(D, count) sums of the (D, N) weights that fall in each cell."""
     return np.stack([np.bincount(cells, row, minlength=count) for row in weights])
 
@@ -264,12 +264,12 @@ def _tally(weights: Floats, cells: Ints, count: int) -> Floats:
 def _ranking_scores(truth: Ints, scores: Floats, weights: Floats, column: int | None) -> dict[str, Floats]:
     """(D,) AUROC and AUPRC under (D, N) multiplicities of the sequences."""
     wanted = range(scores.shape[1]) if column is None else (column,)
-    pairs = [_areas(truth == label, scores[:, label], weights) for label in wanted]
+    pairs = [areas(truth == label, scores[:, label], weights) for label in wanted]
     auroc, auprc = (np.mean(values, axis=0) for values in zip(*pairs, strict=True))
     return {"auroc": auroc, "auprc": auprc}
 
 
-def _areas(is_positive: Bools, score: Floats, weights: Floats) -> tuple[Floats, Floats]:
+def areas(is_positive: Bools, score: Floats, weights: Floats) -> tuple[Floats, Floats]:
     """AUROC and average precision of each draw: one sort for all, equal scores taken together."""
     order = np.argsort(score, kind="stable")
     starts = np.flatnonzero(np.diff(score[order], prepend=-np.inf))
@@ -281,12 +281,12 @@ def _areas(is_positive: Bools, score: Floats, weights: Floats) -> tuple[Floats, 
 
     below = np.cumsum(negatives, axis=1) - negatives / 2  # a tie counts one half
     pairs = positive_total * negative_total
-    auroc = _ratio((positives * below).sum(axis=1), pairs, empty=np.nan)
+    auroc = ratio((positives * below).sum(axis=1), pairs, empty=np.nan)
 
     found = positive_total[:, None] - np.cumsum(positives, axis=1) + positives  # at this threshold or above
     called = (positive_total + negative_total)[:, None] - np.cumsum(everyone, axis=1) + everyone
-    precisions = (positives * _ratio(found, called)).sum(axis=1)
-    return auroc, _ratio(precisions, positive_total * (pairs > 0), empty=np.nan)
+    precisions = (positives * ratio(found, called)).sum(axis=1)
+    return auroc, ratio(precisions, positive_total * (pairs > 0), empty=np.nan)
 
 
 def _probability_scores(truth: Ints, scores: Floats, weights: Floats, column: int | None) -> dict[str, Floats]:
@@ -296,11 +296,11 @@ def _probability_scores(truth: Ints, scores: Floats, weights: Floats, column: in
     surprise = -np.log(np.maximum(scores[np.arange(len(truth)), truth], _EPSILON))
     confidence, outcome = calibration_pairs(truth, scores, column)
     bins = calibration_bins(confidence, ECE_BINS, equal_mass=True)
-    gaps = np.abs(_tally(weights * (confidence - outcome), bins, ECE_BINS)).sum(axis=1)
+    gaps = np.abs(tally(weights * (confidence - outcome), bins, ECE_BINS)).sum(axis=1)
     return {"brier": weights @ squared / total, "log_loss": weights @ surprise / total, "ece": gaps / total}
 
 
-def _ratio(above: Floats, below: Floats, empty: float = 0.0) -> Floats:
+def ratio(above: Floats, below: Floats, empty: float = 0.0) -> Floats:
     """Divide, with `empty` where `below` is 0."""
     return np.divide(above, below, out=np.full_like(above, empty), where=below != 0)
 

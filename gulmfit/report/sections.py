@@ -8,9 +8,11 @@ import numpy as np
 from gulmfit.report import figures
 from gulmfit.report.calibration import reliability_curve
 from gulmfit.report.html import Figure, Section
+from gulmfit.report.objective import objective_of
 from gulmfit.report.predictions import Predictions
 from gulmfit.report.table import leaves
 from gulmfit.report.words import heading
+from gulmfit.seq.targets import CLASSES, VALUES
 
 Results = Mapping[str, Any]
 Curves = dict[str, tuple[Any, Any]]
@@ -57,7 +59,7 @@ def leakage_section(results: Results) -> Section:
         else "No test sequence is in training or validation, nor its reverse complement, nor a near-copy."
     )
     if rest := results.get("without_leaked"):
-        names = ("accuracy", "mcc", "auroc", "f1")
+        names = [name for name in objective_of(results).summary if name in rest["scores"]]
         cells = [(rest["scores"][name], *rest["ci95"][name]) for name in names]
         section.text.append(f"Below, the model on the {rest['sequences']} test sequences that were not met.")
         section.tables.append(([f"{heading(name)}, not met" for name in names], [cells]))
@@ -84,7 +86,7 @@ def curves_section(curves: Curves) -> Section:
 
 def score_curves(predictions: Predictions | None, run: str = "model") -> Curves:
     """Return binary labels and scores of each model of a two-class set, `model` under the name of the run."""
-    if predictions is None or len(predictions.classes) != 2:
+    if predictions is None or len(predictions.classes) != 2 or predictions.targets != CLASSES:
         return {}
     positive = predictions.positive_index
     truth = (predictions.labels == positive).astype(int)
@@ -158,6 +160,37 @@ def errors_section(results: Results) -> Section:
     return Section(
         "Worst errors", text, [(["id", "label", "predicted", "probability", "sequence"], rows)] if rows else []
     )
+
+
+def target_errors(results: Results) -> Section:
+    """List the labels or values of test sequences that the model was most wrong about.
+
+    Args:
+        results: `predictions` and, for their letters, `sequences` by record id.
+    """
+    predictions: Predictions | None = results.get("predictions")
+    if predictions is None:
+        return Section("Worst errors")
+    values = predictions.by_model["model"]
+    spread = predictions.labels.std(axis=0) if predictions.targets == VALUES else np.ones(len(predictions.classes))
+    off = np.abs(values - predictions.labels) / np.where(spread > 0, spread, 1.0)
+    worst = np.argsort(-off, axis=None, kind="stable")[:_WORST]
+    letters: Mapping[str, str] = results.get("sequences") or {}
+    rows = [
+        [
+            predictions.ids[row],
+            predictions.classes[column],
+            predictions.labels[row, column],
+            values[row, column],
+            _shortened(letters.get(predictions.ids[row], "")),
+        ]
+        for row, column in zip(*np.unravel_index(worst, off.shape), strict=True)
+    ]
+    header = ["id", "value", "measured", "predicted", "sequence"]
+    if predictions.targets != VALUES:
+        header[1:4] = ["label", "there", "probability"]
+    text = ["What the model was most wrong about on the test part: often it is what was written down that is wrong."]
+    return Section("Worst errors", text, [(header, rows)])
 
 
 def _shortened(sequence: str) -> str:

@@ -6,17 +6,20 @@ Signs: `mcnemar` gives the accuracy of a minus b; `paired_bootstrap` and `delong
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gulmfit.errors import DataError
-from gulmfit.report.scores import METRICS, checked_binary, classification_scores, weighted_scores
+from gulmfit.report.scores import checked_binary, classification_scores, weighted_scores
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Weighted = Callable[[Floats], Mapping[str, Floats]]
+"""(D, N) weights of the sequences to (D,) values of each score."""
 
 # Largest draws x sequences block held in memory at once; a few such arrays of doubles are alive together.
 _BLOCK = 2_000_000
@@ -66,14 +69,10 @@ def bootstrap_intervals(
         Field & Welsh, J. R. Stat. Soc. B 69 (2007) 369-390, the cluster bootstrap. Basic bootstrap of a transformed
         value: Davison & Hinkley, Bootstrap Methods and their Application (1997), section 5.2.
     """
-    tails = _tails(draws, level)
+    _tails(draws, level)
     point = classification_scores(labels, probabilities, positive=positive, threshold=threshold)
-    drawn: dict[str, list[Floats]] = {name: [] for name in METRICS}
-    for weights in _resamples(labels, groups, draws, seed):
-        scored = weighted_scores(labels, probabilities, weights, positive=positive, threshold=threshold)
-        for name, values in scored.items():
-            drawn[name].append(values)
-    bounds = {name: _percentiles(values, tails) for name, values in drawn.items()}
+    score = partial(weighted_scores, labels, probabilities, positive=positive, threshold=threshold)
+    bounds = resampled_intervals(score, labels, groups=groups, draws=draws, seed=seed, level=level)
     high, low = np.sqrt(np.maximum(2 * point["ece"] ** 2 - np.square(bounds["ece"]), 0.0))
     return bounds | {"ece": (float(low), max(float(high), point["ece"]))}
 
@@ -116,18 +115,73 @@ def paired_bootstrap(
     Source: Efron & Tibshirani (1993), section 15.4, of the percentile interval; one is added to the counts as in
         Davison & Hinkley (1997), equation 4.11.
     """
+    _tails(draws, level)
+    pair = zip((probabilities_a, probabilities_b), thresholds, strict=True)
+    a, b = (partial(weighted_scores, labels, item, positive=positive, threshold=cut) for item, cut in pair)
+    return resampled_differences(a, b, labels, groups=groups, draws=draws, seed=seed, level=level)
+
+
+def resampled_intervals(
+    score: Weighted,
+    strata: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    columns: int = 1,
+    draws: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> dict[str, tuple[float, float]]:
+    """Bound any scores by percentiles of a bootstrap; see `bootstrap_intervals`.
+
+    Args:
+        score: The scores under weights.
+        strata: (N,) numbers; each stratum is resampled by itself, all together where there is but one.
+        columns: Values of a sequence that `score` holds at once, for the memory it takes.
+        groups, draws, seed, level: As in `bootstrap_intervals`.
+
+    Returns:
+        (low, high) of each score, as `bootstrap_intervals`.
+    """
     tails = _tails(draws, level)
-    pair = list(zip((probabilities_a, probabilities_b), thresholds, strict=True))
-    point_a, point_b = (classification_scores(labels, item, positive=positive, threshold=cut) for item, cut in pair)
-    drawn: dict[str, list[Floats]] = {name: [] for name in METRICS}
-    for weights in _resamples(labels, groups, draws, seed):
-        a, b = (weighted_scores(labels, item, weights, positive=positive, threshold=cut) for item, cut in pair)
-        for name in METRICS:
-            drawn[name].append(b[name] - a[name])
+    drawn: dict[str, list[Floats]] = {name: [] for name in score(_once(strata))}
+    for weights in _resamples(strata, groups, draws, seed, columns):
+        for name, values in score(weights).items():
+            drawn[name].append(values)
+    return {name: _percentiles(values, tails) for name, values in drawn.items()}
+
+
+def resampled_differences(
+    score_a: Weighted,
+    score_b: Weighted,
+    strata: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    columns: int = 1,
+    draws: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> dict[str, dict[str, float]]:
+    """Compare any scores of two models on the same sequences; see `paired_bootstrap`.
+
+    Args:
+        score_a: The scores of the first model under weights.
+        score_b: Those of the second.
+        strata, groups, columns, draws, seed, level: As in `resampled_intervals`.
+
+    Returns:
+        For each score what `paired_bootstrap` returns.
+    """
+    tails = _tails(draws, level)
+    point_a, point_b = (score(_once(strata)) for score in (score_a, score_b))
+    drawn: dict[str, list[Floats]] = {name: [] for name in point_a}
+    for weights in _resamples(strata, groups, draws, seed, columns):
+        a, b = score_a(weights), score_b(weights)
+        for name, values in drawn.items():
+            values.append(b[name] - a[name])
     results = {}
     for name, values in drawn.items():
         low, high = _percentiles(values, tails)
-        difference = point_b[name] - point_a[name]
+        difference = float(point_b[name][0]) - float(point_a[name][0])
         results[name] = {"difference": difference, "low": low, "high": high, "p_value": _p_value(values)}
     return results
 
@@ -273,7 +327,14 @@ def _tails(draws: int, level: float) -> tuple[float, float]:
     return (1 - level) / 2, (1 + level) / 2
 
 
-def _resamples(labels: ArrayLike, groups: ArrayLike | None, draws: int, seed: int) -> Iterator[Floats]:
+def _once(strata: ArrayLike) -> Floats:
+    """(1, N) weights of the sequences as they are."""
+    return np.ones((1, np.size(strata)))
+
+
+def _resamples(
+    labels: ArrayLike, groups: ArrayLike | None, draws: int, seed: int, columns: int = 1
+) -> Iterator[Floats]:
     """Yield (D, N) blocks: how often each sequence was drawn; none if there is but one unit to draw."""
     truth = np.asarray(labels)
     unit, strata = _units(truth, groups)
@@ -281,7 +342,7 @@ def _resamples(labels: ArrayLike, groups: ArrayLike | None, draws: int, seed: in
         return
     rng = np.random.default_rng(seed)
     members = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
-    step = max(1, _BLOCK // len(truth))
+    step = max(1, _BLOCK // (len(truth) * columns))
     for start in range(0, draws, step):
         size = min(step, draws - start)
         picks = np.concatenate([own[rng.integers(len(own), size=(size, len(own)))] for own in members], axis=1)

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from gulmfit.seq.targets import LABEL_SETS, VALUES
+
 Results = Mapping[str, Any]
 
 _HEADINGS = {
@@ -17,6 +19,19 @@ _HEADINGS = {
     "brier": "Brier score",
     "log_loss": "log loss",
     "bits_per_base": "bits per base",
+    "auroc_macro": "macro AUROC",
+    "auroc_micro": "micro AUROC",
+    "auprc_macro": "macro AUPRC",
+    "auprc_micro": "micro AUPRC",
+    "f1_macro": "macro F1",
+    "f1_micro": "micro F1",
+    "hamming_loss": "Hamming loss",
+    "exact_match": "exact match",
+    "r2": "R²",
+    "pearson": "Pearson's r",
+    "spearman": "Spearman's rho",
+    "rmse": "RMSE",
+    "mae": "MAE",
 }
 _MODELS = {
     "majority": "majority class",
@@ -26,6 +41,10 @@ _MODELS = {
     "kmer_logistic": "4-mer logistic",
     "onehot_logistic": "positional one-hot",
     "onehot_boosting": "boosted one-hot",
+    "kmer_naive_bayes": "8-mer naive Bayes",
+    "mean": "training mean",
+    "kmer_ridge": "4-mer ridge",
+    "onehot_ridge": "positional one-hot ridge",
     "markov": "Markov model",
     "scratch": "from scratch",
 }
@@ -68,5 +87,6 @@ def subtitle(results: Results) -> str:
     parts = [f"{name} {results[name]}" for name in ("stage", "seed") if results.get(name) is not None]
     classes = [str(name) for name in results.get("classes") or ()]
     listed = ", ".join(classes[:6]) + (" …" if len(classes) > 6 else "")
-    parts += [f"{len(classes)} classes: {listed}"] if classes else []
+    noun = {LABEL_SETS: "labels", VALUES: "values"}.get(str(results.get("targets")), "classes")
+    parts += [f"{len(classes)} {noun}: {listed}"] if classes else []
     return " · ".join(parts)

@@ -1,9 +1,13 @@
-"""Nucleotide letters and base codes: A=0, C=1, G=2, T=3 and 4 for everything that is not one known base.
+"""Letters and their codes: a base (or an amino acid) is its place in the alphabet, and what is not one known letter
+has the next code after them. DNA: A=0, C=1, G=2, T=3 and 4 for everything ambiguous.
 
 Shapes: L bases. Positions in messages are 0-based.
 """
 
+import difflib
 import math
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -12,106 +16,197 @@ from gulmfit.errors import ConfigError, SequenceError
 
 Codes = npt.NDArray[np.uint8]
 
-AMBIGUOUS: int = 4
-NUCLEOTIDE_LETTERS = "ACGTURYSWKMBDHVN"
-
 _INVALID = 255
-_BASE_CODES = {"A": 0, "C": 1, "G": 2, "T": 3, "U": 3}
-_CODE_LETTERS = b"ACGTN"
+CASES = ("upper", "mask")
 
 
-def _lookup_table(case: str) -> bytes:
-    table = np.full(256, _INVALID, dtype=np.uint8)
-    for letter in NUCLEOTIDE_LETTERS:
-        code = _BASE_CODES.get(letter, AMBIGUOUS)
-        table[ord(letter)] = code
-        table[ord(letter.lower())] = AMBIGUOUS if case == "mask" else code
-    return table.tobytes()
-
-
-# bytes.translate does the look-up: numpy's own indexing would first widen every letter to eight bytes.
-_ENCODE = {case: _lookup_table(case) for case in ("upper", "mask")}
-_DECODE = _CODE_LETTERS.ljust(256, b"?")
-_COMPLEMENT = str.maketrans("ACGTURYSWKMBDHVNacgturyswkmbdhvn", "TGCAAYRSWMKVHDBNtgcaayrswmkvhdbn")
-
-
-def encode(sequence: bytes | str, *, case: str = "upper", where: str = "", start: int = 0) -> Codes:
-    """Turn nucleotide letters into base codes; U counts as T.
+@dataclass(frozen=True)
+class Alphabet:
+    """Which letters there are, and what they mean.
 
     Args:
-        sequence: L letters, each one of ACGTU or IUPAC RYSWKMBDHVN in either case.
+        name: By which a configuration calls it.
+        letters: The known letters in the order of their codes; in an alphabet with complements the first pairs with
+            the last, the second with the last but one.
+        ambiguous: Letters that are allowed and stand for no single known one.
+        unknown: The letter that an ambiguous code is written as.
+        allowed: What messages say of the letters.
+        synonym: A letter, and the known letter that it is read as; empty if there is none.
+        complements: For every letter of `every_letter` the one on the other strand; empty where there is no other
+            strand.
+        unit: What messages call a letter.
+    """
+
+    name: str
+    letters: str
+    ambiguous: str
+    unknown: str
+    allowed: str
+    synonym: str = ""
+    complements: str = ""
+    unit: str = "base"
+
+    def __len__(self) -> int:
+        """Return the number of known letters, which is also the code of an ambiguous one."""
+        return len(self.letters)
+
+    @property
+    def every_letter(self) -> str:
+        """Every allowed letter, as a capital: known letters, a synonym, ambiguous ones."""
+        return self.letters + self.synonym[:1] + self.ambiguous
+
+    @cached_property
+    def encode_tables(self) -> dict[str, bytes]:
+        """For every case policy the code of each byte.
+
+        `bytes.translate` does the look-up: numpy's own indexing would first widen every letter to eight bytes.
+        """
+        codes = {letter: code for code, letter in enumerate(self.letters)}
+        if self.synonym:
+            codes[self.synonym[0]] = codes[self.synonym[1]]
+        tables = {}
+        for case in CASES:
+            table = np.full(256, _INVALID, dtype=np.uint8)
+            for letter in self.every_letter:
+                code = codes.get(letter, len(self))
+                table[ord(letter.lower())] = len(self) if case == "mask" else code
+                table[ord(letter)] = code
+            tables[case] = table.tobytes()
+        return tables
+
+    @cached_property
+    def decode_table(self) -> bytes:
+        """The letter of each code, for `bytes.translate`."""
+        return (self.letters + self.unknown).encode("ascii").ljust(256, b"?")
+
+    @cached_property
+    def complement_table(self) -> dict[int, int]:
+        """The complement of each letter, in either case, for `str.translate`."""
+        letters = self.every_letter
+        return str.maketrans(letters + letters.lower(), self.complements + self.complements.lower())
+
+    def check_strands(self) -> None:
+        """Make sure that there is another strand.
+
+        Raises:
+            SequenceError: if the alphabet has no complements.
+        """
+        if not self.complements:
+            raise SequenceError(
+                f"a {self.name} sequence has no reverse complement. Read it as it is: strand=forward, strands=forward, "
+                "reverse_complement_p=0."
+            )
+
+
+_NUCLEOTIDES = "ACGTU or IUPAC RYSWKMBDHVN"
+DNA = Alphabet("dna", "ACGT", "RYSWKMBDHVN", "N", _NUCLEOTIDES, "UT", "TGCAAYRSWMKVHDBN")
+RNA = Alphabet("rna", "ACGU", "RYSWKMBDHVN", "N", _NUCLEOTIDES, "TU", "UGCAAYRSWMKVHDBN")
+PROTEIN = Alphabet("protein", "ACDEFGHIKLMNPQRSTVWY", "BZXJUO*", "X", "ACDEFGHIKLMNPQRSTVWY or BZXJUO*", unit="residue")
+ALPHABETS = {alphabet.name: alphabet for alphabet in (DNA, RNA, PROTEIN)}
+
+AMBIGUOUS: int = len(DNA)
+NUCLEOTIDE_LETTERS = DNA.every_letter
+
+
+def alphabet_named(name: str) -> Alphabet:
+    """Return the alphabet of a name.
+
+    Raises:
+        ConfigError: if there is none.
+    """
+    if name not in ALPHABETS:
+        near = difflib.get_close_matches(str(name), ALPHABETS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"alphabet={name!r} is unknown; choose one of {', '.join(ALPHABETS)}.{hint}")
+    return ALPHABETS[name]
+
+
+def encode(
+    sequence: bytes | str, *, case: str = "upper", where: str = "", start: int = 0, alphabet: Alphabet = DNA
+) -> Codes:
+    """Turn letters into codes; in DNA U counts as T.
+
+    Args:
+        sequence: L letters, each one of the alphabet in either case.
         case: "upper" reads a lower-case letter like its capital; "mask" reads every lower-case letter as
             ambiguous (soft-masked repeats).
         where: what an error message begins with, for example "genome.fa, record 'chr7'".
         start: position of the first letter in its record, for messages, where a record comes in pieces.
+        alphabet: which letters there are.
 
     Returns:
-        A new writable uint8 array (L,) of codes 0 to 4.
+        A new writable uint8 array (L,) of codes, 0 to the size of the alphabet.
 
     Raises:
         ConfigError: if `case` is neither "upper" nor "mask".
         SequenceError: if a letter is outside the alphabet; names `where`, the position and the letter.
     """
-    if case not in _ENCODE:
+    if case not in CASES:
         raise ConfigError(f"case={case!r} is no case policy. Use 'upper' or 'mask'.")
     # A character that latin-1 lacks becomes '?', one for one: refused below at its own position.
     letters = bytearray(sequence, "latin-1", "replace") if isinstance(sequence, str) else bytearray(sequence)
-    codes: Codes = np.frombuffer(letters.translate(_ENCODE[case]), dtype=np.uint8)
+    codes: Codes = np.frombuffer(letters.translate(alphabet.encode_tables[case]), dtype=np.uint8)
     if codes.size and codes.max() == _INVALID:
         position = int(np.argmax(codes == _INVALID))
         found = sequence[position]
         letter = found if isinstance(found, str) else chr(found)
+        kind = "a nucleotide" if alphabet.complements else "an amino-acid"
         raise SequenceError(
-            f"{where}{', ' if where else ''}position {start + position}: {letter!r} is not a nucleotide letter "
-            "(ACGTU or IUPAC RYSWKMBDHVN). Correct or remove it."
+            f"{where}{', ' if where else ''}position {start + position}: {letter!r} is not {kind} letter "
+            f"({alphabet.allowed}). Correct or remove it."
         )
     return codes
 
 
-def decode(codes: Codes) -> str:
-    """Turn base codes (L,) into L upper-case letters; the ambiguous code becomes N.
+def decode(codes: Codes, alphabet: Alphabet = DNA) -> str:
+    """Turn codes (L,) into L upper-case letters; the ambiguous code becomes N (in a protein X).
 
     Raises:
-        SequenceError: if a code is above 4.
+        SequenceError: if a code is above the ambiguous one.
     """
-    _check_codes(codes)
-    return codes.tobytes().translate(_DECODE).decode("ascii")
+    _check_codes(codes, alphabet)
+    return codes.tobytes().translate(alphabet.decode_table).decode("ascii")
 
 
-def reverse_complement(codes: Codes) -> Codes:
-    """Read the base codes (L,) from the other strand; doing it twice gives the input back.
+def reverse_complement(codes: Codes, alphabet: Alphabet = DNA) -> Codes:
+    """Read the codes (L,) from the other strand; doing it twice gives the input back.
 
     Raises:
-        SequenceError: if a code is above 4.
+        SequenceError: if a code is above the ambiguous one, or the alphabet has no other strand.
     """
-    complement = np.uint8(3) - codes
-    if complement.size and complement.max() > 3:  # a code above 3 has wrapped round; most sequences hold none
-        _check_codes(codes)
-        np.minimum(complement, AMBIGUOUS, out=complement)
+    alphabet.check_strands()
+    last = len(alphabet) - 1
+    complement = np.uint8(last) - codes
+    if complement.size and complement.max() > last:  # a greater code has wrapped round; most sequences hold none
+        _check_codes(codes, alphabet)
+        np.minimum(complement, len(alphabet), out=complement)
     # Copied, since numpy is slow to calculate on what lies backwards.
     return complement[::-1].copy()
 
 
-def reverse_complement_text(sequence: str) -> str:
-    """Read letters from the other strand, IUPAC letters and case kept; U pairs with A, and A with T.
+def reverse_complement_text(sequence: str, alphabet: Alphabet = DNA) -> str:
+    """Read letters from the other strand, IUPAC letters and case kept; U pairs with A, and A with T (in RNA with U).
 
     Raises:
-        SequenceError: if a letter is outside the alphabet of `encode`.
+        SequenceError: if a letter is outside the alphabet of `encode`, or the alphabet has no other strand.
     """
-    encode(sequence)
-    return sequence.translate(_COMPLEMENT)[::-1]
+    alphabet.check_strands()
+    encode(sequence, alphabet=alphabet)
+    return sequence.translate(alphabet.complement_table)[::-1]
 
 
 def gc_content(codes: Codes) -> float:
-    """Return the share of G and C among the unambiguous bases of codes (L,), in [0, 1]; nan where none is."""
+    """Return the share of G and C among the unambiguous bases of nucleotide codes (L,), in [0, 1]; nan if none is."""
     strong = np.count_nonzero((codes == 1) | (codes == 2))
     known = np.count_nonzero(codes < AMBIGUOUS)
     return strong / known if known else math.nan
 
 
-def _check_codes(codes: Codes) -> None:
-    if codes.size and codes.max() > AMBIGUOUS:
-        position = int(np.argmax(codes > AMBIGUOUS))
+def _check_codes(codes: Codes, alphabet: Alphabet) -> None:
+    if codes.size and codes.max() > len(alphabet):
+        position = int(np.argmax(codes > len(alphabet)))
+        known = ", ".join(f"{code} {letter}" for code, letter in enumerate(alphabet.letters))
         raise SequenceError(
-            f"position {position}: {int(codes[position])} is no base code (0 A, 1 C, 2 G, 3 T, 4 ambiguous)."
+            f"position {position}: {int(codes[position])} is no {alphabet.unit} code ({known}, {len(alphabet)} "
+            "ambiguous)."
         )

@@ -1,4 +1,4 @@
-"""Reading FASTA: plain, gzip or bgzip, one file or many; one record, or a piece of one, in memory at a time."""
+"""Reading FASTA and FASTQ: plain, gzip or bgzip, one file or many; one record, or a piece, in memory at a time."""
 
 import glob
 import gzip
@@ -6,27 +6,30 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
 from gulmfit.errors import SequenceError
+from gulmfit.seq.fastq import parse_fastq
+from gulmfit.seq.limits import longest_record, too_long
 
 GZIP_MAGIC = b"\x1f\x8b"
 
 _BLOCK_BYTES = 1 << 18  # stays in the processor's cache while it is worked on
+_LINE_BYTES = 1 << 18  # what is kept in one piece of a line
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SPACES = b" \t\v\f"  # the white space that is no line end
 
 
 @dataclass(frozen=True, slots=True)
 class FastaRecord:
-    """One FASTA record.
+    """One record of FASTA or FASTQ.
 
     Attributes:
         id: the first word of the header.
-        description: the whole header line without its '>', the id included.
+        description: the whole header line without its '>' or '@', the id included.
         sequence: the letters as they stand in the file, white space removed; case and alphabet are untouched.
         path: the file that it was read from.
     """
@@ -76,9 +79,9 @@ def expand_paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:
 
 
 def read_fasta(paths: str | Path | Sequence[str | Path], *, repeated_ids: bool = False) -> Iterator[FastaRecord]:
-    """Stream the records of FASTA files in order, holding one record at a time.
+    """Stream the records of FASTA or FASTQ files in order, holding one record at a time.
 
-    Compression is recognised by the first bytes of a file, not by its name. Line ends may be those of Unix,
+    Compression and FASTQ are recognised by the first bytes of a file, not by its name. Line ends may be those of Unix,
     Windows or old Macs. Letters are not checked against an alphabet: `gulmfit.seq.alphabet.encode` does that.
 
     Args:
@@ -89,19 +92,20 @@ def read_fasta(paths: str | Path | Sequence[str | Path], *, repeated_ids: bool =
         The records. An id may occur in several files.
 
     Raises:
-        SequenceError: if a file is missing, empty, unreadable, truncated or not FASTA, or a record lacks
-            an id or a sequence, repeats an id of its file, or holds a byte that is no ASCII text.
+        SequenceError: if a file is missing, empty, unreadable, truncated or neither FASTA nor FASTQ, or a record lacks
+            an id or a sequence, repeats an id of its file, holds a byte that is no ASCII text, or is longer than
+            `gulmfit.seq.limits` allows.
     """
     for path in expand_paths(paths):
         for record_id, description, pieces in _read_one(path, repeated_ids):
-            sequence = "".join(letters.decode("ascii") for letters in pieces)
+            sequence = "".join(_held(pieces, f"{path}, record {record_id!r}"))
             yield FastaRecord(record_id, description, sequence, str(path))
 
 
 def read_fasta_pieces(paths: str | Path | Sequence[str | Path]) -> Iterator[FastaPiece]:
-    """Stream the records of FASTA files piece by piece, so that memory does not grow with their length.
+    """Stream the records of FASTA or FASTQ files piece by piece, so that memory does not grow with their length.
 
-    Everything else is as in `read_fasta`.
+    Everything else is as in `read_fasta`, but that a sequence may have any length.
     """
     for path in expand_paths(paths):
         for record_id, _, pieces in _read_one(path):
@@ -133,7 +137,7 @@ def _read_one(path: Path, repeated_ids: bool = False) -> Iterator[tuple[str, str
     for (number, description), pieces in groupby(_raw_pieces(path), key=itemgetter(0)):
         record_id = description.split(maxsplit=1)[0] if description else ""
         if not record_id:
-            raise SequenceError(f"{path}, record number {number}: no id after '>'. Give the record a unique id.")
+            raise SequenceError(f"{path}, record number {number}: no id in its header. Give the record a unique id.")
         where = f"{path}, record {record_id!r}"
         first = first_use.setdefault(record_id, number)
         if first != number and not repeated_ids:
@@ -161,30 +165,66 @@ def _checked(pieces: Iterable[bytes], where: str) -> Iterator[bytes]:
         raise SequenceError(f"{where}: no sequence after the header. Remove the record, or restore its sequence.")
 
 
+def _held(pieces: Iterable[bytes], where: str) -> Iterator[str]:
+    """Pass on what is to be held as a whole; there must not be too much of it."""
+    length, most = 0, longest_record()
+    for letters in pieces:
+        length += len(letters)
+        if length > most:
+            raise SequenceError(too_long(where, most))
+        yield letters.decode("ascii")
+
+
 def _raw_pieces(path: Path) -> Iterator[tuple[tuple[int, str], bytes]]:
     """Yield every record's number from 1 and header without '>', with its letters, whatever they are.
 
     A record that reaches over several blocks is yielded once for each.
     """
     number, header = 0, ""
-    for block in _blocks(path):
-        # Blocks begin at a line, so a '>' that follows a line feed begins a record and no other '>' does. Most blocks
-        # of a genome hold none, which is far quicker to find out than to look for both together.
-        rest, *starts = (b"\n" + block).split(b"\n>") if b">" in block else [block]
+    blocks = _blocks(path)
+    first = next(blocks, b"")
+    if first.startswith(b"@"):
+        whole = _whole_lines(path, chain([first], blocks))
+        yield from (((read, title), letters) for read, title, letters in parse_fastq(path, whole))
+        return
+    at_line = True
+    for block in chain([first], blocks):
+        # A '>' that follows a line feed, or begins a block that begins at a line, begins a record and no other '>' does.
+        # Most blocks of a genome hold none, which is far quicker to find out than to look for both together.
+        rest, *starts = ((b"\n" if at_line else b"") + block).split(b"\n>") if b">" in block else [block]
+        at_line = block.endswith(b"\n")
         if number:
             yield (number, header), _letters(rest)
         elif rest.strip():
             beginning = rest.strip()[:20].decode("ascii", "backslashreplace")
             raise SequenceError(
-                f"{path}: not FASTA: it begins with {beginning!r} where '>' is expected. "
-                "Give FASTA text, plain or gzip-compressed."
+                f"{path}: not FASTA: it begins with {beginning!r} where '>' is expected, or '@' in FASTQ. "
+                "Give FASTA or FASTQ text, plain or gzip-compressed."
             )
         for start in starts:
-            line, _, body = start.partition(b"\n")
+            line, ended, body = start.partition(b"\n")
+            if not ended and len(line) >= _LINE_BYTES:
+                raise SequenceError(f"{path}, record number {number + 1}: a header of more than {len(line):,} letters.")
             number, header = number + 1, line.decode("utf-8", "replace").strip()
             yield (number, header), _letters(body)
     if not number:
         raise SequenceError(f"{path}: an empty file, without any FASTA record. Remove it or download it again.")
+
+
+def _whole_lines(path: Path, blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Put blocks together that were cut within a line."""
+    parts: list[bytes] = []
+    length, most = 0, longest_record()
+    for block in blocks:
+        parts.append(block)
+        length += len(block)
+        if block.endswith(b"\n"):
+            yield b"".join(parts)
+            parts, length = [], 0
+        elif length > most:
+            raise SequenceError(too_long(f"{path}: a read", most))
+    if parts:
+        yield b"".join(parts)
 
 
 def _letters(lines: bytes) -> bytes:
@@ -194,16 +234,28 @@ def _letters(lines: bytes) -> bytes:
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
-    """Yield the decompressed text in blocks cut at line ends, all of them line feeds."""
+    """Yield the decompressed text in blocks, all line ends in it line feeds.
+
+    Blocks are cut at line ends, but within lines that are longer than `_LINE_BYTES`: a chromosome may stand in one.
+    """
     try:
         with open(path, "rb") as file:
             compressed = file.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
             handle = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if compressed else file
-            prefix = _BYTE_ORDER_MARK
+            mark, returned, rest = _BYTE_ORDER_MARK, b"", b""
             while block := handle.read(_BLOCK_BYTES):
-                # '\r\n' becomes an empty line, which means nothing in FASTA.
-                yield (block + handle.readline()).removeprefix(prefix).replace(b"\r", b"\n")
-                prefix = b""
+                # A line feed after a carriage return that ended the block before belongs to it.
+                block, returned = block.removeprefix(returned), b"\n" if block.endswith(b"\r") else b""
+                if b"\r" in block:
+                    block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+                block = rest + block
+                end = block.rfind(b"\n") + 1 or (len(block) if len(block) > _LINE_BYTES else 0)
+                rest = block[end:]
+                if end:
+                    yield block[:end].removeprefix(mark)
+                    mark = b""
+            if rest:
+                yield rest.removeprefix(mark)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise SequenceError(
             f"{path}: the gzip file is truncated or damaged ({error}). Download or compress it again."

@@ -1,9 +1,8 @@
-"""Labelled sequences (N of them): one container, and the readers of tables and of one FASTA file a class."""
+"""Labelled sequences (N, of C classes): one container, and the readers of tables and of one FASTA file a class."""
 
 import logging
-import re
 import string
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -15,6 +14,7 @@ from gulmfit.errors import ConfigError, DataError, SequenceError
 from gulmfit.seq.alphabet import AMBIGUOUS, encode
 from gulmfit.seq.fasta import expand_paths, read_fasta
 from gulmfit.seq.tables import is_table, not_one_of, read_rows
+from gulmfit.seq.targets import CLASSES, Labels, TargetKind, target_kind
 
 _log = logging.getLogger(__name__)
 
@@ -24,8 +24,6 @@ Locus = tuple[str, int, int, str]
 _SPLIT_NAMES = {"validation": "valid", "val": "valid", "dev": "valid", "training": "train"} | {
     name: name for name in ("train", "valid", "test")
 }
-_NOT_A_CLASS = re.compile(r"[+-]?((\d+\.\d*|\.\d+|\d+(?=e))(e[+-]?\d+)?|nan|inf|infinity)", re.IGNORECASE)
-_WHOLE = re.compile(r"[+-]?\d+")
 _TO_CAPITALS = {
     "upper": str.maketrans(string.ascii_lowercase + "Uu", string.ascii_uppercase + "TT"),
     "mask": str.maketrans(string.ascii_lowercase + "U", "N" * 26 + "T"),
@@ -34,18 +32,20 @@ _TO_CAPITALS = {
 
 @dataclass(eq=False)
 class LabelledSequences:
-    """N sequences with one class each.
+    """N sequences and what is known of each.
 
     Attributes:
         ids: Record ids (N).
         sequences: Upper-case IUPAC DNA letters (N), U written as T.
-        labels: Index into `classes` of each sequence (N,).
-        classes: Class names, in order of their index.
+        labels: Index into `classes` of each sequence (N,); of label sets 1 where a label is there, else 0, (N, C); of
+            values the values (N, C).
+        classes: Names of the classes, labels or values, in order of their index.
         splits: "train", "valid" or "test" for each sequence (N,) where the source says it, else None.
         files: Paths that the sequences were read from.
         positive: Class that recall, precision and AUROC of a two-class set are about; by default the last.
         loci: (contig, start, end, strand) of each sequence, 0-based half-open, where known.
         groups: What must stay on one side of a split (N,), such as a positive and its own negatives; None for nothing.
+        targets: What the labels are (`gulmfit.seq.targets`): "classes", "label_sets" or "values".
 
     Raises:
         DataError: Lengths differ, a label is out of range, or `positive` is no class.
@@ -53,37 +53,47 @@ class LabelledSequences:
 
     ids: list[str]
     sequences: list[str]
-    labels: npt.NDArray[np.int64]
+    labels: Labels
     classes: list[str]
     splits: npt.NDArray[np.str_] | None = None
     files: list[str] = field(default_factory=list)
     positive: str = ""
     loci: list[Locus] | None = None
     groups: npt.NDArray[np.int64] | None = None
+    targets: str = CLASSES
 
     def __post_init__(self) -> None:
-        self.labels = np.asarray(self.labels, np.int64)
+        self.labels = self.kind.array(self.labels)
         lengths = {"ids": len(self.ids), "sequences": len(self.sequences), "labels": len(self.labels)}
         lengths |= {} if self.splits is None else {"splits": len(self.splits)}
         lengths |= {} if self.loci is None else {"loci": len(self.loci)}
         lengths |= {} if self.groups is None else {"groups": len(self.groups)}
         if len(set(lengths.values())) > 1:
             raise DataError(f"labelled sequences of unequal lengths: {lengths}")
-        wrong = np.flatnonzero((self.labels < 0) | (self.labels >= len(self.classes)))
-        if wrong.size:
-            raise DataError(
-                f"label {self.labels[wrong[0]]} of record {self.ids[wrong[0]]!r} is out of range: "
-                f"{len(self.classes)} classes, so 0 to {len(self.classes) - 1}"
-            )
+        self.kind.check(self.labels, self.classes, self.ids)
         if not self.classes:
             raise DataError("labelled sequences without classes: at least one is needed")
-        self.positive = self.positive or self.classes[-1]
-        if self.positive not in self.classes:
+        if self.targets != CLASSES:
+            if self.positive:
+                raise DataError(f"positive={self.positive}: of {self.targets} none is the positive one; leave it out")
+        elif self.positive not in ("", *self.classes):
             raise DataError(f"positive class {not_one_of(self.positive, self.classes)}")
+        else:
+            self.positive = self.positive or self.classes[-1]
 
     def __len__(self) -> int:
         """Return N."""
         return len(self.ids)
+
+    @property
+    def kind(self) -> TargetKind:
+        """What the labels are."""
+        return target_kind(self.targets)
+
+    @property
+    def strata(self) -> npt.NDArray[np.int64]:
+        """Number of what a split deals in proportion (N,): the classes, kinds of label sets, or quantiles."""
+        return self.kind.strata(self.labels)
 
     def subset(self, indices: npt.ArrayLike) -> Self:
         """Return the sequences at these indices (or under this mask) in that order; the classes stay."""
@@ -103,7 +113,7 @@ class LabelledSequences:
         cls,
         ids: Sequence[str],
         sequences: Sequence[str],
-        labels: Sequence[str],
+        labels: Sequence[str | Sequence[str]],
         *,
         splits: Sequence[str] | None = None,
         classes: Sequence[str] | None = None,
@@ -111,7 +121,8 @@ class LabelledSequences:
         files: Sequence[str] = (),
         loci: Sequence[Locus] | None = None,
         places: Sequence[str] | None = None,
-        column: str = "label",
+        column: str | Sequence[str] = "label",
+        targets: str = CLASSES,
         case: str = "upper",
         ambiguity: str = "unk",
     ) -> Self:
@@ -120,14 +131,16 @@ class LabelledSequences:
         Args:
             ids: Record ids (N).
             sequences: IUPAC letters (N) in either case, DNA or RNA.
-            labels: Class names (N); numbers of classes are names too.
+            labels: Class names (N), and numbers of classes are names too; label sets or numbers where `targets` says
+                so. Of several columns a text each.
             splits: "train", "valid" ("val", "validation", "dev") or "test" for each sequence (N).
             classes: All classes in the wanted order; without it, those found, sorted (numbers by value).
             positive: Positive class; the last one if not given.
             files: Paths that the sequences came from.
             loci: Genome position of each sequence (N).
             places: Where each record stands (N), for messages: "train.csv, line 7".
-            column: What the labels are called at their source, for messages.
+            column: What the labels are called at their source, for messages; several names for several columns.
+            targets: What the labels are.
             case, ambiguity: What lower-case and ambiguous letters become, as in `clean_sequence`.
 
         Raises:
@@ -137,22 +150,9 @@ class LabelledSequences:
         """
         where = places or [f"record {record!r}" for record in ids]
         source = ", ".join(files) or "the data"
-        names = [_class_name(label, column, place) for label, place in zip(labels, where, strict=True)]
-        found = set(names)
-        ordered = _sorted_classes(found) if classes is None else [str(name) for name in classes]
-        if len(set(ordered)) < max(2, len(ordered)):
-            raise DataError(
-                f"column {column!r} of {source} has {len(set(ordered))} distinct "
-                f"class(es), {ordered}: a classifier needs at least two, each named once"
-            )
-        index = {name: number for number, name in enumerate(ordered)}
-        for name, place in zip(names, where, strict=True):
-            if name not in index:
-                raise DataError(f"{place}: {column} {not_one_of(name, ordered)}")
-        if empty := [name for name in ordered if name not in found]:
-            raise DataError(
-                f"no example of declared class {', '.join(map(repr, empty))}: found {_sorted_classes(found)}"
-            )
+        cells = [[str(cell) for cell in ([label] if isinstance(label, str | int) else label)] for label in labels]
+        columns = [column] if isinstance(column, str) else list(column)
+        found, names = target_kind(targets).read(cells, columns, where, source, classes)
         cleaned = [
             clean_sequence(text, place, case=case, ambiguity=ambiguity)
             for text, place in zip(sequences, where, strict=True)
@@ -164,14 +164,15 @@ class LabelledSequences:
         return cls(
             ids=list(ids),
             sequences=cleaned,
-            labels=np.array([index[name] for name in names], np.int64),
-            classes=ordered,
+            labels=found,
+            classes=names,
             splits=None
             if splits is None
             else np.array([_split_name(text, place) for text, place in zip(splits, where, strict=True)]),
             files=list(files),
             positive="" if positive is None else str(positive),
             loci=None if loci is None else list(loci),
+            targets=targets,
         )
 
 
@@ -208,11 +209,12 @@ def read_table(
     path: Paths,
     *,
     sequence: str = "sequence",
-    label: str = "label",
+    label: str | Sequence[str] = "label",
     id: str | None = None,
     split: str | None = None,
     positive: str | None = None,
     classes: Sequence[str] | None = None,
+    targets: str = CLASSES,
     case: str = "upper",
     ambiguity: str = "unk",
 ) -> LabelledSequences:
@@ -221,19 +223,21 @@ def read_table(
     Args:
         path: File, glob, or several of them; their rows are put one after the other.
         sequence: Name of the column of sequences.
-        label: Name of the column of classes: names or whole numbers.
+        label: Name of the column of classes: names or whole numbers; of label sets, names joined by ";", or several
+            columns of 0 and 1; of values, one or several columns of numbers.
         id: Name of the column of unique record ids; without it, records are numbered from 1.
         split: Name of the column that says train, valid or test.
         positive: Positive class of a two-class set; the last class if not given.
         classes: All classes in the wanted order; those found, sorted, if not given.
+        targets: What the labels are: "classes", "label_sets" or "values".
         case, ambiguity: What lower-case and ambiguous letters become, as in `clean_sequence`.
 
     Raises:
         DataError: A column is missing, a row is broken, an id occurs twice, or a label or split is not one.
         ConfigError, SequenceError: As `clean_sequence`; or a file is missing.
     """
-    columns = {"sequence": sequence, "label": label, "id": id, "split": split}
-    return _read_parts({"": path}, columns, classes, positive, case, ambiguity)
+    columns = {"sequence": sequence, "id": id, "split": split}
+    return _read_parts({"": path}, columns, label, classes, positive, targets, case, ambiguity)
 
 
 def read_table_splits(
@@ -242,10 +246,11 @@ def read_table_splits(
     valid: Paths | None = None,
     *,
     sequence: str = "sequence",
-    label: str = "label",
+    label: str | Sequence[str] = "label",
     id: str | None = None,
     positive: str | None = None,
     classes: Sequence[str] | None = None,
+    targets: str = CLASSES,
     case: str = "upper",
     ambiguity: str = "unk",
 ) -> LabelledSequences:
@@ -259,13 +264,14 @@ def read_table_splits(
         ConfigError, SequenceError: As `read_table`.
     """
     paths = {"train": train, "test": test} if valid is None else {"train": train, "valid": valid, "test": test}
-    columns = {"sequence": sequence, "label": label, "id": id}
-    data = _read_parts(paths, columns, classes, positive, case, ambiguity)
-    held = {name: {data.classes[i] for i in data.labels[data.splits == name]} for name in paths}
+    columns = {"sequence": sequence, "id": id}
+    data = _read_parts(paths, columns, label, classes, positive, targets, case, ambiguity)
+    occurs = {name: data.kind.held(data.labels[data.splits == name], len(data.classes)) for name in paths}
+    held = {name: {data.classes[i] for i in np.flatnonzero(found)} for name, found in occurs.items()}
     for name, path in paths.items():
         missing, extra = sorted(held["train"] - held[name]), sorted(held[name] - held["train"])
         # A small validation file may miss a rare class; a test file may not.
-        if extra or (missing and name == "test"):
+        if extra or (missing and name == "test" and data.kind.needed_everywhere):
             raise DataError(
                 f"labels that differ between train and {name}: only in train ({paths['train']}) {missing}, "
                 f"only in {name} ({path}) {extra}; every part needs the same classes"
@@ -332,12 +338,17 @@ def read_sequences(path: Paths, *, sequence: str = "sequence", id: str | None = 
 def _read_parts(
     parts: Mapping[str, Paths],
     columns: Mapping[str, str | None],
+    label: str | Sequence[str],
     classes: Sequence[str] | None,
     positive: str | None,
+    targets: str,
     case: str,
     ambiguity: str,
 ) -> LabelledSequences:
-    """Read the tables of each part; `columns` maps "sequence", "label", "id" and "split" to column names."""
+    """Read the tables of each part; `columns` maps "sequence", "id" and "split" to column names."""
+    named = [label] if isinstance(label, str) else list(label)
+    roles = [f"label {number}" for number in range(len(named))]
+    columns = {**columns, **dict(zip(roles, named, strict=True))}
     cells: dict[str, list[str]] = {role: [] for role, column in columns.items() if column}
     places: list[str] = []
     groups: list[str] = []
@@ -357,25 +368,17 @@ def _read_parts(
     return LabelledSequences.from_strings(
         _unique_ids(ids, groups),
         cells["sequence"],
-        cells["label"],
+        list(zip(*(cells[role] for role in roles), strict=True)),
         splits=cells.get("split", groups if len(parts) > 1 else None),
         classes=classes,
         positive=positive,
         files=[str(file) for found in files.values() for file in found],
         places=places,
-        column=str(columns["label"]),
+        column=named,
+        targets=targets,
         case=case,
         ambiguity=ambiguity,
     )
-
-
-def _class_name(label: str, column: str, place: str) -> str:
-    name = str(label).strip()
-    if not name:
-        raise DataError(f"{place}: empty {column}; every record needs a class")
-    if _NOT_A_CLASS.fullmatch(name):
-        raise DataError(f"{place}: {column} {name!r} is not a class; use a name or whole number (1, not 1.0)")
-    return name
 
 
 def _split_name(text: str, place: str) -> str:
@@ -383,11 +386,6 @@ def _split_name(text: str, place: str) -> str:
     if name is None:
         raise DataError(f"{place}: split {text!r} is not one of {sorted(_SPLIT_NAMES)}")
     return name
-
-
-def _sorted_classes(names: Iterable[str]) -> list[str]:
-    unique = sorted(set(names))
-    return sorted(unique, key=int) if all(_WHOLE.fullmatch(name) for name in unique) else unique
 
 
 def _unique_ids(ids: Sequence[str], groups: Sequence[str]) -> list[str]:

@@ -95,8 +95,8 @@ class Split(ABC):
         return numbers
 
     def _strata(self, data: LabelledSequences) -> npt.NDArray[np.int64]:
-        """Return what is dealt in proportion (N,): the classes, or one class for all."""
-        return data.labels if self.stratified else np.zeros_like(data.labels)
+        """Return what is dealt in proportion (N,): classes, label sets or quantiles, or one stratum for all."""
+        return data.strata if self.stratified else np.zeros(len(data), np.int64)
 
     def _parts(
         self, data: LabelledSequences, groups: Groups, valid_fraction: float, test_fraction: float
@@ -300,7 +300,7 @@ def check_classes(
     advice: str,
     groups: Groups | None = None,
 ) -> None:
-    """Check that every part holds every class.
+    """Check that every part holds every class. Of label sets and values that is not asked.
 
     Args:
         data: The sequences.
@@ -312,6 +312,8 @@ def check_classes(
     Raises:
         DataError: A part lacks a class, which nothing can be learned or measured of there.
     """
+    if not data.kind.needed_everywhere:
+        return
     held = np.zeros((len(names), len(data.classes)), np.int64)
     np.add.at(held, (parts, data.labels), 1)
     for name, counts in zip(names, held, strict=True):

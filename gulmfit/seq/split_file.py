@@ -118,7 +118,7 @@ class FileSplit(Split):
         stored = [row["fold"] for row in self._rows(data)]
         if repeat or not any(stored):
             return super().folds(data, folds, repeat)
-        numbers = np.array([int(text) if text.isdecimal() else -1 for text in stored], np.int64)
+        numbers = np.array([int(text) if text.isdecimal() and len(text) < 10 else -1 for text in stored], np.int64)
         if (found := set(numbers.tolist())) != set(range(folds)):
             raise DataError(
                 f"{self.path}: holds the folds {sorted(found)} (-1: none), and {folds} are asked for, which are 0 to "

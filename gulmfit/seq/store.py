@@ -14,11 +14,9 @@ import logging
 import math
 import os
 import shutil
-import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Self
 
@@ -26,27 +24,19 @@ import numpy as np
 import numpy.typing as npt
 
 from gulmfit.errors import ConfigError, SequenceError, StoreError
-from gulmfit.seq.alphabet import AMBIGUOUS, NUCLEOTIDE_LETTERS, Codes, encode
+from gulmfit.locks import locked
+from gulmfit.seq.alphabet import Codes, encode
 from gulmfit.seq.checksums import checksums
 from gulmfit.seq.fasta import GZIP_MAGIC, expand_paths, read_fasta_pieces
+from gulmfit.seq.gatherer import Contig, Gatherer
+from gulmfit.seq.limits import parse_json
 
 logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 
 _SUFFIXES = (".codes", ".runs.npy", ".json")  # in the order in which they are put in place
-_COMMONEST_FIRST = dict.fromkeys("ACGTNacgtn" + NUCLEOTIDE_LETTERS + NUCLEOTIDE_LETTERS.lower())
 _GZIP_RATIO = 4  # nucleotide text is about this much longer than its gzip file
-
-
-@dataclass(frozen=True, slots=True)
-class Contig:
-    """One sequence of a store: record id, file ("" in memory), start in the store, length in bases."""
-
-    name: str
-    path: str
-    start: int
-    length: int
 
 
 class Interval(NamedTuple):
@@ -94,7 +84,8 @@ class GenomeStore:
 
         The digest covers the files' bytes and names in order, the case policy and the format version. Memory does
         not grow with the files, and a file is read again only if it was changed since it was last checked (see
-        `gulmfit.seq.checksums`). Several processes may build the same store at once.
+        `gulmfit.seq.checksums`). Of several processes that want the same store one builds it and
+        the others wait.
 
         Args:
             paths: files or patterns, as `gulmfit.seq.fasta.expand_paths` takes them.
@@ -116,6 +107,8 @@ class GenomeStore:
                     return cls.open(folder, digest, files)
                 except StoreError as error:
                     logger.warning("%s Rebuilding it now.", error)
+                    with suppress(OSError):
+                        (folder / f"{digest}.json").unlink()
             _write_store(folder, digest, files, sources, case)
             return cls.open(folder, digest, files, check=False)
 
@@ -134,7 +127,7 @@ class GenomeStore:
         """
         codes_path, runs_path, table_path = (Path(cache_dir) / f"{digest}{suffix}" for suffix in _SUFFIXES)
         try:
-            table = json.loads(table_path.read_text(encoding="utf-8"))
+            table = parse_json(table_path.read_text(encoding="utf-8"))
             if (table["format_version"], table["digest"]) != (FORMAT_VERSION, digest):
                 raise ValueError(f"{table_path.name} is of another format version or store")
             with checksums(Path(cache_dir)) as sha256:
@@ -145,12 +138,15 @@ class GenomeStore:
             names, files, lengths = (table["contigs"][column] for column in ("name", "file", "length"))
             starts = np.cumsum([0, *lengths])[:-1].tolist()
             contigs = [
-                Contig(name, str(paths[file]), start, length)
+                Contig(str(name), str(paths[file]), start, length)
                 for name, file, start, length in zip(names, files, starts, lengths, strict=True)
             ]
-            runs = np.load(runs_path, allow_pickle=False)
-            return cls(_map_codes(codes_path), contigs, runs, dict(table["counts"]), digest, sources)
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            # Mapped first: a file that tells of more numbers than it has takes no memory.
+            runs = np.array(np.load(runs_path, mmap_mode="r", allow_pickle=False))
+            opened = cls(_map_codes(codes_path), contigs, runs, dict(table["counts"]), digest, sources)
+            opened._check(files, len(paths))
+            return opened
+        except Exception as error:  # a damaged file can raise nearly anything
             raise StoreError(
                 f"{table_path}: the genome store is incomplete or damaged ({error}). "
                 f"Building it again replaces it; or delete {table_path.with_suffix('.*')}."
@@ -170,7 +166,7 @@ class GenomeStore:
                 f"{len(names)} names ({len(set(names))} different) for {len(sequences)} sequences. "
                 "Give at least one sequence, and each a name of its own."
             )
-        gathered, parts, content = _Gatherer(case), [], []
+        gathered, parts, content = Gatherer(case), [], []
         for name, sequence in zip(names, sequences, strict=True):
             letters = sequence if isinstance(sequence, bytes) else sequence.encode("utf-8")
             if not letters:
@@ -227,6 +223,22 @@ class GenomeStore:
             "gc": strong / known if known else math.nan,
         }
 
+    def _check(self, files: Sequence[int], num_files: int) -> None:
+        """Raise ValueError where the parts of a store that was read do not fit each other."""
+        lengths = [contig.length for contig in self.contigs]
+        if not all(type(number) is int and number > 0 for number in lengths) or sum(lengths) != self.codes.size:
+            raise ValueError(f"its contigs do not add up to {self.codes.size:,} bases")
+        if not all(type(file) is int and 0 <= file < num_files for file in files):
+            raise ValueError("a contig is of no file")
+        flat = self.runs.reshape(-1)
+        inside = flat.size == 0 or (flat[0] >= 0 and flat[-1] <= self.codes.size)
+        pairs = self.runs.dtype == np.int64 and self.runs.ndim == 2 and self.runs.shape[1] == 2
+        if not (pairs and inside and (np.diff(self.runs) > 0).all() and (np.diff(flat) >= 0).all()):
+            raise ValueError("its runs of ambiguous bases do not ascend, or leave it")
+        counts = [self.counts[name] for name in ("A", "C", "G", "T", "lower_case")]
+        if not all(type(number) is int for number in (*counts, *self.counts.values())):
+            raise ValueError("its counts of letters are no numbers")
+
     def _first_ambiguous(self) -> str:
         first = int(self.runs[0, 0])
         contig = next(contig for contig in self.contigs if first < contig.start + contig.length)
@@ -249,71 +261,29 @@ class GenomeStore:
         self.__dict__.update(state)
 
 
-class _Gatherer:
-    """Collects contigs, runs and letter counts while sequences are encoded one after another."""
-
-    def __init__(self, case: str) -> None:
-        self.case = case
-        self.contigs: list[Contig] = []
-        self.size = 0
-        self._runs: list[npt.NDArray[np.int64]] = [np.empty((0, 2), dtype=np.int64)]
-        self._seen: Counter[str] = Counter()
-
-    def add(self, name: str, path: str, sequence: str | bytes, start: int = 0) -> Codes:
-        """Encode a sequence, or its next piece where `start` is not 0."""
-        where = f"{path}, record {name!r}" if path else f"record {name!r}"
-        codes = encode(sequence, case=self.case, where=where, start=start)
-        self._seen.update(_count_letters(sequence.encode("ascii") if isinstance(sequence, str) else sequence))
-        if codes.max() == AMBIGUOUS:
-            self._runs.append(_ambiguous_runs(codes) + self.size)
-        if start:
-            self.contigs[-1] = replace(self.contigs[-1], length=start + codes.size)
-        else:
-            self.contigs.append(Contig(name, path, self.size, codes.size))
-        self.size += codes.size
-        return codes
-
-    def runs(self) -> npt.NDArray[np.int64]:
-        runs = np.concatenate(self._runs)
-        # Two pieces of a contig, but not two contigs, may share a run.
-        contig_starts = np.array([contig.start for contig in self.contigs], dtype=np.int64)
-        shared = np.flatnonzero((runs[1:, 0] == runs[:-1, 1]) & ~np.isin(runs[1:, 0], contig_starts))
-        return np.stack([np.delete(runs[:, 0], shared + 1), np.delete(runs[:, 1], shared)], axis=1)
-
-    def counts(self) -> dict[str, int]:
-        lower = {letter: self._seen[letter.lower()] for letter in NUCLEOTIDE_LETTERS}
-        seen = {letter: self._seen[letter] + lower[letter] for letter in NUCLEOTIDE_LETTERS}
-        counts = {letter: count for letter, count in seen.items() if count or letter in "ACGT"}
-        return {**counts, "lower_case": sum(lower.values())}
-
-
-def _count_letters(sequence: bytes) -> Counter[str]:
-    """Count nucleotide letters, kind after kind and the commonest first, until none is left."""
-    # Few kinds occur, and to compare with each is far quicker than a histogram: numpy widens what it counts.
-    letters, counts = np.frombuffer(sequence, dtype=np.uint8), Counter[str]()
-    for letter in _COMMONEST_FIRST:
-        counts[letter] = int(np.count_nonzero(letters == ord(letter)))
-        if counts.total() == letters.size:
-            break
-    return counts
-
-
-def _ambiguous_runs(codes: Codes) -> npt.NDArray[np.int64]:
-    """Find the maximal runs of ambiguous codes in codes (L,), as [start, end) rows."""
-    edges = np.flatnonzero(np.diff(codes == AMBIGUOUS, prepend=False, append=False))
-    return edges.astype(np.int64).reshape(-1, 2)
-
-
 def _write_store(folder: Path, digest: str, files: Sequence[Path], sources: Sequence[Source], case: str) -> None:
-    """Parse the files into the three files of a store; on any failure none of them is left."""
-    # Names of its own, so that another process building the same store is not disturbed.
-    token = uuid.uuid4().hex
-    temporary = {suffix: folder / f"{digest}.{token}{suffix}.tmp" for suffix in _SUFFIXES}
+    """Write a store that is not there, unless another process does so first; on any failure nothing of it is left."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder / f"{digest}.lock", wait=True):
+            if not (folder / f"{digest}.json").exists():
+                _write_files(folder, digest, files, sources, case)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else error
+        raise StoreError(
+            f"{folder}: the genome store cannot be written ({reason}). "
+            f"It needs about {_bytes_needed(files):,} bytes, {_bytes_free(folder):,} are free. "
+            "Make room there, or choose another cache folder that you may write to."
+        ) from error
+
+
+def _write_files(folder: Path, digest: str, files: Sequence[Path], sources: Sequence[Source], case: str) -> None:
+    """Parse the files into the three files of a store; the temporary names may hold what a killed process left."""
+    temporary = {suffix: folder / f"{digest}{suffix}.tmp" for suffix in _SUFFIXES}
     placed: list[Path] = []
     logger.info("building the genome store %s from %d files", digest[:12], len(files))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        gathered = _Gatherer(case)
+        gathered = Gatherer(case)
         codes_hash = hashlib.sha256()
         with _new_file(temporary[".codes"]) as handle:
             for piece in read_fasta_pieces(files):
@@ -345,13 +315,6 @@ def _write_store(folder: Path, digest: str, files: Sequence[Path], sources: Sequ
             os.replace(temporary[suffix], final)
             placed.append(final)
         placed.clear()
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else error
-        raise StoreError(
-            f"{folder}: the genome store cannot be written ({reason}). "
-            f"It needs about {_bytes_needed(files):,} bytes, {_bytes_free(folder):,} are free. "
-            "Make room there, or choose another cache folder that you may write to."
-        ) from error
     finally:
         for path in [*temporary.values(), *placed]:
             with suppress(OSError):  # missing, most of the time; and no clean-up hides what went wrong before
@@ -361,7 +324,7 @@ def _write_store(folder: Path, digest: str, files: Sequence[Path], sources: Sequ
 @contextmanager
 def _new_file(path: Path) -> Iterator[BinaryIO]:
     """Lend a new file to write to, all of it on the disk in the end."""
-    with open(path, "xb") as handle:
+    with open(path, "wb") as handle:
         yield handle
         handle.flush()
         os.fsync(handle.fileno())

@@ -3,7 +3,6 @@
 import csv
 import difflib
 import gzip
-import json
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,6 +11,9 @@ from typing import Any, TextIO, cast
 
 from gulmfit.errors import DataError
 from gulmfit.seq.fasta import GZIP_MAGIC
+from gulmfit.seq.limits import bounded_lines, longest_record, parse_json
+
+_PARQUET_ROWS = 1024
 
 
 def read_rows(path: Path, columns: Mapping[str, str | None]) -> Iterator[tuple[str, dict[str, str]]]:
@@ -67,10 +69,10 @@ def _reader(path: Path) -> Callable[[Path, Iterable[str]], Iterator[tuple[str, d
 
 
 def _csv_rows(path: Path, columns: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    csv.field_size_limit(2**31 - 1)  # the default of 128 KiB is shorter than many a sequence
+    csv.field_size_limit(min(longest_record(), 2**31 - 1))  # the default of 128 KiB is shorter than many a sequence
     comma = path.name.lower().removesuffix(".gz").endswith(".csv")
     with _open_text(path) as handle:
-        reader = csv.reader(handle, delimiter="," if comma else "\t", strict=True)
+        reader = csv.reader(bounded_lines(handle, path), delimiter="," if comma else "\t", strict=True)
         header = next(reader, None)
         if header is not None:
             _check_columns(f"{path}, line 1", header, columns)
@@ -83,14 +85,14 @@ def _csv_rows(path: Path, columns: Iterable[str]) -> Iterator[tuple[str, dict[st
 
 def _json_rows(path: Path, columns: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     with _open_text(path) as handle:
-        for number, line in enumerate(handle, start=1):
+        for number, line in enumerate(bounded_lines(handle, path), start=1):
             if not line.strip():
                 continue
             place = f"{path}, line {number}"
             try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise DataError(f"{place}: not JSON: {error.msg} at character {error.pos}") from error
+                row = parse_json(line)
+            except ValueError as error:
+                raise DataError(f"{place}: not JSON: {error}") from error
             if not isinstance(row, dict):
                 raise DataError(f"{place}: found {type(row).__name__}; each line must be one JSON object")
             _check_columns(place, list(row), columns)
@@ -106,7 +108,8 @@ def _parquet_rows(path: Path, columns: Iterable[str]) -> Iterator[tuple[str, dic
         with pyarrow.parquet.ParquetFile(path) as table:
             _check_columns(str(path), table.schema_arrow.names, columns)
             number = 0
-            for batch in table.iter_batches(columns=list(columns)):
+            # Few rows at a time: a file that repeats one long cell is small, and what it says is not.
+            for batch in table.iter_batches(batch_size=_PARQUET_ROWS, columns=list(columns)):
                 for row in batch.to_pylist():
                     number += 1
                     yield f"{path}, row {number}", row

@@ -1,6 +1,7 @@
-"""Callbacks of every run: checkpoints with fixed names, a progress bar that tells the rate, exact random state."""
+"""Callbacks of every run: checkpoints with fixed names, exact random state, a progress bar that tells the rate."""
 
 import random
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,36 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 
+from gulmfit.errors import ConfigError, StoppedError
+from gulmfit.train.durable import LAST
+from gulmfit.train.ranks import gather, own
+from gulmfit.train.slurm import requeue
+from gulmfit.train.watch import Signals, agreed, watched
+
 
 class RunCheckpoint(ModelCheckpoint):
-    """Keep `checkpoints/best.ckpt` (by the stage's monitor) and `checkpoints/last.ckpt`.
+    """Keep `checkpoints/best.ckpt` (by the stage's monitor) and `checkpoints/last.ckpt`, and save before stopping.
 
     Args:
         dirpath: Folder of the checkpoints.
         monitor: Metric that chooses the best one.
         mode: `min` or `max`.
         every_n_steps: Save `last.ckpt` so often within an epoch as well; null for after each epoch only.
+        every_minutes: Save it within an epoch once so much time has gone by since the last time; null for never.
+
+    Raises:
+        ConfigError: If either is not positive.
+        StoppedError: In training, where a signal says stop; the step is saved.
     """
 
-    def __init__(self, dirpath: str | Path, monitor: str, mode: str, every_n_steps: int | None = None) -> None:
+    def __init__(
+        self,
+        dirpath: str | Path,
+        monitor: str,
+        mode: str,
+        every_n_steps: int | None = None,
+        every_minutes: float | None = None,
+    ) -> None:
         super().__init__(
             dirpath=dirpath,
             filename="best",
@@ -32,16 +51,45 @@ class RunCheckpoint(ModelCheckpoint):
             auto_insert_metric_name=False,
             enable_version_counter=False,
         )
-        self.every_n_steps = every_n_steps
+        for name, value in (("every_n_steps", every_n_steps), ("every_minutes", every_minutes)):
+            if value is not None and value <= 0:
+                raise ConfigError(f"checkpoint.{name}={value}: a number above 0 is needed, or null for never.")
+        self.every_n_steps, self.every_minutes = every_n_steps, every_minutes
+        self.signals = Signals()
+        self._saved_at = 0
+        self._saved_time = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin to count, and take signals over; Lightning has set its own handlers just before."""
+        super().on_train_start(trainer, pl_module)
+        self._saved_at, self._saved_time = trainer.global_step, time.monotonic()
+        self.signals.listen()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save within the epoch when it is time, or when the run is told to stop, as by `trainer.max_time`."""
+        """Save within the epoch when it is time, or when the run is told to stop, by `trainer.max_time` or a signal."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        due = self.every_n_steps and trainer.global_step and trainer.global_step % self.every_n_steps == 0
-        if due or trainer.should_stop:
-            trainer.save_checkpoint(Path(str(self.dirpath)) / "last.ckpt")
+        if not (watched(trainer, batch_idx) or trainer.should_stop):
+            return
+        reason = agreed(trainer, self.signals.received or int(trainer.should_stop or self._due(trainer)))
+        if reason:
+            trainer.save_checkpoint(Path(str(self.dirpath)) / LAST)
+            self._saved_at, self._saved_time = trainer.global_step, time.monotonic()
+        if reason > 1:
+            if signal.Signals(reason).name == "SIGUSR1" and trainer.is_global_zero:
+                requeue()
+            raise StoppedError(
+                f"stopped by {signal.Signals(reason).name} after step {trainer.global_step}, which is saved. The same "
+                "command with resume=auto goes on from there."
+            )
+
+    def _due(self, trainer: pl.Trainer) -> bool:
+        steps, minutes = trainer.global_step - self._saved_at, (time.monotonic() - self._saved_time) / 60
+        return bool(
+            (self.every_n_steps and steps >= self.every_n_steps)
+            or (self.every_minutes and steps and minutes >= self.every_minutes)
+        )
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save at the end of an epoch, but not of one that was broken off.
@@ -53,27 +101,39 @@ class RunCheckpoint(ModelCheckpoint):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save nothing more: the last batch, or the end of the last epoch, has done so."""
+        self.signals.leave()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Give the signals back."""
+        self.signals.leave()
 
 
 class RandomState(Callback):
-    """Save the state of every random generator with a checkpoint, so that dropout goes on as if nothing had
+    """Save the state of every process's random generators with a checkpoint, so that dropout goes on as if nothing had
     happened."""
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the generators' states as plain containers and tensors."""
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add the generators' states as plain containers and tensors, and have the curves so far written."""
         name, words, position, has_gauss, cached = np.random.get_state(legacy=True)
         keys = torch.from_numpy(np.asarray(words).astype(np.int64))  # plain in a checkpoint; unsigned words are not
-        return {
+        state = {
             "python": random.getstate(),
             "numpy": [str(name), keys, int(position), int(has_gauss), float(cached)],
             "torch": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
+        checkpoint["random"] = gather(state)
+        for logger in trainer.loggers:
+            logger.save()
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         """Remember the states; they are set when training begins again, after everything that draws numbers before
         it."""
-        self._saved: dict[str, Any] | None = state_dict
+        self._saved: dict[str, Any] | None = own(checkpoint["random"])
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Set the generators of a resumed run."""

@@ -1,20 +1,20 @@
-"""What Lightning trains on labelled sequences: a classifier.
+"""What Lightning trains on labelled sequences: a classifier, whatever its kind of target.
 
-Shape letters: `B` batch, `C` classes.
+Shape letters: `B` batch, `C` classes, labels or values.
 """
 
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torchmetrics import MeanMetric
 
 from gulmfit.checkpoint import Spec
 from gulmfit.data.batches import SequenceBatch
 from gulmfit.data.labelled import ClassificationDataModule
 from gulmfit.models.classifier import SequenceClassifier
-from gulmfit.train.metrics import classification_metrics
+from gulmfit.models.losses import CrossEntropy, Loss
+from gulmfit.train.metrics import validation_metrics
 from gulmfit.train.tasks import Task
 
 # Training sequences from which BatchNorm's statistics are re-estimated before every evaluation.
@@ -22,14 +22,17 @@ CALIBRATION_SEQUENCES = 2048
 
 
 class ClassificationTask(Task):
-    """Learn to classify: cross-entropy plus AR and TAR."""
+    """Learn labels: a loss, cross-entropy by default, plus AR and TAR."""
 
     model: SequenceClassifier
 
-    def __init__(self, spec: Spec, optimizer: dict[str, Any], schedule: dict[str, Any]) -> None:
+    def __init__(
+        self, spec: Spec, optimizer: dict[str, Any], schedule: dict[str, Any], loss: Loss | None = None
+    ) -> None:
         super().__init__(spec, optimizer, schedule)
+        self.loss = loss or CrossEntropy()
         self.valid_loss = MeanMetric(nan_strategy="disable")  # to look for them would make the CPU wait for the GPU
-        self.valid_metrics = classification_metrics(len(spec["classes"]))
+        self.valid_metrics, self.headline = validation_metrics(self.model.targets, len(spec["classes"]))
 
     def on_train_epoch_start(self) -> None:
         """Choose the order of this epoch."""
@@ -42,7 +45,7 @@ class ClassificationTask(Task):
         # Under DDP every parameter must take part in every backward pass; alone, a frozen layer needs no graph.
         frozen = self.frozen_groups() if self.trainer.world_size == 1 else 0
         logits, penalty = self.model(batch.tokens, batch.lengths, frozen)
-        loss: Tensor = F.cross_entropy(logits.float(), batch.labels)
+        loss: Tensor = self.loss(logits.float(), self.model.learned(batch.labels))
         self.log("train/loss", loss.detach(), prog_bar=True, on_step=True, on_epoch=False, batch_size=len(logits))
         total: Tensor = loss + penalty
         return total
@@ -72,12 +75,12 @@ class ClassificationTask(Task):
         """Score one batch."""
         logits, _ = self.model(batch.tokens, batch.lengths)
         logits = logits.float()
-        self.valid_loss.update(F.cross_entropy(logits, batch.labels, reduction="none"))
-        self.valid_metrics.update(logits.softmax(-1), batch.labels)
+        self.valid_loss.update(*self.loss.each(logits, self.model.learned(batch.labels)))
+        self.valid_metrics.update(self.model.outputs(logits), batch.labels)
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the whole validation part."""
         self.validated_at = self.global_step
         self.log("val/loss", self.valid_loss.compute(), prog_bar=True)
         for name, value in self.valid_metrics.compute().items():
-            self.log(f"val/{name}", value.float(), prog_bar=name == "accuracy")
+            self.log(f"val/{name}", value.float(), prog_bar=name == self.headline)

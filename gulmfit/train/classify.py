@@ -2,29 +2,32 @@
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from gulmfit.checkpoint import MODEL_FOLDER, build_tokenizer, save_calibration
+from gulmfit.checkpoint import MODEL_FOLDER, Spec, build_tokenizer, resolve_target, save_calibration
 from gulmfit.config import instantiate, plain
 from gulmfit.data.labelled import ClassificationDataModule
 from gulmfit.data.sources import Source
-from gulmfit.errors import DataError
+from gulmfit.errors import ConfigError, DataError
+from gulmfit.models.classifier import SequenceClassifier
+from gulmfit.models.losses import Loss
 from gulmfit.models.transfer import transfer
 from gulmfit.predict.predictor import Predictor
 from gulmfit.predict.writers import write_tsv
 from gulmfit.report.pages import classification_report
 from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.leakage import check_leakage, leakage_report
-from gulmfit.seq.split import PARTS
+from gulmfit.seq.split import PARTS, source_of
 from gulmfit.seq.split_file import write_split
 from gulmfit.train.classification_task import ClassificationTask
 from gulmfit.train.fit import build_spec, fit, seed_everything
 from gulmfit.train.lr_find import lr_range_test
 from gulmfit.train.run import Run
-from gulmfit.train.scoring import calibrate, corpus_codes, score, score_table
+from gulmfit.train.scoring import brief, calibrate, corpus_codes, score, score_table
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +45,38 @@ def _parts(data: LabelledSequences, where: npt.NDArray[np.str_]) -> dict[str, La
                 f"{', '.join(data.files) or 'the data'}: the split leaves no sequence for {name}. Training, validation "
                 f"and test are all needed; raise split.{name}_fraction, or mark some sequences."
             )
+    train = parts["train"]
+    train.kind.check_training(train.labels, train.classes, source_of(data))
     return parts
+
+
+def check_targets(config: Any, data: LabelledSequences) -> None:
+    """Check that the head learns what the labels are.
+
+    Raises:
+        ConfigError: If it learns another kind of target.
+    """
+    head = resolve_target(str(config.head._target_))
+    if head.targets != data.targets:
+        raise ConfigError(
+            f"{source_of(data)} was read as {data.targets}, and head={head.__name__} learns {head.targets}. "
+            "data=table reads labels as the head wants them; other sources have one class a sequence, for "
+            "head=classifier."
+        )
+
+
+def fitted_loss(config: Any, train: LabelledSequences) -> Loss:
+    """Build the loss, its weights worked out from the training part."""
+    loss: Loss = instantiate(config.loss)
+    return loss.fit(torch.from_numpy(train.labels), train.classes)
+
+
+def _spec(run: Run, train: LabelledSequences) -> Spec:
+    """Describe the model, with what its head takes from the training labels."""
+    spec = build_spec(run, plain(run.config.tokenizer), train.classes, train.positive)
+    head = cast("type[SequenceClassifier]", resolve_target(str(spec["head"]["_target_"])))
+    spec["head"] |= head.fitted(torch.from_numpy(train.labels))
+    return spec
 
 
 def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None = None) -> dict[str, Any]:
@@ -56,6 +90,7 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
     config = run.config
     seed_everything(run)
     labelled = labelled or source.labelled()
+    check_targets(config, labelled)
     split = instantiate(config.split)
     where, groups = split(labelled), split.groups(labelled)
     parts = _parts(labelled, where)
@@ -63,7 +98,7 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
     check_leakage(leakage, float(config.leakage_threshold), str(config.leakage))
     if run.writes:
         write_split(run.folder / "split.tsv", labelled, where, groups)
-    spec = build_spec(run, plain(config.tokenizer), labelled.classes, labelled.positive)
+    spec = _spec(run, parts["train"])
     initial = run.initial_model(spec)
     tokenizer = build_tokenizer(spec)
     data = ClassificationDataModule(
@@ -74,11 +109,15 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
         reverse_complement_p=float(config.reverse_complement_p),
     )
     counts = {part: len(item) for part, item in parts.items()}
-    logger.info("classify: %s labelled sequences, classes %s", counts, ", ".join(labelled.classes))
-    task = ClassificationTask(spec, plain(config.optimizer), _schedule(run))
+    noun = labelled.targets.replace("_", " ")
+    logger.info("classify: %s labelled sequences, %s %s", counts, noun, ", ".join(labelled.classes))
+    loss = fitted_loss(config, parts["train"])
+    task = ClassificationTask(spec, plain(config.optimizer), _schedule(run), loss)
     results: dict[str, Any] = {"stage": run.stage, "run": str(config.run.name), "seed": int(config.seed)}
     if initial is not None:
-        report = transfer(task.model, initial.model.state_dict(), tokenizer.kmers(), initial.tokenizer.kmers())
+        report = transfer(
+            task.model, initial.model.state_dict(), tokenizer.vocabulary(), initial.tokenizer.vocabulary()
+        )
         logger.info("transfer from %s: %s", initial.source, report.summary())
         results["transfer"] = {"from": str(initial.source), **vars(report)}
     if config.lr_find:
@@ -109,12 +148,7 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
         "data": {
             "files": labelled.files,
             "counts": counts,
-            "classes": {
-                part: dict(
-                    zip(item.classes, np.bincount(item.labels, minlength=len(item.classes)).tolist(), strict=True)
-                )
-                for part, item in parts.items()
-            },
+            "classes": {part: item.kind.counts(item.labels, item.classes) for part, item in parts.items()},
             "split": plain(config.split),
             "negatives": getattr(source, "record", {}),
         },
@@ -138,8 +172,8 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
     logger.info("%s", score_table({"model": results}, results["baselines"]))
     if rest := results["without_leaked"]:
         logger.info(
-            "without the test sequences that were met before, %d are left: accuracy %.3f, AUROC %.3f",
-            rest["sequences"], rest["scores"]["accuracy"], rest["scores"]["auroc"],
+            "without the test sequences that were met before, %d are left: %s",
+            rest["sequences"], brief(results, rest["scores"]),
         )  # fmt: skip
     return page
 

@@ -1,32 +1,35 @@
 """`gulmfit-compare RUN RUN …`: finished classifiers side by side, on the test sequences that they share."""
 
-import csv
-import json
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.report.html import write_report
+from gulmfit.report.objective import Floats, objective
 from gulmfit.report.predictions import Predictions
 from gulmfit.report.repeated import comparison_of_runs
-from gulmfit.report.scores import classification_scores
 from gulmfit.report.sections import score_curves
 from gulmfit.report.table import format_table
-from gulmfit.report.uncertainty import bootstrap_intervals, delong, mcnemar, paired_bootstrap
+from gulmfit.report.uncertainty import delong, mcnemar
 from gulmfit.report.words import heading, p_text
+from gulmfit.seq.limits import parse_json
+from gulmfit.seq.targets import CLASSES
+from gulmfit.train.curves import CURVES, read_curves
 from gulmfit.train.run import write_json
 
 logger = logging.getLogger(__name__)
 
-SCORES = ("accuracy", "mcc", "auroc", "f1", "ece")
+EXTRA = {CLASSES: ("ece",)}  # scores shown beside the summary
 TESTS_TEXT = (
     "What the second run gains over the first on the same sequences. Intervals and the first p of each score: a paired "
-    "bootstrap that counts a group of related sequences once. McNemar's exact test is of accuracy, DeLong's of AUROC; "
-    "both take sequences for unrelated. Of many differences that are none, one in twenty has a p-value below 0.05."
+    "bootstrap that counts a group of related sequences once. "
 )
+EXACT_TEXT = "McNemar's exact test is of accuracy, DeLong's of AUROC; both take sequences for unrelated. "
+CHANCE_TEXT = "Of many differences that are none, one in twenty has a p-value below 0.05."
 
 
 def compare(runs: Sequence[str], output: str, seed: int = 0) -> dict[str, Any]:
@@ -48,48 +51,54 @@ def compare(runs: Sequence[str], output: str, seed: int = 0) -> dict[str, Any]:
     first, *others = read
     scored = read[first].beside({name: read[name] for name in others})
     by_run = {first: scored.by_model["model"], **{name: scored.by_model[name] for name in others}}
-    positive, labels = scored.positive_index, scored.labels
-    options: dict[str, Any] = {"positive": positive, "groups": scored.groups, "seed": seed}
+    judge = objective(scored.targets, scored.classes, scored.positive)
+    labels, groups = scored.labels, scored.groups
     rows: list[dict[str, object]] = []
     for name, values in by_run.items():
-        scores = classification_scores(labels, values, positive=positive)
-        bounds = bootstrap_intervals(labels, values, **options)
-        rows.append({"run": name} | {heading(item): (scores[item], *bounds[item]) for item in SCORES})
+        scores, bounds = judge.scores(labels, values), judge.intervals(labels, values, groups, seed)
+        shown = [item for item in (*judge.summary, *EXTRA.get(judge.targets, ())) if item in scores]
+        rows.append({"run": name} | {heading(item): (scores[item], *bounds[item]) for item in shown})
     pairs: list[dict[str, object]] = []
     for one, two in combinations(by_run, 2):
-        paired = paired_bootstrap(labels, by_run[one], by_run[two], **options)
+        paired = judge.paired(labels, (by_run[one], judge), (by_run[two], judge), groups, seed)
         row: dict[str, object] = {"first": one, "second": two}
-        for item in ("accuracy", "auroc"):
+        for item in (judge.headline, judge.second):
             found = paired[item]
             row[f"{heading(item)} gained"] = (found["difference"], found["low"], found["high"])
             row[f"p ({heading(item)})"] = p_text(found["p_value"])
-        row["McNemar"] = p_text(mcnemar(labels, by_run[one].argmax(1), by_run[two].argmax(1))["p_value"])
-        if len(scored.classes) == 2:
-            row["DeLong"] = p_text(
-                delong(labels == positive, by_run[one][:, positive], by_run[two][:, positive])["p_value"]
-            )
-        pairs.append(row)
-    best = max(rows, key=lambda row: row[heading("accuracy")][0])  # type: ignore[index]
+        pairs.append(row | _exact_tests(scored, by_run[one], by_run[two]))
+    best = max(rows, key=lambda row: row[heading(judge.headline)][0])  # type: ignore[index]
     results: dict[str, Any] = {
         "title": f"{len(by_run)} runs on {len(scored)} test sequences",
         "subtitle": ", ".join(str(folder) for folder in folders.values()),
-        "verdict": f"{best['run']} has the highest accuracy; whether by more than chance, the paired tests say.",
+        "verdict": f"{best['run']} has the highest {heading(judge.headline)}; whether by more than chance, the paired "
+        "tests say.",
         "runs": rows,
         "pairs": pairs,
-        "tests_text": TESTS_TEXT,
+        "tests_text": TESTS_TEXT + (EXACT_TEXT if judge.targets == CLASSES else "") + CHANCE_TEXT,
     }
     logger.info("%s\n\n%s", format_table(rows, list(rows[0])), format_table(pairs, list(pairs[0])))
     if output:
-        shown = Predictions(scored.ids, labels, scored.groups, scored.classes, by_run, scored.positive)
         page = {
             **results,
-            "curves": score_curves(shown),
+            "curves": score_curves(replace(scored, by_model=by_run)),
             "losses": {name: _losses(folder) for name, folder in folders.items()},
         }
         write_json(Path(output) / "comparison.json", results)
         write_report(Path(output) / "comparison.html", comparison_of_runs(page))
         logger.info("\nreport: %s", Path(output) / "comparison.html")
     return results
+
+
+def _exact_tests(scored: Predictions, first: Floats, second: Floats) -> dict[str, object]:
+    """Test class probabilities of two runs as `uncertainty` does without groups; empty for other targets."""
+    if scored.targets != CLASSES:
+        return {}
+    labels, positive = scored.labels, scored.positive_index
+    found: dict[str, object] = {"McNemar": p_text(mcnemar(labels, first.argmax(1), second.argmax(1))["p_value"])}
+    if len(scored.classes) == 2:
+        found["DeLong"] = p_text(delong(labels == positive, first[:, positive], second[:, positive])["p_value"])
+    return found
 
 
 def _classifiers(runs: Sequence[str]) -> dict[str, Path]:
@@ -107,13 +116,16 @@ def _read(folder: Path) -> Predictions:
     path = folder / "metrics.json"
     if not path.is_file():
         raise DataError(f"{folder} is not a finished run: it has no metrics.json.")
-    metrics = json.loads(path.read_text(encoding="utf-8"))
-    return Predictions.read(folder / "predictions", str(metrics.get("positive") or ""))
+    try:
+        metrics = parse_json(path.read_text(encoding="utf-8"))
+        positive = str(metrics.get("positive") or "")
+    except (OSError, ValueError, AttributeError) as error:
+        raise DataError(f"{path} is damaged: {error}.") from error
+    read = Predictions.read(folder / "predictions", positive)
+    if positive and positive not in read.classes:
+        raise DataError(f"{path}: the positive class {positive!r} is none of {read.classes} in {read.source}.")
+    return read
 
 
 def _losses(folder: Path) -> list[dict[str, Any]]:
-    path = folder / "metrics.csv"
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8", newline="") as handle:
-        return [dict(row) for row in csv.DictReader(handle)]
+    return [dict(row) for row in read_curves(folder / CURVES)]

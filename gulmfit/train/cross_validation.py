@@ -12,11 +12,11 @@ import numpy as np
 from gulmfit.config import instantiate
 from gulmfit.data.sources import Source
 from gulmfit.predict.writers import write_tsv
+from gulmfit.report.objective import Judged, objective
 from gulmfit.report.predictions import Predictions
 from gulmfit.report.repeated import repeated_report, summary_table
-from gulmfit.report.scores import classification_scores
-from gulmfit.report.uncertainty import bootstrap_intervals, mcnemar, paired_bootstrap
 from gulmfit.seq.labelled import LabelledSequences
+from gulmfit.train.classify import check_targets
 from gulmfit.train.run import Run
 from gulmfit.train.trials import SCRATCH, TRANSFERRED, Trial, run_trials, summarise
 
@@ -63,6 +63,7 @@ def _with_twin(run: Run, trial: Trial) -> list[Trial]:
 def run_repeatedly(run: Run, source: Source) -> dict[str, Any]:
     """Run all folds or seeds and write what they have in common."""
     data = source.labelled()
+    check_targets(run.config, data)
     split = instantiate(run.config.split)
     over_folds = run.config.cv.folds is not None
     trials = fold_trials(run, data) if over_folds else seed_trials(run)
@@ -78,6 +79,7 @@ def run_repeatedly(run: Run, source: Source) -> dict[str, Any]:
         "run": str(run.config.run.name),
         "seed": int(run.config.seed),
         "over": "folds" if over_folds else "seeds",
+        "targets": found[0]["targets"],
         "classes": found[0]["classes"],
         "positive": found[0]["positive"],
         "spread": _spread(by_model, main),
@@ -124,23 +126,20 @@ def _pool(by_model: dict[str, list[dict[str, Any]]], main: str) -> Predictions:
 
 
 def _pooled_scores(pooled: Predictions, seed: int) -> dict[str, Any]:
-    """Score out-of-fold predictions, with intervals and paired tests that count a group of sequences once."""
-    positive, labels = pooled.positive_index, pooled.labels
-    options: dict[str, Any] = {"positive": positive, "groups": pooled.groups, "seed": seed}
-    own = pooled.by_model["model"]
+    """Score out-of-fold predictions, with intervals and paired tests that count a group of sequences once.
+
+    Thresholds differ from fold to fold, so what hangs on them is not scored here.
+    """
+    judge = objective(pooled.targets, pooled.classes, pooled.positive)
+    labels, groups = pooled.labels, pooled.groups
+    judged: dict[str, Judged] = {name: (values, judge) for name, values in pooled.by_model.items()}
     return {
-        "scores": {
-            name: classification_scores(labels, values, positive=positive) for name, values in pooled.by_model.items()
-        },
-        "ci95": {name: bootstrap_intervals(labels, values, **options) for name, values in pooled.by_model.items()},
-        "mcnemar": {
-            name: mcnemar(labels, own.argmax(1), values.argmax(1))
-            for name, values in pooled.by_model.items()
-            if name != "model"
-        },
+        "scores": {name: judge.scores(labels, values) for name, values in pooled.by_model.items()},
+        "ci95": {name: judge.intervals(labels, values, groups, seed) for name, values in pooled.by_model.items()},
+        **judge.comparisons(labels, judged, groups, seed),
         "paired": {
-            name: paired_bootstrap(labels, values, own, **options)
-            for name, values in pooled.by_model.items()
+            name: judge.paired(labels, item, judged["model"], groups, seed)
+            for name, item in judged.items()
             if name != "model"
         },
     }

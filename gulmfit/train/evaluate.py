@@ -13,11 +13,12 @@ from gulmfit.errors import ConfigError, DataError
 from gulmfit.predict.predictor import Predictor
 from gulmfit.predict.writers import write_tsv
 from gulmfit.report.html import write_report
+from gulmfit.report.objective import objective
 from gulmfit.report.pages import classification_report
 from gulmfit.report.predictions import Predictions
-from gulmfit.report.scores import classification_scores, confusion
-from gulmfit.report.uncertainty import bootstrap_intervals
 from gulmfit.seq.labelled import LabelledSequences
+from gulmfit.seq.split import source_of
+from gulmfit.seq.targets import CLASSES, VALUES, Labels
 from gulmfit.train.run import versions, write_json
 from gulmfit.train.scoring import score_table
 
@@ -45,30 +46,36 @@ def evaluate_file(
         raise ConfigError(f"output={output} is a run folder, whose own results would be overwritten. Name another.")
     predictor = Predictor.load(model)
     config = compose(["stage=classify", *data_overrides])
+    if "targets" in config.data:
+        config.data.targets = predictor.model.targets
     validate(config)
     source: Source = instantiate(config.data)
     data = source.labelled()
-    labels = _in_order_of(predictor.classes, data)
-    probabilities = predictor.predict(data.sequences, strand=strand, batch_size=batch_size)
-    positive = predictor.classes.index(predictor.positive)
-    scores = classification_scores(labels, probabilities, positive=positive)
-    intervals = bootstrap_intervals(labels, probabilities, positive=positive)
+    labels = _in_order_of(predictor, data)
+    predicted = predictor.predict(data.sequences, strand=strand, batch_size=batch_size)
+    positive = predictor.positive if data.targets == CLASSES else ""
+    judge = objective(data.targets, predictor.classes, positive).decided(predictor.calibration)
+    scores, intervals = judge.scores(labels, predicted), judge.intervals(labels, predicted)
+    groups = np.arange(len(data))
+    details = judge.details(labels, predicted, {"model": (predicted, judge)}, predictor.calibration, groups, 0)
+    details.pop("calibration", None)  # what it did is judged on the test part, where it was not fitted
     results: dict[str, Any] = {
         "stage": "evaluate",
         "run": model,
         "metrics": {f"test/{name}": value for name, value in scores.items()},
         "ci95": {f"test/{name}": pair for name, pair in intervals.items()},
-        "confusion": confusion(labels, probabilities),
+        **details,
+        "targets": data.targets,
         "classes": predictor.classes,
-        "positive": predictor.positive,
+        "positive": positive,
         "data": {"files": data.files, "counts": {"test": len(data)}},
         "model": {"tokenizer": predictor.tokenizer.spec()},
         "versions": versions(),
     }
     logger.info("%s", score_table({"model": results}, {}))
     if output:
-        groups = np.arange(len(data))
-        scored = Predictions(data.ids, labels, groups, predictor.classes, {"model": probabilities}, predictor.positive)
+        by_model = {"model": predicted}
+        scored = Predictions(data.ids, labels, groups, predictor.classes, by_model, positive, targets=data.targets)
         for _, columns, rows in scored.tables():
             write_tsv(folder / "predictions" / "evaluate.tsv", columns, rows)
         write_json(folder / "metrics.json", results)
@@ -78,12 +85,22 @@ def evaluate_file(
     return results
 
 
-def _in_order_of(classes: list[str], data: LabelledSequences) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Renumber labels in the model's order of classes."""
+def _in_order_of(predictor: Predictor, data: LabelledSequences) -> Labels:
+    """Put labels into the model's order of classes, labels or values."""
+    classes, targets = predictor.classes, predictor.model.targets
+    if data.targets != targets:
+        raise DataError(f"{source_of(data)} has {data.targets}, and the model has learned {targets}")
     foreign = sorted(set(data.classes) - set(classes))
-    if foreign:
+    missing = sorted(set(classes) - set(data.classes)) if targets == VALUES else []
+    if foreign or missing:
+        found = foreign or missing
+        where = "are not the model's" if foreign else "are missing of the model's"
         raise DataError(
-            f"{', '.join(data.files)}: the labels {', '.join(map(repr, foreign))} are not the model's, which are "
+            f"{source_of(data)}: the labels {', '.join(map(repr, found))} {where}, which are "
             f"{', '.join(map(repr, classes))}. Name the right column with data.label=..., or correct the labels."
         )
-    return np.array([classes.index(data.classes[label]) for label in data.labels], dtype=np.int64)
+    if targets == CLASSES:
+        return np.array([classes.index(data.classes[label]) for label in data.labels], dtype=np.int64)
+    labels = np.zeros((len(data), len(classes)), data.labels.dtype)  # a label that never occurs is there nowhere
+    labels[:, [classes.index(name) for name in data.classes]] = data.labels
+    return labels

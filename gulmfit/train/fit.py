@@ -1,29 +1,35 @@
 """Fit one task in one run folder: trainer, callbacks, resuming, the best weights, the model folder."""
 
-import csv
 import inspect
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import CSVLogger
 
-from gulmfit.checkpoint import MODEL_FOLDER, Spec, save_model
+from gulmfit.checkpoint import MODEL_FOLDER, Spec, build, load_tokenizer, save_model
 from gulmfit.config import instantiate, plain
-from gulmfit.errors import TrainingError
+from gulmfit.errors import DivergenceError, TokenizerError, TrainingError
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.models.precision import fast_precision, guard, warn_of_slow_kernels
+from gulmfit.seq.subword_training import Corpus, SubwordRecipe
+from gulmfit.seq.tokenizer import Tokenizer
 from gulmfit.train.callbacks import RandomState, Throughput
+from gulmfit.train.curves import CurveLogger
+from gulmfit.train.durable import BEST, LAST, DurableCheckpointIO, newest_sound
 from gulmfit.train.run import Run
 from gulmfit.train.tasks import Task
+from gulmfit.train.watch import LossWatch
 
 logger = logging.getLogger(__name__)
+
+# A run that diverges at a sixteenth of its learning rate has another trouble.
+MOST_HALVINGS = 4
 
 
 @dataclass
@@ -38,17 +44,52 @@ class Fitted:
     """Whether this process evaluates and writes; exactly one of all ranks does."""
 
 
-def build_spec(run: Run, tokenizer: Mapping[str, Any], classes: list[str] | None = None, positive: str = "") -> Spec:
-    """Describe the model of a run as plain values."""
+def build_spec(
+    run: Run,
+    tokenizer: Mapping[str, Any],
+    classes: list[str] | None = None,
+    positive: str = "",
+    corpus: Callable[[], Corpus] | None = None,
+) -> Spec:
+    """Describe the model of a run as plain values.
+
+    Args:
+        run: Its configuration and folder.
+        tokenizer: Node of the tokenizer; one that is learned is learned now.
+        classes: Names of the classes; None for a language model.
+        positive: The positive one of two classes.
+        corpus: Gives what a tokenizer may learn from, if one is to be learned.
+
+    Raises:
+        TokenizerError: If the tokenizer is not what the run asks for, or cannot be learned.
+    """
     config = run.config
     return {
         "arch": plain(config.arch),
         "head": plain(config.head),
         "dropout": {**plain(config.dropout), "drop_mult": float(config.drop_mult)},
-        "tokenizer": dict(tokenizer),
+        "tokenizer": _tokenizer(run, build(tokenizer, {}), corpus).spec(),
         "classes": classes,
         "positive": positive,
     }
+
+
+def _tokenizer(run: Run, asked: Tokenizer | SubwordRecipe, corpus: Callable[[], Corpus] | None) -> Tokenizer:
+    """Take sub-words from their file, else from the model that the run starts from, or else learn them."""
+    if isinstance(asked, Tokenizer):
+        return asked
+    if asked.path:
+        return asked.read()
+    if checkpoint := run.resume_from():
+        return asked.accept(load_tokenizer(checkpoint), f"resume={checkpoint}")
+    if source := run.config.init_from:
+        return asked.accept(load_tokenizer(str(source)), f"init_from={source}")
+    if corpus is None:
+        raise TokenizerError(
+            f"this run has nothing to learn {asked.kind} sub-words from. Give tokenizer.path=, or init_from= a model "
+            "that has them."
+        )
+    return asked.learn(corpus(), strands=str(run.config.strands), seed=int(run.config.seed))
 
 
 def seed_everything(run: Run) -> None:
@@ -64,7 +105,7 @@ def _callbacks(run: Run) -> list[pl.Callback]:
         if name == "checkpoint":
             node = {"dirpath": run.checkpoints, "monitor": config.stage.monitor, "mode": config.stage.mode, **node}
         callbacks.append(instantiate(node))
-    return [*callbacks, RandomState()]
+    return [*callbacks, LossWatch(), RandomState()]
 
 
 def _limits(run: Run, task: Task) -> dict[str, Any]:
@@ -94,25 +135,11 @@ def fit(run: Run, task: Task, data: pl.LightningDataModule, spec: Spec) -> Fitte
     if node.get("strategy") == "ddp" and len(task.schedule.phases) > 1:
         # A frozen layer's gradients are taken away after the reduction; DDP must not wait for those that never come.
         node["strategy"] = "ddp_find_unused_parameters_true"
-    csv_logger = CSVLogger(save_dir=str(run.folder), name="", version="", flush_logs_every_n_steps=50)
-    loggers = [csv_logger, *(instantiate(item) for item in (plain(run.config.logger) or {}).values())]
-    own = {"callbacks": [*_callbacks(run), throughput], "logger": loggers, "default_root_dir": str(run.folder)}
-    trainer: pl.Trainer = instantiate({**node, **_limits(run, task), **own})
-    resume = run.resume_from()
-    resumed_at = run.check_resumable(resume, spec) if resume else 0
-    earlier = run.curves() if resume else []
-    arguments: dict[str, Any] = {"ckpt_path": str(resume) if resume else None}
-    if "weights_only" in inspect.signature(trainer.fit).parameters:
-        arguments["weights_only"] = True
     start = time.perf_counter()
-    trainer.fit(task, datamodule=data, **arguments)
+    trainer = _train(run, task, data, spec, node, throughput)
     seconds = time.perf_counter() - start
-    if trainer.interrupted:
-        raise KeyboardInterrupt
     best, score = _choose(run, trainer, task, data)
     if trainer.is_global_zero:
-        if earlier:
-            _prepend_curves(run, earlier, resumed_at)
         content = torch.load(best, map_location="cpu", weights_only=True)
         task.load_state_dict(content["state_dict"])
         last = trainer.callback_metrics.get(str(run.config.stage.monitor))
@@ -126,13 +153,56 @@ def fit(run: Run, task: Task, data: pl.LightningDataModule, spec: Spec) -> Fitte
     return Fitted(score, seconds, throughput.tokens_per_second, trainer.is_global_zero)
 
 
+def _train(
+    run: Run, task: Task, data: pl.LightningDataModule, spec: Spec, node: dict[str, Any], throughput: Throughput
+) -> pl.Trainer:
+    """Train from the start, or from a checkpoint on; where the loss diverges, once more at half the rate if asked."""
+    rolls_back = str(run.config.on_divergence) == "rollback"
+    initial = {name: tensor.clone() for name, tensor in task.state_dict().items()} if rolls_back else {}
+    resume = run.resume_from()
+    while True:
+        resumed_at = run.check_resumable(resume, spec) if resume else None
+        loggers = [instantiate(item) for item in (plain(run.config.logger) or {}).values()]
+        own = {
+            "callbacks": [*_callbacks(run), throughput],
+            "logger": [CurveLogger(run.folder, resumed_at), *loggers],
+            "plugins": [DurableCheckpointIO()],
+            "default_root_dir": str(run.folder),
+        }
+        trainer: pl.Trainer = instantiate({**node, **_limits(run, task), **own})
+        arguments: dict[str, Any] = {"ckpt_path": str(resume) if resume else None}
+        if "weights_only" in inspect.signature(trainer.fit).parameters:
+            arguments["weights_only"] = True
+        try:
+            trainer.fit(task, datamodule=data, **arguments)
+        except DivergenceError as error:
+            resume = newest_sound(run.checkpoints)
+            good = f"The last good checkpoint is {resume}." if resume else "No checkpoint had been saved yet."
+            if not rolls_back or task.halvings == MOST_HALVINGS:
+                raise DivergenceError(
+                    f"training diverged: {error}. {good} Lower the learning rate (lr_find=true suggests one), set "
+                    "trainer.gradient_clip_val=0.25, or let on_divergence=rollback halve the rate and go on."
+                ) from error
+            task.halvings += 1
+            logger.warning(
+                "%s; going back to %s with the learning rate halved (%d of %d times)",
+                error, resume or "the start", task.halvings, MOST_HALVINGS,
+            )  # fmt: skip
+            if resume is None:
+                task.load_state_dict(initial)
+            continue
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        return trainer
+
+
 def _choose(run: Run, trainer: pl.Trainer, task: Task, data: pl.LightningDataModule) -> tuple[Path, float]:
     """Return the checkpoint that validation chose, and its score.
 
     Where training ended within an epoch, as `trainer.max_steps` makes it, its end, the best part of a one-cycle, has
     not been judged yet: it is now.
     """
-    best, last = run.checkpoints / "best.ckpt", run.checkpoints / "last.ckpt"
+    best, last = run.checkpoints / BEST, run.checkpoints / LAST
     known = getattr(trainer.checkpoint_callback, "best_model_score", None)
     score = math.nan if known is None else float(known)
     step, total_steps = trainer.global_step, task.total_steps
@@ -145,16 +215,3 @@ def _choose(run: Run, trainer: pl.Trainer, task: Task, data: pl.LightningDataMod
             trainer.save_checkpoint(best)
             score = at_end
     return best, score
-
-
-def _prepend_curves(run: Run, earlier: list[dict[str, Any]], resumed_at: int) -> None:
-    """Put the rows of the run's first part before those of its continuation: Lightning's logger starts a new file."""
-    rows = [row for row in earlier if row.get("step", 0) < resumed_at] + run.curves()
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    with (run.folder / "metrics.csv").open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.DictWriter(handle, names)
-        writer.writeheader()
-        # Counts were read as floats; the logger writes them whole.
-        writer.writerows(
-            {key: int(value) if key in ("step", "epoch") else value for key, value in row.items()} for row in rows
-        )

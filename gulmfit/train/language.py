@@ -1,9 +1,11 @@
 """`stage=pretrain` and `stage=finetune`: a language model learns a genome, or the sequences of a labelled corpus."""
 
+import functools
 import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from gulmfit.checkpoint import build_tokenizer
@@ -14,6 +16,7 @@ from gulmfit.errors import SequenceError
 from gulmfit.models.language_model import initialise_bias
 from gulmfit.models.transfer import transfer
 from gulmfit.report.pages import language_model_report
+from gulmfit.seq.alphabet import Codes
 from gulmfit.seq.holdout import Holdout, hold_out
 from gulmfit.seq.markov import MarkovModel
 from gulmfit.seq.store import GenomeStore
@@ -50,20 +53,25 @@ def corpus(run: Run, source: Source) -> tuple[GenomeStore, Holdout]:
     return store, hold_out(intervals, **plain(config.holdout), seed=int(config.seed))
 
 
+def training_part(store: GenomeStore, holdout: Holdout) -> list[Codes]:
+    """Return the base codes of every stretch to learn from."""
+    codes = np.asarray(store.codes)
+    return [codes[part.start : part.end] for part in holdout.train]
+
+
 def run_language_model(run: Run, source: Source) -> dict[str, Any]:
     """Train a language model and say how many bits a base it needs, beside a Markov model of the same corpus."""
     config = run.config
     seed_everything(run)
-    spec = build_spec(run, plain(config.tokenizer))
+    read = functools.cache(functools.partial(corpus, run, source))
+    spec = build_spec(run, plain(config.tokenizer), corpus=lambda: training_part(*read()))
     initial = run.initial_model(spec)
     tokenizer = build_tokenizer(spec)
-    store, holdout = corpus(run, source)
+    store, holdout = read()
     for contig in store.contigs:
-        if contig.length < tokenizer.k:
-            raise SequenceError(
-                f"{contig.path or 'corpus'}, record {contig.name!r}: {contig.length} bases are fewer than one k-mer "
-                f"(k={tokenizer.k}). Remove the record, or lower tokenizer.k."
-            )
+        if contig.length < tokenizer.min_bases:
+            place = f"{contig.path or 'corpus'}, record {contig.name!r}"
+            raise SequenceError(f"{place}: {tokenizer.too_short(contig.length)}")
     bases = holdout.bases()
     logger.info(
         "%s: %s; held out %s of %s bases", run.stage, tokenizer, f"{bases['valid']:,}", f"{sum(bases.values()):,}"
@@ -76,13 +84,18 @@ def run_language_model(run: Run, source: Source) -> dict[str, Any]:
         bptt=int(config.bptt),
         strands=str(config.strands),
         seed=int(config.seed),
+        cache_dir=Path(str(config.paths.cache_dir)),
     )
     data.stream(training=True), data.stream(training=False)  # too small a corpus is told now, not after minutes
     task = LanguageModelTask(spec, plain(config.optimizer), plain(config.schedule))
     results: dict[str, Any] = {"stage": run.stage, "run": str(config.run.name), "seed": int(config.seed)}
     if initial is not None:
         report = transfer(
-            task.model, initial.model.state_dict(), tokenizer.kmers(), initial.tokenizer.kmers(), ("encoder.", "head.")
+            task.model,
+            initial.model.state_dict(),
+            tokenizer.vocabulary(),
+            initial.tokenizer.vocabulary(),
+            ("encoder.", "head."),
         )
         logger.info("transfer from %s: %s", initial.source, report.summary())
         results["transfer"] = {"from": str(initial.source), **vars(report)}
@@ -112,7 +125,7 @@ def run_language_model(run: Run, source: Source) -> dict[str, Any]:
         },
         "model": {
             "parameters": sum(parameter.numel() for parameter in task.model.parameters()),
-            "tokenizer": tokenizer.spec(),
+            "tokenizer": tokenizer.summary(),
         },
         "timing": {"seconds": fitted.seconds, "tokens_per_second": fitted.tokens_per_second},
     }

@@ -14,6 +14,7 @@ from gulmfit.data.stream import StreamBatch
 from gulmfit.models.awd_rnn import State, detach
 from gulmfit.models.language_model import LanguageModel, LanguageModelOutput
 from gulmfit.train.metrics import StreamScore
+from gulmfit.train.ranks import gather, own
 from gulmfit.train.tasks import Task
 
 
@@ -28,11 +29,13 @@ class LanguageModelTask(Task):
         self.state: State | None = None
         self.valid_state: State | None = None
         self.valid_score = StreamScore()
+        self._sizes = torch.from_numpy(self.tokenizer.sizes())
 
     def bases(self, output: LanguageModelOutput) -> Tensor:
         """Return how many bases each target adds to the token before it, `(N,)`; 0 where it is not scored."""
-        fresh = output.contexts < self.tokenizer.num_special
-        return torch.where(fresh, self.tokenizer.k, self.tokenizer.new_bases).masked_fill(~output.scored, 0)
+        self._sizes = self._sizes.to(output.targets.device)
+        shared = (output.contexts >= self.tokenizer.num_special) * self.tokenizer.overlap
+        return (self._sizes[output.targets] - shared).masked_fill(~output.scored, 0)
 
     def on_train_epoch_start(self) -> None:
         """Start every epoch without memory, unless it is one that is being continued."""
@@ -68,9 +71,11 @@ class LanguageModelTask(Task):
             self.log(f"val/{name}", value.float(), prog_bar=name == "bits_per_base")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save the hidden state: without it the first window after resuming would differ."""
-        checkpoint["state"] = self.state
+        """Save every process's hidden state: without it the first window after resuming would differ."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["state"] = gather(self.state)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the hidden state up again."""
-        self.state = checkpoint["state"]
+        super().on_load_checkpoint(checkpoint)
+        self.state = own(checkpoint["state"])

@@ -19,6 +19,7 @@ from gulmfit.report.table import format_table
 from gulmfit.report.uncertainty import mean_and_spread
 from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.split_file import UNUSED
+from gulmfit.train.classify import check_targets
 from gulmfit.train.run import Run
 from gulmfit.train.trials import SCRATCH, TRANSFERRED, Trial, run_trials
 
@@ -87,6 +88,7 @@ def _long_enough(run: Run, size: int) -> list[str]:
 def run_learning_curve(run: Run, source: Source) -> dict[str, Any]:
     """Train every point of the curve and draw it."""
     data = source.labelled()
+    check_targets(run.config, data)
     trials = curve_trials(run, data)
     groups = instantiate(run.config.split).groups(data)
     found = run_trials(run, source, data, groups, trials)

@@ -6,7 +6,16 @@ from typing import Any
 import torch
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
-from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC, MulticlassMatthewsCorrCoef
+from torchmetrics.classification import (
+    MulticlassAccuracy,
+    MulticlassAUROC,
+    MulticlassMatthewsCorrCoef,
+    MultilabelAUROC,
+    MultilabelAveragePrecision,
+    MultilabelF1Score,
+)
+
+from gulmfit.seq.targets import LABEL_SETS, VALUES
 
 
 class StreamScore(Metric):
@@ -44,12 +53,62 @@ class StreamScore(Metric):
         }
 
 
-def classification_metrics(num_classes: int) -> MetricCollection:
-    """Return the metrics that are watched during training; the final ones are in `gulmfit.report.scores`."""
-    return MetricCollection(
-        {
-            "accuracy": MulticlassAccuracy(num_classes, average="micro"),
-            "mcc": MulticlassMatthewsCorrCoef(num_classes),
-            "auroc": MulticlassAUROC(num_classes),
+class ValueScore(Metric):
+    """R², Pearson's correlation and the root of the mean squared error of values, each the mean over values.
+
+    Args:
+        num_values: `C`.
+    """
+
+    full_state_update = False
+    count: Tensor
+    sums: Tensor
+
+    def __init__(self, num_values: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("sums", torch.zeros(5, num_values, dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, predicted: Tensor, values: Tensor) -> None:
+        """Add a batch: predictions and values, both `(B, C)`."""
+        x, y = predicted.detach().double(), values.double()
+        self.count += len(x)
+        self.sums += torch.stack([x.sum(0), y.sum(0), (x * x).sum(0), (y * y).sum(0), (x * y).sum(0)])
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return `r2`, `pearson` and `rmse`; 0 for the first two where a value or its prediction does not vary."""
+        x, y, xx, yy, xy = self.sums / self.count
+        squared = (xx - 2 * xy + yy).clamp_min(0)
+        variance, explained = yy - y * y, xx - x * x
+        # Differences of sums: what is left of rounding is no variance.
+        varies = variance > 1e-12 * yy
+        both = varies & (explained > 1e-12 * xx)
+        r2 = torch.where(varies, 1 - squared / variance, 0.0)
+        pearson = torch.where(both, (xy - x * y) / (variance * explained).clamp_min(0).sqrt(), 0.0)
+        return {"r2": r2.mean(), "pearson": pearson.mean(), "rmse": squared.sqrt().mean()}
+
+
+def validation_metrics(targets: str, num_classes: int) -> tuple[Metric | MetricCollection, str]:
+    """Return what is watched during training, and which of it the progress bar shows.
+
+    The final scores are in `gulmfit.report`.
+
+    Args:
+        targets: What is learned (`gulmfit.seq.targets`).
+        num_classes: `C`.
+    """
+    if targets == VALUES:
+        return ValueScore(num_classes), "r2"
+    if targets == LABEL_SETS:
+        watched: dict[str, Metric | MetricCollection] = {
+            "auroc_macro": MultilabelAUROC(num_classes),
+            "auprc_macro": MultilabelAveragePrecision(num_classes),
+            "f1_macro": MultilabelF1Score(num_classes),
         }
-    )
+        return MetricCollection(watched), "auroc_macro"
+    watched = {
+        "accuracy": MulticlassAccuracy(num_classes, average="micro"),
+        "mcc": MulticlassMatthewsCorrCoef(num_classes),
+        "auroc": MulticlassAUROC(num_classes),
+    }
+    return MetricCollection(watched), "accuracy"

@@ -1,6 +1,5 @@
 """A run folder: made before anything is learned, filled when it is."""
 
-import csv
 import json
 import logging
 import os
@@ -15,11 +14,13 @@ from typing import Any, Self
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
 
-from gulmfit.checkpoint import MODEL_FOLDER, LoadedModel, Spec, load, read_progress
-from gulmfit.config import compose, validate
+from gulmfit.checkpoint import MODEL_FOLDER, LoadedModel, Spec, build_tokenizer, load, read_progress
+from gulmfit.config import compose, read_plain, validate
 from gulmfit.errors import CheckpointError, ConfigError, TokenizerError
 from gulmfit.report.html import Report, write_report
 from gulmfit.report.scores import json_ready
+from gulmfit.train.curves import CURVES, read_curves
+from gulmfit.train.durable import newest_sound, remove_partial
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class Run:
             for name in old:
                 path = self.folder / name
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+        remove_partial(self.checkpoints)
         self.folder.mkdir(parents=True, exist_ok=True)
         text = OmegaConf.to_yaml(self.config, resolve=True)
         (self.folder / "config.yaml").write_text(text, encoding="utf-8")
@@ -88,11 +90,10 @@ class Run:
         if not resume:
             return None
         if resume == "auto":
-            last = self.checkpoints / "last.ckpt"
-            if not last.is_file():
+            sound = newest_sound(self.checkpoints)
+            if sound is None:
                 logger.warning("resume=auto: %s has no checkpoint yet; starting from the beginning.", self.folder)
-                return None
-            return last
+            return sound
         path = Path(str(resume))
         if path.is_dir():
             path = path / "checkpoints" / "last.ckpt"
@@ -124,23 +125,17 @@ class Run:
         if not self.config.init_from:
             return None
         source = load(str(self.config.init_from))
-        theirs, ours = source.spec["tokenizer"], spec["tokenizer"]
-        if theirs != ours:
+        ours = build_tokenizer(spec)
+        if source.tokenizer != ours:
             raise TokenizerError(
-                f"init_from={self.config.init_from} reads k={theirs.get('k')} stride={theirs.get('stride')}; "
-                f"this run has k={ours.get('k')} stride={ours.get('stride')}: their tokens mean different things. "
-                f"Set tokenizer.k={theirs.get('k')} tokenizer.stride={theirs.get('stride')}, or train a language model "
-                "with this tokenizer."
+                f"init_from={self.config.init_from} reads {source.tokenizer!r}; this run has {ours!r}: their tokens "
+                f"mean different things. Set {source.tokenizer.settings()}, or train a language model with this one."
             )
         return source
 
     def curves(self) -> list[dict[str, Any]]:
         """Read `metrics.csv`, numbers as floats; empty if there is none."""
-        path = self.folder / "metrics.csv"
-        if not path.is_file():
-            return []
-        with path.open(encoding="utf-8", newline="") as handle:
-            return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(handle)]
+        return read_curves(self.folder / CURVES)
 
     def finish(self, results: dict[str, Any], report: Report, *, name: str = "metrics") -> None:
         """Write `metrics.json` (or another name) and `report.html`."""
@@ -169,11 +164,15 @@ def sub_run(run: Run, name: str, stage: str, init_from: str | None, extra: list[
 
 
 def read_config(folder: Path) -> DictConfig | None:
-    """Read what a run was started with; None where the folder is not a run's."""
+    """Read what a run was started with; None where the folder is not a run's.
+
+    Raises:
+        ConfigError: If its `config.yaml` is damaged, or says more than plain values.
+    """
     for path in (folder / "config.yaml", folder.parent / "config.yaml"):
         if path.is_file():
-            config = OmegaConf.load(path)
-            return config if isinstance(config, DictConfig) and "stage" in config else None
+            config = read_plain(path)
+            return config if isinstance(config.get("stage"), DictConfig) and "name" in config.stage else None
     return None
 
 

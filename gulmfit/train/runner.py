@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from gulmfit.config import instantiate
 from gulmfit.data.sources import Source
 from gulmfit.train.classify import run_classifier
 from gulmfit.train.cross_validation import run_repeatedly
+from gulmfit.train.durable import held
 from gulmfit.train.language import run_language_model
 from gulmfit.train.learning_curve import run_learning_curve
 from gulmfit.train.run import Run
@@ -56,8 +58,9 @@ def run_stage(
     config.paths.run_dir = str(folder)
     run = Run(config, folder, list(overrides))
     source: Source = instantiate(config.data)
-    run.prepare()
-    results = STAGES[run.stage](run, source)
+    with held(folder) if run.writes else nullcontext():
+        run.prepare()
+        results = STAGES[run.stage](run, source)
     if results:
         logger.info("\nreport: %s", folder / "report.html")
     return results

@@ -6,7 +6,7 @@ sections 3.2 and
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,10 +126,13 @@ class OneCyclePhases(LRScheduler):
         optimizer: One parameter group for each layer group, input to output.
         schedule: The phases.
         total_steps: Optimizer steps of the whole training.
+        scale: Gives a factor on all rates.
     """
 
-    def __init__(self, optimizer: Optimizer, schedule: OneCycle, total_steps: int) -> None:
-        self.schedule, self.total_steps = schedule, total_steps
+    def __init__(
+        self, optimizer: Optimizer, schedule: OneCycle, total_steps: int, scale: Callable[[], float] = lambda: 1.0
+    ) -> None:
+        self.schedule, self.total_steps, self.scale = schedule, total_steps, scale
         super().__init__(optimizer)
 
     def get_lr(self) -> list[float | Any]:
@@ -142,7 +145,7 @@ class OneCyclePhases(LRScheduler):
             elif group.get("momentum"):
                 group["momentum"] = momentum
         rates = self.schedule.group_rates(self.schedule.phases[index], len(self.optimizer.param_groups))
-        return [rate * share for rate in rates]
+        return [rate * share * self.scale() for rate in rates]
 
     def state_dict(self) -> dict[str, Any]:
         """Return the step; the schedule itself comes from the configuration."""

@@ -38,6 +38,7 @@ class Task(pl.LightningModule):
         self.model = cast("LanguageModel | SequenceClassifier", model)
         self.schedule = OneCycle.from_config(schedule)
         self._phase = -1
+        self.halvings = 0
         self.validated_at = -1
 
     def configure_optimizers(self) -> Any:
@@ -46,8 +47,23 @@ class Task(pl.LightningModule):
         arguments = {key: value for key, value in self.hparams["optimizer"].items() if key != "_target_"}
         groups = [{"params": group, "lr": self.schedule.phases[0].lr} for group in self.model.layer_groups()]
         optimizer = getattr(importlib.import_module(module), name)(groups, **arguments)
-        scheduler = OneCyclePhases(optimizer, self.schedule, self.total_steps)
+        scheduler = OneCyclePhases(optimizer, self.schedule, self.total_steps, lambda: 0.5**self.halvings)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step", "name": "lr"}}
+
+    def on_train_start(self) -> None:
+        """Take the halved rates up at once: the checkpoint brings those of before."""
+        if self.halvings:
+            scheduler = cast(OneCyclePhases, self.lr_schedulers())
+            for group, rate in zip(scheduler.optimizer.param_groups, scheduler.get_lr(), strict=True):
+                group["lr"] = rate
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save how often divergence has halved the learning rate."""
+        checkpoint["halvings"] = self.halvings
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take that up again, unless it has been halved once more since."""
+        self.halvings = max(self.halvings, int(checkpoint["halvings"]))
 
     @property
     def total_steps(self) -> int:

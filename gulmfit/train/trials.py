@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from omegaconf import OmegaConf
 
-from gulmfit.config import instantiate, plain
+from gulmfit.config import instantiate, plain, read_plain
 from gulmfit.data.sources import Source
 from gulmfit.errors import ConfigError
 from gulmfit.report.predictions import Predictions
@@ -98,7 +97,7 @@ def _sub_run(run: Run, trial: Trial, data: LabelledSequences, groups: npt.NDArra
     sub = sub_run(whole, trial.name, "classify", origin, extra)
     before = sub.folder / "config.yaml"
     # Looked at before it is written anew: a refused run must be refused again.
-    if run.config.resume and before.is_file() and _settings(OmegaConf.load(before)) != _settings(sub.config):
+    if run.config.resume and before.is_file() and _settings(read_plain(before)) != _settings(sub.config):
         raise ConfigError(
             f"{sub.folder} was run with other settings than these: its config.yaml differs. Continue with the settings "
             "that this run was started with, or choose another run.name=."

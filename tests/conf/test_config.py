@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
@@ -12,6 +14,9 @@ from gulmfit.errors import ConfigError
 GIVEN = {
     "fasta": ["data.path=genome.fa"],
     "table": ["data.path=table.csv"],
+    "chipseq": ["data.path=peaks_AC.seq.gz"],
+    "folder": ["data.path=dataset"],
+    "reads": ["data.path=genes.fa"],
     "positives": ["data.path=positives.fa"],
     "fasta_classes": ["data.classes={a: a.fa, b: b.fa}"],
 }
@@ -83,7 +88,7 @@ def test_unknown_keys_and_files_are_named(overrides: list[str], message: str) ->
         (["arch._target_=gulmfit.models.nothing.Net"], ["arch._target_", "cannot be imported"]),
         (["data=fasta"], ["data.path has no value"]),
         (["seed=many"], ["seed='many'", "int is needed"]),
-        (["stage=classify", "init_from=a", "resume=auto"], ["init_from", "resume"]),
+        (["stage=classify", "init_from=a", "resume=outputs/x"], ["init_from", "resume"]),
         (["resume=outputs/x"], ["resume=auto"]),
         (["lr_find=true"], ["lr_find"]),
         (["strands=reverse"], ["strands='reverse'"]),
@@ -131,3 +136,11 @@ def test_resolved_configurations_are_plain(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(OmegaConf.to_yaml(compose(["stage=pretrain"]), resolve=True))
     assert OmegaConf.load(path).batch_size == 64
+
+
+def test_jobs_of_a_cluster_are_described() -> None:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="needs the extra sweep")
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        config = hydra_compose("train", ["hydra/launcher=slurm"], return_hydra_config=True)
+    assert config.hydra.launcher._target_.endswith("SlurmLauncher")
+    assert config.hydra.launcher.signal_delay_s == 120

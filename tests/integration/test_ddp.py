@@ -1,5 +1,6 @@
 """Two processes train one model: ranks stay equal through every thawing, and the commands work."""
 
+import csv
 import os
 import subprocess
 import sys
@@ -37,3 +38,30 @@ def test_a_sweep_on_two_processes_is_refused(tmp_path: Path) -> None:
     result = run("-m", "stage=classify", "trainer=ddp_sim", "seed=1,2", *TINY, cwd=tmp_path, check=False)
     assert result.returncode == 1
     assert "trainer.devices=1" in result.stderr
+
+
+def final(folder: Path, name: str) -> float:
+    """Return the last value of a metric in `metrics.csv`."""
+    with (folder / "metrics.csv").open(newline="") as handle:
+        return [float(row[name]) for row in csv.DictReader(handle) if row.get(name)][-1]
+
+
+def test_a_language_model_learns_the_same_from_one_process_and_from_two(tmp_path: Path) -> None:
+    """Without dropout, with the same streams in all: what is left is the order of sums."""
+    words = ["stage=pretrain", "pretrain.epochs=1", "drop_mult=0", "trainer.precision=32-true", *TINY]
+    words += ["trainer.limit_train_batches=20"]
+    run(*words, "run.name=one", "batch_size=32", cwd=tmp_path)
+    run(*words, "run.name=two", "batch_size=16", "trainer=ddp_sim", cwd=tmp_path)
+    one, two = (final(tmp_path / "outputs" / "pretrain" / name, "val/bits_per_base") for name in ("one", "two"))
+    assert abs(one - two) < 1e-6, (one, two)
+
+
+def test_a_classifier_is_judged_the_same_by_one_process_and_by_two(tmp_path: Path) -> None:
+    """The rate is so small that nothing is learned: both judge the same weights."""
+    words = ["stage=classify", "drop_mult=0", "classify.phases=[{epochs: 1, lr: 1e-30}]", "trainer.precision=32-true"]
+    words += [*TINY, "data.num_valid=37", "batch_size=8"]  # a number that two processes cannot halve
+    for name, extra in (("one", []), ("two", ["trainer=ddp_sim"])):
+        run(*words, f"run.name={name}", *extra, cwd=tmp_path)
+    for metric in ("val/loss", "val/accuracy", "val/mcc", "val/auroc"):
+        one, two = (final(tmp_path / "outputs" / "classify" / name, metric) for name in ("one", "two"))
+        assert abs(one - two) < 1e-6, (metric, one, two)

@@ -161,3 +161,12 @@ def test_leaked_sequences_are_scored_apart(trained: Trained) -> None:
     found = Predictions.read(folder / "predictions")
     right = found.by_model["model"].argmax(1)[5:] == found.labels[5:]
     assert rest["scores"]["accuracy"] == pytest.approx(right.mean())
+
+
+def test_jobs_of_a_sweep_run_side_by_side(tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs the extra sweep")
+    run("-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *SHORT, "seed=1,2", cwd=tmp_path)
+    run(*SHORT, "seed=2", "run.name=alone", cwd=tmp_path)
+    folder = tmp_path / "outputs" / "classify"
+    side_by_side, alone = (rows(folder / name / "predictions" / "test.tsv") for name in ("default_1", "alone"))
+    assert side_by_side == alone

@@ -1,5 +1,7 @@
 """Every command that README.md and docs/ show is one that works: its keys exist, it composes, its target is made."""
 
+import importlib
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -9,20 +11,37 @@ from typing import Any, NamedTuple
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from gulmfit import cli
 from gulmfit.config import compose, validate
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# The library function that each command of gulmfit ends in: words that reach it have been understood.
+ENDS_IN = {
+    "predict": ["gulmfit.predict.commands.predict_file"],
+    "evaluate": ["gulmfit.train.evaluate.evaluate_file"],
+    "compare": ["gulmfit.train.compare.compare"],
+    "variants": ["gulmfit.predict.variant_files.score_vcf"],
+    "embed": ["gulmfit.predict.embed_file.embed_file"],
+    "score": ["gulmfit.predict.score.score_file"],
+    "generate": ["gulmfit.predict.samples.generate_file"],
+    "tokens": ["gulmfit.train.tokens.compare_tokens"],
+    "export": [
+        f"gulmfit.exchange.{name}"
+        for name in (
+            "to_onnx.export_onnx", "card.write_card", "hub.push", "hub.pull", "fastai_format.import_fastai",
+            "fastai_format.export_fastai",
+        )
+    ],
+}  # fmt: skip
 PROGRAMS = {
     "python train.py": "train",
     "gulmfit-train": "train",
-    "gulmfit-predict": "predict",
-    "gulmfit-evaluate": "evaluate",
-    "gulmfit-compare": "compare",
     "make": "make",
+    **{f"gulmfit-{name}": name for name in ENDS_IN},
+    **{f"python scripts/{name}.py": name for name in ("fetch", "fuzz", "kill_and_resume", "scan_report", "summary")},
 }
-AT_LEAST = {"train": 15, "predict": 2, "evaluate": 2, "compare": 2, "make": 3}  # lest nothing is found and all is well
+# Lest nothing is found and all is well.
+AT_LEAST = {"train": 15, "make": 3, "predict": 2, "evaluate": 2, "compare": 2, **dict.fromkeys(list(ENDS_IN)[3:], 1)}
 INLINE = re.compile(rf"`((?:{'|'.join(map(re.escape, PROGRAMS))}) [^`…]+)`")
 
 
@@ -103,35 +122,33 @@ def test_training_commands_compose_and_validate(words: list[str]) -> None:
             compose([*shared, f"stage={stage}"])
 
 
-@pytest.mark.parametrize("words", shown("predict"))
-def test_prediction_commands_are_understood(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    given: dict[str, Any] = {}
-    monkeypatch.setattr("gulmfit.predict.commands.predict_file", lambda **values: given.update(values))
-    monkeypatch.setattr("sys.argv", ["gulmfit-predict", *words])
-    cli.predict()
-    assert given["output"].endswith(".tsv")
-    assert given["strand"] in ("forward", "average")
+@pytest.mark.parametrize("program", ENDS_IN)
+def test_commands_are_understood(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    reached: list[dict[str, Any]] = []
+    for target in ENDS_IN[program]:
+        monkeypatch.setattr(target, lambda *_, **values: reached.append(values))
+    command = getattr(importlib.import_module(f"gulmfit.cli.{program}"), program)
+    found = [item for item in COMMANDS if item.program == program]
+    for number, item in enumerate(found, start=1):
+        monkeypatch.setattr("sys.argv", [f"gulmfit-{program}", *item.words])
+        command()
+        assert len(reached) == number, item.place
+        if program == "evaluate":
+            validate(compose(["stage=classify", *reached[-1]["data_overrides"]]))
 
 
-@pytest.mark.parametrize("words", shown("evaluate"))
-def test_evaluation_commands_are_understood(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    given: dict[str, Any] = {}
-    monkeypatch.setattr("gulmfit.train.evaluate.evaluate_file", lambda **values: given.update(values))
-    monkeypatch.setattr("sys.argv", ["gulmfit-evaluate", *words])
-    cli.evaluate()
-    assert given["strand"] in ("forward", "average")
-    assert any(word.startswith("data=") for word in given["data_overrides"])
-    validate(compose(["stage=classify", *given["data_overrides"]]))
+@pytest.mark.parametrize("words", shown("fetch"))
+def test_what_is_fetched_is_known(words: list[str]) -> None:
+    known = json.loads((ROOT / "scripts" / "fetch_sets.json").read_text(encoding="utf-8"))
+    names = [word for word in words[: words.index("--to") if "--to" in words else None] if not word.startswith("-")]
+    assert set(names) <= set(known)
 
 
-@pytest.mark.parametrize("words", shown("compare"))
-def test_comparison_commands_are_understood(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    given: dict[str, Any] = {}
-    monkeypatch.setattr("gulmfit.train.compare.compare", lambda runs, **values: given.update(values, runs=runs))
-    monkeypatch.setattr("sys.argv", ["gulmfit-compare", *words])
-    cli.compare()
-    assert len(given["runs"]) >= 2
-    assert given["output"]
+@pytest.mark.parametrize(("program", "words"), [(item.program, item.words) for item in COMMANDS])
+def test_scripts_know_their_options(program: str, words: list[str]) -> None:
+    if (script := ROOT / "scripts" / f"{program}.py").is_file():
+        text = script.read_text(encoding="utf-8")
+        assert all(f'"{word}"' in text for word in words if word.startswith("--"))
 
 
 @pytest.mark.parametrize("words", shown("make"))

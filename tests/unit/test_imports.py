@@ -15,14 +15,26 @@ MAX_LINES = 400
 
 # Every part but the two that put the others together.
 LIBRARY = {
-    f"gulmfit.{name}" for name in ("errors", "seq", "models", "data", "checkpoint", "config", "predict", "report")
+    f"gulmfit.{name}"
+    for name in ("errors", "locks", "seq", "models", "data", "checkpoint", "config", "predict", "report")
 }
 
 # What each part may import beside the standard library and itself. A part is a folder or module of gulmfit/.
 ALLOWED = {
     "__init__": {"gulmfit.config", "gulmfit.predict", "gulmfit.seq"},  # for type checkers alone
     "errors": set(),
-    "seq": {"numpy", "Bio", "pyfaidx", "pyarrow", "pybigtools", "pysam", "tokenizers", "gulmfit.errors"},
+    "locks": set(),
+    "seq": {
+        "numpy",
+        "Bio",
+        "pyfaidx",
+        "pyarrow",
+        "pybigtools",
+        "pysam",
+        "tokenizers",
+        "gulmfit.errors",
+        "gulmfit.locks",
+    },
     "models": {"torch", "gulmfit.errors"},
     "checkpoint": {"torch", "safetensors", "gulmfit.models", "gulmfit.seq", "gulmfit.errors"},
     "data": {"torch", "numpy", "pytorch_lightning", "gulmfit.seq", "gulmfit.errors"},
@@ -30,7 +42,7 @@ ALLOWED = {
     | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.errors"}
     | {"gulmfit.report"},  # for its calibration: a classifier's probabilities are the calibrated ones
     "report": {"numpy", "scipy", "sklearn", "matplotlib", "gulmfit.seq", "gulmfit.errors"},
-    "exchange": {"torch", "numpy", "safetensors", "onnx", "onnxruntime", "huggingface_hub"}
+    "exchange": {"torch", "numpy", "safetensors", "onnx", "onnxruntime", "huggingface_hub", "omegaconf"}
     | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.predict", "gulmfit.errors"},
     "schema": set(),
     "config": {"hydra", "omegaconf", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.schema"},

@@ -1,6 +1,7 @@
 """Windows concatenated are the stream; the stream is the genome."""
 
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gulmfit.data import stream as stream_module
+from gulmfit.data.segments import Segment
 from gulmfit.data.stream import TokenLine, TokenStream
 from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import reverse_complement
 from gulmfit.seq.store import Interval
+from gulmfit.seq.subword_training import SubwordRecipe
 from gulmfit.seq.tokenizer import KmerTokenizer
 
 RANDOM = np.random.default_rng(0)
 CODES = RANDOM.integers(0, 4, 3000).astype(np.uint8)
+SUBWORDS = SubwordRecipe(kind="bpe", vocab_size=24).learn([CODES])
 INTERVALS = [Interval(0, 0, 1000), Interval(0, 1100, 1703), Interval(1, 2000, 3000)]
 
 
@@ -121,7 +125,7 @@ def test_training_never_glues_what_was_apart() -> None:
         for row in glued:
             for token, following in pairwise(row.tolist()):
                 if min(token, following) >= 3:
-                    assert tokenizer.kmer(token)[2:] == tokenizer.kmer(following)[:3]
+                    assert tokenizer.spell(token)[2:] == tokenizer.spell(following)[:3]
 
 
 def test_training_shows_both_strands_and_all_phases_over_epochs() -> None:
@@ -185,3 +189,55 @@ def test_an_interrupted_epoch_is_not_continued_by_itself() -> None:
 def test_too_small_a_corpus_is_refused() -> None:
     with pytest.raises(DataError, match=r"fewer than 64 parallel streams.*batch_size"):
         stream(True, intervals=[Interval(0, 0, 20)], batch_size=64)
+
+
+def line_of(segments: list[Segment]) -> list[int]:
+    """Cut segments into sub-words one by one, each led by a separator."""
+    tokens: list[int] = []
+    for segment in segments:
+        codes = CODES[segment.start : segment.end]
+        tokens += [SUBWORDS.sep_id, *SUBWORDS.encode(reverse_complement(codes) if segment.reverse else codes)]
+    return tokens
+
+
+@settings(max_examples=15, deadline=None)
+@given(batch=st.integers(1, 9), bptt=st.integers(1, 400), both=st.booleans())
+def test_validation_reads_every_sub_word_once_and_in_order(batch: int, bptt: int, both: bool) -> None:
+    strands = "both" if both else "forward"
+    glued = rows(list(stream(False, tokenizer=SUBWORDS, batch_size=batch, bptt=bptt, strands=strands)))
+    read = torch.cat([*(row[:-1] for row in glued[:-1]), glued[-1]]).tolist()
+    reverses = (False, True) if both else (False,)
+    expected = line_of([Segment(part.start, part.end, reverse) for part in INTERVALS for reverse in reverses])
+    assert read[: len(expected)] == expected
+    assert set(read[len(expected) :]) <= {SUBWORDS.pad_id}
+
+
+@settings(max_examples=15, deadline=None)
+@given(batch=st.integers(1, 9), bptt=st.integers(1, 400), ahead=st.integers(1, 2000))
+def test_training_on_sub_words_reads_one_circular_line(batch: int, bptt: int, ahead: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream_module, "TOKENS_AHEAD", ahead)
+        loader = stream(True, tokenizer=SUBWORDS, batch_size=batch, bptt=bptt)
+        glued = rows(list(loader))
+    line = loader._line(0)
+    assert sorted(line.segments) == sorted(loader.segments)
+    expected = line_of(list(line.segments))
+    expected = expected[line.rotation :] + expected[: line.rotation]
+    for row, tokens in enumerate(glued.tolist()):
+        assert tokens == expected[row * loader.stream_length :][: loader.stream_length + 1]
+
+
+def test_sub_words_are_continued_exactly_and_shared_among_ranks(tmp_path: Path) -> None:
+    reference = stream(True, tokenizer=SUBWORDS, batch_size=6)
+    expected = list(reference)
+    first = stream(True, tokenizer=SUBWORDS, batch_size=6, cache_dir=tmp_path)
+    iterator = iter(first)
+    for _ in range(5):
+        next(iterator)
+    resumed = stream(True, tokenizer=SUBWORDS, batch_size=6, cache_dir=tmp_path)
+    resumed.seek(first.position())
+    rest = list(resumed)
+    assert len(rest) == len(expected) - 5
+    assert torch.equal(rows(rest), rows(expected[5:]))
+    ranks = [stream(True, tokenizer=SUBWORDS, batch_size=3, rank=rank, world_size=2) for rank in range(2)]
+    assert torch.equal(torch.cat([rows(list(loader)) for loader in ranks]), rows(expected))

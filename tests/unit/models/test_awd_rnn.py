@@ -118,7 +118,7 @@ def test_spelled_embeddings_are_near_where_kmers_share_bases() -> None:
     torch.manual_seed(0)
     model = AWDRNN(V, embed_size=64, hidden_size=8, num_layers=1, token_bases=torch.from_numpy(TOKENIZER.bases()))
     weight = model.embedding.weight.detach()
-    kmers = {TOKENIZER.kmer(i): weight[i] for i in range(V)}
+    kmers = {TOKENIZER.spell(i): weight[i] for i in range(V)}
     one_apart = (kmers["ACG"] - kmers["ACT"]).norm()
     all_apart = (kmers["ACG"] - kmers["CGT"]).norm()
     assert one_apart < 0.8 * all_apart
@@ -143,3 +143,20 @@ def test_the_module_is_an_ordinary_one() -> None:
     clone = copy.deepcopy(model)
     tokens = torch.randint(0, V, (2, 5))
     assert torch.equal(model.eval()(tokens)[0], clone.eval()(tokens)[0])
+
+
+def test_sub_words_start_close_where_they_begin_alike() -> None:
+    """Pieces of other lengths: as far from the origin as the others, nearest to those that share their first bases."""
+    torch.manual_seed(0)
+    pieces = ["A", "C", "G", "T", "AC", "ACGT", "ACGA", "GGTT", "GGTTAC", "TTTT"]
+    table = torch.full((3 + len(pieces), 6), -1)
+    for row, piece in enumerate(pieces, start=3):
+        table[row, : len(piece)] = torch.tensor(["ACGT".index(base) for base in piece])
+    weight = (
+        AWDRNN(len(table), embed_size=400, hidden_size=8, num_layers=1, token_bases=table).embedding.weight[3:].detach()
+    )
+    lengths = weight.norm(dim=1)
+    assert float(lengths.max() / lengths.min()) < 1.5
+    nearest = torch.cdist(weight, weight).fill_diagonal_(9e9).argmin(1)
+    expected = {"ACGT": "ACGA", "ACGA": "ACGT", "GGTT": "GGTTAC", "GGTTAC": "GGTT"}
+    assert {piece: pieces[int(nearest[pieces.index(piece)])] for piece in expected} == expected

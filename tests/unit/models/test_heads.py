@@ -15,7 +15,7 @@ from gulmfit.seq.tokenizer import KmerTokenizer
 
 def brute_force(tokenizer: KmerTokenizer, logits: torch.Tensor, token: int) -> torch.Tensor:
     """Return log-probabilities over the vocabulary, the rule spelled out in strings."""
-    names = tokenizer.kmers()
+    names = tokenizer.vocabulary()
     legal = torch.zeros(len(names), dtype=torch.bool)
     for index in range(tokenizer.num_special, len(names)):
         keep = tokenizer.overlap

@@ -10,7 +10,7 @@ from gulmfit.models.language_model import LanguageModel
 from gulmfit.models.transfer import transfer
 from gulmfit.seq.tokenizer import KmerTokenizer
 
-KMERS = KmerTokenizer(2, 1).kmers()
+KMERS = KmerTokenizer(2, 1).vocabulary()
 
 
 def language_model(hidden_size: int = 12) -> LanguageModel:
@@ -54,5 +54,5 @@ def test_another_architecture_is_refused_by_name() -> None:
         transfer(language_model(12), language_model(16).state_dict(), KMERS, KMERS)
     with pytest.raises(CheckpointError, match="missing"):
         transfer(language_model(), {}, KMERS, KMERS)
-    with pytest.raises(CheckpointError, match="no k-mer"):
+    with pytest.raises(CheckpointError, match="no token"):
         transfer(language_model(), language_model().state_dict(), KMERS, ["x"])

@@ -13,7 +13,7 @@ import pytest
 
 from gulmfit.errors import DataError, SequenceError
 from gulmfit.report import baselines
-from gulmfit.report.baselines import BASELINES, run_baselines
+from gulmfit.report.baselines import BASELINES, NAIVE_BAYES, run_baselines
 from gulmfit.report.features import (
     dinucleotide_features,
     gc_features,
@@ -21,7 +21,9 @@ from gulmfit.report.features import (
     length_features,
     onehot_features,
     positional_features,
+    word_features,
 )
+from gulmfit.report.naive_bayes import WordNaiveBayes
 
 WITHOUT_LENGTH = tuple(name for name in BASELINES if name != "length")
 
@@ -148,6 +150,53 @@ def test_three_classes_one_of_them_never_trained_on() -> None:
         assert probabilities.shape == (5, 3)
         assert not probabilities[:, 1].any()
     assert (found["gc"].argmax(axis=1) == 2).all()
+    assert list(found)[-1] == NAIVE_BAYES
+
+
+def test_naive_bayes_is_the_formula_of_the_rdp_classifier() -> None:
+    """By hand, word by word, as Wang et al. (2007) write it."""
+    rng = np.random.default_rng(11)
+    sequences = [*random_sequences(rng, 12, 30), "ACGTNACGTACGTA", "ACG"]
+    labels = np.array([0, 1, 3] * 4 + [0, 1])
+    tested = [*random_sequences(rng, 6, 25), sequences[0], sequences[1] + "N" + sequences[1], "AC"]
+    k = 4
+    model = WordNaiveBayes().fit(word_features(sequences, k), labels)
+
+    def words(text: str) -> set[str]:
+        return {text[i : i + k] for i in range(len(text) - k + 1) if set(text[i : i + k]) <= set("ACGT")}
+
+    held = [words(text) for text in sequences]
+    expected = np.zeros((len(tested), 3))
+    for row, text in enumerate(tested):
+        for column, label in enumerate((0, 1, 3)):
+            members = [own for own, other in zip(held, labels, strict=True) if other == label]
+            for word in words(text):
+                prior = (sum(word in own for own in held) + 0.5) / (len(held) + 1)
+                expected[row, column] += np.log((sum(word in own for own in members) + prior) / (len(members) + 1))
+    expected = np.exp(expected - expected.max(1, keepdims=True))
+    np.testing.assert_allclose(
+        model.predict_proba(word_features(tested, k)), expected / expected.sum(1, keepdims=True), atol=1e-12
+    )
+    assert model.classes_.tolist() == [0, 1, 3]
+
+
+def test_naive_bayes_knows_relatives_that_do_not_line_up() -> None:
+    """Each class is an ancestor whose descendants differ from it in every tenth base."""
+    rng = np.random.default_rng(12)
+    ancestors = random_sequences(rng, 8, 200)
+
+    def descendant(text: str) -> str:
+        letters = np.array(list(text))
+        changed = rng.random(200) < 0.1
+        letters[changed] = rng.choice(list("ACGT"), changed.sum())
+        return "".join(letters[rng.integers(0, 50) :])  # fragments do not line up
+
+    labels = np.arange(240) % 8
+    sequences = [descendant(ancestors[label]) for label in labels]
+    found = run_baselines(sequences[:120], labels[:120], sequences[120:], num_classes=8)
+    right = {name: float((found[name].argmax(1) == labels[120:]).mean()) for name in found}
+    assert right[NAIVE_BAYES] > 0.98
+    assert right[NAIVE_BAYES] > right["onehot_logistic"] + 0.2
 
 
 def test_test_sequences_do_not_change_each_other() -> None:

@@ -34,6 +34,28 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
         np.testing.assert_allclose(read.by_model[name], values, atol=1e-6)
 
 
+@pytest.mark.parametrize("targets", ["label_sets", "values"])
+def test_sets_and_values_survive_the_way_too(targets: str, tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    labels = random.integers(2, size=(8, 2)) if targets == "label_sets" else random.normal(size=(8, 2)) * (1e-9, 1e6)
+    labels[0] = 0
+    predicted = random.random((8, 2)) * (1 if targets == "label_sets" else np.array([1e-9, 1e6]))
+    by_model = {"model": predicted, "gc": predicted / 2}
+    ids = [str(number) for number in range(8)]
+    found = Predictions(ids, labels, np.arange(8), ["x", "y"], by_model, targets=targets)
+    write(found, tmp_path)
+    read = Predictions.read(tmp_path)
+    assert (read.targets, read.classes) == (targets, ["x", "y"])
+    np.testing.assert_array_equal(read.labels, labels)
+    for name, values in by_model.items():
+        np.testing.assert_allclose(read.by_model[name], values, rtol=1e-8, atol=1e-6 if targets == "label_sets" else 0)
+    met = found.beside({"other": Predictions.concatenate([read])})
+    assert (met.targets, set(met.by_model)) == (targets, {"model", "gc", "other"})
+    kind = "values" if targets == "label_sets" else "label_sets"
+    with pytest.raises(DataError, match="did not score the same"):
+        found.beside({"other": Predictions(ids, labels, np.arange(8), ["x", "y"], by_model, targets=kind)})
+
+
 def test_runs_meet_record_by_record() -> None:
     first, other = predictions(0), predictions(1)
     order = np.random.default_rng(2).permutation(len(other))

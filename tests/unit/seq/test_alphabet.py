@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 from gulmfit.errors import ConfigError, SequenceError
 from gulmfit.seq.alphabet import (
     AMBIGUOUS,
+    DNA,
     NUCLEOTIDE_LETTERS,
+    PROTEIN,
+    RNA,
+    alphabet_named,
     decode,
     encode,
     gc_content,
@@ -128,3 +132,48 @@ def test_gc_content_leaves_ambiguous_bases_out() -> None:
     assert gc_content(encode("GGCANNNN")) == 0.75
     assert math.isnan(gc_content(encode("NNN")))
     assert math.isnan(gc_content(encode("")))
+
+
+@pytest.mark.parametrize("alphabet", [DNA, RNA, PROTEIN])
+@given(st.data())
+def test_every_alphabet_reads_and_writes_its_letters(alphabet, data) -> None:  # type: ignore[no-untyped-def]
+    letters = alphabet.every_letter
+    text = data.draw(st.text(alphabet=letters + letters.lower(), max_size=60))
+    codes = encode(text, alphabet=alphabet)
+    known = {letter: letter for letter in alphabet.letters} | dict([alphabet.synonym] if alphabet.synonym else [])
+    assert decode(codes, alphabet) == "".join(known.get(letter, alphabet.unknown) for letter in text.upper())
+    assert codes.tolist() == [
+        alphabet.letters.index(known[letter]) if letter in known else len(alphabet.letters) for letter in text.upper()
+    ]
+
+
+@given(any_case)
+def test_rna_is_dna_by_another_letter(sequence: str) -> None:
+    codes = encode(sequence, alphabet=RNA)
+    assert codes.tolist() == encode(sequence).tolist()
+    assert decode(codes, RNA) == decode(codes).replace("T", "U")
+    turned = reverse_complement_text(sequence, RNA)
+    assert encode(turned, alphabet=RNA).tolist() == reverse_complement(codes, RNA).tolist()
+    assert "T" not in turned.upper()
+
+
+def test_letters_of_another_alphabet_are_refused() -> None:
+    with pytest.raises(SequenceError, match=r"p\.fa, position 2: '-' is not an amino-acid letter \(ACDEFGHIKLMNPQRST"):
+        encode("MK-L", where="p.fa", alphabet=PROTEIN)
+    with pytest.raises(SequenceError, match="position 1: 'E' is not a nucleotide letter"):
+        encode("GE", alphabet=RNA)
+    with pytest.raises(SequenceError, match=r"position 0: 21 is no residue code \(0 A, .*19 Y, 20 ambiguous\)"):
+        decode(np.array([21], dtype=np.uint8), PROTEIN)
+
+
+def test_proteins_have_no_other_strand() -> None:
+    with pytest.raises(SequenceError, match=r"a protein sequence has no reverse complement.*strand=forward"):
+        reverse_complement(encode("MKL", alphabet=PROTEIN), PROTEIN)
+    with pytest.raises(SequenceError, match="no reverse complement"):
+        reverse_complement_text("MKL", PROTEIN)
+
+
+def test_alphabets_by_name() -> None:
+    assert [alphabet_named(name) for name in ("dna", "rna", "protein")] == [DNA, RNA, PROTEIN]
+    with pytest.raises(ConfigError, match=r"alphabet='portein' is unknown; choose one of dna, rna.*mean .protein"):
+        alphabet_named("portein")

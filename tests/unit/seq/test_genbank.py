@@ -11,7 +11,9 @@ from Bio.SeqRecord import SeqRecord
 
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.seq.alphabet import reverse_complement_text
-from gulmfit.seq.genbank import promoter_windows
+from gulmfit.seq.features import CROSSES_ORIGIN, join_parts
+from gulmfit.seq.genbank import genbank_store, promoter_windows, read_genbank
+from gulmfit.seq.intervals import extract
 
 LENGTH = 6000
 FORWARD = [
@@ -194,3 +196,89 @@ def test_impossible_lengths(genes):
         promoter_windows(genes, jitter_bp=-1)
     with pytest.raises(ConfigError, match="at least one base"):
         promoter_windows(genes, upstream_bp=0, downstream_bp=0)
+
+
+# ---- features ----
+
+
+def features(path, kinds=None):
+    return list(read_genbank(path, kinds))
+
+
+def test_features_are_the_locations_that_were_written(genes):
+    found = [(f.contig, f.start, f.end, f.strand) for f in features(genes, {"CDS"})]
+    assert found == [("CTG1.1", *pair, "+") for pair in FORWARD] + [("CTG1.1", *pair, "-") for pair in REVERSE]
+    assert [f.kind for f in features(genes)] == ["CDS"] * 5 + ["gene"]
+    assert features(genes)[5].place == f"{genes}, record 'CTG1.1', feature 6"
+
+
+def test_sequences_are_those_that_biopython_extracts(genes):
+    record = SeqIO.read(genes, "genbank")
+    store = genbank_store(genes)
+    assert len(record.features) == 6
+    for feature, expected in zip(features(genes), record.features, strict=True):
+        assert extract(store, feature) == str(expected.extract(record.seq))
+
+
+def test_parts_come_in_reading_order_and_join(tmp_path):
+    first, second = SimpleLocation(100, 200, -1), SimpleLocation(300, 400, -1)
+    path = write(tmp_path / "g.gbk", [CompoundLocation([second, first]), SimpleLocation(10, 20, 1)])
+    parts = features(path, ["CDS"])
+    assert [(f.start, f.end) for f in parts] == [(300, 400), (100, 200), (10, 20)]
+    assert parts[0].attributes["ID"] == parts[1].attributes["ID"] != parts[2].attributes["ID"]
+    assert [(f.start, f.end) for f in join_parts(parts)] == [(100, 400), (10, 20)]
+    store = genbank_store(path)
+    record = SeqIO.read(path, "genbank")
+    assert "".join(extract(store, part) for part in parts[:2]) == str(record.features[0].extract(record.seq))
+
+
+@pytest.mark.parametrize("strand", [1, -1])
+def test_a_feature_over_the_origin_is_two_pieces(tmp_path, strand):
+    pieces = [SimpleLocation(LENGTH - 90, LENGTH, strand), SimpleLocation(0, 60, strand)][::strand]
+    path = write(tmp_path / "g.gbk", [CompoundLocation(pieces)])
+    parts = features(path, ["CDS"])
+    assert [(f.start, f.end) for f in parts] == [(int(p.start), int(p.end)) for p in pieces]
+    assert all(CROSSES_ORIGIN in f.attributes for f in parts)
+    assert join_parts(parts) == parts
+    gene = genome()[-90:] + genome()[:60]
+    found = "".join(extract(genbank_store(path), part) for part in parts)
+    assert found == (gene if strand == 1 else reverse_complement_text(gene))
+
+
+def test_ends_that_are_not_exact_count_as_written_and_are_marked(tmp_path):
+    path = write(tmp_path / "g.gbk", [SimpleLocation(BeforePosition(10), 30, 1), SimpleLocation(10, 30, 1)])
+    partial, whole = features(path, ["CDS"])
+    assert partial[:4] == whole[:4] == ("CTG1.1", 10, 30, "+")
+    assert partial.attributes["partial"] == "true"
+    assert "partial" not in whole.attributes
+
+
+def test_a_place_between_two_bases_is_an_empty_feature(tmp_path, genes):
+    text = genes.read_text().replace("     gene            11..400", "     misc_feature    123^124")
+    (tmp_path / "between.gbk").write_text(text)
+    assert features(tmp_path / "between.gbk", ["misc_feature"])[0][:4] == ("CTG1.1", 123, 123, "+")
+
+
+@pytest.mark.filterwarnings("ignore:Could not parse feature location")
+def test_an_unknown_end_is_named(tmp_path, genes):
+    text = genes.read_text().replace("     gene            11..400", "     gene            11..?")
+    (tmp_path / "unknown.gbk").write_text(text)
+    with pytest.raises(DataError, match=r"record 'CTG1.1', feature 6: gene at .* has no known start and end"):
+        features(tmp_path / "unknown.gbk")
+
+
+def test_qualifiers_are_attributes_and_names(tmp_path):
+    record = SeqRecord(Seq(genome()), id="A.1", name="A", annotations={"molecule_type": "DNA"})
+    qualifiers = {"locus_tag": ["b1"], "gene": ["thrL"], "note": ["one", "two"], "pseudo": [""]}
+    record.features = [SeqFeature(SimpleLocation(1, 4, 1), type="CDS", qualifiers=qualifiers)]
+    SeqIO.write(record, tmp_path / "g.gbk", "genbank")
+    (found,) = features(tmp_path / "g.gbk")
+    assert found.name == "thrL"
+    assert found.attributes["note"] == "one,two"
+    assert found.attributes["pseudo"] == ""
+
+
+def test_features_of_a_cut_file_are_refused(genes):
+    genes.write_text(genes.read_text()[:-3000])
+    with pytest.raises(DataError, match=r"stopped after 0 record\(s\)"):
+        features(genes)

@@ -23,7 +23,8 @@ from gulmfit.seq import store as store_module
 from gulmfit.seq.alphabet import decode
 from gulmfit.seq.checksums import MEMORY_NAME
 from gulmfit.seq.fasta import FastaPiece
-from gulmfit.seq.store import Contig, GenomeStore, Interval
+from gulmfit.seq.gatherer import Contig
+from gulmfit.seq.store import GenomeStore, Interval
 
 TEXT = ">c1 a chromosome\nNNACGTNN\nacgun\n>c2\nRRCC\n"
 BASES = "NNACGTNNACGTNNNCC"

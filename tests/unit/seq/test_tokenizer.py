@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gulmfit.errors import TokenizerError
 from gulmfit.seq import tokenizer as tokenizer_module
-from gulmfit.seq.alphabet import encode
+from gulmfit.seq.alphabet import PROTEIN, encode
 from gulmfit.seq.tokenizer import PAD, SEP, SPECIAL, UNK, KmerTokenizer
 
 ks = st.integers(1, 8)
@@ -36,7 +36,7 @@ def test_tokens_spell_the_kmers_of_the_sequence(sequence, k, stride):
     tokens = tokenizer.encode(encode(sequence))
     expected = kmers_of(sequence, k, stride)
     assert tokens.dtype == np.int32
-    assert [tokenizer.kmer(int(token)) for token in tokens] == [
+    assert [tokenizer.spell(int(token)) for token in tokens] == [
         kmer if set(kmer) <= set("ACGT") else "<unk>" for kmer in expected
     ]
     assert len(tokens) == tokenizer.num_tokens(len(sequence)) == len(expected)
@@ -68,7 +68,7 @@ def test_ids_are_places_in_the_sorted_vocabulary(sequence, k, stride):
 @pytest.mark.parametrize("k", range(1, 6))
 def test_vocabulary_is_the_special_tokens_and_every_kmer_in_lexicographic_order(k):
     tokenizer = KmerTokenizer(k)
-    assert tokenizer.kmers() == vocabulary(k)
+    assert tokenizer.vocabulary() == vocabulary(k)
     assert len(tokenizer) == 3 + 4**k
     assert (tokenizer.pad_id, tokenizer.unk_id, tokenizer.sep_id) == (PAD, UNK, SEP) == (0, 1, 2)
 
@@ -76,7 +76,7 @@ def test_vocabulary_is_the_special_tokens_and_every_kmer_in_lexicographic_order(
 def test_ends_of_the_largest_vocabulary():
     tokenizer = KmerTokenizer(8, 1)
     assert len(tokenizer) == 65_539
-    assert [tokenizer.kmer(token) for token in (3, 4, 65_537, 65_538)] == [
+    assert [tokenizer.spell(token) for token in (3, 4, 65_537, 65_538)] == [
         "A" * 8,
         "A" * 7 + "C",
         "T" * 7 + "G",
@@ -97,7 +97,7 @@ def test_bases_of_the_vocabulary_are_the_codes_of_its_kmers(k):
 @given(dna, ks, strides)
 def test_spans_say_where_the_kmers_stand(sequence, k, stride):
     tokenizer = KmerTokenizer(k, stride)
-    spans = tokenizer.spans(len(sequence))
+    spans = tokenizer.spans(encode(sequence))
     assert spans.shape == (tokenizer.num_tokens(len(sequence)), 2)
     assert spans.dtype == np.int64
     assert [sequence[start:end] for start, end in spans] == kmers_of(sequence, k, stride)
@@ -106,7 +106,7 @@ def test_spans_say_where_the_kmers_stand(sequence, k, stride):
 @given(ks, strides)
 def test_overlap_and_new_bases_are_those_of_neighbouring_spans(k, stride):
     tokenizer = KmerTokenizer(k, stride)
-    first, second = (set(range(*span)) for span in tokenizer.spans(k + stride))
+    first, second = (set(range(*span)) for span in tokenizer.spans(np.zeros(k + stride, dtype=np.uint8)))
     assert tokenizer.overlap == len(first & second)
     assert tokenizer.new_bases == len(second - first)
 
@@ -116,7 +116,7 @@ def test_nothing_shorter_than_a_kmer_has_tokens(num_bases):
     tokenizer = KmerTokenizer(5, 9)
     assert tokenizer.num_tokens(num_bases) == 0
     assert tokenizer.encode(encode("A" * num_bases)).tolist() == []
-    assert tokenizer.spans(num_bases).shape == (0, 2)
+    assert tokenizer.spans(encode("A" * num_bases)).shape == (0, 2)
 
 
 def test_codes_are_left_as_they_are():
@@ -162,4 +162,52 @@ def test_stride_out_of_range(stride):
 @pytest.mark.parametrize("token", [-1, 67, 1000])
 def test_token_outside_the_vocabulary(token):
     with pytest.raises(TokenizerError, match=rf"token {token} is outside .*k=3, stride=1.*0 to 66"):
-        KmerTokenizer(3, 1).kmer(token)
+        KmerTokenizer(3, 1).spell(token)
+
+
+@given(st.text(alphabet="ACDEFGHIKLMNPQRSTVWYBZXJUO*", max_size=60), st.integers(1, 4), strides)
+def test_kmers_of_proteins(sequence, k, stride):
+    tokenizer = KmerTokenizer(k, stride, "protein")
+    known = set(PROTEIN.letters)
+    tokens = tokenizer.encode(encode(sequence, alphabet=PROTEIN))
+    assert [tokenizer.spell(int(token)) for token in tokens] == [
+        kmer if set(kmer) <= known else "<unk>" for kmer in kmers_of(sequence, k, stride)
+    ]
+
+
+@pytest.mark.parametrize(("alphabet", "k"), [("protein", 2), ("rna", 3)])
+def test_vocabularies_of_other_alphabets_are_in_order(alphabet, k):
+    tokenizer = KmerTokenizer(k, 1, alphabet)
+    letters = sorted(tokenizer.alphabet.letters)
+    assert tokenizer.vocabulary()[3:] == ["".join(kmer) for kmer in itertools.product(letters, repeat=k)]
+    assert tokenizer.num_successors == len(letters)
+    assert tokenizer.spec()["alphabet"] == alphabet
+
+
+def test_a_vocabulary_of_proteins_stays_within_bounds():
+    assert len(KmerTokenizer(4, 1, "protein")) == 160_003
+    with pytest.raises(TokenizerError, match=r"tokenizer\.k=5: a k-mer has 1 to 4 residues of 20 letters"):
+        KmerTokenizer(5, 1, "protein")
+
+
+@given(dna_with_unknown, ks, strides)
+def test_bases_of_tokens_count_every_base_once(sequence, k, stride):
+    tokenizer = KmerTokenizer(k, stride)
+    codes = encode(sequence)
+    ids, seen, expected = tokenizer.encode(codes), set(), []
+    for token, (start, end) in zip(ids, tokenizer.spans(codes), strict=True):
+        # What an unknown token covered has not been spelled to anybody: the next one adds all its bases.
+        new = set(range(start, end)) - seen if token != UNK else set()
+        expected.append(len(new))
+        seen = set(range(start, end)) if token != UNK else set()
+    assert tokenizer.bases_of(ids).tolist() == expected
+
+
+@given(ks, strides, st.integers(0, 60), st.integers(1, 30))
+def test_blocks_put_together_are_the_whole(k, stride, num_bases, bases_at_once):
+    tokenizer = KmerTokenizer(k, stride)
+    codes = np.random.default_rng(num_bases).integers(0, 5, num_bases).astype(np.uint8)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokenizer_module, "_BASES_AT_ONCE", bases_at_once)
+        parts = [tokenizer.encode(codes[start:end]).tolist() for start, end in tokenizer.blocks(num_bases)]
+    assert list(itertools.chain(*parts)) == tokenizer.encode(codes).tolist()

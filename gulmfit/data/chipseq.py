@@ -1,0 +1,168 @@
+"""ChIP-seq peaks in DeepBind's files, and the negatives that come with them or are made for them."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gulmfit.data.negatives import BACKGROUND, POSITIVE
+from gulmfit.data.sources import Paths, Source
+from gulmfit.errors import ConfigError, DataError
+from gulmfit.seq.deepbind import Peak, read_deepbind
+from gulmfit.seq.fasta import expand_paths
+from gulmfit.seq.labelled import LabelledSequences, clean_sequence
+from gulmfit.seq.matched import matched_negatives
+from gulmfit.seq.negatives import Negatives, genomic_negatives, shuffled_negatives
+from gulmfit.seq.store import GenomeStore
+from gulmfit.seq.tables import not_one_of
+
+logger = logging.getLogger(__name__)
+
+HOW = ("shuffle", "genomic", "matched", "given")
+
+
+@dataclass(kw_only=True)
+class ChipSeqSource(Source):
+    """Peaks of one factor (`gulmfit.seq.deepbind`), against shuffles, windows of a genome, or peaks of other factors.
+
+    Args:
+        path: Files to train on, `*_AC.seq.gz`: one, several, or a glob.
+        test: Files to test on, `*_B.seq.gz`; without them all is split as `split` says.
+        negatives: `shuffle`: exact dinucleotide shuffles, those of the files where a part has some, else made here.
+            `genomic`: windows of `genome`, and `matched`: peaks of `others`, both of the GC content and the length of a
+            peak; negatives of the files are left out. `given`: those of the files.
+        per_positive: Negatives made for each peak.
+        others: Of matched: files of other factors; where a glob finds those of `path` and `test`, these are left out.
+        gc_tolerance: Of genomic and matched: largest difference of GC content that passes without mention, in [0, 1].
+        strongest: Train on the first so many peaks of each file only: files are sorted by strength.
+        cache_dir: Folder of the store of `genome`.
+        seed: Of the negatives. It belongs to the data, so it does not follow the seed of a run.
+
+    Attributes:
+        record: What `labelled` made and how, ready for JSON; empty before.
+
+    Raises:
+        ConfigError: A setting is unknown or impossible, or what the negatives are made of is missing.
+    """
+
+    path: Paths = ""
+    test: Paths | None = None
+    negatives: str = "shuffle"
+    per_positive: int = 1
+    others: Paths | None = None
+    gc_tolerance: float = 0.02
+    strongest: int | None = None
+    cache_dir: str = "outputs/store"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.path:
+            raise ConfigError("data.path is empty: give DeepBind's file of training peaks, *_AC.seq.gz.")
+        if self.negatives not in HOW:
+            raise ConfigError(f"data.negatives: {not_one_of(str(self.negatives), HOW)}")
+        for how, name, example in (
+            ("genomic", "genome", "data.genome=genome.fa.gz"),
+            ("matched", "others", "data.others='peaks/*_AC.seq.gz'"),
+        ):
+            if self.negatives == how and not getattr(self, name):
+                raise ConfigError(f"data.negatives={how} needs data.{name}, such as {example}; or choose shuffle.")
+        if self.strongest is not None and self.strongest < 1:
+            raise ConfigError(f"data.strongest={self.strongest} leaves no peak: at least 1, or null for all.")
+        self.record: dict[str, Any] = {}
+
+    def labelled(self) -> LabelledSequences:
+        """Read the peaks, and read or make their negatives, which follow them.
+
+        Peak and negatives are one group. Classes are "background" and "positive"; ids are those of the files, with
+        "/shuffled-1" and the like behind them for negatives that were made, and their file before them where they occur
+        in several.
+        """
+        paths: dict[str, Paths] = {"train": self.path, **({"test": self.test} if self.test else {})}
+        files = {part: expand_paths(found) for part, found in paths.items()}
+        rows = [
+            (part, file, peak)
+            for part, found in files.items()
+            for file in found
+            for peak in self._peaks(file, self.strongest if part == "train" else None)
+        ]
+        data = self._sequences(
+            [peak for *_, peak in rows], _unique_ids(rows), [str(file) for found in files.values() for file in found]
+        )
+        parts = np.array([part for part, *_ in rows])
+        groups = np.unique([f"{file}\t{peak.origin}" for _, file, peak in rows], return_inverse=True)[1].reshape(-1)
+        bound = data.labels == 1
+        if not bound.any():
+            raise DataError(f"{', '.join(data.files)}: no peak with Bound 1 among {len(data)} lines")
+        keeps = self.negatives in ("given", "shuffle")
+        lacking = [part for part in files if not keeps or bound[parts == part].all()]
+        if self.negatives == "given" and lacking:
+            raise DataError(
+                f"{', '.join(map(str, files[lacking[0]]))}: no line with Bound 0, so no negatives are given; use "
+                "data.negatives=shuffle, genomic or matched to have some made"
+            )
+        kept = np.flatnonzero(bound | keeps)
+        given = int(np.count_nonzero(~bound))
+        self.record = {"how": self.negatives, "given": given * keeps, "given_left_out": given * (not keeps)}
+        ids, sequences, members = [data.ids[i] for i in kept], [data.sequences[i] for i in kept], kept
+        if lacking:
+            chosen = np.flatnonzero(bound & np.isin(parts, lacking))
+            made = self._make(data.subset(chosen), {file.resolve() for found in files.values() for file in found})
+            self.record |= made.record
+            ids, sequences = ids + made.ids, sequences + made.sequences
+            members = np.concatenate([kept, chosen[made.partners]])
+        logger.info("%s: %d peaks, and negatives %s", ", ".join(data.files), int(bound.sum()), self.record)
+        return replace(
+            data,
+            ids=ids,
+            sequences=sequences,
+            labels=np.concatenate([data.labels[kept], np.zeros(len(ids) - len(kept), np.int64)]),
+            splits=parts[members] if self.test else None,
+            groups=groups[members],
+        )
+
+    def _peaks(self, file: Path, limit: int | None) -> list[Peak]:
+        """Read a file; of the peaks, the first ones only where there is a limit, and the negatives of those."""
+        peaks = list(read_deepbind(file))
+        if limit is None:
+            return peaks
+        kept = {peak.origin for peak in [peak for peak in peaks if peak.bound][:limit]}
+        return [peak for peak in peaks if peak.origin in kept]
+
+    def _sequences(self, peaks: Sequence[Peak], names: list[str], files: list[str]) -> LabelledSequences:
+        return LabelledSequences(
+            names,
+            [clean_sequence(peak.sequence, peak.place, case=self.case, ambiguity=self.ambiguity) for peak in peaks],
+            np.array([peak.bound for peak in peaks], np.int64),
+            [BACKGROUND, POSITIVE],
+            files=files,
+            positive=POSITIVE,
+        )
+
+    def _make(self, positives: LabelledSequences, own: set[Path]) -> Negatives:
+        common: dict[str, Any] = {"per_positive": self.per_positive, "seed": self.seed}
+        if self.negatives == "shuffle":
+            return shuffled_negatives(positives, k=2, **common)
+        common |= {"gc_tolerance": self.gc_tolerance}
+        if self.negatives == "genomic":
+            paths = [self.genome] if isinstance(self.genome, str) else list(self.genome or ())
+            store = GenomeStore.build(paths, Path(self.cache_dir), case=self.case)
+            return genomic_negatives(positives, store, **common)
+        files = [file for file in expand_paths(self.others or "") if file.resolve() not in own]
+        if not files:
+            raise DataError(f"data.others={self.others} names the files of data.path and data.test only; add others")
+        peaks = [peak for file in files for peak in read_deepbind(file) if peak.bound]
+        others = self._sequences(peaks, [peak.place for peak in peaks], [str(file) for file in files])
+        made = matched_negatives(positives, others, **common)
+        return replace(made, record={**made.record, "files": others.files})
+
+
+def _unique_ids(rows: Sequence[tuple[str, Path, Peak]]) -> list[str]:
+    """Return the EventIDs, which are unique in a file; with the name of the file before them where they repeat."""
+    names = [peak.event for *_, peak in rows]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{file.name.removesuffix('.gz').removesuffix('.seq')}/{peak.event}" for _, file, peak in rows]

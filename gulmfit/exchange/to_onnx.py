@@ -1,0 +1,244 @@
+"""Models as ONNX files: checked against the original, with all that running them without gulmfit takes.
+
+Shape letters: `B` batch, `T` tokens, `V` vocabulary, `C` classes.
+"""
+
+import json
+import logging
+import random
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from gulmfit.checkpoint import LoadedModel, load
+from gulmfit.data.batches import collate, tokenise
+from gulmfit.errors import CheckpointError, ConfigError
+from gulmfit.exchange.files import library
+from gulmfit.exchange.graphs import FLOOR, ClassifierGraph, LanguageModelGraph, state_sizes
+from gulmfit.models.classifier import EVALUATION_WINDOW
+from gulmfit.models.language_model import LanguageModel
+from gulmfit.predict.predictor import Predictor
+from gulmfit.predict.writers import whole_file
+from gulmfit.seq.tokenizer import Tokenizer
+
+logger = logging.getLogger(__name__)
+
+OPSETS = range(14, 21)
+DEFAULT_OPSET = 17
+TOLERANCE = 1e-4
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+def export_onnx(*, model: str, output: str, opset: int = DEFAULT_OPSET) -> float:
+    """Write a model as `output` and what goes with it (tokens, classes, calibration) as JSON beside it.
+
+    Returns:
+        The largest difference from the original model, over sequences of many lengths, alone and padded in batches.
+
+    Raises:
+        ConfigError: If `output` is no `.onnx` file, the opset is out of range or onnxruntime is missing.
+        CheckpointError: If there is no model, or its ONNX form computes something else; then nothing is written.
+    """
+    path = Path(output)
+    if path.suffix != ".onnx":
+        raise ConfigError(f"output={output}: an ONNX file is named .onnx.")
+    if opset not in OPSETS:
+        raise ConfigError(f"opset={opset}: choose {OPSETS[0]} to {OPSETS[-1]}; {DEFAULT_OPSET} is read everywhere.")
+    library("onnx", "onnx")
+    runtime = library("onnxruntime", "onnx")
+    loaded = load(model)
+    form = _LanguageModelForm(loaded) if isinstance(loaded.model, LanguageModel) else _ClassifierForm(loaded)
+    with whole_file(path.with_suffix(".json")) as card, whole_file(path) as unfinished:
+        _trace(form.graph, form.example(), form.inputs, form.outputs, unfinished, opset)
+        options = runtime.SessionOptions()
+        options.log_severity_level = 3
+        session = runtime.InferenceSession(unfinished, options, providers=["CPUExecutionProvider"])
+        difference = max(float(found) for found in form.differences(session))
+        if not difference <= TOLERANCE:
+            raise CheckpointError(
+                f"{model}: its ONNX form differs from it by {difference:.2g}, more than {TOLERANCE:g}, and was not "
+                f"kept. Try another opset= ({OPSETS[0]} to {OPSETS[-1]}), or another version of torch."
+            )
+        content = {
+            "format": 1, "opset": opset, "max_difference": difference, **form.description(),
+            "tokenizer": _described(loaded.tokenizer),
+        }  # fmt: skip
+        card.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    logger.info("%s and %s: largest difference from the model %.1e", path, path.with_suffix(".json").name, difference)
+    return difference
+
+
+class _ClassifierForm:
+    """A classifier as a graph, with what checks and describes it."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self.loaded = loaded
+        self.predictor = Predictor.load(loaded.source, device="cpu")
+        self.model = self.predictor.model
+        calibration = self.predictor.calibration
+        temperature = calibration.temperature if calibration.kind == "temperature" else 1.0
+        self.graph = ClassifierGraph(self.model, temperature, calibration.knots)
+        self.exclusive = self.model.targets == "classes"
+        names = ("probabilities", "raw") if self.exclusive else (self.model.targets,)
+        self.inputs = {"tokens": {0: "batch", 1: "length"}, "lengths": {0: "batch"}}
+        self.outputs = {name: {0: "batch"} for name in names}
+
+    def example(self) -> tuple[Tensor, ...]:
+        """Return inputs to trace the graph with."""
+        return _example_tokens(self.loaded.tokenizer), torch.tensor([3, 2])
+
+    def differences(self, session: Any) -> Iterator[float]:
+        """Yield the largest difference in what is predicted from each batch: probabilities, or values in training
+        standard deviations.
+
+        Calibration is judged on the graph's own raw probabilities: an isotonic map may be so steep that it would
+        magnify the last digit.
+        """
+        tokenizer, predictor = self.loaded.tokenizer, self.predictor
+        for sequences in _sequences(tokenizer, longest=3 * EVALUATION_WINDOW):
+            tokens, lengths = _batch(sequences, tokenizer)
+            outputs = session.run(None, {"tokens": tokens.numpy(), "lengths": lengths.numpy()})
+            if self.exclusive:
+                calibrated, raw = outputs
+                yield _distance(raw, predictor.predict(sequences, raw=True))
+                yield _distance(calibrated, predictor.calibration.apply(np.log(np.maximum(raw, FLOOR))))
+            else:
+                scale = getattr(self.model, "scale", torch.ones(())).numpy()
+                yield _distance(outputs[0] / scale, predictor.predict(sequences) / scale)
+
+    def description(self) -> dict[str, Any]:
+        """Return what the JSON file says of inputs and outputs."""
+        says = {
+            "probabilities": "float32 (batch, classes), " + ("" if self.loaded.calibration else "not ") + "calibrated",
+            "raw": "float32 (batch, classes), probabilities as the network gives them",
+            "label_sets": "float64 (batch, labels), the probability of each label",
+            "values": "float64 (batch, values), in the units of the training data",
+        }
+        return {
+            "task": self.model.targets,
+            "inputs": {"tokens": "int64 (batch, length), padded at the end", "lengths": "int64 (batch), 1 or more"},
+            "outputs": {name: says[name] for name in self.outputs},
+            "classes": self.loaded.classes,
+            "positive": self.loaded.spec.get("positive"),
+            "calibration": self.loaded.calibration,
+        }
+
+
+class _LanguageModelForm:
+    """A language model as a graph, with what checks and describes it."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        if not isinstance(loaded.model, LanguageModel):
+            raise CheckpointError(f"{loaded.source}: neither a classifier nor a language model.")
+        self.model, self.tokenizer = loaded.model, loaded.tokenizer
+        self.graph = LanguageModelGraph(self.model)
+        self.sizes = state_sizes(self.model)
+        self.inputs = {"tokens": {0: "batch", 1: "length"}, **{name: {1: "batch"} for name in self.sizes}}
+        self.outputs = {
+            "log_probabilities": {0: "batch", 1: "length"},
+            **{f"{name}_after": {1: "batch"} for name in self.sizes},
+        }
+
+    def example(self) -> tuple[Tensor, ...]:
+        """Return inputs to trace the graph with."""
+        return _example_tokens(self.tokenizer), *(torch.zeros(1, 2, size) for size in self.sizes.values())
+
+    @torch.inference_mode()
+    def differences(self, session: Any) -> Iterator[float]:
+        """Yield the largest difference in the nats of the tokens that really follow, and of the sum of probabilities
+        from 1, in two windows of each batch, the second of which starts from the state after the first."""
+        for sequences in _sequences(self.tokenizer, longest=400):
+            tokens, _ = _batch(sequences, self.tokenizer)
+            tokens = torch.cat([torch.full((len(tokens), 1), self.tokenizer.sep_id), tokens], 1)
+            parts = {name: np.zeros((1, len(tokens), size), np.float32) for name, size in self.sizes.items()}
+            state = None
+            middle = max(1, (tokens.shape[1] - 1) // 3)
+            for start, end in ((0, middle), (middle, tokens.shape[1] - 1)):
+                if start == end:
+                    continue
+                window, targets = tokens[:, start:end], tokens[:, start + 1 : end + 1]
+                log_p, *after = session.run(None, {"tokens": window.numpy(), **parts})
+                parts = dict(zip(self.sizes, after, strict=True))
+                expected = self.model(window, targets, state)
+                state = expected.state
+                nats = -np.take_along_axis(log_p, targets.numpy()[..., None], 2).ravel()
+                scored = expected.scored.numpy()
+                yield _distance(nats[scored], expected.losses.numpy()[scored])
+                yield _distance(np.exp(log_p).sum(-1), np.ones(window.shape))
+
+    def description(self) -> dict[str, Any]:
+        """Return what the JSON file says of inputs and outputs."""
+        legal = self.model.head.block_size is not None
+        return {
+            "task": "language_model",
+            "inputs": {"tokens": "int64 (batch, length); every sequence begins with sep"}
+            | {name: f"float32 (1, batch, {size}), state; zeros at the start" for name, size in self.sizes.items()},
+            "outputs": {
+                "log_probabilities": "float32 (batch, length, vocabulary), natural logarithms, of the token after each"
+                + ("; -inf for special tokens and k-mers that cannot follow" if legal else "")
+            }
+            | {f"{name}_after": f"{name} after the last token" for name in self.sizes},
+            "state": self.sizes,
+        }
+
+
+def _trace(
+    graph: nn.Module,
+    example: tuple[Tensor, ...],
+    inputs: dict[str, dict[int, str]],
+    outputs: dict[str, dict[int, str]],
+    path: Path,
+    opset: int,
+) -> None:
+    with warnings.catch_warnings():
+        # torch calls this exporter old, and warns of recurrent layers whose batch size changes. The other one was as
+        # right, took twenty times as long and needs onnxscript; and every file is checked with other batch sizes.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            graph.eval(), example, str(path), dynamo=False, opset_version=opset, input_names=list(inputs),
+            output_names=list(outputs), dynamic_axes={**inputs, **outputs},
+        )  # fmt: skip
+
+
+def _example_tokens(tokenizer: Tokenizer) -> Tensor:
+    """Return two sequences of three tokens, `(2, 3)`; everything else is other than what was traced."""
+    return torch.arange(6).view(2, 3) % len(tokenizer)
+
+
+def _sequences(tokenizer: Tokenizer, longest: int) -> Iterator[list[str]]:
+    """Yield batches: the shortest sequence there is, alone and several; some of many lengths with ambiguous letters; a
+    long one with a short one."""
+    chance = random.Random(0)
+    shortest = tokenizer.min_bases
+    known = tokenizer.alphabet.letters * 12
+
+    def draw(length: int, letters: str) -> str:
+        return "".join(chance.choices(letters, k=length))
+
+    yield [draw(shortest, known)]
+    yield [draw(shortest, known) for _ in range(3)]
+    for size in (2, 7):
+        yield [draw(shortest + chance.randrange(200), known + tokenizer.alphabet.unknown) for _ in range(size)]
+    yield [draw(shortest + longest, known), draw(shortest + 50, known)]
+
+
+def _batch(sequences: Sequence[str], tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
+    items = [(tokenise(sequence, tokenizer, "a random sequence"), 0, row) for row, sequence in enumerate(sequences)]
+    batch = collate(items, tokenizer.pad_id)
+    return batch.tokens, batch.lengths
+
+
+def _distance(ours: npt.NDArray[Any], theirs: npt.NDArray[Any]) -> float:
+    return float(np.abs(ours - theirs).max(initial=0.0))
+
+
+def _described(tokenizer: Tokenizer) -> dict[str, Any]:
+    names = {"pad_id": tokenizer.pad_id, "unk_id": tokenizer.unk_id, "sep_id": tokenizer.sep_id}
+    return {**tokenizer.spec(), **names, "vocabulary": tokenizer.vocabulary()}

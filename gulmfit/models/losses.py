@@ -1,0 +1,183 @@
+"""What a classifier's logits are held against, one loss for each kind of target, with weights where classes are rare.
+
+Shape letters: `B` batch, `N` training sequences, `C` classes, labels or values.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gulmfit.errors import ConfigError
+
+ClassWeights = str | Mapping[str, float] | None
+
+
+class Loss(nn.Module, ABC):
+    """Base of all losses.
+
+    Attributes:
+        targets: What it is for (`gulmfit.seq.targets`).
+    """
+
+    targets: ClassVar[str]
+
+    @abstractmethod
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of a batch from logits `(B, C)` in fp32 and its labels: a mean, as training takes it."""
+
+    @abstractmethod
+    def each(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return losses and weights of sequences, both `(B,)`: the weighted mean is the loss of all of them."""
+
+    def fit(self, labels: Tensor, classes: Sequence[str]) -> Self:
+        """Work out weights from the labels of the training part; return the loss.
+
+        Raises:
+            ConfigError: If weights are given for other classes than these.
+        """
+        return self
+
+
+class CrossEntropy(Loss):
+    """Cross-entropy of one class a sequence.
+
+    Args:
+        class_weights: `balanced` for N / (C n) where n sequences have the class, so that all classes count alike; or a
+            number above 0 for each class by name. A sequence of weight 2 counts like two of it.
+        label_smoothing: Share of probability that the target spreads evenly over the classes, 0 to below 1.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    targets: ClassVar[str] = "classes"
+    weights: Tensor | None
+
+    def __init__(self, class_weights: ClassWeights = None, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        if not 0 <= label_smoothing < 1:
+            raise ConfigError(f"loss.label_smoothing={label_smoothing}: at least 0 and below 1 is needed.")
+        self.class_weights = _checked(class_weights)
+        self.label_smoothing = label_smoothing
+        self.register_buffer("weights", None, persistent=False)
+
+    def fit(self, labels: Tensor, classes: Sequence[str]) -> Self:
+        counts = labels.bincount(minlength=len(classes)).double()
+        balanced = len(labels) / (len(classes) * counts.clamp_min(1))
+        self.weights = _resolved(self.class_weights, classes, balanced)
+        return self
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(logits, labels, self.weights, label_smoothing=self.label_smoothing)
+
+    def each(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        smoothing = self.label_smoothing
+        weighted = F.cross_entropy(logits, labels, self.weights, reduction="none", label_smoothing=smoothing)
+        if self.weights is None:
+            return weighted, torch.ones_like(weighted)
+        weights = self.weights[labels]
+        return weighted / weights, weights
+
+
+class BinaryCrossEntropy(Loss):
+    """Binary cross-entropy of each label, the mean over labels.
+
+    Args:
+        class_weights: What a sequence that has the label counts, against 1 of one that has it not: `balanced` for
+            their ratio, so that both count alike; or a number above 0 for each label by name.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    targets: ClassVar[str] = "label_sets"
+    weights: Tensor | None
+
+    def __init__(self, class_weights: ClassWeights = None) -> None:
+        super().__init__()
+        self.class_weights = _checked(class_weights)
+        self.register_buffer("weights", None, persistent=False)
+
+    def fit(self, labels: Tensor, classes: Sequence[str]) -> Self:
+        positives = labels.double().sum(0)
+        balanced = (len(labels) - positives) / positives.clamp_min(1)
+        self.weights = _resolved(self.class_weights, classes, balanced)
+        return self
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return self.each(logits, labels)[0].mean()
+
+    def each(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        targets = labels.to(logits.dtype)
+        losses = F.binary_cross_entropy_with_logits(logits, targets, reduction="none", pos_weight=self.weights).mean(1)
+        return losses, torch.ones_like(losses)
+
+
+class MeanSquaredError(Loss):
+    """Squared error of standardised values, the mean over values: 1 is what the training mean scores."""
+
+    targets: ClassVar[str] = "values"
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return F.mse_loss(logits, labels)
+
+    def each(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        losses = F.mse_loss(logits, labels, reduction="none").mean(1)
+        return losses, torch.ones_like(losses)
+
+
+class Huber(Loss):
+    """Huber's loss of standardised values, the mean over values: far-off measurements pull less.
+
+    Args:
+        delta: Error, in training standard deviations, from which on the loss grows linearly; above 0.
+
+    Raises:
+        ConfigError: `delta` is not above 0.
+
+    Source: Huber, Ann. Math. Stat. 35 (1964) 73-101.
+    """
+
+    targets: ClassVar[str] = "values"
+
+    def __init__(self, delta: float = 1.0) -> None:
+        super().__init__()
+        if not delta > 0:
+            raise ConfigError(f"loss.delta={delta}: a number above 0 is needed.")
+        self.delta = delta
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return F.huber_loss(logits, labels, delta=self.delta)
+
+    def each(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        losses = F.huber_loss(logits, labels, reduction="none", delta=self.delta).mean(1)
+        return losses, torch.ones_like(losses)
+
+
+def _checked(class_weights: ClassWeights) -> ClassWeights:
+    if isinstance(class_weights, str) and class_weights != "balanced":
+        raise ConfigError(f"loss.class_weights={class_weights!r} is unknown; give balanced, null, or {{name: weight}}.")
+    if isinstance(class_weights, Mapping):
+        for name, weight in class_weights.items():
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < float("inf"):
+                raise ConfigError(f"loss.class_weights: {name}={weight!r}; a number above 0 is needed.")
+        return {str(name): float(weight) for name, weight in class_weights.items()}
+    return class_weights
+
+
+def _resolved(class_weights: ClassWeights, classes: Sequence[str], balanced: Tensor) -> Tensor | None:
+    if class_weights is None:
+        return None
+    if isinstance(class_weights, str):
+        return balanced.float()
+    if set(class_weights) != set(classes):
+        missing, extra = sorted(set(classes) - set(class_weights)), sorted(set(class_weights) - set(classes))
+        raise ConfigError(
+            f"loss.class_weights names {', '.join(class_weights)}; the data has {', '.join(classes)}. Without a "
+            f"weight: {', '.join(missing) or 'none'}; unknown: {', '.join(extra) or 'none'}."
+        )
+    return torch.tensor([class_weights[name] for name in classes])

@@ -1,0 +1,228 @@
+"""What `gulmfit-embed` does, from file to file."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from gulmfit.errors import ConfigError, DataError
+from gulmfit.models.hardware import keep_freed_memory
+from gulmfit.predict.embed import Embedder, Embedding, Vectors
+from gulmfit.predict.outputs import check_writable
+from gulmfit.predict.writers import cannot_be_written, pyarrow, whole_file
+from gulmfit.report.html import write_report
+from gulmfit.report.maps import map_report
+from gulmfit.seq.fasta import expand_paths
+from gulmfit.seq.labelled import clean_sequence, read_sequences
+from gulmfit.seq.tables import is_table, read_rows
+
+logger = logging.getLogger(__name__)
+
+Add = Callable[[Embedding, str | None], None]
+
+VALUES_OF_A_ROW_GROUP = 1 << 22
+MOST_POINTS = 5000
+FEWEST_POINTS = 6
+
+
+def embed_file(
+    *,
+    model: str,
+    input: str,
+    output: str,
+    level: str,
+    layer: str,
+    pooling: str,
+    strand: str,
+    batch_size: int,
+    precision: str,
+    sequence: str,
+    id: str,
+    label: str,
+    map: str,
+    seed: int,
+) -> None:
+    """Write the vectors of every record of a file, in input order, and a map of them if one is asked for.
+
+    Args:
+        model: Run folder, model folder or checkpoint.
+        input: FASTA or table.
+        output: `.parquet`, written as it comes, or `.npz`, which is held in memory.
+        level: `sequence`, `token` or `base`.
+        layer: `last`, or the number of a layer.
+        pooling: `concat`, `mean`, `max` or `last`.
+        strand: `forward` or `average`.
+        batch_size: Sequences that are read side by side.
+        precision: `32`, `bf16` or `auto`.
+        sequence: Column of the sequence in a table.
+        id: Column of the id in a table; the number of the record if empty.
+        label: Column of the label in a table; empty for none.
+        map: `.html` of a map of the sequences; empty for none.
+        seed: Of the map.
+
+    Raises:
+        ConfigError: If an option is out of range, or the name of an output is of no known kind.
+        GulmfitError: If the model or the input cannot be read, or the output not be written.
+    """
+    target = Path(output)
+    if target.suffix not in (".parquet", ".npz"):
+        raise ConfigError(f"output={output}: vectors are written as .parquet or .npz. Name the file so.")
+    if map and (level != "sequence" or not map.endswith(".html")):
+        raise ConfigError(f"map={map}: a map shows level=sequence and is written as .html.")
+    check_writable([target, *([Path(map)] if map else [])])
+    keep_freed_memory()
+    embedder = Embedder.load(model, layer=layer, precision=precision)
+    facts = {"model": model, "input": input, "level": level, "layer": layer, "strand": strand}
+    if level == "sequence":
+        facts["pooling"] = pooling
+    labels: list[str] = []  # of records that have been read and not yet embedded
+    records = _with_labels(_read(input, sequence, id, label), labels)
+    shown = Sample(MOST_POINTS, seed) if map else None
+    start, count = time.perf_counter(), 0
+    vectors = embedder.embed(
+        records, level=level, pooling=pooling, strand=strand, batch_size=batch_size, where=f"{input}, "
+    )
+    writer = _parquet if target.suffix == ".parquet" else _npz
+    with whole_file(target) as unfinished, writer(unfinished, embedder, level, bool(label), facts) as add:
+        for found in tqdm(vectors, desc="embed", unit=" records"):
+            name = labels.pop(0) if label else None
+            add(found, name)
+            count += 1
+            if shown is not None:
+                shown.add(found.vectors[0], name)
+    seconds = time.perf_counter() - start
+    logger.info("%s: %d records in %.1f s (%.0f a second)", output, count, seconds, count / max(seconds, 1e-9))
+    if shown is not None:
+        _write_map(Path(map), shown, count, facts, seed)
+
+
+class Sample:
+    """Up to so many vectors, each of all that were seen with the same chance (reservoir sampling)."""
+
+    def __init__(self, most: int, seed: int) -> None:
+        self.most, self.seen = most, 0
+        self.random = np.random.default_rng(seed)
+        self.kept: list[tuple[Vectors, str | None]] = []
+
+    def add(self, vector: Vectors, label: str | None) -> None:
+        """See one more."""
+        self.seen += 1
+        if len(self.kept) < self.most:
+            self.kept.append((vector, label))
+        elif (place := int(self.random.integers(self.seen))) < self.most:
+            self.kept[place] = (vector, label)
+
+
+def _read(input: str, sequence: str, id: str, label: str) -> Iterator[tuple[str, str, str | None]]:
+    """Yield id, sequence and label of each record."""
+    if not label:
+        for name, text in read_sequences(input, sequence=sequence, id=id or None):
+            yield name, text, None
+        return
+    number = 0
+    for file in expand_paths(input):
+        if not is_table(file):
+            raise ConfigError(f"label={label}: {file} is no table and has no columns. Leave label= out.")
+        for place, row in read_rows(file, {"sequence": sequence, "id": id or None, "label": label}):
+            number += 1
+            yield row.get("id", str(number)), clean_sequence(row["sequence"], place), row["label"]
+
+
+def _with_labels(records: Iterable[tuple[str, str, str | None]], labels: list[str]) -> Iterator[tuple[str, str]]:
+    """Pass ids and sequences on and put labels by, in the same order."""
+    for name, text, label in records:
+        if label is not None:
+            labels.append(label)
+        yield name, text
+
+
+@contextmanager
+def _parquet(path: Path, embedder: Embedder, level: str, labelled: bool, facts: Mapping[str, str]) -> Iterator[Add]:
+    """Lend a function that writes to a Parquet file, in row groups: memory does not grow with their number."""
+    arrow = pyarrow()
+    schema: Any = None
+    writer: Any = None
+    waiting: list[Any] = []
+    held = 0
+
+    def flush() -> None:
+        writer.write_table(arrow.concat_tables(waiting).combine_chunks())
+        waiting.clear()
+
+    def add(found: Embedding, label: str | None) -> None:
+        nonlocal schema, writer, held
+        rows, size = found.vectors.shape
+        columns: dict[str, Any] = {"id": arrow.array([found.name] * rows, arrow.string())}
+        if labelled:
+            columns["label"] = arrow.array([label] * rows, arrow.string())
+        if level == "token":
+            columns["token"] = [embedder.tokenizer.spell(token) for token in found.tokens.tolist()]
+        if level == "base":
+            columns["base"] = list(found.sequence)
+        if level != "sequence":
+            columns["start"], columns["end"] = (arrow.array(part) for part in found.spans.T)
+        columns["vector"] = arrow.FixedSizeListArray.from_arrays(arrow.array(found.vectors.ravel()), size)
+        table = arrow.table(columns)
+        if writer is None:
+            schema = table.schema.with_metadata(dict(facts))
+            writer = arrow.parquet.ParquetWriter(path, schema)
+        waiting.append(table.cast(schema))
+        held += found.vectors.size
+        if held >= VALUES_OF_A_ROW_GROUP:
+            flush()
+            held = 0
+
+    try:
+        yield add
+        if waiting:
+            flush()
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+@contextmanager
+def _npz(path: Path, embedder: Embedder, level: str, labelled: bool, facts: Mapping[str, str]) -> Iterator[Add]:
+    """Lend a function that gathers vectors, and write them all in the end."""
+    found: list[Embedding] = []
+    labels: list[str] = []
+
+    def add(one: Embedding, label: str | None) -> None:
+        found.append(one)
+        if label is not None:
+            labels.append(label)
+
+    yield add
+    arrays: dict[str, Any] = {
+        "ids": np.array([one.name for one in found]),
+        "vectors": np.concatenate([one.vectors for one in found]),
+        "facts": np.array([f"{name}={value}" for name, value in facts.items()]),
+    }
+    if labelled:
+        arrays["labels"] = np.array(labels)
+    if level != "sequence":
+        arrays["spans"] = np.concatenate([one.spans for one in found])
+        arrays["offsets"] = np.cumsum([0, *(len(one.vectors) for one in found)])
+    if level == "token":
+        arrays["tokens"] = np.concatenate([one.tokens for one in found])
+    with path.open("wb") as handle:
+        np.savez(handle, **arrays)
+
+
+def _write_map(path: Path, shown: Sample, count: int, facts: Mapping[str, str], seed: int) -> None:
+    if count < FEWEST_POINTS:
+        raise DataError(f"map={path}: {count} sequences make no map; {FEWEST_POINTS} or more are needed.")
+    vectors = np.stack([vector for vector, _ in shown.kept]).astype(np.float64)
+    labels = [label for _, label in shown.kept if label is not None]
+    more = {"sequences": f"{len(vectors):,} of {count:,}", "seed": seed}
+    report = map_report(vectors, labels or None, {**facts, **more}, seed=seed)
+    try:
+        write_report(path, report)
+    except OSError as error:
+        raise cannot_be_written(path, error) from error
+    logger.info("%s: %s", path, report.verdict)

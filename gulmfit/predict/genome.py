@@ -1,0 +1,268 @@
+"""Scan a genome in sliding windows: score them, keep what was found, then write the outputs from it.
+
+Shape letters: `N` windows, `S` strands, `C` classes.
+"""
+
+import heapq
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from gulmfit.errors import DataError
+from gulmfit.predict.calls import Call, Floats, merge
+from gulmfit.predict.outputs import TABLES, TRACKS, Output
+from gulmfit.predict.partial import PartialScores
+from gulmfit.predict.predictor import Probabilities
+from gulmfit.predict.records import LOCUS_COLUMNS, WRITE_TABLE, score_columns
+from gulmfit.predict.scan import Scan, gives_probabilities, model_digest
+from gulmfit.predict.tracks import Interval, bed_line, write_lines, write_track
+from gulmfit.predict.windows import Stretch
+from gulmfit.predict.writers import Row
+
+logger = logging.getLogger(__name__)
+
+# Windows that are scored together; the same in every run, so that one that was stopped goes on with the same batches.
+WINDOWS_AT_ONCE = 1024
+# Bases that are read together at most, where windows are long.
+BASES_AT_ONCE = 1 << 22
+
+# A rate is told once it has been measured for so long.
+MEASURE_SECONDS = 2.0
+# Bytes of an interval in a bigWig file, and of a score in a Parquet file, as measured.
+BIGWIG_BYTES, PARQUET_BYTES = 9, 8
+
+
+class Wanted(NamedTuple):
+    """What the outputs of a scan are to hold."""
+
+    outputs: Sequence[Output]
+    raw: bool
+    """Whether tables have the scores before calibration, too."""
+    positive: int
+    """Index of the class whose score tracks and calls have."""
+    threshold: float
+    """Of calls; nan where there are none."""
+    merge_bp: int
+    """Of calls: bases between windows that are merged."""
+
+
+def scan_genome(scan: Scan, wanted: Wanted, *, restart: bool = False) -> int:
+    """Scan a genome, or go on where an earlier process stopped, and write what was found.
+
+    Args:
+        scan: What is scored, and how.
+        wanted: What is written.
+        restart: Begin anew in any case.
+
+    Returns:
+        How many windows there are.
+
+    Raises:
+        ConfigError: What a stopped scan left is of another one.
+        DataError: There is no window, or a file cannot be written.
+    """
+    windows, needed = scan.windows, scan.predictor.tokenizer.min_bases
+    if not len(windows):
+        raise DataError(f"no contig has the {needed} bases that the model's tokenizer needs.")
+    if windows.contigs_left_out:
+        logger.info("%d contigs have fewer than %d bases and are left out", windows.contigs_left_out, needed)
+    first = wanted.outputs[0].path
+    shape = len(scan.strands), len(scan.predictor.classes)
+    scores = PartialScores(first.with_name(f".{first.name}.partial"), _asked(scan), shape, restart=restart)
+    try:
+        if scores.done:
+            logger.info("going on after %d of %d windows", scores.done, len(windows))
+        score_windows(scan, scores, wanted)
+        write_outputs(scan, scores, wanted)
+    except BaseException:
+        scores.leave()
+        raise
+    scores.remove()
+    return len(windows)
+
+
+def score_windows(scan: Scan, scores: PartialScores, wanted: Wanted) -> None:
+    """Score the windows that are not done yet, telling how long it will take and how it goes."""
+    total = len(scan.windows)
+    size = max(1, min(WINDOWS_AT_ONCE, BASES_AT_ONCE // scan.windows.window_bp))
+    start, before, told = time.perf_counter(), scores.done, False
+    with tqdm(total=total, initial=before, desc="scan", unit=" windows", smoothing=0.05) as bar:
+        while scores.done < total:
+            block = scan.score(scores.done, min(total, scores.done - scores.done % size + size))
+            scores.append(block)
+            bar.update(len(block))
+            seconds = time.perf_counter() - start
+            if not told and (told := seconds > MEASURE_SECONDS) and scores.done < total:
+                rate = (scores.done - before) / seconds
+                with tqdm.external_write_mode():
+                    logger.info(_estimate(scan, scores, wanted, rate))
+    scores.save()
+
+
+def write_outputs(scan: Scan, scores: PartialScores, wanted: Wanted) -> None:
+    """Write every output from the scores of all windows, a block of them in memory."""
+    result = _Result(scan, scores, wanted)
+    if passed_over := result.passed_over():
+        logger.info(
+            "%d windows are passed over: more than %g of their bases are ambiguous", passed_over, scan.max_ambiguous
+        )
+    tables = [output for output in wanted.outputs if output.kind in TABLES]
+    with ExitStack() as stack:
+        columns = {"id": str, **LOCUS_COLUMNS, **score_columns(scan.predictor, wanted.raw)}
+        writes = [stack.enter_context(WRITE_TABLE[output.kind](output.path, columns)) for output in tables]
+        if writes:
+            for first in range(0, len(scan.windows), WINDOWS_AT_ONCE):
+                rows = list(result.rows(first, min(first + WINDOWS_AT_ONCE, len(scan.windows))))
+                for write in writes:
+                    write(rows)
+        lengths = {contig.name: contig.length for contig in scan.store.contigs}
+        for output in wanted.outputs:
+            if output.kind in TRACKS:
+                for strand, path in output.by_strand(scan.strands).items():
+                    write_track(path, output.kind, lengths, result.cells(scan.strands.index(strand)))
+            elif output.kind == "calls":
+                count = write_lines(output.path, result.calls())
+                logger.info("%s: %d calls with a score of %.6f or more", output.path, count, wanted.threshold)
+            elif output.kind == "bed":
+                write_lines(output.path, result.lines())
+
+
+class _Result:
+    """What a scan has found, as the outputs want it."""
+
+    def __init__(self, scan: Scan, scores: PartialScores, wanted: Wanted) -> None:
+        self.scan, self.scores, self.wanted = scan, scores, wanted
+        self.names = [contig.name for contig in scan.store.contigs]
+        self.name = scan.predictor.classes[wanted.positive]
+
+    def passed_over(self) -> int:
+        """Count the windows that were not scored."""
+        total = len(self.scan.windows)
+        blocks = (range(total)[first : first + WINDOWS_AT_ONCE] for first in range(0, total, WINDOWS_AT_ONCE))
+        return sum(int(np.isnan(self.scores.read(one.start, one.stop)[:, 0, 0]).sum()) for one in blocks)
+
+    def rows(self, first: int, last: int) -> Iterator[Row]:
+        """Yield a row of a table for each window and strand that was scored, in the order of the input."""
+        for stretch, scores in self._stretches(first, last):
+            calibrated = self._calibrated(scores)
+            cells = np.concatenate([calibrated, scores], axis=2) if self.wanted.raw else calibrated
+            contig = self.names[stretch.contig]
+            windows = zip(stretch.starts.tolist(), stretch.ends.tolist(), cells.tolist(), strict=True)
+            for start, end, by_strand in windows:
+                for strand, values in zip(self.scan.strands, by_strand, strict=True):
+                    if values[0] == values[0]:  # a window that was passed over has nan
+                        yield [f"{contig}:{start}-{end}:{strand}", contig, start, end, strand, *values]
+
+    def cells(self, strand: int) -> Iterator[Interval]:
+        """Yield the bases that belong to each window (`Windows.cells`) with its score, in genome order."""
+        for contig in self._contigs():
+            for stretch, values in self._values(contig):
+                lows, highs = self.scan.windows.cells(stretch)
+                column = values[:, strand]
+                for at in np.flatnonzero(~np.isnan(column)):
+                    yield Interval(self.names[contig], int(lows[at]), int(highs[at]), float(column[at]))
+
+    def lines(self) -> Iterator[str]:
+        """Yield a line of BED for each window and strand, in genome order."""
+        scaled, name = gives_probabilities(self.scan.predictor), self.name
+        for contig in self._contigs():
+            for stretch, values in self._values(contig):
+                for start, end, row in zip(
+                    stretch.starts.tolist(), stretch.ends.tolist(), values.tolist(), strict=True
+                ):
+                    for strand, value in zip(self.scan.strands, row, strict=True):
+                        if value == value:
+                            place = self.names[contig], start, end
+                            yield bed_line(*place, name, strand, value, f"{value:.6f}", scaled=scaled)
+
+    def calls(self) -> Iterator[str]:
+        """Yield a line of BED for each call, in genome order."""
+        scaled, name = gives_probabilities(self.scan.predictor), self.name
+        number = 0
+        for contig in self._contigs():
+            for call, strand in heapq.merge(*map(partial(self._calls_of, contig), self.scan.strands)):
+                number += 1
+                yield bed_line(
+                    self.names[contig], call.start, call.end, f"{name}_{number}", strand, call.value,
+                    call.best_start, call.best_end, 0, f"{call.value:.6f}", call.windows, scaled=scaled,
+                )  # fmt: skip
+
+    def _calls_of(self, contig: int, strand: str) -> Iterator[tuple[Call, str]]:
+        column = self.scan.strands.index(strand)
+        chunks = ((stretch.starts, stretch.ends, values[:, column]) for stretch, values in self._values(contig))
+        for call in merge(chunks, self.wanted.threshold, self.wanted.merge_bp):
+            yield call, strand
+
+    def _contigs(self) -> list[int]:
+        return sorted(range(len(self.names)), key=lambda contig: self.names[contig].encode())
+
+    def _values(self, contig: int) -> Iterator[tuple[Stretch, Floats]]:
+        """Yield the windows of a contig with the scores of one class, `(N, S)`."""
+        begin, end = self.scan.windows.offsets[contig : contig + 2].tolist()
+        for first in range(begin, end, WINDOWS_AT_ONCE):
+            for stretch, scores in self._stretches(first, min(first + WINDOWS_AT_ONCE, end)):
+                yield stretch, self._calibrated(scores)[:, :, self.wanted.positive]
+
+    def _stretches(self, first: int, last: int) -> Iterator[tuple[Stretch, Probabilities]]:
+        scores = self.scores.read(first, last)
+        done = 0
+        for stretch in self.scan.windows.stretches(first, last):
+            yield stretch, scores[done : done + len(stretch.starts)]
+            done += len(stretch.starts)
+
+    def _calibrated(self, scores: Probabilities) -> Probabilities:
+        """Calibrate scores `(N, S, C)`; nan stays nan."""
+        calibrated = scores.copy()
+        known = ~np.isnan(scores[:, :, 0])
+        calibrated[known] = self.scan.predictor.calibrated(scores[known])
+        return calibrated
+
+
+def _asked(scan: Scan) -> dict[str, Any]:
+    """Return all that decides what a score is."""
+    return {
+        "model": model_digest(scan.predictor),
+        "precision": scan.predictor.precision,
+        "genome": scan.store.digest,
+        "window_bp": scan.windows.window_bp,
+        "step_bp": scan.windows.step_bp,
+        "strand": scan.strand,
+        "max_ambiguous": scan.max_ambiguous,
+        "batch_size": scan.batch_size,
+    }
+
+
+def _estimate(scan: Scan, scores: PartialScores, wanted: Wanted, rate: float) -> str:
+    """Say how long a scan will take and how much it will write, going by its first windows."""
+    total, left = len(scan.windows), len(scan.windows) - scores.done
+    sample = list(_Result(scan, scores, wanted).rows(0, min(scores.done, WINDOWS_AT_ONCE)))
+    texts = [[f"{cell:.6f}" if isinstance(cell, float) else str(cell) for cell in row] for row in sample]
+    characters = np.array([[len(text) + 1 for text in row] for row in texts]).mean(axis=0) if texts else np.zeros(6)
+    per_row = {
+        "tsv": characters.sum(),
+        "parquet": PARQUET_BYTES * (len(characters) - 3),
+        "bedgraph": characters[[1, 2, 3, 5]].sum(),
+        "bigwig": BIGWIG_BYTES,
+        "bed": characters[[1, 2, 3, 5]].sum() + len(scan.predictor.classes[wanted.positive]) + 8,
+        "calls": 0,  # few
+    }
+    rows = total * len(scan.strands)
+    size = rows * sum(per_row[output.kind] for output in wanted.outputs)
+    return (
+        f"{left:,} of {total:,} windows are left: about {_duration(left / rate)} at {rate:,.0f} windows a second; "
+        f"about {size / 1e6:,.1f} MB of output, and {rows * 8 * len(scan.predictor.classes) / 1e6:,.1f} MB beside it "
+        "until it is written"
+    )
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

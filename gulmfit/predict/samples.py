@@ -1,0 +1,187 @@
+"""What `gulmfit-generate` does: draw sequences, and say how like a genome they are."""
+
+import logging
+import math
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from tqdm import tqdm
+
+from gulmfit.errors import ConfigError, DataError
+from gulmfit.models.hardware import keep_freed_memory
+from gulmfit.predict.generate import Sample, Sampler
+from gulmfit.predict.likelihood import LikelihoodScorer
+from gulmfit.predict.outputs import check_writable
+from gulmfit.predict.writers import cannot_be_written, whole_file
+from gulmfit.report.html import write_report
+from gulmfit.report.maps import SpectrumRow, spectrum_report, spectrum_table
+from gulmfit.report.spectra import Spectrum, longest_repeat, spectrum
+from gulmfit.report.table import format_table
+from gulmfit.seq.alphabet import Codes, encode
+from gulmfit.seq.markov import MAX_ORDER, MarkovModel
+from gulmfit.seq.markov_samples import markov_samples
+from gulmfit.seq.store import GenomeStore, Interval
+
+logger = logging.getLogger(__name__)
+
+LINE_BP = 80
+BLOCK_BP = 1 << 20
+# Of the windows of a genome this share at most is set aside to be compared with the rest.
+MOST_SET_ASIDE = 0.2
+
+
+def generate_file(
+    *,
+    model: str,
+    output: str,
+    num_sequences: int,
+    length_bp: int,
+    temperature: float,
+    top_k: int,
+    prompt: str,
+    seed: int,
+    batch_size: int,
+    compare: str,
+) -> list[SpectrumRow]:
+    """Draw sequences from a language model into a FASTA, and compare them with a genome.
+
+    Args:
+        model: Run folder, model folder or checkpoint of a language model.
+        output: `.fasta` or `.fa`; the comparison stands beside it as `.html`.
+        num_sequences: How many.
+        length_bp: Bases of each, the prompt included.
+        temperature: 1 draws from the model, 0 takes the most probable token every time.
+        top_k: Draw from so many of the most probable tokens alone; 0 for all.
+        prompt: Bases that each begins with.
+        seed: Of all random numbers.
+        batch_size: Sequences that are drawn side by side.
+        compare: FASTA of a genome; empty for no comparison.
+
+    Returns:
+        What was compared: the samples, those of a Markov model, and pieces of the genome; empty without `compare`.
+
+    Raises:
+        ConfigError: If a number is out of range or the output's name is none of a FASTA.
+        GulmfitError: If the model or the genome cannot be read, or the output not be written.
+    """
+    target = Path(output)
+    if target.suffix.lower() not in (".fasta", ".fa", ".fna"):
+        raise ConfigError(f"output={output}: sequences are written as .fasta, .fa or .fna. Name the file so.")
+    check_writable([target])
+    keep_freed_memory()
+    scorer = LikelihoodScorer.load(model)
+    sampler = Sampler(scorer, temperature=temperature, top_k=top_k)
+    start = time.perf_counter()
+    drawn = sampler.draw(num_sequences, length_bp, prompt=prompt, seed=seed, batch_size=batch_size)
+    samples = list(tqdm(drawn, total=num_sequences, desc="generate", unit=" sequences"))
+    _write_fasta(target, samples, f"temperature={temperature:g} top_k={top_k} seed={seed}")
+    seconds, nats = time.perf_counter() - start, sum(sample.nats for sample in samples)
+    bits = -nats / np.log(2) / sum(sample.bases for sample in samples)
+    logger.info(
+        "%s: %d sequences of %d bp in %.1f s; the model finds them worth %.4f bits per base",
+        output, num_sequences, length_bp, seconds, bits,
+    )  # fmt: skip
+    if not compare:
+        return []
+    codes = [encode(sample.sequence, alphabet=scorer.tokenizer.alphabet) for sample in samples]
+    rows, genome = compare_with_genome(codes, compare, length_bp, seed=seed, folder=target.parent)
+    header, cells = spectrum_table(rows, genome)
+    logger.info("%s", format_table([dict(zip(header, row, strict=True)) for row in cells], header))
+    facts = {
+        "model": model, "genome": compare, "sequences": num_sequences, "length_bp": length_bp,
+        "temperature": temperature, "top_k": top_k or "all", "prompt": prompt or "none", "seed": seed,
+        "bits per base of the samples": f"{bits:.4f}",
+    }  # fmt: skip
+    page = target.with_suffix(".html")
+    try:
+        write_report(page, spectrum_report(rows, genome, facts))
+    except OSError as error:
+        raise cannot_be_written(page, error) from error
+    logger.info("%s", page)
+    return rows
+
+
+def compare_with_genome(
+    samples: Sequence[Codes], genome: str, length_bp: int, *, seed: int = 0, folder: Path | None = None
+) -> tuple[list[SpectrumRow], Spectrum]:
+    """Compare samples, those of a Markov model, and pieces of a genome with the rest of that genome.
+
+    Pieces of the genome, as long as the samples and as many as up to a fifth of it holds, are set aside at random; what
+    is left is what all are compared with, and what the Markov model learns.
+
+    Args:
+        samples: Base codes of each.
+        genome: FASTA file or files.
+        length_bp: Bases of a sample.
+        seed: Of the pieces and of the Markov model's samples.
+        folder: Where the genome store is built for the time being.
+
+    Returns:
+        The three sets in this order, and the spectrum of the genome without the pieces.
+
+    Raises:
+        DataError: If the genome holds no 5 stretches of so many bases.
+    """
+    with TemporaryDirectory(dir=folder, prefix=".gulmfit-generate-", ignore_cleanup_errors=True) as scratch:
+        store = GenomeStore.build(genome, scratch)
+        pieces, rest = _set_aside(store.clear_intervals("split"), length_bp, len(samples), seed)
+        if not pieces:
+            raise DataError(
+                f"{genome}: fewer than {round(1 / MOST_SET_ASIDE)} stretches of {length_bp} known bases, too few to "
+                "compare with. Give a larger genome or a smaller length_bp."
+            )
+        codes = np.asarray(store.codes)
+        # More contexts than bases would only cost memory.
+        order = min(MAX_ORDER, int(math.log(sum(end - start for start, end in rest), 4)))
+        markov = MarkovModel.fit(codes, rest, max_order=order)
+        sets = {
+            "language model": list(samples),
+            f"Markov model, order {markov.order}": list(markov_samples(markov, len(samples), length_bp, seed=seed)),
+            "pieces of the genome": [codes[start:end] for start, end in pieces],
+        }
+        rows = [SpectrumRow(name, spectrum(part), longest_repeat(part)) for name, part in sets.items()]
+        return rows, spectrum(_blocks(codes, rest))
+
+
+def _set_aside(
+    intervals: Sequence[Interval], length_bp: int, count: int, seed: int
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Return pieces of `length_bp` bases drawn at random, and what is left of the intervals."""
+    windows = [
+        (start, start + length_bp)
+        for interval in intervals
+        for start in range(interval.start, interval.end - length_bp + 1, length_bp)
+    ]
+    count = min(count, int(len(windows) * MOST_SET_ASIDE))
+    chosen = sorted(np.random.default_rng(seed).permutation(len(windows))[:count].tolist())
+    pieces = [windows[number] for number in chosen]
+    rest: list[tuple[int, int]] = []
+    waiting = iter([*pieces, None])
+    piece = next(waiting)
+    for _, start, end in intervals:
+        while piece is not None and piece[0] < end:
+            if start < piece[0]:
+                rest.append((start, piece[0]))
+            start, piece = piece[1], next(waiting)
+        if start < end:
+            rest.append((start, end))
+    return pieces, rest
+
+
+def _blocks(codes: Codes, stretches: Sequence[tuple[int, int]]) -> Iterator[Codes]:
+    """Yield stretches a block at a time; the few words across two blocks are not missed in a genome."""
+    for start, end in stretches:
+        for low in range(start, end, BLOCK_BP):
+            yield codes[low : min(low + BLOCK_BP, end)]
+
+
+def _write_fasta(path: Path, samples: Sequence[Sample], how: str) -> None:
+    with whole_file(path) as unfinished, unfinished.open("w", encoding="ascii", newline="\n") as handle:
+        for number, sample in enumerate(samples, start=1):
+            bits = -sample.nats / np.log(2) / max(1, sample.bases)
+            handle.write(f">sample_{number} bits_per_base={bits:.4f} {how}\n")
+            for start in range(0, len(sample.sequence), LINE_BP):
+                handle.write(sample.sequence[start : start + LINE_BP] + "\n")

@@ -1,0 +1,175 @@
+"""What `gulmfit-score` does, from file to file."""
+
+import logging
+import math
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from gulmfit.errors import ConfigError
+from gulmfit.models.hardware import keep_freed_memory
+from gulmfit.predict.bits import check_windows, score_genome
+from gulmfit.predict.likelihood import LikelihoodScorer, check_options
+from gulmfit.predict.outputs import TRACKS, Output, check_libraries, check_writable, parse_outputs
+from gulmfit.predict.reading import groups_of_records
+from gulmfit.predict.tracks import Interval, write_track
+from gulmfit.predict.writers import tsv_table
+from gulmfit.seq.labelled import read_sequences
+from gulmfit.seq.store import GenomeStore
+from gulmfit.seq.tables import is_table
+
+logger = logging.getLogger(__name__)
+
+BASES_AHEAD = 1 << 24
+
+
+class RecordBits(NamedTuple):
+    """What one record is given: a row of the table."""
+
+    id: str
+    length_bp: int
+    scored_bp: float
+    bits: float
+    bits_per_base: float
+    """nan where no base is scored."""
+
+
+def score_file(
+    *,
+    model: str,
+    input: str,
+    output: str,
+    window_bp: int,
+    step_bp: int,
+    strand: str,
+    batch_size: int,
+    precision: str,
+    sequence: str,
+    id: str,
+) -> float:
+    """Score a genome in windows (a track), or every record of a file (a table), under a language model.
+
+    Args:
+        model: Run folder, model folder or checkpoint of a language model.
+        input: FASTA files; for a table of scores also a table of sequences.
+        output: `.bedgraph`, `.bg`, `.bw` or `.bigwig` for windows, parted by commas; or `.tsv` for records.
+        window_bp: Bases of a window.
+        step_bp: Bases from one window to the next; 0 for as many as a window has.
+        strand: `forward` or `average`.
+        batch_size: Contigs or records that are read side by side.
+        precision: `32`, `bf16` or `auto`.
+        sequence: Column of the sequence in a table.
+        id: Column of the id in a table; the number of the record if empty.
+
+    Returns:
+        Bits per base of everything that was scored.
+
+    Raises:
+        ConfigError: If an option is out of range, or the output's name says neither a track nor a table.
+        GulmfitError: If the model or the input cannot be read, or the output not be written.
+    """
+    check_options(strand, batch_size)
+    step_bp = step_bp or window_bp
+    check_windows(window_bp, step_bp)
+    outputs = parse_outputs(output, scan=True)
+    tracks = all(one.kind in TRACKS for one in outputs)
+    if not tracks and [one.kind for one in outputs] != ["tsv"]:
+        raise ConfigError(f"output={output}: name tracks (.bedgraph, .bw), or one table of records (.tsv).")
+    if tracks and is_table(Path(input)):
+        raise ConfigError(f"output={output}: a track needs a FASTA, and {input} is a table. Write a .tsv of records.")
+    check_writable([one.path for one in outputs])
+    check_libraries(outputs)
+    keep_freed_memory()
+    scorer = LikelihoodScorer.load(model, precision=precision)
+    start = time.perf_counter()
+    if tracks:
+        bits, bases = _write_tracks(scorer, input, outputs, window_bp, step_bp, strand, batch_size)
+    else:
+        records = read_sequences(input, sequence=sequence, id=id or None)
+        bits, bases = _write_records(scorer, records, outputs[0].path, strand, batch_size, f"{input}, ")
+    seconds = time.perf_counter() - start
+    logger.info(
+        "%s: %.4f bits per base over %s bases, in %.1f s (%s bases a second)",
+        output, bits / bases if bases else math.nan, f"{bases:,.0f}", seconds, f"{bases / max(seconds, 1e-9):,.0f}",
+    )  # fmt: skip
+    return bits / bases if bases else math.nan
+
+
+def score_records(
+    scorer: LikelihoodScorer,
+    records: Iterable[tuple[str, str]],
+    *,
+    strand: str = "forward",
+    batch_size: int = 64,
+    where: str = "",
+) -> Iterator[RecordBits]:
+    """Yield the bits of each record, in order; memory does not grow with their number.
+
+    Args:
+        scorer: The language model.
+        records: Id and sequence.
+        strand: `forward` or `average`.
+        batch_size: Records that are read side by side.
+        where: What error messages put before the name of a record, such as a file.
+    """
+    for group in groups_of_records(records, BASES_AHEAD):
+        names, sequences = zip(*group, strict=True)
+
+        def place(number: int, names: Sequence[str] = names) -> str:
+            return f"{where}record {names[number]!r}"
+
+        nats, bases = scorer.score(sequences, strand=strand, batch_size=batch_size, where=place)
+        for name, sequence, value, scored in zip(names, sequences, nats.tolist(), bases.tolist(), strict=True):
+            bits = -value / math.log(2)
+            yield RecordBits(name, len(sequence), scored, bits, bits / scored if scored else math.nan)
+
+
+def _write_records(
+    scorer: LikelihoodScorer,
+    records: Iterable[tuple[str, str]],
+    target: Path,
+    strand: str,
+    batch_size: int,
+    where: str,
+) -> tuple[float, float]:
+    totals = np.zeros(2)
+    columns = RecordBits.__annotations__
+    with tsv_table(target, columns) as write:
+        rows = score_records(scorer, records, strand=strand, batch_size=batch_size, where=where)
+        for row in tqdm(rows, desc="score", unit=" records"):
+            totals += row.bits, row.scored_bp
+            write([row])
+    return float(totals[0]), float(totals[1])
+
+
+def _write_tracks(
+    scorer: LikelihoodScorer,
+    input: str,
+    outputs: Sequence[Output],
+    window_bp: int,
+    step_bp: int,
+    strand: str,
+    batch_size: int,
+) -> tuple[float, float]:
+    with TemporaryDirectory(dir=outputs[0].path.parent, prefix=".gulmfit-score-", ignore_cleanup_errors=True) as folder:
+        store = GenomeStore.build(input, folder)
+        readings = len(store.codes) * (2 if strand == "average" else 1)
+        with (
+            tqdm(total=readings, desc="score", unit="b", unit_scale=True) as bar,
+            score_genome(
+                scorer, store, step_bp=step_bp, strand=strand, batch_size=batch_size, folder=Path(folder),
+                progress=bar.update,
+            ) as genome,
+        ):  # fmt: skip
+            for output in outputs:
+                values = (
+                    Interval(window.contig, window.start, window.end, window.bits_per_base)
+                    for window in genome.windows(window_bp)
+                )
+                write_track(output.path, output.kind, {contig.name: contig.length for contig in store.contigs}, values)
+            return genome.total()

@@ -1,0 +1,133 @@
+"""Write what lies on a genome in genome order, as BED, bedGraph or bigWig: whole or not at all.
+
+Genome order is contigs by name, as `sort -k1,1 -k2,2n` in the C locale has them, and ascending positions.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gulmfit.errors import DataError
+from gulmfit.predict.writers import cannot_be_written, whole_file
+
+DECIMALS = 6
+
+
+class Interval(NamedTuple):
+    """Bases of a contig that share one value."""
+
+    contig: str
+    start: int
+    end: int
+    value: float
+
+
+def bed_line(
+    contig: str, start: int, end: int, name: str, strand: str, value: float, *more: object, scaled: bool = True
+) -> str:
+    """Write one line of BED: six columns, then more ones.
+
+    Args:
+        contig: Column 1, and so on.
+        start: 0-based.
+        end: Exclusive.
+        name: White space in it becomes "_".
+        strand: "+", "-" or ".".
+        value: From it follows column 5, a whole number from 0 to 1000.
+        more: Columns 7 and later.
+        scaled: Whether the value is a probability; column 5 is 0 where it is not.
+    """
+    score = round(1000 * value) if scaled else 0
+    label = "_".join(name.split()) or "."
+    return "\t".join(map(str, (contig, start, end, label, score, strand, *more))) + "\n"
+
+
+def bedgraph_line(interval: Interval) -> str:
+    """Write one line of bedGraph."""
+    return f"{interval.contig}\t{interval.start}\t{interval.end}\t{interval.value:.{DECIMALS}f}\n"
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> int:
+    """Write lines, each with its end, and return how many there were.
+
+    Raises:
+        DataError: If the file cannot be written.
+    """
+    count = 0
+    with whole_file(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="\n") as handle:
+        for line in lines:
+            handle.write(line)
+            count += 1
+    return count
+
+
+def write_bedgraph(path: Path, intervals: Iterable[Interval]) -> int:
+    """Write intervals in genome order as bedGraph; arguments as for `write_bigwig`."""
+    return write_lines(path, map(bedgraph_line, intervals))
+
+
+def write_bigwig(path: Path, lengths: Mapping[str, int], intervals: Iterable[Interval]) -> int:
+    """Write intervals as bigWig and return how many there were.
+
+    Args:
+        path: Output file; its folder is made.
+        lengths: Bases of each contig.
+        intervals: In genome order, none over another. Their values are written as bedGraph has them, as closely as 32
+            bits allow.
+
+    Raises:
+        DataError: If pybigtools is missing, there is no interval, they are not in order, or the file cannot be written.
+    """
+    bigtools = pybigtools()
+    written = _Counted(intervals)
+    with whole_file(path) as unfinished:
+        try:
+            bigtools.open(str(unfinished), "w").write(dict(lengths), iter(written))
+            # Trouble on the way is told by nothing but what is missing in the end.
+            covered = bigtools.open(str(unfinished)).info()["summary"]["basesCovered"] if written.count else 0
+        except Exception as error:  # the library has nothing more specific
+            reason = f"{error} Do intervals overlap, or leave their contig?"
+            raise written.trouble or cannot_be_written(path, reason) from error
+        if written.trouble:
+            raise written.trouble
+        if not written.count:
+            raise DataError(f"{path}: there is no value to write, and a bigWig file cannot be empty.")
+        if covered != written.bases:
+            raise cannot_be_written(path, f"{covered:,} of {written.bases:,} bases are in it")
+    return written.count
+
+
+def write_track(path: Path, kind: str, lengths: Mapping[str, int], intervals: Iterable[Interval]) -> int:
+    """Write intervals as `bedgraph` or `bigwig`, whichever the kind is; else as `write_bigwig`."""
+    return write_bigwig(path, lengths, intervals) if kind == "bigwig" else write_bedgraph(path, intervals)
+
+
+def pybigtools() -> Any:
+    """Import the library of bigWig files.
+
+    Raises:
+        DataError: If it is missing.
+    """
+    try:
+        import pybigtools
+    except ImportError as error:
+        raise DataError("writing bigWig needs pybigtools: pip install 'gulmfit[tracks]'") from error
+    return pybigtools
+
+
+class _Counted:
+    """Intervals on their way into a library that swallows every exception."""
+
+    def __init__(self, intervals: Iterable[Interval]) -> None:
+        self._intervals = intervals
+        self.trouble: Exception | None = None
+        self.count = self.bases = 0
+
+    def __iter__(self) -> Iterator[tuple[str, int, int, float]]:
+        try:
+            for contig, start, end, value in self._intervals:
+                self.count += 1
+                self.bases += end - start
+                yield contig, start, end, round(value, DECIMALS)
+        except Exception as error:
+            self.trouble = error

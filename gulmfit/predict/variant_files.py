@@ -1,0 +1,224 @@
+"""What `gulmfit-variants` does: a VCF and a genome in, a VCF or a table with scores out.
+
+The VCF is read twice, so that a wrong genome is told before hours of scoring. Memory does not grow with its records.
+"""
+
+import hashlib
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from gulmfit.checkpoint import load
+from gulmfit.errors import ConfigError, DataError
+from gulmfit.models.hardware import keep_freed_memory
+from gulmfit.predict.likelihood import LikelihoodScorer
+from gulmfit.predict.outputs import check_writable
+from gulmfit.predict.predictor import Predictor
+from gulmfit.predict.variant_check import left_out, survey
+from gulmfit.predict.variants import NO_SCORE, Allele, Score, VariantScorer
+from gulmfit.predict.writers import parquet_table, tsv_table, whole_file
+from gulmfit.seq.store import GenomeStore
+from gulmfit.seq.vcf import VCF_SUFFIXES, Vcf, VcfRecord, declared, described, vcf_file, with_info
+
+logger = logging.getLogger(__name__)
+
+MISMATCH_POLICIES = ("error", "skip")
+MISMATCH_COLUMNS = {"place": str, "contig": str, "position": int, "ref": str, "genome": str}
+NOTE = "GULMFIT_NOTE"
+
+# Records that are scored together; a window that occurs more than once among them is run once.
+RECORDS_AT_ONCE = 512
+
+Outcome = tuple[VcfRecord, list[Score]]
+
+
+class Models(NamedTuple):
+    """The models of one command."""
+
+    predictor: Predictor | None
+    likelihood: LikelihoodScorer | None
+    files: dict[str, Path]
+    """For each kind of model the file of its weights."""
+    sequence_bp: int
+    """Length of the sequences that the classifier was trained on; 0 where its folder does not say."""
+
+    @classmethod
+    def load(cls, model: str, language_model: str, precision: str) -> "Models":
+        """Load a classifier, a language model, or both.
+
+        Raises:
+            CheckpointError: If one is missing or of another kind.
+            ConfigError: If the precision is unknown, or both are language models.
+        """
+        loaded = load(model)
+        if not loaded.classes:
+            if language_model:
+                raise ConfigError(f"model={model} is a language model itself: leave out language_model=.")
+            scorer = LikelihoodScorer.load(model, precision=precision)
+            return cls(None, scorer, {"language_model": _weights(loaded.source)}, 0)
+        predictor, likelihood = Predictor.load(model, precision=precision), None
+        files = {"classifier": _weights(loaded.source)}
+        if language_model:
+            likelihood = LikelihoodScorer.load(language_model, precision=precision)
+            files["language_model"] = _weights(load(language_model).source)
+        return cls(predictor, likelihood, files, int(loaded.spec.get("sequence_bp") or 0))
+
+
+def score_vcf(
+    *,
+    model: str,
+    vcf: str,
+    genome: str,
+    output: str,
+    language_model: str,
+    window_bp: int,
+    strand: str,
+    batch_size: int,
+    precision: str,
+    on_mismatch: str,
+    cache_dir: str,
+) -> None:
+    """Score every alternative allele of a VCF; `docs/variants.md` says what the words and the numbers mean.
+
+    Raises:
+        ConfigError: If a word is out of range, or the length of the window is not known.
+        DataError: If the VCF is damaged, does not fit the genome, or the output cannot be written.
+        GulmfitError: If a model or the genome cannot be read.
+    """
+    if not output.endswith((*VCF_SUFFIXES, ".tsv", ".parquet")) or Path(output).resolve() == Path(vcf).resolve():
+        allowed = ", ".join((*VCF_SUFFIXES, ".tsv, .parquet"))
+        raise ConfigError(
+            f"output={output}: give the name of a file other than vcf=, with one of the endings {allowed}."
+        )
+    if on_mismatch not in MISMATCH_POLICIES:
+        raise ConfigError(f"on_mismatch={on_mismatch!r} is unknown; choose {' or '.join(MISMATCH_POLICIES)}.")
+    mismatches = Path(f"{output}.mismatches.tsv")
+    check_writable([Path(output), mismatches])
+    keep_freed_memory()
+    calls = Vcf(vcf)
+    models = Models.load(model, language_model, precision)
+    window_bp = window_bp or models.sequence_bp
+    if not window_bp:
+        raise ConfigError(
+            f"window_bp= is missing: {model} does not say how long the sequences were that it was trained on. Give "
+            "that length for a classifier; for a language model some hundred bases, such as window_bp=501."
+        )
+    store = GenomeStore.build(genome, cache_dir)
+    scorer = VariantScorer(
+        store, models.predictor, models.likelihood, window_bp=window_bp, strand=strand, batch_size=batch_size
+    )
+    with tsv_table(mismatches, MISMATCH_COLUMNS) if on_mismatch == "skip" else nullcontext() as note:
+        found = survey(calls, scorer.contigs, genome, note)
+        if found.mismatches and on_mismatch == "error":
+            raise DataError(
+                f"{found.message(calls.path)}\nGive the genome that the variants were called on, or leave such records "
+                "without scores: on_mismatch=skip."
+            )
+        start, unscored = time.perf_counter(), Counter[str]()
+        with tqdm(total=found.alleles, desc="variants", unit=" alleles") as bar:
+            outcomes = _outcomes(calls, scorer, unscored, bar.update)
+            if output.endswith(VCF_SUFFIXES):
+                _write_vcf(Path(output), outcomes, calls, scorer, models)
+            else:
+                _write_table(Path(output), outcomes, scorer)
+    seconds = time.perf_counter() - start
+    count = found.alleles - sum(unscored[reason] for reason in NO_SCORE)
+    logger.info("%s: %d alleles scored in %.1f s (%.0f a second)", output, count, seconds, count / max(seconds, 1e-9))
+    for reason, number in sorted(unscored.items()):
+        first = f", the first: {found.first[reason]}" if reason in found.first else ""
+        logger.info("not scored: %d %s%s", number, reason, first)
+    if found.mismatches:
+        logger.warning("%s\nAll are listed in %s.", found.message(calls.path), mismatches)
+
+
+def _outcomes(
+    calls: Vcf, scorer: VariantScorer, unscored: Counter[str], advance: Callable[[int], object]
+) -> Iterator[Outcome]:
+    """Yield every record with a score for each alternative allele, and count those without one by reason."""
+    nothing = np.full(len(scorer.fields), np.nan)
+    records = calls.records()
+    while ahead := list(islice(records, RECORDS_AT_ONCE)):
+        reasons = [left_out(record, scorer.contigs[record.contig]) for record in ahead]
+        alleles = [
+            Allele(record.contig, record.start, record.ref, alt)
+            for record, here in zip(ahead, reasons, strict=True)
+            for alt, reason in zip(record.alts, here, strict=True)
+            if not reason
+        ]
+        scores = iter(scorer.score(alleles))
+        for record, here in zip(ahead, reasons, strict=True):
+            found = [Score(nothing, (reason,)) if reason else next(scores) for reason in here]
+            unscored.update(note for score in found for note in score.notes if np.isnan(score.values).all())
+            yield record, found
+        advance(len(alleles))
+
+
+def _write_vcf(path: Path, outcomes: Iterable[Outcome], calls: Vcf, scorer: VariantScorer, models: Models) -> None:
+    names = list(scorer.fields)
+    clash = sorted(declared(calls.header) & {*names, NOTE})
+    if clash:
+        raise DataError(
+            f"{calls.path} has scores already: {', '.join(clash)}. Write a table (output=….tsv), or remove them first: "
+            f"bcftools annotate -x {','.join(f'INFO/{name}' for name in clash)}."
+        )
+    lines = [
+        *(_info_line(name, "Float", text) for name, text in scorer.fields.items()),
+        _info_line(NOTE, "String", "What is special about a score, or why there is none; joined by &"),
+        *(_model_line(kind, file, scorer) for kind, file in models.files.items()),
+    ]
+    with whole_file(path) as unfinished, vcf_file(unfinished, zipped=path.suffix != ".vcf") as write:
+        for line in described(calls.header, lines):
+            write(line)
+        for record, scores in outcomes:
+            write(with_info(record, _info(scores, names) if scores else {}))
+
+
+def _info(scores: Sequence[Score], names: Sequence[str]) -> dict[str, list[str]]:
+    columns = {name: [_number(score.values[column]) for score in scores] for column, name in enumerate(names)}
+    return columns | {NOTE: ["&".join(score.notes) or "." for score in scores]}
+
+
+def _number(value: float) -> str:
+    return "." if np.isnan(value) else f"{value:z.6f}"
+
+
+def _info_line(name: str, kind: str, text: str) -> str:
+    return f'##INFO=<ID={name},Number=A,Type={kind},Description="{_escaped(text)}">'
+
+
+def _model_line(kind: str, file: Path, scorer: VariantScorer) -> str:
+    with open(file, "rb") as handle:
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+    return (
+        f'##gulmfit=<ID={kind},Path="{_escaped(str(file))}",SHA256={digest},'
+        f"WindowBp={scorer.window_bp},Strand={scorer.strand}>"
+    )
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _weights(source: Path) -> Path:
+    """Return the file of the weights in a model folder; a checkpoint is one itself."""
+    return source if source.is_file() else source / "model.safetensors"
+
+
+def _write_table(path: Path, outcomes: Iterable[Outcome], scorer: VariantScorer) -> None:
+    columns = {"chrom": str, "pos": int, "id": str, "ref": str, "alt": str}
+    columns |= dict.fromkeys(scorer.fields, float) | {NOTE: str}
+    with (tsv_table if path.suffix == ".tsv" else parquet_table)(path, columns) as write:
+        for record, scores in outcomes:
+            name = record.fields[2].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            write(
+                [record.contig, record.start + 1, name, record.ref, alt, *score.values.tolist(), "&".join(score.notes)]
+                for alt, score in zip(record.alts, scores, strict=True)
+            )

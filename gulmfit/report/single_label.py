@@ -1,0 +1,183 @@
+"""One class a sequence: accuracy and its kin, McNemar's test, calibrated class probabilities.
+
+Shapes: `N` sequences, `C` classes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from gulmfit.report import figures
+from gulmfit.report.baselines import run_baselines
+from gulmfit.report.calibration import TINY, Calibration, choose_threshold, fit_calibration
+from gulmfit.report.html import Section
+from gulmfit.report.objective import Floats, Ints, Judged, Objective, Results
+from gulmfit.report.ranks import accuracy_by_rank
+from gulmfit.report.scores import classification_scores, confusion
+from gulmfit.report.sections import calibration_section, curves_section, errors_section, score_curves
+from gulmfit.report.uncertainty import bootstrap_intervals, delong_interval, mcnemar, paired_bootstrap
+from gulmfit.report.words import capital, model_name
+from gulmfit.seq.labelled import LabelledSequences
+from gulmfit.seq.targets import CLASSES
+
+
+class SingleLabel(Objective):
+    """What class probabilities are judged by; arguments as of `Objective`."""
+
+    targets: ClassVar[str] = CLASSES
+    headline: ClassVar[str] = "accuracy"
+    second: ClassVar[str] = "auroc"
+    summary: ClassVar[tuple[str, ...]] = ("accuracy", "mcc", "auroc", "f1")
+    columns: ClassVar[tuple[str, ...]] = (
+        "accuracy", "mcc", "auroc", "auprc", "f1", "precision", "recall", "specificity",
+    )  # fmt: skip
+    test: ClassVar[str] = "McNemar"
+
+    @property
+    def column(self) -> int:
+        """Index of the positive class."""
+        return self.classes.index(self.positive) if self.positive else len(self.classes) - 1
+
+    def scores(self, truth: Any, predicted: Floats) -> dict[str, float]:
+        return classification_scores(truth, predicted, positive=self.column)
+
+    def intervals(
+        self, truth: Any, predicted: Floats, groups: Ints | None = None, seed: int = 0
+    ) -> dict[str, tuple[float, float]]:
+        return bootstrap_intervals(truth, predicted, positive=self.column, groups=groups, seed=seed)
+
+    def paired(
+        self, truth: Any, first: Judged, second: Judged, groups: Ints | None = None, seed: int = 0
+    ) -> dict[str, dict[str, float]]:
+        return paired_bootstrap(truth, first[0], second[0], positive=self.column, groups=groups, seed=seed)
+
+    def scorable(self, truth: Any) -> bool:
+        return len(np.unique(truth)) > 1
+
+    def fit_calibration(self, raw: Floats, truth: Any, how: str) -> Calibration:
+        """Fit a calibration and, of two classes, the threshold of highest MCC."""
+        fitted = fit_calibration(np.log(np.maximum(raw, TINY)), truth, how)
+        if len(self.classes) == 2:
+            probability = fitted.calibrated(raw)[:, self.column]
+            fitted = replace(fitted, threshold=choose_threshold(truth == self.column, probability))
+        return fitted
+
+    def baselines(
+        self,
+        train: LabelledSequences,
+        valid: LabelledSequences,
+        test: LabelledSequences,
+        *,
+        seed: int,
+        cache_dir: Path | None,
+    ) -> dict[str, Judged]:
+        found = run_baselines(
+            train.sequences,
+            train.labels,
+            test.sequences,
+            num_classes=len(test.classes),
+            valid_sequences=valid.sequences,
+            valid_labels=valid.labels,
+            seed=seed,
+            cache_dir=cache_dir,
+        )
+        return {name: (probabilities, self) for name, probabilities in found.items()}
+
+    def comparisons(self, truth: Any, judged: Mapping[str, Judged], groups: Ints, seed: int) -> dict[str, Any]:
+        """Test the numbers of errors; groups are not taken notice of."""
+        chosen = {name: probabilities.argmax(1) for name, (probabilities, _) in judged.items()}
+        model = chosen.pop("model")
+        return {"mcnemar": {name: mcnemar(truth, model, other) for name, other in chosen.items()}}
+
+    def tests(self, results: Results, opponent: str) -> dict[str, Results]:
+        found: Results = results.get("mcnemar") or {}
+        return {opponent: found} if "p_value" in found else dict(found)
+
+    def details(
+        self,
+        truth: Any,
+        raw: Floats,
+        judged: Mapping[str, Judged],
+        calibration: Calibration,
+        groups: Ints,
+        seed: int,
+    ) -> dict[str, Any]:
+        """Return the confusion counts, what calibration did and, of classes that are paths, accuracy at each depth."""
+        probabilities = judged["model"][0]
+        found: dict[str, Any] = {"confusion": confusion(truth, probabilities)}
+        found["calibration"] = self._calibration(truth, raw, probabilities, calibration)
+        ranks = {name: accuracy_by_rank(truth, values, self.classes) for name, (values, _) in judged.items()}
+        return found | ({"ranks": ranks} if ranks["model"] else {})
+
+    def _calibration(self, truth: Ints, raw: Floats, calibrated: Floats, calibration: Calibration) -> dict[str, Any]:
+        """What calibration did to the test part, and what the threshold chosen on validation makes of it."""
+        found: dict[str, Any] = {**calibration.to_dict(), "test": {}}
+        for name, item in (("before", raw), ("after", calibrated)):
+            scores = self.scores(truth, item)
+            found["test"][name] = {score: scores[score] for score in ("ece", "brier", "log_loss")}
+        if calibration.threshold is not None:
+            cut, column = calibration.threshold, self.column
+            found["at_threshold"] = classification_scores(truth, calibrated, positive=column, threshold=cut)
+            if np.bincount(truth, minlength=2).min() >= 2:  # of one example there is no variance
+                found["delong"] = delong_interval(truth == column, calibrated[:, column])
+        return found
+
+    def sections(self, results: Results) -> list[Section]:
+        return [
+            curves_section(score_curves(results.get("predictions"))),
+            _ranks_section(results),
+            confusion_section(results),
+            calibration_section(results),
+            errors_section(results),
+        ]
+
+    def compared(self, shared: Results, runs: Mapping[str, Results]) -> list[Section]:
+        """Draw the curves of all runs; the rest is of the first."""
+        first: Results = next(iter(runs.values()), {})
+        curves = {
+            name: pair
+            for run in runs
+            for name, pair in score_curves(runs[run].get("predictions"), model_name(run)).items()
+        }
+        return [
+            _ranks_section(first),
+            confusion_section({**first, **shared}),
+            curves_section(curves),
+            calibration_section(first),
+            errors_section(first),
+        ]
+
+    def paired_section(self, model: str, results: Results) -> Section:
+        header = ["against", f"only {model} right", "only the other right", "accuracy difference", "p"]
+        keys = ("only_a_right", "only_b_right", "accuracy_difference", "p_value")
+        rows = [[name, *(test.get(key) for key in keys)] for name, test in self.tests(results, _other(model)).items()]
+        text = ["McNemar's exact test, two-sided, on the sequences that one gets right and the other wrong."]
+        return Section("Paired tests", text, [(header, rows)]) if rows else Section("Paired tests")
+
+
+def confusion_section(results: Results) -> Section:
+    """Draw the confusion counts."""
+    section, matrix = Section("Confusion"), results.get("confusion")
+    if matrix is not None and len(matrix):
+        classes = [str(name) for name in results.get("classes") or range(len(matrix))]
+        section.figures.append(("Sequences by true and predicted class.", figures.confusion(matrix, classes)))
+    return section
+
+
+def _ranks_section(results: Results) -> Section:
+    found: Mapping[str, Results] = results.get("ranks") or {}
+    columns = list(dict.fromkeys(rank for ranks in found.values() for rank in ranks))
+    rows = [[model_name(name), *(ranks.get(rank) for rank in columns)] for name, ranks in found.items()]
+    text = [
+        "Classes are paths: accuracy at each depth, where a sequence of the right genus in a wrong species is right "
+        "about the genus. The probability of a taxon is the sum over the classes in it."
+    ]
+    header = ["", *(capital(rank) for rank in columns)]
+    return Section("Accuracy at each rank", text, [(header, rows)] if columns else [])
+
+
+def _other(model: str) -> str:
+    return "scratch" if model == "transferred" else "baseline"

@@ -1,0 +1,77 @@
+"""Pictures of label sets and measured values, in the style of `gulmfit.report.figures`.
+
+Shape: `N` sequences.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gulmfit.report.figures import PALETTE, Sheet, short
+
+_MAX_BARS = 40
+_MAX_DOTS = 1500
+
+
+def target_bars(table: Mapping[str, Mapping[str, Any]], score: str, axis: str, chance: Mapping[str, float]) -> str:
+    """Draw a score of each label as a bar with its interval, and a tick where chance is.
+
+    Args:
+        table: By label its scores, intervals under "ci95"; labels whose score is undefined are left out, and of more
+            than 40 the lowest are drawn.
+        score: The score to draw.
+        axis: What it is called.
+        chance: By label, what knowing nothing scores.
+    """
+    bars = {name: record for name, record in table.items() if _defined(record.get(score))}
+    names = sorted(bars, key=lambda name: float(bars[name][score]))[:_MAX_BARS]
+    with Sheet(panels=1 if names else 0, height=0.9 + 0.3 * len(names)) as sheet:
+        for axes in sheet.axes:
+            for place, name in enumerate(names):
+                value = float(bars[name][score])
+                low, high = (bars[name].get("ci95") or {}).get(score) or (np.nan, np.nan)
+                axes.barh(place, value, height=0.62, color=PALETTE[0])
+                if _defined(low) and _defined(high):
+                    axes.plot([float(low), float(high)], [place, place], color="#222222", linewidth=1.5)
+                axes.plot([chance[name]] * 2, [place - 0.4, place + 0.4], color=PALETTE[1], linewidth=2)
+                axes.text(1.02, place, f"{value:.3f}", va="center")
+            axes.set_xlim(0, 1.16)
+            axes.set_yticks(range(len(names)), [short(name, 24) for name in names])
+            axes.grid(visible=False, axis="y")
+            axes.set_xlabel(axis)
+        return sheet.svg()
+
+
+def measured_against_predicted(measured: ArrayLike, predicted: ArrayLike, name: str) -> str:
+    """Draw measurements against predictions, and below them what is left; at most 1,500 dots, drawn at random.
+
+    What is left is drawn against the prediction, for against the measurement it slopes even where nothing is wrong.
+
+    Args:
+        measured: (N,) measured values.
+        predicted: (N,) predicted ones.
+        name: What is measured, with its unit if it has one.
+    """
+    truth, guess = np.asarray(measured, np.float64), np.asarray(predicted, np.float64)
+    if len(truth) > _MAX_DOTS:
+        rows = np.random.default_rng(0).choice(len(truth), _MAX_DOTS, replace=False)
+        truth, guess = truth[rows], guess[rows]
+    with Sheet(panels=2 if len(truth) else 0, height=6.0) as sheet:
+        if sheet.axes:
+            upper, lower = sheet.axes
+            for axes, heights in ((upper, truth), (lower, truth - guess)):
+                axes.plot(guess, heights, ".", color=PALETTE[0], alpha=0.45, markersize=5)
+            ends = [float(guess.min()), float(guess.max())]
+            upper.plot(ends, ends, color="#888888", linewidth=1, linestyle=":")
+            lower.axhline(0, color="#888888", linewidth=1, linestyle=":")
+            upper.set_ylabel("measured")
+            lower.set(xlabel=f"predicted: {short(name, 32)}", ylabel="measured - predicted")
+            if grid := upper.get_gridspec():
+                grid.set_height_ratios([3, 2])
+        return sheet.svg()
+
+
+def _defined(value: Any) -> bool:
+    return value is not None and bool(np.isfinite(value))

@@ -1,0 +1,263 @@
+"""Data sets that are folders, laid out as on the Hugging Face hub: a table for each part, and names of the classes.
+
+Read are `train.csv` (also .tsv, .jsonl, each with .gz or not, .parquet), shards like `train-00000-of-00002.parquet`, a
+folder for each part, all that inside `data/`, and what `save_to_disk` of the `datasets` library writes (`state.json`
+and .arrow files). Class names of numbered labels come from the table itself, `dataset_info.json`, or the head of
+`README.md`.
+"""
+
+import csv
+import gzip
+import logging
+import re
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gulmfit.errors import DataError
+from gulmfit.seq.limits import bounded_lines, parse_json
+from gulmfit.seq.tables import is_table, not_one_of, read_rows
+
+_log = logging.getLogger(__name__)
+
+PART_WORDS = {
+    "train": "train", "training": "train", "validation": "valid", "valid": "valid", "val": "valid", "dev": "valid",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+SEQUENCE_COLUMNS = ("sequence", "seq", "dna", "dna_sequence")
+LABEL_COLUMNS = ("label", "labels", "class", "target")
+
+_WORD = re.compile(r"[A-Za-z]+")
+_NUMBER = re.compile(r"\d+")
+
+
+def find_parts(folder: Path) -> dict[str, list[Path]]:
+    """Find the tables of each part.
+
+    The part is told by the first word of a file's name ("train-00000-of-00002.parquet") or of its folder's. Where none
+    tells it, all tables are one part without a name, "". Other files and folders are passed over.
+
+    Returns:
+        Files, sorted, by "train", "valid" and "test", in this order; or by "".
+
+    Raises:
+        DataError: The folder is missing or has no table, or a part comes in two formats.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder (looked for in {Path.cwd()}); give that of the data set")
+    inside = [path for path in (*folder.iterdir(), *folder.glob("data/*")) if path.is_dir() and _word(path.name)]
+    files = [file for place in (folder, folder / "data", *inside) if place.is_dir() for file in _tables(place)]
+    if not files:
+        names = sorted(path.name for path in folder.iterdir())[:10]
+        raise DataError(
+            f"{folder}: no table; needed are train, validation and test as .csv, .tsv, .jsonl (each with .gz or not), "
+            f".parquet or .arrow. Found: {', '.join(names) or 'nothing'}"
+        )
+    named = [(part, file) for file in files if (part := _part(file, folder))]
+    parts: dict[str, list[Path]] = {}
+    for part, file in sorted(named) if named else [("", file) for file in sorted(files)]:
+        parts.setdefault(part, []).append(file)
+    for part, members in parts.items():
+        if len({_format(file) for file in members}) > 1:
+            raise DataError(
+                f"{folder}: {part or 'the data'} come in several formats, {', '.join(file.name for file in members)}: "
+                "leave one, or all would be read twice"
+            )
+    if passed := sorted(set(files) - {file for members in parts.values() for file in members}):
+        _log.info("%s: of no part, so passed over: %s", folder, ", ".join(file.name for file in passed))
+    return {part: parts[part] for part in ("train", "valid", "test", "") if part in parts}
+
+
+def column_names(path: Path) -> list[str]:
+    """Return the columns of a table, those of its first record in JSON lines.
+
+    Raises:
+        DataError: The file cannot be read, or is empty.
+    """
+    if path.suffix in (".arrow", ".parquet"):
+        return list(_schema(path).names)
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig", newline="") as handle:
+            kind = Path(path.name.removesuffix(".gz")).suffix
+            if kind == ".jsonl":
+                record = parse_json(next(line for line in bounded_lines(handle, path) if line.strip()))
+                return list(record) if isinstance(record, dict) else []
+            return next(csv.reader(bounded_lines(handle, path), delimiter="," if kind == ".csv" else "\t"))
+    except (OSError, EOFError, ValueError, zlib.error, csv.Error, StopIteration) as error:
+        raise DataError(f"{path}: its first line cannot be read: {error or 'an empty file'}") from error
+
+
+def choose_column(found: Sequence[str], given: str | None, usual: Sequence[str], where: str, key: str) -> str:
+    """Return the column that is named, or else the only one with a usual name, in capitals or not.
+
+    Args:
+        found: The columns that there are.
+        given: The one that is wanted, if that is known.
+        usual: Names to look for.
+        where: What messages begin with.
+        key: What the configuration calls it, for messages: "data.sequence".
+
+    Raises:
+        DataError: There is no such column, or more than one.
+    """
+    if given is not None:
+        if given not in found:
+            raise DataError(f"{where}: {key}: column {not_one_of(given, found)}")
+        return given
+    matches = [name for name in found if name.lower() in usual]
+    if len(matches) != 1:
+        reason = f"more than one column is called like it, {matches}" if matches else f"none is called {list(usual)}"
+        raise DataError(f"{where}: which column is meant? {reason}; found {list(found)}. Say {key}=COLUMN.")
+    return matches[0]
+
+
+def read_table_rows(path: Path, columns: Mapping[str, str | None]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Read any of the tables row by row, as `gulmfit.seq.tables.read_rows` does, .arrow files too."""
+    if path.suffix != ".arrow":
+        yield from read_rows(path, columns)
+        return
+    named = {role: column for role, column in columns.items() if column}
+    for column in named.values():
+        if column not in (found := column_names(path)):
+            raise DataError(f"{path}: column {not_one_of(column, found)}")
+    for number, row in enumerate(_arrow_rows(path, list(named.values())), start=1):
+        cells = {role: row[column] for role, column in named.items()}
+        yield f"{path}, row {number}", {role: "" if cell is None else str(cell).strip() for role, cell in cells.items()}
+
+
+def class_names(folder: Path, files: Sequence[Path], label: str) -> list[str] | None:
+    """Find the names of numbered classes, in order of their number; None where nothing names them.
+
+    Args:
+        folder: Of the data set.
+        files: Its tables.
+        label: Column of the labels.
+
+    Raises:
+        DataError: A `dataset_info.json` is not JSON.
+    """
+    infos = [place / "dataset_info.json" for place in dict.fromkeys([folder, *(file.parent for file in files)])]
+    features: list[Any] = [_features_of(file) for file in files[:1] if file.suffix in (".arrow", ".parquet")]
+    for info in infos:
+        if info.is_file():
+            try:
+                found = parse_json(info.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise DataError(f"{info}: not JSON: {error}") from error
+            # Older ones hold one entry for each configuration.
+            entries = [found, *found.values()] if isinstance(found, dict) else []
+            features += [entry.get("features") for entry in entries if isinstance(entry, dict)]
+    for feature in features:
+        column = feature.get(label) if isinstance(feature, dict) else None
+        names = column.get("names") if isinstance(column, dict) else None
+        if names and isinstance(names, list):
+            return [str(name) for name in names]
+    readme = folder / "README.md"
+    return _readme_names(readme.read_text(encoding="utf-8", errors="replace"), label) if readme.is_file() else None
+
+
+def _tables(place: Path) -> list[Path]:
+    """Return the tables of one folder; of a folder that `save_to_disk` wrote, those that its state names."""
+    state = place / "state.json"
+    if not state.is_file():
+        return [file for file in place.iterdir() if file.is_file() and (is_table(file) or file.suffix == ".arrow")]
+    try:
+        content = parse_json(state.read_text(encoding="utf-8"))
+        names = [str(entry["filename"]) for entry in content["_data_files"]]
+        # All of them lie beside their state; a name that leads elsewhere would read what is none of the data set's.
+        if outside := [name for name in names if name in ("", ".", "..") or Path(name).name != name]:
+            raise ValueError(f"{outside[0]!r} is not the name of a file in this folder")
+        indexed = content.get("_indices_data_files")
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise DataError(f"{state}: not what save_to_disk writes: {error!r}") from error
+    files = [place / name for name in names]
+    if indexed:
+        raise DataError(f"{state}: rows are chosen by an index; save the data set again after flatten_indices()")
+    if missing := [file.name for file in files if not file.is_file()]:
+        raise DataError(f"{state}: names files that are missing: {', '.join(missing)}")
+    return files
+
+
+def _part(file: Path, folder: Path) -> str:
+    return _word(file.name) or ("" if file.parent == folder else _word(file.parent.name))
+
+
+def _word(name: str) -> str:
+    """Return the part that the first word of a name tells, or ""."""
+    found = _WORD.match(name)
+    return PART_WORDS.get(found[0].lower(), "") if found else ""
+
+
+def _format(file: Path) -> str:
+    return Path(file.name.removesuffix(".gz")).suffix
+
+
+def _schema(path: Path) -> Any:
+    pyarrow = _pyarrow(path)
+    try:
+        if path.suffix == ".parquet":
+            return pyarrow.parquet.read_schema(path)
+        with pyarrow.OSFile(str(path)) as handle:
+            return _reader(handle).schema
+    except (OSError, pyarrow.ArrowException) as error:
+        raise DataError(f"{path}: not a readable {path.suffix} file: {error}") from error
+
+
+def _arrow_rows(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
+    pyarrow = _pyarrow(path)
+    try:
+        with pyarrow.OSFile(str(path)) as handle:
+            reader = _reader(handle)
+            stream = hasattr(reader, "read_next_batch")
+            batches = reader if stream else (reader.get_batch(i) for i in range(reader.num_record_batches))
+            for batch in batches:
+                yield from batch.select(columns).to_pylist()
+    except (OSError, pyarrow.ArrowException) as error:
+        raise DataError(f"{path}: not a readable .arrow file: {error}") from error
+
+
+def _reader(handle: Any) -> Any:
+    """Open Arrow data: a stream, as `datasets` writes, or a file."""
+    import pyarrow.ipc
+
+    try:
+        return pyarrow.ipc.open_stream(handle)
+    except pyarrow.ArrowInvalid:
+        handle.seek(0)
+        return pyarrow.ipc.open_file(handle)
+
+
+def _pyarrow(path: Path) -> Any:
+    try:
+        import pyarrow.parquet
+    except ImportError as error:
+        raise DataError(f"{path}: reading {path.suffix} needs pyarrow: pip install 'gulmfit[parquet]'") from error
+    return pyarrow
+
+
+def _features_of(path: Path) -> Any:
+    """Return what `datasets` wrote into a table about its columns."""
+    metadata = (_schema(path).metadata or {}).get(b"huggingface")
+    try:
+        return parse_json(metadata)["info"]["features"] if metadata else None
+    except (ValueError, LookupError, TypeError):  # written by something else
+        return None
+
+
+def _readme_names(text: str, label: str) -> list[str] | None:
+    """Read the class names of a column from the YAML head of a data set card, which the hub writes in one form only."""
+    head = text.split("\n---", 1)[0].splitlines() if text.startswith("---") else []
+    column, names, indent = False, dict[int, str](), -1
+    for line in head:
+        key, _, value = (part.strip().strip("'\"") for part in line.strip().partition(":"))
+        depth = len(line) - len(line.lstrip())
+        if names and depth <= indent:
+            break
+        if line.lstrip().startswith("- name:"):
+            column, indent = value == label, -1
+        elif column and key == "names":
+            indent = depth
+        elif column and 0 <= indent < depth and _NUMBER.fullmatch(key):
+            names[int(key)] = value
+    return [names[number] for number in range(len(names))] if names and set(names) == set(range(len(names))) else None

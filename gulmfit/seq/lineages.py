@@ -1,0 +1,120 @@
+"""Lineages: the names of a sequence's taxa from the highest rank down, and the tables that give them.
+
+A class that is a lineage has a path for a name, its taxa joined by ";": `Bacteria;Firmicutes;Bacilli`.
+"""
+
+import gzip
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TextIO, cast
+
+from gulmfit.errors import DataError
+from gulmfit.seq.fasta import GZIP_MAGIC
+from gulmfit.seq.limits import bounded_lines
+from gulmfit.seq.tables import is_table, read_rows
+
+SEPARATOR = ";"
+
+# What Greengenes, SILVA, GTDB and UNITE write before a taxon: "g__Escherichia".
+RANK_LETTERS = {
+    "d": "domain", "k": "kingdom", "p": "phylum", "c": "class", "o": "order", "f": "family", "g": "genus",
+    "s": "species",
+}  # fmt: skip
+_PREFIX = re.compile(r"([a-z])__")
+
+Lineage = tuple[str, ...]
+
+
+def split_lineage(text: str) -> Lineage:
+    """Split a lineage at ";", else at tabs, else at white space; nothing is left of empty taxa at its end.
+
+    A taxon is empty if there is nothing in its place, or nothing behind its prefix, as in "g__".
+    """
+    separator = next((mark for mark in (SEPARATOR, "\t") if mark in text), None)
+    taxa = [taxon.strip() for taxon in text.split(separator)]
+    while taxa and is_empty(taxa[-1]):
+        taxa.pop()
+    return tuple(taxa)
+
+
+def is_empty(taxon: str) -> bool:
+    """Tell whether a taxon has no name: "" or "g__"."""
+    return not _PREFIX.sub("", taxon, count=1).strip()
+
+
+def prefix_ranks(lineages: Sequence[Lineage]) -> list[str]:
+    """Name the ranks that prefixes tell, from the top: "k__" is kingdom; an unknown letter stays one.
+
+    Returns:
+        One name for each depth, or an empty list where a taxon has no prefix or prefixes differ at one depth.
+    """
+    names: dict[int, set[str]] = {}
+    for lineage in lineages:
+        for depth, taxon in enumerate(lineage):
+            found = _PREFIX.match(taxon)
+            names.setdefault(depth, set()).add(RANK_LETTERS.get(found[1], found[1]) if found else "")
+    ranks = [next(iter(names[depth])) for depth in sorted(names) if len(names[depth]) == 1]
+    return ranks if len(ranks) == len(names) and all(ranks) and len(set(ranks)) == len(ranks) else []
+
+
+def read_lineages(
+    path: Path, *, id: str = "id", lineage: str | None = None, ranks: Sequence[str] = ()
+) -> dict[str, Lineage]:
+    """Read the lineage of each sequence.
+
+    A table (.csv, .tsv, .jsonl, .parquet) has a column of ids, and either one column of whole lineages or a column for
+    each rank. Any other file is text without a header: an id, perhaps with ">" before it, and behind it the lineage, as
+    Greengenes and RDP write it.
+
+    Args:
+        path: The file; text may be gzipped.
+        id: Of a table: column of the ids.
+        lineage: Of a table: column of the lineages.
+        ranks: Of a table without `lineage`: columns of the ranks, from the top.
+
+    Raises:
+        DataError: The file is unreadable or empty, a column is missing, a line has no lineage, an id has two, or a
+            table is given without a name of columns.
+    """
+    if is_table(path) and not (lineage or ranks):
+        raise DataError(
+            f"{path}: a table needs data.lineage=COLUMN (of whole lineages) or data.ranks=[COLUMN, ...] (one for each "
+            "rank, from the top)"
+        )
+    rows = _table(path, id, lineage, ranks) if is_table(path) else _lines(path)
+    found: dict[str, Lineage] = {}
+    for place, name, taxa in rows:
+        if not name or not taxa:
+            raise DataError(f"{place}: an id and its lineage are needed; found id {name!r} and {len(taxa)} taxa")
+        if found.setdefault(name, taxa) != taxa:
+            raise DataError(f"{place}: {name!r} had the lineage {SEPARATOR.join(found[name])!r} before; keep one")
+    if not found:
+        raise DataError(f"{path}: no lineage in this file")
+    return found
+
+
+def _table(path: Path, id: str, lineage: str | None, ranks: Sequence[str]) -> Iterator[tuple[str, str, Lineage]]:
+    columns = {"id": id, **({"lineage": lineage} if lineage else {rank: rank for rank in ranks})}
+    for place, row in read_rows(path, columns):
+        text = row["lineage"] if lineage else SEPARATOR.join(row[rank] for rank in ranks)
+        yield place, row["id"], split_lineage(text)
+
+
+def _lines(path: Path) -> Iterator[tuple[str, str, Lineage]]:
+    number = 0
+    try:
+        with _open_text(path) as handle:
+            for number, line in enumerate(bounded_lines(handle, path), start=1):
+                if line.strip():
+                    name, *rest = line.strip().removeprefix(">").split(maxsplit=1) or [""]
+                    yield f"{path}, line {number}", name, split_lineage("".join(rest))
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: unreadable after line {number}: {error}; missing, damaged or cut short?") from error
+
+
+def _open_text(path: Path) -> TextIO:
+    with open(path, "rb") as handle:
+        zipped = handle.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+    return cast(TextIO, (gzip.open if zipped else open)(path, "rt", encoding="utf-8-sig"))

@@ -1,0 +1,132 @@
+"""Checkpoints that outlive whatever ends the run: a new one is whole and on the disk before it replaces the old one."""
+
+import logging
+import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from gulmfit.checkpoint import read_progress
+from gulmfit.errors import CheckpointError
+from gulmfit.locks import HeldError, locked
+
+logger = logging.getLogger(__name__)
+
+BEST, LAST = "best.ckpt", "last.ckpt"
+# What last.ckpt was before: taken where last.ckpt turns out to be damaged.
+PREVIOUS = "previous.ckpt"
+
+
+class DurableCheckpointIO(TorchCheckpointIO):
+    """Write under a temporary name, sync, rename; keep the last checkpoint but one."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any | None = None
+    ) -> None:
+        """Save a checkpoint.
+
+        Raises:
+            CheckpointError: If it cannot be written; the ones before are as they were.
+        """
+        target = Path(path)
+        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as handle:
+                torch.save(checkpoint, handle)
+                handle.flush()
+                os.fsync(handle.fileno())
+            if target.name == LAST and target.is_file():
+                os.replace(target, target.with_name(PREVIOUS))
+            os.replace(partial, target)
+            _sync_folder(target.parent)
+        except (OSError, RuntimeError) as error:  # torch turns some failures to write into RuntimeError
+            raise CheckpointError(
+                f"{target} could not be written: {error}. What was saved before is intact: free space, then continue "
+                "with resume=auto."
+            ) from error
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def newest_sound(folder: Path) -> Path | None:
+    """Return the checkpoint to continue from: the last one, or the one before where it is damaged; None if none is.
+
+    Raises:
+        CheckpointError: If there are checkpoints and none can be read.
+    """
+    errors: list[CheckpointError] = []
+    for path in (folder / LAST, folder / PREVIOUS):
+        if not path.is_file():
+            continue
+        try:
+            _check(path)
+            read_progress(path)
+        except CheckpointError as error:
+            errors.append(error)
+            continue
+        if errors:
+            logger.warning("%s\ncontinuing from the one saved before it, %s", errors[0], path)
+        return path
+    if errors:
+        raise CheckpointError(
+            f"{errors[0]}\nNo earlier checkpoint of this run can be read either. Start it anew with overwrite=true, "
+            "or give resume= another checkpoint."
+        )
+    return None
+
+
+def _check(path: Path) -> None:
+    """Compare a checkpoint with the checksums in it, which torch writes and does not read.
+
+    Raises:
+        CheckpointError: If they differ.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (OSError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{path}: damaged: {error}") from error
+    if damaged:
+        raise CheckpointError(f"{path}: damaged: the checksum of {damaged} in it is wrong")
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what a killed process had begun to write; nobody else may be writing there."""
+    for path in folder.glob(".*.partial"):
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep a run folder for this process.
+
+    Raises:
+        CheckpointError: If another process has it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(folder / ".lock"):
+            yield
+    except HeldError as error:
+        raise CheckpointError(
+            f"{folder} is being written by another process ({error}). Wait for it, stop it, or choose another "
+            "run.name=."
+        ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the renaming itself on the disk, where the system can."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows opens no folders
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,279 @@
+"""`gulmfit-tokens`: what tokenizers make of one corpus, and what a small language model learns from each."""
+
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.optim.lr_scheduler import OneCycleLR
+
+from gulmfit.checkpoint import load_tokenizer
+from gulmfit.config import compose, instantiate, plain
+from gulmfit.data.language import LanguageModelDataModule, thin_out
+from gulmfit.errors import ConfigError, DataError, TokenizerError
+from gulmfit.models.awd_rnn import detach
+from gulmfit.models.language_model import initialise_bias
+from gulmfit.report.html import write_report
+from gulmfit.report.table import format_table
+from gulmfit.report.tokens import table_rows, tokens_report
+from gulmfit.seq.alphabet import Codes
+from gulmfit.seq.holdout import Holdout, hold_out
+from gulmfit.seq.markov import MarkovModel
+from gulmfit.seq.store import GenomeStore
+from gulmfit.seq.subword import KINDS, SubwordTokenizer
+from gulmfit.seq.subword_training import SubwordRecipe
+from gulmfit.seq.tables import is_table, read_rows
+from gulmfit.seq.tokenizer import KmerTokenizer, Tokenizer
+from gulmfit.train.language import evaluate_stream, training_part
+from gulmfit.train.language_task import LanguageModelTask
+from gulmfit.train.run import write_json
+
+logger = logging.getLogger(__name__)
+
+CORPUS_BASES = 20_000_000  # of a larger corpus pieces that lie evenly over it are looked at
+TIMED_BASES = 1_000_000
+WINDOW_BASES = 140  # in a window of truncated back-propagation: 70 tokens of 2 new bases, as elsewhere
+STREAMS = 64
+FREQUENCIES_SHOWN = 200
+
+
+def compare_tokens(
+    input: str, tokenizers: str, output: str = "", steps: int = 300, seed: int = 0
+) -> dict[str, Any]:  # fmt: skip
+    """Compare tokenizers on a corpus of which a tenth is held out.
+
+    Args:
+        input: FASTA files (a path or pattern), or a table with a column `sequence`.
+        tokenizers: Separated by commas: `kmer:K:STRIDE`, `bpe:SIZE` or `unigram:SIZE`, which are learned from the
+            training part, a run or model folder, or a `tokenizer.json`.
+        output: Folder for `tokens.json`, `tokens.html` and the learned tokenizers; nothing is written if empty.
+        steps: Training steps of the language models, each of 140 bases in up to 64 streams; with 0 there are none.
+        seed: Of the held-out part, the samples and the models.
+
+    Raises:
+        ConfigError: If a tokenizer is not named as above.
+        DataError: If the corpus is too small.
+    """
+    names = [word.strip() for word in tokenizers.split(",") if word.strip()]
+    if not names:
+        raise ConfigError("tokenizers= names none. Give for example tokenizers=kmer:5:2,bpe:512.")
+    makers = {name: _parse(name) for name in names}
+    with tempfile.TemporaryDirectory(prefix="gulmfit-tokens-") as folder:
+        store, holdout = _corpus(input, Path(folder), seed)
+        bases = holdout.bases()
+        logger.info("%s: %s bases to learn from, %s held out", input, f"{bases['train']:,}", f"{bases['valid']:,}")
+        training = training_part(store, holdout)
+        entries, made = [], {}
+        for name, maker in makers.items():
+            start = time.perf_counter()
+            tokenizer = maker.learn(training, seed=seed) if isinstance(maker, SubwordRecipe) else maker
+            learned_in = time.perf_counter() - start if isinstance(maker, SubwordRecipe) else None
+            made[name] = tokenizer
+            entry = {"tokenizer": name, **describe(tokenizer, training), "seconds_to_learn": learned_in}
+            if steps:
+                data = _data(store, holdout, tokenizer, entry["bases_per_token"], Path(folder), seed)
+                window = data.batch_size * data.bptt * entry["bases_per_token"]
+                enough = max(1, round(steps * data.batch_size * WINDOW_BASES / window))
+                entry |= language_model_bits(tokenizer, data, steps=enough, seed=seed)
+            logger.info("%s: %s", name, tokenizer)
+            entries.append(entry)
+    results: dict[str, Any] = {"input": input, "bases": bases, "steps": steps, "seed": seed, "tokenizers": entries}
+    if steps:
+        spans = [(part.start, part.end) for part in holdout.train]
+        markov = MarkovModel.fit(store.codes, spans)
+        bits = markov.bits_per_base(store.codes, [(part.start, part.end) for part in holdout.valid])
+        results["markov"] = {"bits_per_base": bits, "order": markov.order}
+    results["verdict"] = _verdict(results)
+    rows = table_rows(entries)
+    logger.info("\n%s\n\n%s", format_table(rows, list(rows[0])), results["verdict"])
+    if output:
+        _write(Path(output), results, made)
+    return results
+
+
+def describe(tokenizer: Tokenizer, corpus: Sequence[Codes]) -> dict[str, Any]:
+    """Say what a tokenizer makes of the forward strand of a corpus.
+
+    Args:
+        tokenizer: Bases to tokens.
+        corpus: Stretches of base codes.
+
+    Returns:
+        `vocabulary`, `used` (share), `bases_per_token`, `quantiles` (5 %, median, 95 % of the bases a token spells),
+        `overlap`, `entropy` (bits a token), `entropy_per_base`, `tokens_per_second`, `sizes` (share of tokens of one
+        base, two …), `frequencies` (rank and share, thinned), `spec`.
+
+    Raises:
+        DataError: If no stretch has a token that spells bases.
+    """
+    counts, new_bases = np.zeros(len(tokenizer), dtype=np.int64), 0
+    for codes in corpus:
+        for start, end in tokenizer.blocks(len(codes)):
+            ids = tokenizer.encode(codes[start:end])
+            counts += np.bincount(ids, minlength=len(counts))
+            new_bases += int(tokenizer.bases_of(ids).sum()) - (tokenizer.overlap if start else 0)
+    known, sizes = counts[tokenizer.num_special :], tokenizer.sizes()[tokenizer.num_special :]
+    total = int(known.sum())
+    if not total:
+        raise DataError(f"{tokenizer!r} finds no token in the corpus: its stretches are too short.")
+    frequent = np.sort(known[known > 0])[::-1] / total
+    entropy = float(-(frequent * np.log2(frequent)).sum())
+    shares = np.bincount(sizes, weights=known)[1:] / total
+    quantiles = [int(np.searchsorted(np.cumsum(shares), share - 1e-12)) + 1 for share in (0.05, 0.5, 0.95)]
+    shown = np.unique(np.geomspace(1, len(frequent), FREQUENCIES_SHOWN).round().astype(int))
+    return {
+        "vocabulary": len(known),
+        "used": len(frequent) / len(known),
+        "bases_per_token": new_bases / total,
+        "quantiles": " / ".join(map(str, quantiles)),
+        "overlap": tokenizer.overlap,
+        "entropy": entropy,
+        "entropy_per_base": entropy * total / new_bases,
+        "tokens_per_second": _speed(tokenizer, corpus),
+        "sizes": shares.tolist(),
+        "frequencies": [[int(rank), float(frequent[rank - 1])] for rank in shown],
+        "spec": tokenizer.summary(),
+    }
+
+
+def language_model_bits(
+    tokenizer: Tokenizer, data: LanguageModelDataModule, *, steps: int, seed: int
+) -> dict[str, float]:
+    """Train a small language model and score it on the held-out part.
+
+    Args:
+        tokenizer: Bases to tokens.
+        data: Streams over the corpus.
+        steps: Training steps.
+        seed: Of the weights and the order.
+
+    Returns:
+        `bits_per_base`, `bases_read` in training, and `seconds` of training.
+    """
+    config = compose(["stage=pretrain", "arch=awd_lstm_tiny"])
+    spec = {
+        "arch": plain(config.arch),
+        "head": plain(config.head),
+        "dropout": {**plain(config.dropout), "drop_mult": 0.0},  # nobody overfits in so few steps
+        "tokenizer": tokenizer.spec(),
+    }
+    torch.manual_seed(seed)
+    task = LanguageModelTask(spec, plain(config.optimizer), plain(config.schedule))
+    initialise_bias(task.model, data.token_counts())
+    parameters = [parameter for parameter in task.model.parameters() if parameter.requires_grad]
+    rate = float(config.pretrain.lr)
+    optimizer = instantiate({**plain(config.optimizer), "params": parameters, "lr": rate})
+    schedule = OneCycleLR(optimizer, max_lr=rate, total_steps=steps + 1, base_momentum=0.7, max_momentum=0.8)
+    stream, bases, start = data.stream(training=True), 0, time.perf_counter()
+    task.model.train()
+    step = 0
+    while step < steps:
+        state = None
+        for batch in stream:
+            output = task.model(batch.tokens, batch.targets, state)
+            state = detach(output.state)
+            optimizer.zero_grad()
+            (output.loss + output.penalty).backward()
+            optimizer.step()
+            schedule.step()
+            bases += int(task.bases(output).sum())
+            step += 1
+            if step == steps:
+                break
+    seconds = time.perf_counter() - start
+    return {"bits_per_base": evaluate_stream(task, data)["bits_per_base"], "bases_read": bases, "seconds": seconds}
+
+
+def _parse(word: str) -> Tokenizer | SubwordRecipe:
+    """Read the name of a tokenizer; one that is to be learned is not learned yet."""
+    kind, *numbers = word.split(":")
+    whole = all(number.isdigit() for number in numbers)
+    if kind == "kmer" and len(numbers) == 2 and whole:
+        return KmerTokenizer(int(numbers[0]), int(numbers[1]))
+    if kind in KINDS.values() and len(numbers) == 1 and whole:
+        return SubwordRecipe(kind=kind, vocab_size=int(numbers[0]))
+    path = Path(word).expanduser()
+    if path.suffix == ".json" and path.is_file():
+        try:
+            return SubwordTokenizer(path.read_text(encoding="utf-8"))
+        except (TokenizerError, OSError, UnicodeDecodeError) as error:
+            raise TokenizerError(f"{path}: {error}") from error
+    if path.exists():
+        return load_tokenizer(path)
+    raise ConfigError(
+        f"{word!r} is no tokenizer: give kmer:K:STRIDE, bpe:SIZE, unigram:SIZE, a run or model folder, or a "
+        "tokenizer.json that exists."
+    )
+
+
+def _corpus(input: str, cache_dir: Path, seed: int) -> tuple[GenomeStore, Holdout]:
+    """Read a corpus, or an even part of a large one, and hold a tenth out."""
+    if is_table(Path(input)):
+        rows = list(read_rows(Path(input), {"sequence": "sequence"}))
+        store = GenomeStore.from_sequences([place for place, _ in rows], [row["sequence"] for _, row in rows])
+    else:
+        store = GenomeStore.build(input, cache_dir)
+    intervals = thin_out(store.clear_intervals("split"), CORPUS_BASES)
+    total = sum(part.end - part.start for part in intervals)
+    block = max(1, min(50_000, total // 20))
+    return store, hold_out(intervals, block_bp=block, margin_bp=min(1_000, block // 50), seed=seed)
+
+
+def _data(
+    store: GenomeStore, holdout: Holdout, tokenizer: Tokenizer, bases_per_token: float, cache_dir: Path, seed: int
+) -> LanguageModelDataModule:
+    """Return streams whose windows have as many bases for every tokenizer."""
+    return LanguageModelDataModule(
+        store.codes,
+        holdout,
+        tokenizer,
+        batch_size=max(1, min(STREAMS, holdout.bases()["train"] // (4 * WINDOW_BASES))),
+        bptt=max(1, round(WINDOW_BASES / bases_per_token)),
+        strands="both",
+        seed=seed,
+        cache_dir=cache_dir,
+    )
+
+
+def _speed(tokenizer: Tokenizer, corpus: Sequence[Codes]) -> float:
+    """Measure the tokens that are cut in a second, on stretches of up to a million bases in all."""
+    stretches: list[npt.NDArray[np.uint8]] = []
+    left = TIMED_BASES
+    for codes in corpus:
+        stretches.append(np.asarray(codes[:left]))
+        left -= len(stretches[-1])
+        if left <= 0:
+            break
+    start = time.perf_counter()
+    tokens = sum(len(tokenizer.encode(codes)) for codes in stretches)
+    return tokens / max(time.perf_counter() - start, 1e-9)
+
+
+def _verdict(results: dict[str, Any]) -> str:
+    entries = results["tokenizers"]
+    if not results.get("markov"):
+        return f"{len(entries)} tokenizers described; no language model was trained (steps=0)."
+    best = min(entries, key=lambda entry: entry["bits_per_base"])
+    markov = results["markov"]
+    return (
+        f"{best['tokenizer']} has the fewest bits per base after {best['bases_read']:,} bases: "
+        f"{best['bits_per_base']:.3f}; the Markov model of order {markov['order']} has {markov['bits_per_base']:.3f}."
+    )
+
+
+def _write(folder: Path, results: dict[str, Any], tokenizers: dict[str, Tokenizer]) -> None:
+    write_json(folder / "tokens.json", results)
+    write_report(folder / "tokens.html", tokens_report(results))
+    for name, tokenizer in tokenizers.items():
+        for file, text in tokenizer.files().items():
+            target = folder / f"{Path(name).name.replace(':', '_')}_{file}"
+            partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+            partial.write_text(text, encoding="utf-8")
+            os.replace(partial, target)
+    logger.info("report: %s", folder / "tokens.html")

@@ -1,0 +1,54 @@
+"""A head brings its loss, and says what the labels are; whatever does not go with it is refused by name."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from gulmfit.config import compose, targets_of, validate
+from gulmfit.errors import ConfigError
+
+HEADS = {
+    "classifier": ("CrossEntropy", "classes"),
+    "multi_label": ("BinaryCrossEntropy", "label_sets"),
+    "regressor": ("MeanSquaredError", "values"),
+}
+
+
+@pytest.mark.parametrize("head", list(HEADS))
+def test_a_head_brings_its_loss(head: str) -> None:
+    config = compose(["stage=classify", f"head={head}"])
+    validate(config)
+    loss, targets = HEADS[head]
+    assert config.loss._target_ == f"gulmfit.models.losses.{loss}"
+    assert targets_of(config.head._target_) == targets
+    assert OmegaConf.create({"head": config.head, "targets": "${gulmfit.targets:${head._target_}}"}).targets == targets
+    assert set(config.head) == set(compose(["stage=classify"]).head)  # one network: the same settings
+
+
+def test_the_command_line_beats_the_loss_of_the_head() -> None:
+    config = compose(["stage=classify", "head=regressor", "loss=huber", "loss.delta=2.0"])
+    validate(config)
+    assert (config.loss._target_, config.loss.delta) == ("gulmfit.models.losses.Huber", 2.0)
+    validate(compose(["stage=classify", "loss.class_weights={a: 1, b: 2}", "loss.label_smoothing=0.1"]))
+    validate(compose(["stage=classify", "loss.class_weights=balanced"]))
+
+
+def test_a_language_model_has_no_labels() -> None:
+    assert targets_of(compose(["stage=pretrain"]).head._target_) == "classes"
+    validate(compose(["stage=ulmfit", "head=regressor"]))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["stage=classify", "head=regressor", "loss=cross_entropy"], "loss=CrossEntropy is for classes, and head=Seq"),
+        (["stage=classify", "loss=mse"], "loss=MeanSquaredError is for values, and head=SequenceClassifier"),
+        (["stage=pretrain", "head=regressor"], "head=SequenceRegressor does not go with stage=pretrain"),
+        (["stage=learning_curve", "head=multi_label"], "stage=learning_curve counts labels of head=classifier"),
+        (["stage=classify", "head=multi_label", "calibration=isotonic"], "isotonic is for two classes"),
+        (["stage=classify", "head=regressor", "lr_find=true"], "lr_find takes cross-entropy"),
+        (["stage=classify", "+loss.label_smothing=0.1"], r"no key loss.label_smothing.*'label_smoothing'"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        validate(compose(overrides))

@@ -1,0 +1,137 @@
+"""A short run of scripts/fuzz.py, what it has found before, and proof that it would find more."""
+
+import importlib
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gulmfit.errors import DataError
+
+from .conftest import ROOT
+
+CASES = 24_000
+MEMORY_MB = 128  # that no target may take beyond its libraries
+
+
+@pytest.fixture
+def fuzzing(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The harness itself, to be run on targets of the tests."""
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    return importlib.import_module("fuzz")
+
+
+def test_no_reader_falls_over(tmp_path: Path) -> None:
+    script = [sys.executable, str(ROOT / "scripts" / "fuzz.py"), "--findings", str(tmp_path / "findings")]
+    words = ["--cases", str(CASES), "--seed", "1", "--json", str(tmp_path / "f.json")]
+    done = subprocess.run([*script, *words], text=True, capture_output=True, check=False, env=_environment())
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    told = json.loads((tmp_path / "f.json").read_text())
+    assert (told["cases"], told["unexpected"], told["hangs"]) == (pytest.approx(CASES, rel=0.01), 0, 0)
+    for name, row in told["targets"].items():
+        assert row["read"] > 0, f"{name}: every case is refused, so nothing behind the first check is reached"
+        assert sum(row["refused"].values()) > 0, f"{name}: no case is refused, so nothing is tried"
+        assert row["peak_mb"] - row["base_mb"] < MEMORY_MB
+        for file, (reached, there) in row["lines"].items():
+            assert 0 < reached <= there, file
+
+
+def test_what_was_found_stays_mended() -> None:
+    script = [sys.executable, str(ROOT / "scripts" / "fuzz.py"), "--replay"]
+    done = subprocess.run(script, text=True, capture_output=True, check=False, env=_environment())
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert any((ROOT / "tests" / "fuzz" / "findings").glob("*/*/*"))
+
+
+def _broken_reader(folder: Path, case: dict[str, bytes]) -> None:
+    """Fall over where a number is negative."""
+    for line in (folder / "a.txt").read_bytes().splitlines():
+        if line.count(b"\t") != 1:
+            raise DataError(f"{line!r}: two columns are needed")
+        if b"-1" in line:
+            {}[line.partition(b"-1")[0]]
+
+
+def _endless_reader(folder: Path, case: dict[str, bytes]) -> None:
+    while b"-1" in (folder / "a.txt").read_bytes():
+        pass
+
+
+def _sleeping_reader(folder: Path, case: dict[str, bytes]) -> None:
+    if b"-1" in (folder / "a.txt").read_bytes():
+        time.sleep(600)
+
+
+def _dying_reader(folder: Path, case: dict[str, bytes]) -> None:
+    if b"-1" in (folder / "a.txt").read_bytes():
+        import os
+
+        os.abort()
+
+
+def _greedy_reader(folder: Path, case: dict[str, bytes]) -> None:
+    if b"-1" in (folder / "a.txt").read_bytes():
+        bytearray(300 << 20)
+
+
+def _planted(fuzzing: Any, read: Any, **options: Any) -> tuple[Any, dict[str, Any]]:
+    target = fuzzing.Target("planted", lambda: [{"a.txt": b"7\t5\nchr1\t12\nchr2\t8\n"}], read)
+    told = fuzzing.fuzz([target], 1500, seed=3, **options)
+    assert told["found"], "nothing was found"
+    return target, told
+
+
+def test_a_planted_exception_is_found_and_made_small(fuzzing: Any, tmp_path: Path) -> None:
+    target, told = _planted(fuzzing, _broken_reader)
+    assert (told["unexpected"], told["hangs"]) == (1, 0), "one finding for one mistake"
+    assert told["targets"]["planted"]["refused"]["DataError"] > 0
+    (found,) = told["found"]
+    assert found.kind == "KeyError"
+    assert b"-1" in found.case["a.txt"]
+    assert len(found.case["a.txt"]) <= 4
+    found.save(tmp_path)
+    assert "KeyError" in fuzzing.replay(tmp_path, [target])[0]
+    mended = fuzzing.Target("planted", target.seeds, lambda folder, case: None)
+    assert fuzzing.replay(tmp_path, [mended]) == []
+
+
+def test_a_planted_hang_is_found(fuzzing: Any) -> None:
+    _, told = _planted(fuzzing, _endless_reader)
+    assert told["hangs"] == 1
+    assert b"-1" in told["found"][0].case["a.txt"]
+
+
+def test_a_planted_wait_is_found(fuzzing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fuzzing, "MOST_CRASHES", 1)
+    _, told = _planted(fuzzing, _sleeping_reader, stall=2.0)
+    assert told["hangs"] == 1
+    assert b"-1" in told["found"][0].case["a.txt"]
+
+
+def test_a_planted_crash_is_found_and_the_run_goes_on(fuzzing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fuzzing, "MOST_CRASHES", 2)
+    _, told = _planted(fuzzing, _dying_reader)
+    assert [found.kind for found in told["found"]] == ["crash", "crash"]
+    assert "SIGABRT" in told["found"][0].detail
+    assert b"-1" in told["found"][0].case["a.txt"]
+
+
+def test_a_planted_feast_is_found(fuzzing: Any) -> None:
+    _, told = _planted(fuzzing, _greedy_reader)
+    assert told["found"][0].kind == "memory"
+
+
+def test_the_same_seed_gives_the_same_cases(fuzzing: Any) -> None:
+    told = [_planted(fuzzing, _broken_reader)[1]["targets"]["planted"] for _ in range(2)]
+    assert told[0]["refused"] == told[1]["refused"]
+    assert told[0]["findings"] != []
+
+
+def _environment() -> dict[str, str]:
+    import os
+
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

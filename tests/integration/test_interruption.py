@@ -1,0 +1,148 @@
+"""Runs that are stopped, killed, or lose a process: what was saved goes on bit for bit, and exit codes tell the truth."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import ROOT, TINY, run
+
+PRETRAIN = [
+    "stage=pretrain",
+    "pretrain.epochs=2",
+    "batch_size=32",
+    "trainer.limit_train_batches=40",
+    "trainer.precision=32-true",
+    "checkpoint.every_n_steps=4",
+    *TINY,
+]
+
+
+def start(*words: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
+    """Start training in a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *words],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def weights(cwd: Path, name: str) -> bytes:
+    return (cwd / "outputs" / "pretrain" / name / "model" / "model.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Return the weights of the run that nobody disturbs."""
+    cwd = tmp_path_factory.mktemp("whole")
+    run(*PRETRAIN, "run.name=whole", cwd=cwd)
+    return weights(cwd, "whole")
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+def test_a_signal_saves_and_ends_with_75(name: str, whole: bytes, tmp_path: Path) -> None:
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text(f"#!/bin/sh\necho $@ >> {tmp_path}/called\n")
+    scontrol.chmod(0o755)
+    cluster = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "7", "SLURM_NTASKS": "1", "SLURM_JOB_NAME": "train",
+        "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0", "SLURM_NODELIST": "localhost",
+        "SLURM_STEP_NODELIST": "localhost",
+    }  # fmt: skip
+    process = start(*PRETRAIN, "run.name=signalled", "resume=auto", cwd=tmp_path, **cluster)
+    wait_until((tmp_path / "outputs/pretrain/signalled/checkpoints/last.ckpt").is_file, process)
+    process.send_signal(getattr(signal, name))
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 75, printed
+    assert f"stopped by {name} after step" in printed
+    assert "Traceback" not in printed
+    assert (tmp_path / "called").exists() == (name == "SIGUSR1")
+    if name == "SIGUSR1":
+        assert (tmp_path / "called").read_text() == "requeue 7\n"
+    run(*PRETRAIN, "run.name=signalled", "resume=auto", cwd=tmp_path)
+    assert weights(tmp_path, "signalled") == whole
+
+
+def test_a_damaged_checkpoint_is_passed_over(whole: bytes, tmp_path: Path) -> None:
+    process = start(*PRETRAIN, "run.name=hurt", cwd=tmp_path)
+    folder = tmp_path / "outputs/pretrain/hurt/checkpoints"
+    wait_until((folder / "previous.ckpt").is_file, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    last = folder / "last.ckpt"
+    if last.is_file():
+        last.write_bytes(last.read_bytes()[:-100])
+    printed = run(*PRETRAIN, "run.name=hurt", "resume=auto", cwd=tmp_path).stdout
+    assert "continuing from the one saved before it" in printed
+    assert weights(tmp_path, "hurt") == whole
+
+
+def test_a_second_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+    process = start(*PRETRAIN, "run.name=one", cwd=tmp_path)
+    wait_until((tmp_path / "outputs/pretrain/one/config.yaml").is_file, process)
+    second = run(*PRETRAIN, "run.name=one", "overwrite=true", cwd=tmp_path, check=False)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert second.returncode == 1
+    assert "is being written by another process" in second.stderr
+
+
+def test_divergence_stops_with_what_to_do_and_rolls_back_if_asked(tmp_path: Path) -> None:
+    wild = ["stage=pretrain", "pretrain.lr=100", "pretrain.epochs=1", "trainer.limit_train_batches=60"]
+    words = [*wild, "batch_size=32", "trainer.precision=32-true", *TINY]
+    stopped = run(*words, "run.name=stops", cwd=tmp_path, check=False)
+    assert stopped.returncode == 1
+    assert "training diverged" in stopped.stderr
+    assert "on_divergence=rollback" in stopped.stderr
+    assert not (tmp_path / "outputs/pretrain/stops/model").exists()
+    rolled = run(
+        *words, "run.name=rolls", "on_divergence=rollback", "checkpoint.every_n_steps=1", cwd=tmp_path, check=False
+    )
+    assert "with the learning rate halved (1 of 4 times)" in rolled.stdout
+
+
+@pytest.mark.ddp
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_dead_process_ends_the_others(rank: int, tmp_path: Path) -> None:
+    process = start(*PRETRAIN, "trainer=ddp_sim", "run.name=two", cwd=tmp_path)
+    wait_until((tmp_path / "outputs/pretrain/two/checkpoints/last.ckpt").is_file, process)
+    children = [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+    workers = [pid for pid in children if b"train.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill([process.pid, *workers][rank], signal.SIGKILL)
+    assert process.wait(timeout=90) != 0
+    end = time.monotonic() + 90
+    while any(Path(f"/proc/{pid}/stat").exists() for pid in workers):
+        assert time.monotonic() < end, "a process waits for a dead one"
+        time.sleep(0.1)
+
+
+@pytest.mark.ddp
+def test_two_processes_continue_bit_for_bit_and_one_cannot(tmp_path: Path) -> None:
+    words = [*PRETRAIN, "trainer=ddp_sim"]
+    run(*words, "run.name=whole", cwd=tmp_path)
+    process = start(*words, "run.name=killed", cwd=tmp_path)
+    wait_until((tmp_path / "outputs/pretrain/killed/checkpoints/previous.ckpt").is_file, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    refused = run(*PRETRAIN, "run.name=killed", "resume=auto", cwd=tmp_path, check=False)
+    assert refused.returncode == 1
+    assert "saved by 2 process(es) and cannot be continued by 1" in refused.stderr
+    run(*words, "run.name=killed", "resume=auto", cwd=tmp_path)
+    assert weights(tmp_path, "killed") == weights(tmp_path, "whole")
