@@ -10,6 +10,8 @@ time, more than 128 MB for a file of 64 kB, or a crash is a finding. It is made 
 """
 
 import argparse
+import faulthandler
+import importlib
 import json
 import logging
 import mmap
@@ -90,6 +92,7 @@ def fuzz(
     until = start + minutes * 60 if minutes else float("inf")
     total = sum(target.weight for target in targets)
     waiting = [Work(target, max(1, round(cases * target.weight / total)), seed) for target in targets]
+    waiting.sort(key=lambda work: bool(work.target.library))  # small processes first: each has what is imported by then
     all_work, running = list(waiting), dict[Connection, Work]()
     shown = 0.0
     while waiting or running:
@@ -101,6 +104,8 @@ def fuzz(
             if minutes and work.crashes == 0:  # what is left, shared with those that wait
                 left = max(0.0, until - time.monotonic())
                 share = time.monotonic() + left * jobs / (len(waiting) + len(running) + 1)
+            if work.target.library:
+                importlib.import_module(work.target.library)
             work.process = context.Process(target=_work, args=(work, sender, min(share, until)))
             work.process.start()
             sender.close()
@@ -136,6 +141,7 @@ def _work(work: Work, sender: Connection, until: float) -> None:
     """Fuzz in a process of its own, which reports what it does and may die."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     logging.disable(logging.CRITICAL)
+    faulthandler.disable()
     # Libraries in C say a lot about damaged files.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     last = work.last_case
@@ -190,9 +196,9 @@ def _ended(work: Work, receiver: Connection, running: dict[Connection, Work], wa
     if work.last_case is not None:
         work.last_case.close()
         work.last_case = None
-    if work.done.findings and work.done.findings[-1].kind == "crash" and work.crashes < MOST_CRASHES:
-        if work.count < work.cases:
-            waiting.append(work)
+    crashed = bool(work.done.findings) and work.done.findings[-1].kind == "crash"
+    if crashed and work.crashes < MOST_CRASHES and work.count < work.cases:
+        waiting.append(work)
 
 
 def _add(total: Tally, part: Tally) -> None:
@@ -219,30 +225,29 @@ def _show(all_work: Iterable[Work], start: float, until: float) -> None:
     left = min((wanted - count) / rate if rate else 0.0, until - time.monotonic())
     found = sum(len(work.done.findings) + len(work.now.findings) for work in works)
     names = ", ".join(work.target.name for work in works if work.process is not None)
-    print(
-        f"\r{count:,} of {wanted:,} cases, {rate:,.0f}/s, about {left / 60:.1f} min left, {found} findings: {names}\x1b[K",
-        end="", file=sys.stderr, flush=True,
-    )  # fmt: skip
+    told = f"{count:,} of {wanted:,} cases, {rate:,.0f}/s, about {left / 60:.1f} min left, {found} findings: {names}"
+    print(f"\r{told}\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def _summary(all_work: Sequence[Work], seconds: float, seed: int) -> dict[str, Any]:
     targets = {}
     for work in all_work:
         tally = work.done
+        hangs = sum("HangError" in finding.detail for finding in tally.findings)
+        grown = sum(finding.kind == "memory" for finding in tally.findings)
         targets[work.target.name] = {
             "cases": tally.cases,
             "cases_per_second": round(tally.cases / tally.seconds) if tally.seconds else 0,
             "read": tally.good,
-            "refused": {
-                name: count for name, count in sorted(tally.errors.items()) if _is_ours(name)
-            },
-            "unexpected": sum(finding.kind not in ("HangError", "memory") for finding in tally.findings),
-            "hangs": sum(finding.kind == "HangError" or "HangError" in finding.detail for finding in tally.findings),
+            "refused": {name: count for name, count in sorted(tally.errors.items()) if _is_ours(name)},
+            "unexpected": len(tally.findings) - hangs - grown,
+            "hangs": hangs,
+            "too_much_memory": grown,
             "findings": [f"{finding.digest}: {finding.detail}" for finding in tally.findings],
             "base_mb": round(tally.base_mb),
             "peak_mb": round(tally.peak_mb),
             "lines": tally.lines,
-        }  # fmt: skip
+        }
     return {
         "seed": seed,
         "cases": sum(row["cases"] for row in targets.values()),

@@ -28,8 +28,10 @@ PACKAGE = str(Path(gulmfit.__file__).parent)
 HANG_SECONDS = 2.0  # of processor time, so that a busy machine makes no hang
 MEMORY_MB = 1024  # beyond what the libraries of a target take
 GROWTH_MB = 128  # of one case
+MINIMISE_SECONDS = 3.0
 GUIDED_SHARE = 0.1
 LARGEST_CORPUS = 400
+MOST_HANGS = 20  # of one target, which then is not fuzzed on
 
 
 class HangError(BaseException):
@@ -47,6 +49,7 @@ class Target:
         tokens: Words that mean something in this format.
         watched: Files of the package whose lines are counted.
         weight: Its share of the cases, beside 1 for most.
+        library: Module that is imported once for all targets that name it, since that takes seconds.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Target:
     tokens: Sequence[bytes] = ()
     watched: Sequence[str] = ()
     weight: float = 1.0
+    library: str = ""
 
 
 @dataclass
@@ -119,25 +123,27 @@ class Runner:
             if name:
                 raise ValueError(f"a seed of {self.target.name}, {list(case)}, is not good: {error!r}") from error
 
-    def run(self, case: Case, seconds: float = HANG_SECONDS) -> tuple[str, BaseException | None]:
+    def run(self, case: Case, seconds: float | None = None) -> tuple[str, BaseException | None]:
         """Read a case; return "" or the name of what was raised, and the exception where it may not be.
 
-        Of a refusal, which may be, the exception is returned only where `seconds` is longer than for a case.
+        Args:
+            case: Files by name.
+            seconds: Processor time that it may take; if given, the exception of a refusal is returned, too.
         """
         self.remember(case)
-        folder = self.folder
+        timed, folder = seconds or HANG_SECONDS, self.folder
         for name, data in case.items():
             with open(folder / name, "wb", buffering=0) as handle:
                 handle.write(data)
         try:
             # Again and again: the first might be raised where exceptions are swallowed, as in a destructor.
-            signal.setitimer(signal.ITIMER_PROF, seconds, 0.2)
+            signal.setitimer(signal.ITIMER_PROF, timed, 0.2)
             try:
                 self.target.read(folder, case)
             finally:
                 signal.setitimer(signal.ITIMER_PROF, 0)
         except GulmfitError as error:
-            return type(error).__name__, error if seconds > HANG_SECONDS else None
+            return type(error).__name__, error if seconds else None
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -219,7 +225,7 @@ def fuzz_target(
             runner.run_guided(case)
         tally.base_mb = tally.peak_mb = peak_mb()
         guided = min(cases, max(200, int(cases * GUIDED_SHARE)))
-        while tally.cases < cases and time.monotonic() < until:
+        while tally.cases < cases and time.monotonic() < until and tally.errors["HangError"] < MOST_HANGS:
             case = mutator.draw()
             if tally.cases < guided:
                 name, error, fresh = runner.run_guided(case)
@@ -270,9 +276,9 @@ def _hang(number: int, frame: FrameType | None) -> None:
     raise HangError(f"still running after {HANG_SECONDS} s")
 
 
-def minimised(runner: Runner, case: Case, signature: str, seconds: float = 3.0) -> Case:
+def minimised(runner: Runner, case: Case, signature: str) -> Case:
     """Make a case smaller that fails in the same way: leave out stretches of its files, half of them first."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + MINIMISE_SECONDS
 
     def fails(candidate: Case) -> bool:
         _, error = runner.run(candidate)

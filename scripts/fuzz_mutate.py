@@ -61,7 +61,7 @@ class Mutator:
         rng = self.rng
         if rng.random() < 0.9:
             if data.startswith(_BGZF_END[:4]):
-                return self._inside_gzip(data, _bgzf)
+                return self._inside_gzip(data, bgzf)
             if data.startswith(b"\x1f\x8b"):
                 return self._inside_gzip(data, lambda text: gzip.compress(text, 1, mtime=0))
             if data.startswith(b"PK\x03\x04"):
@@ -84,7 +84,7 @@ class Mutator:
 
     def _inside_gzip(self, data: bytes, pack: Callable[[bytes], bytes]) -> bytes:
         try:
-            text = zlib.decompressobj(31).decompress(data, _LONGEST) if pack is not _bgzf else gzip.decompress(data)
+            text = zlib.decompressobj(31).decompress(data, _LONGEST) if pack is not bgzf else gzip.decompress(data)
         except (OSError, EOFError, zlib.error):
             return self.bytes(data)
         packed = pack(self.bytes(text))
@@ -177,7 +177,7 @@ class Mutator:
         return start, min(len(data), start + int(self.rng.expovariate(0.1)) + 1)
 
 
-def _bgzf(text: bytes) -> bytes:
+def bgzf(text: bytes) -> bytes:
     """Pack as bgzip does."""
     packed = b""
     for start in range(0, len(text), 1 << 15):

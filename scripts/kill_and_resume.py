@@ -2,10 +2,10 @@
 
     python scripts/kill_and_resume.py --kills 100 --json outputs/kill_and_resume.json
 
-Each workload is a real command on a small scale. It runs once undisturbed. Then it runs again under SIGKILL, each time with
-the same words, until it has had a few kills and is let through to its end; and so on until it has had its share. Half of the
-kills come at a moment drawn from the length of the undisturbed run, the other half while a file is being written. What counts
-is every byte of what the command leaves behind: weights, curves, splits, predictions, store.
+Each workload is a real command on a small scale. It runs once undisturbed. Then it runs again under SIGKILL, each time
+with the same words, until it has had a few kills and is let through to its end; and so on until it has had its share.
+Half of the kills come at a moment drawn from the length of the undisturbed run, the other half while a file is being
+written. What counts is every byte of what the command leaves: weights, curves, splits, predictions, store.
 """
 
 import argparse

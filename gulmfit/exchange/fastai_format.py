@@ -161,8 +161,9 @@ def _read_tensors(path: Path) -> State:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can raise nearly anything
+        reason = (str(error) or repr(error)).splitlines()[0]
         raise CheckpointError(
-            f"{path}: not a file of tensors alone, or damaged; nothing in it was run: {(str(error) or repr(error)).splitlines()[0]}"
+            f"{path}: not a file of tensors alone, or damaged; nothing in it was run: {reason}"
         ) from error
     content = content.get("model", content) if isinstance(content, Mapping) else content
     if not isinstance(content, Mapping) or not all(isinstance(tensor, Tensor) for tensor in content.values()):

@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 
 BASELINES = ("majority", "length", "gc", "dinucleotide", "kmer_logistic", "onehot_logistic", "onehot_boosting")
 
+# Of more classes boosted trees take hours.
+MOST_CLASSES_BOOSTED = 20
+
 NAIVE_BAYES = "kmer_naive_bayes"  # beside them, of three classes and more
 
 VERSION = 2  # of what is computed here and in `features`: raise it with any change, and cached results are not used
@@ -94,7 +97,8 @@ def run_baselines(
 
     Returns:
         (N_test, C) probabilities for each name of `BASELINES`, in that order, and `NAIVE_BAYES` where C is 3 or more;
-        without `length` where all training sequences have one length.
+        without `length` where all training sequences have one length, and without `onehot_boosting`, which grows a
+        tree for each class in every round, of more than 20 classes.
 
     Raises:
         DataError: Sequences and labels differ in number, a label is not in [0, C), the training sequences
@@ -110,7 +114,11 @@ def run_baselines(
     counts = np.bincount(train.labels, minlength=num_classes)
     if (counts > 0).sum() < 2:
         raise DataError(f"all {counts.sum()} training sequences are of class {train.labels[0]}; baselines need two")
-    names = [name for name in BASELINES if name != "length" or len(set(map(len, train_sequences))) > 1]
+    left_out = {
+        "length": len(set(map(len, train_sequences))) == 1,
+        "onehot_boosting": num_classes > MOST_CLASSES_BOOSTED,
+    }
+    names = [name for name in BASELINES if not left_out.get(name)]
     names += [NAIVE_BAYES] if num_classes > 2 else []
     if cache_dir is None:
         return _run(names, train, valid, test_sequences, num_classes, seed)

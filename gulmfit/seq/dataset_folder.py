@@ -29,7 +29,7 @@ SEQUENCE_COLUMNS = ("sequence", "seq", "dna", "dna_sequence")
 LABEL_COLUMNS = ("label", "labels", "class", "target")
 
 _WORD = re.compile(r"[A-Za-z]+")
-_NUMBER = re.compile(r"\d+")
+_NUMBER = re.compile(r"\d{1,9}")
 
 
 def find_parts(folder: Path) -> dict[str, list[Path]]:
@@ -169,14 +169,14 @@ def _tables(place: Path) -> list[Path]:
         if outside := [name for name in names if name in ("", ".", "..") or Path(name).name != name]:
             raise ValueError(f"{outside[0]!r} is not the name of a file in this folder")
         indexed = content.get("_indices_data_files")
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        missing = [name for name in names if not (place / name).is_file()]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(f"{state}: not what save_to_disk writes: {error!r}") from error
-    files = [place / name for name in names]
     if indexed:
         raise DataError(f"{state}: rows are chosen by an index; save the data set again after flatten_indices()")
-    if missing := [file.name for file in files if not file.is_file()]:
+    if missing:
         raise DataError(f"{state}: names files that are missing: {', '.join(missing)}")
-    return files
+    return [place / name for name in names]
 
 
 def _part(file: Path, folder: Path) -> str:
@@ -212,7 +212,10 @@ def _arrow_rows(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
             stream = hasattr(reader, "read_next_batch")
             batches = reader if stream else (reader.get_batch(i) for i in range(reader.num_record_batches))
             for batch in batches:
-                yield from batch.select(columns).to_pylist()
+                # Offsets are taken as they stand in the file: wrong ones would read memory that is none of the table's.
+                chosen = batch.select(columns)
+                chosen.validate(full=True)
+                yield from chosen.to_pylist()
     except (OSError, pyarrow.ArrowException) as error:
         raise DataError(f"{path}: not a readable .arrow file: {error}") from error
 

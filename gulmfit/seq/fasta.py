@@ -189,8 +189,8 @@ def _raw_pieces(path: Path) -> Iterator[tuple[tuple[int, str], bytes]]:
         return
     at_line = True
     for block in chain([first], blocks):
-        # A '>' that follows a line feed, or begins a block that begins at a line, begins a record and no other '>' does.
-        # Most blocks of a genome hold none, which is far quicker to find out than to look for both together.
+        # A '>' that follows a line feed, or that begins a block which begins at a line, begins a record; no other one
+        # does. Most blocks of a genome hold none, which is far quicker to find out than to look for both together.
         rest, *starts = ((b"\n" if at_line else b"") + block).split(b"\n>") if b">" in block else [block]
         at_line = block.endswith(b"\n")
         if number:

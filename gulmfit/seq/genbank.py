@@ -110,6 +110,9 @@ def promoter_windows(
         if location.strand not in (1, -1) or wraps:
             skipped["CDS spans the origin or has parts on both strands"] += 1
             continue
+        if end > len(genome):
+            skipped["CDS leaves its contig"] += 1
+            continue
         forward = location.strand == 1
         strand = "+" if forward else "-"
         shift = int(jitter_rng.integers(-jitter_bp, jitter_bp + 1))

@@ -1,4 +1,4 @@
-"""What a file from outside may take: one without line ends, or one that unpacks to a million times its size, is stopped.
+"""What a file from outside may take: one without line ends, or that unpacks to a million times its size, is stopped.
 
 Records and lines are read one at a time, so only the longest of them has to fit in memory. `GULMFIT_LONGEST_RECORD`
 raises the limit, in letters.

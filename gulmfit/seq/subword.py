@@ -13,6 +13,7 @@ Source: Sennrich, Haddow & Birch 2016 (BPE), Kudo 2018 (Unigram), as the library
 """
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -209,6 +210,8 @@ def _read(document: str, alphabet: Alphabet) -> tuple[str, list[str], Sequence[A
         else:
             rules = [(str(piece), float(score)) for piece, score in model["vocab"] if piece not in special]
             pieces = [piece for piece, _ in rules]
+            if not all(math.isfinite(score) for _, score in rules):
+                raise ValueError("a score is no number")
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise TokenizerError(f"no tokenizer.json of the library tokenizers, or damaged: {error!r}.") from error
     pieces = [piece for piece in pieces if piece not in SPECIAL]

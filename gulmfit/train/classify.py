@@ -73,7 +73,10 @@ def fitted_loss(config: Any, train: LabelledSequences) -> Loss:
 
 def _spec(run: Run, train: LabelledSequences) -> Spec:
     """Describe the model, with what its head takes from the training labels."""
-    spec = build_spec(run, plain(run.config.tokenizer), train.classes, train.positive)
+    spec = build_spec(
+        run, plain(run.config.tokenizer), train.classes, train.positive, corpus=lambda: train.sequences
+    )
+    spec["sequence_bp"] = int(np.median([len(sequence) for sequence in train.sequences]))
     head = cast("type[SequenceClassifier]", resolve_target(str(spec["head"]["_target_"])))
     spec["head"] |= head.fitted(torch.from_numpy(train.labels))
     return spec
@@ -151,10 +154,11 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
             "classes": {part: item.kind.counts(item.labels, item.classes) for part, item in parts.items()},
             "split": plain(config.split),
             "negatives": getattr(source, "record", {}),
+            "windows": getattr(source, "windows", {}),
         },
         "model": {
             "parameters": sum(parameter.numel() for parameter in task.model.parameters()),
-            "tokenizer": tokenizer.spec(),
+            "tokenizer": tokenizer.summary(),
         },
         "timing": {"seconds": fitted.seconds, "tokens_per_second": fitted.tokens_per_second},
     }

@@ -53,6 +53,13 @@ class DurableCheckpointIO(TorchCheckpointIO):
         finally:
             partial.unlink(missing_ok=True)
 
+    def load_checkpoint(
+        self, path: str | os.PathLike[str], map_location: Any = "cpu", weights_only: bool | None = True
+    ) -> dict[str, Any]:
+        """Load a checkpoint: plain values and tensors, whatever Lightning's version asks for."""
+        content: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
+        return content
+
 
 def newest_sound(folder: Path) -> Path | None:
     """Return the checkpoint to continue from: the last one, or the one before where it is damaged; None if none is.

@@ -69,7 +69,7 @@ def evaluate_file(
         "classes": predictor.classes,
         "positive": positive,
         "data": {"files": data.files, "counts": {"test": len(data)}},
-        "model": {"tokenizer": predictor.tokenizer.spec()},
+        "model": {"tokenizer": predictor.tokenizer.summary()},
         "versions": versions(),
     }
     logger.info("%s", score_table({"model": results}, {}))

@@ -11,7 +11,7 @@ SECONDS = 60
 
 
 def job_id(environment: Mapping[str, str] = os.environ) -> str | None:
-    """Return the id of the SLURM job that this process is part of; of an array, that of its task; None outside SLURM."""
+    """Return the id of the SLURM job of this process, of an array that of its task; None outside SLURM."""
     array, task = (environment.get(f"SLURM_ARRAY_{name}_ID") for name in ("JOB", "TASK"))
     return f"{array}_{task}" if array and task else environment.get("SLURM_JOB_ID")
 

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -20,8 +21,11 @@ MEMORY_MB = 128  # that no target may take beyond its libraries
 
 @pytest.fixture
 def fuzzing(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The harness itself, to be run on targets of the tests."""
+    """The harness itself, to be run on targets of the tests, with tighter limits."""
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    engine = importlib.import_module("fuzz_engine")
+    for name, value in {"HANG_SECONDS": 0.1, "MINIMISE_SECONDS": 0.5, "MOST_HANGS": 2, "GROWTH_MB": 16}.items():
+        monkeypatch.setattr(engine, name, value)
     return importlib.import_module("fuzz")
 
 
@@ -68,14 +72,12 @@ def _sleeping_reader(folder: Path, case: dict[str, bytes]) -> None:
 
 def _dying_reader(folder: Path, case: dict[str, bytes]) -> None:
     if b"-1" in (folder / "a.txt").read_bytes():
-        import os
-
         os.abort()
 
 
 def _greedy_reader(folder: Path, case: dict[str, bytes]) -> None:
     if b"-1" in (folder / "a.txt").read_bytes():
-        bytearray(300 << 20)
+        bytearray(24 << 20)
 
 
 def _planted(fuzzing: Any, read: Any, **options: Any) -> tuple[Any, dict[str, Any]]:
@@ -132,6 +134,4 @@ def test_the_same_seed_gives_the_same_cases(fuzzing: Any) -> None:
 
 
 def _environment() -> dict[str, str]:
-    import os
-
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

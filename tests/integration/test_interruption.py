@@ -1,4 +1,4 @@
-"""Runs that are stopped, killed, or lose a process: what was saved goes on bit for bit, and exit codes tell the truth."""
+"""Runs that are stopped, killed, or lose a process go on bit for bit, and their exit codes tell the truth."""
 
 import os
 import signal

@@ -42,10 +42,18 @@ ALLOWED = {
     | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.errors"}
     | {"gulmfit.report"},  # for its calibration: a classifier's probabilities are the calibrated ones
     "report": {"numpy", "scipy", "sklearn", "matplotlib", "gulmfit.seq", "gulmfit.errors"},
-    "exchange": {"torch", "numpy", "safetensors", "onnx", "onnxruntime", "huggingface_hub", "omegaconf"}
-    | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.predict", "gulmfit.errors"},
+    "exchange": {"torch", "numpy", "safetensors", "onnx", "onnxruntime", "huggingface_hub"}
+    | {
+        "gulmfit.config",
+        "gulmfit.models",
+        "gulmfit.seq",
+        "gulmfit.data",
+        "gulmfit.checkpoint",
+        "gulmfit.predict",
+        "gulmfit.errors",
+    },
     "schema": set(),
-    "config": {"hydra", "omegaconf", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.schema"},
+    "config": {"hydra", "omegaconf", "yaml", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.schema"},
     "train": {"torch", "numpy", "pytorch_lightning", "torchmetrics", "omegaconf", "hydra"} | LIBRARY,
     "cli": {"omegaconf", "hydra", "gulmfit.train", "gulmfit.exchange"} | LIBRARY,
 }

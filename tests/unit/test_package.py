@@ -21,7 +21,7 @@ PYTHONS = ("3.11", "3.12", "3.13")
 PLATFORMS = (("linux", "Linux", "x86_64"), ("darwin", "Darwin", "arm64"), ("win32", "Windows", "AMD64"))
 
 # Distributions whose module has another name.
-DISTRIBUTIONS = {"Bio": "biopython", "hydra": "hydra-core", "sklearn": "scikit-learn"}
+DISTRIBUTIONS = {"Bio": "biopython", "hydra": "hydra-core", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 
 
 @pytest.fixture(scope="module")

@@ -148,7 +148,7 @@ def test_the_scale_stands_in_the_specification_and_not_in_the_weights() -> None:
 
 @pytest.mark.parametrize("options", [{"scale": [0.0, 1.0]}, {"scale": [1.0]}, {"location": [float("nan"), 0.0]}])
 def test_a_scale_that_cannot_be_is_refused(options: dict[str, list[float]]) -> None:
-    with pytest.raises(ConfigError, match="one finite number for each of 2 values|above 0 are needed"):
+    with pytest.raises(ConfigError, match=r"one finite number for each of 2 values|above 0 are needed"):
         regressor(**options)
 
 
