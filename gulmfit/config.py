@@ -158,7 +158,8 @@ def read_plain(path: Path) -> DictConfig:
         if any("${" in str(value) for value in _leaves(OmegaConf.to_container(config, resolve=False))):
             raise ValueError("it refers to other values with ${...}, which gulmfit never writes there")
     except Exception as error:  # of the file system, YAML or OmegaConf; too deep a nesting
-        raise ConfigError(f"{path} is not the configuration of a run, or damaged: {error}") from error
+        told = " ".join(str(error).split())[:300]
+        raise ConfigError(f"{path} is not the configuration of a run, or damaged: {told}.") from error
     return config
 
 

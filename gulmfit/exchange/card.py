@@ -284,5 +284,5 @@ def _read_config(path: Path) -> dict[str, Any]:
     try:
         content = plain(read_plain(path))
     except ConfigError as error:
-        raise CheckpointError(f"{error}. Remove it: the card then says what is missing.") from error
+        raise CheckpointError(f"{path} is damaged: {error} Remove it: the card then says what is missing.") from error
     return {str(key): value for key, value in content.items()}

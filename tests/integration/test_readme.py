@@ -128,7 +128,8 @@ def test_commands_are_understood(program: str, monkeypatch: pytest.MonkeyPatch) 
     for target in ENDS_IN[program]:
         monkeypatch.setattr(target, lambda *_, **values: reached.append(values))
     command = getattr(importlib.import_module(f"gulmfit.cli.{program}"), program)
-    found = [item for item in COMMANDS if item.program == program]
+    found = [item for item in COMMANDS if item.program == program and any("=" in word for word in item.words)]
+    assert found
     for number, item in enumerate(found, start=1):
         monkeypatch.setattr("sys.argv", [f"gulmfit-{program}", *item.words])
         command()
