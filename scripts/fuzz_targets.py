@@ -388,8 +388,8 @@ TARGETS: Iterable[Target] = (
         WORDS,
         ("seq/tracks.py",),
     ),
-    Target("bigwig", bigwig_seeds, track, (), ("seq/tracks.py",), 0.5),
-    Target("bam", bam_seeds, track, (b"BAM\x01",), ("seq/tracks.py",), 0.5),
+    Target("bigwig", bigwig_seeds, track, (), ("seq/tracks.py", "seq/track_checks.py"), 0.5),
+    Target("bam", bam_seeds, track, (b"BAM\x01",), ("seq/tracks.py", "seq/track_checks.py"), 0.5),
     Target(
         "config",
         lambda: [{"config.yaml": CONFIG}],

@@ -22,7 +22,7 @@ class SequenceBatch(NamedTuple):
     lengths: Tensor
     """Real tokens of each sequence, `(B,)` int64."""
     labels: Tensor
-    """`(B,)` int64."""
+    """`(B,)` int64 classes, or `(B, C)` label sets or values."""
     indices: Tensor
     """Number of each sequence in the data set, `(B,)` int64."""
 

@@ -101,7 +101,8 @@ class TableSource(Source):
         valid: Table of the validation part.
         test: Table of the test part.
         sequence: Column of the sequence.
-        label: Column of the label.
+        label: Column of the label, or several.
+        targets: What the labels are: `classes`, `label_sets` or `values` (`gulmfit.seq.targets`).
         id: Column of the id; the number of the record if null.
         split: Column that says train, valid or test.
         positive: The positive one of two classes; the last by default.
@@ -112,7 +113,8 @@ class TableSource(Source):
     valid: Paths | None = None
     test: Paths | None = None
     sequence: str = "sequence"
-    label: str = "label"
+    label: str | Sequence[str] = "label"
+    targets: str = "classes"
     id: str | None = None
     split: str | None = None
     positive: str | int | None = None
@@ -131,12 +133,12 @@ class TableSource(Source):
             return read_table(
                 self.path,
                 sequence=self.sequence, label=self.label, id=self.id, split=self.split, positive=positive,
-                case=self.case, ambiguity=self.ambiguity,
+                targets=self.targets, case=self.case, ambiguity=self.ambiguity,
             )  # fmt: skip
         return read_table_splits(
             self.train or "", self.test or "", self.valid,
             sequence=self.sequence, label=self.label, id=self.id, positive=positive,
-            case=self.case, ambiguity=self.ambiguity,
+            targets=self.targets, case=self.case, ambiguity=self.ambiguity,
         )  # fmt: skip
 
 

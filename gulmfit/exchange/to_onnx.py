@@ -111,14 +111,14 @@ class _ClassifierForm:
                 yield _distance(calibrated, predictor.calibration.apply(np.log(np.maximum(raw, FLOOR))))
             else:
                 scale = getattr(self.model, "scale", torch.ones(())).numpy()
-                yield _distance(outputs[0] / scale, predictor.predict(sequences) / scale)
+                yield _distance(outputs[0] / scale, predictor.predict(sequences, raw=True) / scale)
 
     def description(self) -> dict[str, Any]:
         """Return what the JSON file says of inputs and outputs."""
         says = {
             "probabilities": "float32 (batch, classes), " + ("" if self.loaded.calibration else "not ") + "calibrated",
             "raw": "float32 (batch, classes), probabilities as the network gives them",
-            "label_sets": "float64 (batch, labels), the probability of each label",
+            "label_sets": "float64 (batch, labels), the probability of each label as the network gives it",
             "values": "float64 (batch, values), in the units of the training data",
         }
         return {

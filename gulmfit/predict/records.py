@@ -19,7 +19,7 @@ from gulmfit.predict.outputs import TABLES, Output
 from gulmfit.predict.predictor import Predictor, Probabilities
 from gulmfit.predict.scan import STRANDS, gives_probabilities
 from gulmfit.predict.tracks import Interval, bed_line, write_lines, write_track
-from gulmfit.predict.writers import Row, parquet_table, tsv_table
+from gulmfit.predict.writers import Row, Value, parquet_table, tsv_table
 from gulmfit.seq.store import GenomeStore
 
 LOCUS_COLUMNS = {"contig": str, "start": int, "end": int, "strand": str}
@@ -39,7 +39,8 @@ class Placed(NamedTuple):
 
 def score_columns(predictor: Predictor, raw: bool) -> dict[str, type]:
     """Return the columns of a table that hold scores."""
-    return dict.fromkeys([*predictor.classes, *(f"raw:{name}" for name in predictor.classes if raw)], float)
+    kind = float if gives_probabilities(predictor) else Value
+    return dict.fromkeys([*predictor.classes, *(f"raw:{name}" for name in predictor.classes if raw)], kind)
 
 
 def predict_records(

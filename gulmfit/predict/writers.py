@@ -16,6 +16,10 @@ Write = Callable[[Iterable[Row]], None]
 _ROWS_AT_ONCE = 4_096  # of a row group of Parquet: what is held in memory
 
 
+class Value(float):
+    """The type of a column whose numbers may be of any size, such as what a regressor predicts."""
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Lend a temporary name in the same folder, with the same suffix; what is there in the end takes the path's name.
@@ -46,11 +50,11 @@ def cannot_be_written(path: Path, error: object) -> DataError:
 
 @contextmanager
 def tsv_table(path: Path, columns: Mapping[str, type]) -> Iterator[Write]:
-    """Lend a function that writes rows to a TSV file with a header; floats have six decimals.
+    """Lend a function that writes rows to a TSV file with a header; floats have six decimals, a `Value` nine digits.
 
     Args:
         path: Output file; its folder is made.
-        columns: Name and type (str, int or float) of each column.
+        columns: Name and type (str, int, float or `Value`) of each column.
 
     Raises:
         DataError: If the file cannot be written.
@@ -58,9 +62,13 @@ def tsv_table(path: Path, columns: Mapping[str, type]) -> Iterator[Write]:
     with whole_file(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
         writer.writerow(columns)
+        forms = [".9g" if kind is Value else ".6f" for kind in columns.values()]
 
         def write(rows: Iterable[Row]) -> None:
-            writer.writerows([f"{cell:.6f}" if isinstance(cell, float) else cell for cell in row] for row in rows)
+            writer.writerows(
+                [format(cell, form) if isinstance(cell, float) else cell for cell, form in zip(row, forms, strict=True)]
+                for row in rows
+            )
 
         yield write
 
@@ -73,7 +81,7 @@ def parquet_table(path: Path, columns: Mapping[str, type]) -> Iterator[Write]:
         DataError: If pyarrow is missing or the file cannot be written.
     """
     arrow = pyarrow()
-    kinds = {str: arrow.string(), int: arrow.int64(), float: arrow.float64()}
+    kinds = {str: arrow.string(), int: arrow.int64(), float: arrow.float64(), Value: arrow.float64()}
     schema = arrow.schema([(name, kinds[kind]) for name, kind in columns.items()])
     waiting: list[Row] = []
     with whole_file(path) as unfinished, arrow.parquet.ParquetWriter(unfinished, schema) as writer:

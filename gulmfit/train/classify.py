@@ -73,9 +73,7 @@ def fitted_loss(config: Any, train: LabelledSequences) -> Loss:
 
 def _spec(run: Run, train: LabelledSequences) -> Spec:
     """Describe the model, with what its head takes from the training labels."""
-    spec = build_spec(
-        run, plain(run.config.tokenizer), train.classes, train.positive, corpus=lambda: train.sequences
-    )
+    spec = build_spec(run, plain(run.config.tokenizer), train.classes, train.positive, corpus=lambda: train.sequences)
     spec["sequence_bp"] = int(np.median([len(sequence) for sequence in train.sequences]))
     head = cast("type[SequenceClassifier]", resolve_target(str(spec["head"]["_target_"])))
     spec["head"] |= head.fitted(torch.from_numpy(train.labels))

@@ -102,6 +102,8 @@ def _callbacks(run: Run) -> list[pl.Callback]:
     config = run.config
     callbacks: list[pl.Callback] = []
     for name, node in plain(config.callbacks).items():
+        if name == "progress" and not config.trainer.enable_progress_bar:
+            continue
         if name == "checkpoint":
             node = {"dirpath": run.checkpoints, "monitor": config.stage.monitor, "mode": config.stage.mode, **node}
         callbacks.append(instantiate(node))

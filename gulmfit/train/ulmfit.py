@@ -6,14 +6,20 @@ from typing import Any
 
 from gulmfit.checkpoint import MODEL_FOLDER
 from gulmfit.data.sources import Source
+from gulmfit.report.objective import Judged, objective_of
 from gulmfit.report.pages import comparison_report
-from gulmfit.report.uncertainty import mcnemar
 from gulmfit.train.classify import run_classifier, scratch_overrides, split_parts
 from gulmfit.train.language import run_language_model
 from gulmfit.train.run import Run, sub_run
 from gulmfit.train.scoring import score_table
 
 logger = logging.getLogger(__name__)
+
+# What is told of the transferred classifier for the whole run.
+SHARED = (
+    "baselines", "leakage", "data", "model", "targets", "classes", "positive", "confusion", "calibration", "ranks",
+    "by_target",
+)  # fmt: skip
 
 
 def run_ulmfit(run: Run, source: Source) -> dict[str, Any]:
@@ -35,18 +41,17 @@ def run_ulmfit(run: Run, source: Source) -> dict[str, Any]:
     if "predictions" not in transferred:  # a rank that does not evaluate
         return {}
     scored = transferred["predictions"].beside({"scratch": scratch["predictions"]})
-    chosen = {name: values.argmax(1) for name, values in scored.by_model.items()}
-    test = mcnemar(scored.labels, chosen["model"], chosen["scratch"])
-    tests = {"scratch": test, **transferred["mcnemar"]}
-    shared = ("baselines", "leakage", "data", "model", "classes", "positive", "confusion", "calibration")
+    judge = objective_of(transferred)
+    judged: dict[str, Judged] = {name: (scored.by_model[name], judge) for name in ("model", "scratch")}
+    tests = judge.comparisons(scored.labels, judged, scored.groups, int(run.config.seed))
     page: dict[str, Any] = {
         "stage": run.stage,
         "run": str(run.config.run.name),
         "seed": int(run.config.seed),
         "metrics": _prefixed(transferred, scratch, "metrics") | _bits(language_models),
         "ci95": _prefixed(transferred, scratch, "ci95"),
-        **{name: transferred[name] for name in shared},
-        "mcnemar": tests,
+        **{name: transferred[name] for name in SHARED if name in transferred},
+        **{test: {**found, **transferred[test]} for test, found in tests.items()},
         "timing": {
             "seconds": sum(item["timing"]["seconds"] for item in (transferred, scratch, *language_models.values()))
         },

@@ -18,7 +18,7 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasa
 
 # A loss is running away once its running mean is so many times that of the first steps.
 RUNAWAY = 3.0
-FIRST_STEPS = 20
+FIRST_STEPS = 3
 SMOOTHING = 0.05
 
 # To read a loss makes the CPU wait for the GPU, so there it is read in some steps only.
@@ -48,7 +48,7 @@ class Signals:
 
 
 class LossWatch(Callback):
-    """Stop where the loss is no number, or its running mean exceeds three times that of the first twenty steps.
+    """Stop where the loss is no number, or its running mean exceeds three times that of the first three steps.
 
     Raises:
         DivergenceError: Then.

@@ -15,7 +15,7 @@ from gulmfit.errors import DataError
 
 from .conftest import ROOT
 
-CASES = 24_000
+CASES = 20_000
 MEMORY_MB = 128  # that no target may take beyond its libraries
 
 

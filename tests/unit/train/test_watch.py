@@ -32,6 +32,7 @@ def test_a_loss_that_runs_away_stops_and_a_noisy_one_does_not() -> None:
     watch = LossWatch()
     for number in range(400):  # single bad batches, ten times the usual loss, are no divergence
         step(watch, 10.0 if number % 40 == 39 else 1.0)
+
     def run_away() -> None:
         for number in range(1, 400):
             step(watch, float(number))
