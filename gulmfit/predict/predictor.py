@@ -6,7 +6,6 @@ Shape letters: `N` sequences, `C` classes, labels or values.
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -82,9 +81,10 @@ class Predictor:
             raise CheckpointError(
                 f"{path} is a language model, not a classifier: train one from it with stage=classify init_from={path}."
             )
+        if not isinstance(loaded.model, SequenceClassifier):
+            raise CheckpointError(f"{path} names classes, and its head is a {type(loaded.model).__name__}: damaged?")
         calibration = read_calibration(loaded.calibration) if loaded.calibration else None
-        model = cast(SequenceClassifier, loaded.model)
-        return cls(loaded.spec, model, loaded.tokenizer, device, precision, calibration)
+        return cls(loaded.spec, loaded.model, loaded.tokenizer, device, precision, calibration)
 
     def calibrated(self, raw: Probabilities) -> Probabilities:
         """Calibrate what the network predicts, `(N, C)`."""

@@ -75,9 +75,9 @@ def column_names(path: Path) -> list[str]:
     Raises:
         DataError: The file cannot be read, or is empty.
     """
-    if path.suffix in (".arrow", ".parquet"):
-        return list(_schema(path).names)
     try:
+        if path.suffix in (".arrow", ".parquet"):
+            return list(_schema(path).names)
         with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig", newline="") as handle:
             kind = Path(path.name.removesuffix(".gz")).suffix
             if kind == ".jsonl":

@@ -231,7 +231,7 @@ class GenomeStore:
         if not all(type(file) is int and 0 <= file < num_files for file in files):
             raise ValueError("a contig is of no file")
         flat = self.runs.reshape(-1)
-        inside = flat.size == 0 or (flat[0] >= 0 and flat[-1] <= self.codes.size)
+        inside = (flat >= 0).all() and (flat <= self.codes.size).all()
         pairs = self.runs.dtype == np.int64 and self.runs.ndim == 2 and self.runs.shape[1] == 2
         if not (pairs and inside and (np.diff(self.runs) > 0).all() and (np.diff(flat) >= 0).all()):
             raise ValueError("its runs of ambiguous bases do not ascend, or leave it")

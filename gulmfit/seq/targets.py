@@ -25,7 +25,7 @@ CLASSES, LABEL_SETS, VALUES = "classes", "label_sets", "values"
 SEPARATOR = ";"  # of the names of a label set
 
 _NOT_A_CLASS = re.compile(r"[+-]?((\d+\.\d*|\.\d+|\d+(?=e))(e[+-]?\d+)?|nan|inf|infinity)", re.IGNORECASE)
-_WHOLE = re.compile(r"[+-]?\d+")
+_WHOLE = re.compile(r"[+-]?\d{1,18}")
 _YES_NO = {"1": 1, "0": 0, "1.0": 1, "0.0": 0, "true": 1, "false": 0}
 _MIN_STRATUM = 20  # sequences; fewer cannot be dealt to parts of a tenth in proportion
 _MAX_QUANTILES = 10

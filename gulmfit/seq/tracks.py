@@ -232,7 +232,7 @@ class BamTrack(Track):
         self._strand = strand
         spoken = pysam.set_verbosity(0)  # htslib would tell on the standard error that there is no index
         try:
-            with believing(f"{path}: not a readable BAM file", OSError, ValueError):
+            with believing(f"{path}: not a readable BAM file", Exception):  # pysam asserts, too
                 check_bam_indexes(path)
                 self._file: Any = pysam.AlignmentFile(str(path), "rb")
                 indexed = self._file.has_index()

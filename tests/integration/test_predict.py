@@ -66,7 +66,7 @@ def start(*words: str, cwd: Path, code: str = "") -> subprocess.Popen[str]:
 @pytest.mark.slow
 def test_a_killed_scan_ends_with_the_same_bytes(tmp_path: Path) -> None:
     write_genome(tmp_path / "genome.fa", 70_000, 50_000)
-    slow = write_model(tmp_path / "slow", hidden_size=96)  # enough to be killed while it is at work
+    slow = write_model(tmp_path / "slow", hidden_size=256)  # enough to be killed while it is at work
     words = [f"model={slow}", "input=genome.fa", "window_bp=150", "step_bp=25", "strand=both", "threshold=0.5"]
     names = ["a.tsv", "a.parquet", "a.plus.bedgraph", "a.minus.bedgraph", "a.plus.bw", "a.minus.bw", "a.bed"]
     outputs = "a.tsv,a.parquet,a.bedgraph,a.bw,a.bed"
@@ -82,7 +82,7 @@ def test_a_killed_scan_ends_with_the_same_bytes(tmp_path: Path) -> None:
             time.sleep(0.02)
             if journal.exists():
                 done = json.loads(journal.read_text())["windows"]
-        time.sleep(delays.random())
+        time.sleep(delays.random() / 4)
         process.kill()
         process.communicate()
         assert process.returncode == -9, "it ended before it was killed: the genome is too short for this test"
