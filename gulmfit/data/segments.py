@@ -9,7 +9,6 @@ import hashlib
 import json
 import logging
 import os
-import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gulmfit.errors import DataError
+from gulmfit.locks import locked
 from gulmfit.seq.alphabet import Codes, reverse_complement
 from gulmfit.seq.tokenizer import KmerTokenizer, Tokenizer
 
@@ -119,7 +119,7 @@ class StoredSegments:
         name = self._key(segments)
         ids_path, edges_path = cache_dir / f"{name}.tokens", cache_dir / f"{name}.edges.npy"
         if not self._is_whole(ids_path, edges_path):
-            self._write(segments, ids_path, edges_path)
+            self._keep(segments, ids_path, edges_path)
         self.edges = np.load(edges_path, allow_pickle=False)
         # An empty file cannot be mapped.
         self.ids = np.memmap(ids_path, self.dtype, "r") if self.edges[-1] else np.empty(0, self.dtype)
@@ -156,15 +156,25 @@ class StoredSegments:
         except (OSError, ValueError, EOFError):
             return False
 
+    def _keep(self, segments: Sequence[Segment], ids_path: Path, edges_path: Path) -> None:
+        """Write the files, unless another process does so first."""
+        try:
+            ids_path.parent.mkdir(parents=True, exist_ok=True)
+            with locked(ids_path.with_suffix(".lock"), wait=True):
+                if not self._is_whole(ids_path, edges_path):
+                    self._write(segments, ids_path, edges_path)
+        except OSError as error:
+            raise DataError(
+                f"{ids_path}: the tokens cannot be written: {error}. Free space, or set paths.cache_dir."
+            ) from error
+
     def _write(self, segments: Sequence[Segment], ids_path: Path, edges_path: Path) -> None:
         """Cut all segments; the edges come last, so that their presence means that the tokens are whole."""
         bases = sum(segment.end - segment.start for segment in segments)
         logger.info("cutting %s bases into tokens (once; kept in %s)", f"{bases:,}", ids_path.parent)
-        # A name of its own, so that another process that does the same is not disturbed.
-        partial = ids_path.with_name(f".{ids_path.name}.{uuid.uuid4().hex}.partial")
+        partial = ids_path.with_name(f".{ids_path.name}.partial")  # what a killed process left is written over
         edges = [0]
         try:
-            partial.parent.mkdir(parents=True, exist_ok=True)
             with partial.open("wb") as handle:
                 for segment in segments:
                     edges.append(edges[-1] + sum(handle.write(ids.data) for ids in self._cut(segment)))
@@ -176,10 +186,6 @@ class StoredSegments:
                 handle.flush()
                 os.fsync(handle.fileno())
             os.replace(partial, edges_path)
-        except OSError as error:
-            raise DataError(
-                f"{ids_path}: the tokens cannot be written: {error}. Free space, or set paths.cache_dir."
-            ) from error
         finally:
             partial.unlink(missing_ok=True)
 

@@ -68,14 +68,21 @@ class RunCheckpoint(ModelCheckpoint):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save within the epoch when it is time, or when the run is told to stop, by `trainer.max_time` or a signal."""
+        """Save within the epoch when it is time, or when the run is told to stop, by `trainer.max_time` or a signal.
+
+        After the last batch validation comes first: continued from before it, Lightning would leave it out.
+        """
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        if not (watched(trainer, batch_idx) or trainer.should_stop):
+        if trainer.is_last_batch or not (watched(trainer, batch_idx) or trainer.should_stop):
             return
         reason = agreed(trainer, self.signals.received or int(trainer.should_stop or self._due(trainer)))
         if reason:
             trainer.save_checkpoint(Path(str(self.dirpath)) / LAST)
-            self._saved_at, self._saved_time = trainer.global_step, time.monotonic()
+            self._after_saving(trainer, reason)
+
+    def _after_saving(self, trainer: pl.Trainer, reason: int) -> None:
+        """Count anew, and stop if the reason for saving was a signal."""
+        self._saved_at, self._saved_time = trainer.global_step, time.monotonic()
         if reason > 1:
             if signal.Signals(reason).name == "SIGUSR1" and trainer.is_global_zero:
                 requeue()
@@ -96,8 +103,9 @@ class RunCheckpoint(ModelCheckpoint):
 
         Lightning counts such an epoch as done: continued from there, training would be an epoch short.
         """
-        if trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+        if trainer.is_last_batch:
             super().on_train_epoch_end(trainer, pl_module)
+            self._after_saving(trainer, agreed(trainer, self.signals.received))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save nothing more: the last batch, or the end of the last epoch, has done so."""

@@ -31,15 +31,15 @@ class CurveLogger(Logger):
 
     Args:
         folder: Run folder.
-        resumed_at: Step of the checkpoint that the run is continued from; rows of earlier steps are kept. None for a
-            new run.
+        resumed_at: Step of the checkpoint that the run is continued from; rows up to there are kept. None for a new
+            run.
     """
 
     def __init__(self, folder: Path, resumed_at: int | None = None) -> None:
         super().__init__()
         self.path = folder / CURVES
         earlier = [] if resumed_at is None else read_curves(self.path)
-        self.rows: list[Row] = [row for row in earlier if row.get("step", 0.0) < (resumed_at or 0)]
+        self.rows: list[Row] = [row for row in earlier if row.get("step", 0.0) <= (resumed_at or 0)]
         self._written, self._next = len(self.rows), 0.0
 
     @property

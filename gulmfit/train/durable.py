@@ -104,8 +104,8 @@ def _check(path: Path) -> None:
 
 
 def remove_partial(folder: Path) -> None:
-    """Remove what a killed process had begun to write; nobody else may be writing there."""
-    for path in folder.glob(".*.partial"):
+    """Remove what a killed process had begun to write in a run folder; nobody else may be writing there."""
+    for path in folder.rglob("*.partial"):
         path.unlink(missing_ok=True)
 
 

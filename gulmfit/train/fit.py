@@ -11,6 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
 
 from gulmfit.checkpoint import MODEL_FOLDER, Spec, build, load_tokenizer, save_model
 from gulmfit.config import instantiate, plain
@@ -205,15 +206,20 @@ def _choose(run: Run, trainer: pl.Trainer, task: Task, data: pl.LightningDataMod
     not been judged yet: it is now.
     """
     best, last = run.checkpoints / BEST, run.checkpoints / LAST
-    known = getattr(trainer.checkpoint_callback, "best_model_score", None)
+    kept = trainer.checkpoint_callback
+    known = getattr(kept, "best_model_score", None)
     score = math.nan if known is None else float(known)
     step, total_steps = trainer.global_step, task.total_steps
     if task.validated_at != step or not best.is_file():
         monitor, smaller = str(run.config.stage.monitor), run.config.stage.mode == "min"
         at_end = float(trainer.validate(task, datamodule=data, verbose=False)[0][monitor])
-        if step >= total_steps:  # a run that was broken off has been saved where it can be continued
-            trainer.save_checkpoint(last)
         if math.isnan(score) or (at_end < score if smaller else at_end > score):
-            trainer.save_checkpoint(best)
             score = at_end
+            if isinstance(kept, ModelCheckpoint):
+                kept.best_model_score = torch.tensor(score)
+            trainer.save_checkpoint(best)
+        # After the best one: a run that is continued from here is not judged again. One that was broken off has been
+        # saved where it can be continued.
+        if step >= total_steps:
+            trainer.save_checkpoint(last)
     return best, score

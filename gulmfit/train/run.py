@@ -74,7 +74,7 @@ class Run:
             for name in old:
                 path = self.folder / name
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-        remove_partial(self.checkpoints)
+        remove_partial(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         text = OmegaConf.to_yaml(self.config, resolve=True)
         (self.folder / "config.yaml").write_text(text, encoding="utf-8")

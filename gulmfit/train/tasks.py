@@ -58,12 +58,14 @@ class Task(pl.LightningModule):
                 group["lr"] = rate
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save how often divergence has halved the learning rate."""
+        """Save how often divergence has halved the learning rate, and at which step the model was last judged."""
         checkpoint["halvings"] = self.halvings
+        checkpoint["validated_at"] = self.validated_at
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take that up again, unless it has been halved once more since."""
+        """Take both up again; the rate may have been halved once more since."""
         self.halvings = max(self.halvings, int(checkpoint["halvings"]))
+        self.validated_at = int(checkpoint["validated_at"])
 
     @property
     def total_steps(self) -> int:

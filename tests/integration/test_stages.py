@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -246,6 +247,21 @@ def test_resume_goes_on_where_it_stopped(tmp_path: Path) -> None:
     whole, parts = (load_file(folder / name / "model" / "model.safetensors") for name in ("whole", "parts"))
     for name, tensor in whole.items():
         assert torch.equal(tensor, parts[name]), name
+
+
+@pytest.mark.parametrize("end", ["pretrain.epochs=1", "trainer.max_steps=7"])
+def test_a_run_that_was_killed_after_training_is_not_judged_twice(end: str, tmp_path: Path) -> None:
+    words = ["stage=pretrain", end, "batch_size=16", *TINY]
+    run(*words, cwd=tmp_path)
+    folder = tmp_path / "outputs" / "pretrain" / "default"
+    kept = [folder / "metrics.csv", folder / "model" / "model.safetensors"]
+    before = [file.read_bytes() for file in kept]
+    scores = json.loads((folder / "metrics.json").read_text())["metrics"]
+    (folder / "metrics.json").unlink()
+    shutil.rmtree(folder / "model")
+    run(*words, "resume=auto", cwd=tmp_path)
+    assert [file.read_bytes() for file in kept] == before
+    assert json.loads((folder / "metrics.json").read_text())["metrics"] == scores
 
 
 def test_range_test_draws_and_trains_nothing(tmp_path: Path) -> None:
