@@ -152,7 +152,8 @@ def _check_fit(spec: Spec, tokenizer: Tokenizer, state: Mapping[str, Tensor], pa
 def save_model(folder: Path, spec: Spec, state: Mapping[str, Tensor]) -> None:
     """Write a model folder; the configuration comes last, so that its presence means the weights are whole."""
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    # Copied, for tensors of other programs' files can lie in the same memory, which the format has no place for.
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
     weights, config = folder / "model.safetensors", folder / "config.json"
     partial = weights.with_suffix(".partial")
     try:
