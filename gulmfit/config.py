@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from gulmfit.checkpoint import DERIVED
 from gulmfit.errors import ConfigError
 from gulmfit.schema import TrainSchema
+from gulmfit.seq.alphabet import ALPHABETS, DNA, held_alphabet
 
 STAGES = ("pretrain", "finetune", "classify", "ulmfit", "learning_curve")
 
@@ -321,6 +322,7 @@ def _check_sense(config: Mapping[str, Any], multirun: bool) -> list[str]:
         mistakes.append("stage=ulmfit continues all its parts: give resume=auto and the run.name it was started with.")
     if config.get("strands") not in ("both", "forward"):
         mistakes.append(f"strands={config.get('strands')!r} is unknown; choose both or forward.")
+    mistakes += _check_alphabet(config)
     for key, known in CHOICES.items():
         if config.get(key) not in known:
             mistakes.append(f"{key}={config.get(key)!r} is unknown; choose one of {', '.join(known)}.")
@@ -336,6 +338,24 @@ def _check_sense(config: Mapping[str, Any], multirun: bool) -> list[str]:
             "start the sweep again. Use trainer.devices=1 for each job, or start the jobs of the sweep one by one."
         )
     return mistakes + _check_head(config, stage)
+
+
+def _check_alphabet(config: Mapping[str, Any]) -> list[str]:
+    """Check that data and tokens are of one alphabet, and that nobody asks for the other strand of a protein."""
+    name = config.get("alphabet", DNA.name)
+    if name not in ALPHABETS:
+        return [f"alphabet={name!r} is unknown; choose one of {', '.join(ALPHABETS)}."]
+    mistakes, alphabet = [], held_alphabet(name)
+    for key in ("data", "tokenizer"):
+        own = (config.get(key) or {}).get("alphabet", DNA.name)
+        if own not in ALPHABETS or held_alphabet(own) != alphabet:
+            mistakes.append(
+                f"alphabet={name} and {key}.alphabet={own} differ: set alphabet= alone, which both follow. Proteins "
+                "come by data=fasta, table, fasta_classes or folder; other data is of nucleotides."
+            )
+    if not alphabet.complements and config.get("reverse_complement_p"):
+        mistakes.append(f"reverse_complement_p goes with nucleotides: a {name} has no other strand. Set it to 0.")
+    return mistakes
 
 
 def _check_head(config: Mapping[str, Any], stage: Any) -> list[str]:

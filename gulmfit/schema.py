@@ -126,6 +126,7 @@ class TrainSchema:
     batch_size: int | None = None
     drop_mult: float | None = None
     bptt: int = 70
+    alphabet: str = "dna"
     strands: str = "both"
     reverse_complement_p: float = 0.0
     run: RunSchema = field(default_factory=RunSchema)

@@ -14,6 +14,7 @@ import faulthandler
 import importlib
 import json
 import logging
+import math
 import mmap
 import multiprocessing
 import os
@@ -91,7 +92,7 @@ def fuzz(
     start = time.monotonic()
     until = start + minutes * 60 if minutes else float("inf")
     total = sum(target.weight for target in targets)
-    waiting = [Work(target, max(1, round(cases * target.weight / total)), seed) for target in targets]
+    waiting = [Work(target, math.ceil(cases * target.weight / total), seed) for target in targets]
     waiting.sort(key=lambda work: bool(work.target.library))  # small processes first: each has what is imported by then
     all_work, running = list(waiting), dict[Connection, Work]()
     shown = 0.0

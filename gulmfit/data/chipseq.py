@@ -11,9 +11,10 @@ import numpy as np
 from gulmfit.data.negatives import BACKGROUND, POSITIVE
 from gulmfit.data.sources import Paths, Source
 from gulmfit.errors import ConfigError, DataError
+from gulmfit.seq.alphabet import clean_sequence
 from gulmfit.seq.deepbind import Peak, read_deepbind
 from gulmfit.seq.fasta import expand_paths
-from gulmfit.seq.labelled import LabelledSequences, clean_sequence
+from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.matched import matched_negatives
 from gulmfit.seq.negatives import Negatives, genomic_negatives, shuffled_negatives
 from gulmfit.seq.store import GenomeStore

@@ -94,6 +94,7 @@ class FolderSource(Source):
             column=str(columns["label"]),
             case=self.case,
             ambiguity=self.ambiguity,
+            alphabet=self.alphabet,
         )
 
 

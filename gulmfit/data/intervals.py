@@ -12,11 +12,12 @@ import numpy as np
 from gulmfit.data.negatives import POSITIVE, PositivesSource
 from gulmfit.data.sources import Paths, Source
 from gulmfit.errors import ConfigError, DataError
+from gulmfit.seq.alphabet import clean_sequence
 from gulmfit.seq.fasta import expand_paths
 from gulmfit.seq.features import Feature, join_parts
 from gulmfit.seq.genbank import genbank_store
 from gulmfit.seq.intervals import has_kinds, is_genbank, read_features
-from gulmfit.seq.labelled import LabelledSequences, clean_sequence
+from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.store import GenomeStore
 from gulmfit.seq.windows import WindowRule, Windows, cut_windows
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from gulmfit.data.sources import Paths, Source
 from gulmfit.errors import ConfigError, DataError
-from gulmfit.seq.alphabet import encode, reverse_complement
+from gulmfit.seq.alphabet import clean_sequence, encode, reverse_complement
 from gulmfit.seq.fasta import expand_paths, read_fasta
-from gulmfit.seq.labelled import LabelledSequences, Locus, clean_sequence
+from gulmfit.seq.labelled import LabelledSequences, Locus
 from gulmfit.seq.negatives import Negatives, genomic_negatives, mixed_negatives, shuffled_negatives
 from gulmfit.seq.store import GenomeStore
 from gulmfit.seq.tables import is_table, not_one_of, read_rows

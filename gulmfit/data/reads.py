@@ -11,10 +11,10 @@ import numpy as np
 
 from gulmfit.data.sources import Paths, Source
 from gulmfit.errors import ConfigError, DataError
-from gulmfit.seq.alphabet import reverse_complement_text
+from gulmfit.seq.alphabet import clean_sequence, reverse_complement_text
 from gulmfit.seq.fasta import FastaRecord, read_fasta
 from gulmfit.seq.homology import group_copies
-from gulmfit.seq.labelled import LabelledSequences, Locus, clean_sequence
+from gulmfit.seq.labelled import LabelledSequences, Locus
 from gulmfit.seq.lineages import SEPARATOR, Lineage, is_empty, prefix_ranks, read_lineages, split_lineage
 from gulmfit.seq.tables import not_one_of
 

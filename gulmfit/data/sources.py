@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from gulmfit.errors import ConfigError, DataError
+from gulmfit.seq.alphabet import DNA, held_alphabet
 from gulmfit.seq.genbank import promoter_windows
 from gulmfit.seq.labelled import LabelledSequences, read_fasta_classes, read_table, read_table_splits
 from gulmfit.seq.store import GenomeStore
@@ -29,18 +30,21 @@ class Source:
     Args:
         genome: FASTA of the genome that `stage=pretrain` and `stage=ulmfit` learn, beside the labelled sequences.
         case: `upper` reads soft-masked bases as bases, `mask` as ambiguous ones.
+        alphabet: What sequences are written in: `dna`, `rna` or `protein`.
         ambiguity: What N and other ambiguous letters do to a genome: `split` cuts the contig there, `unk` reads a
             token of their own, `error` refuses. In labelled sequences, which cannot be cut, `split` acts as `unk`.
 
     Raises:
-        ConfigError: If a policy is unknown.
+        ConfigError: If a policy or the alphabet is unknown.
     """
 
     genome: Paths | None = None
     case: str = "upper"
     ambiguity: str = "split"
+    alphabet: str = DNA.name
 
     def __post_init__(self) -> None:
+        held_alphabet(self.alphabet)
         for name, allowed in POLICIES.items():
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"data.{name}={getattr(self, name)!r} is unknown; choose {' or '.join(allowed)}.")
@@ -62,7 +66,7 @@ class Source:
                 "language model with init_from=..., or learn the sequences themselves with stage=finetune."
             )
         paths = [self.genome] if isinstance(self.genome, str) else list(self.genome)
-        return GenomeStore.build(paths, cache_dir, case=self.case)
+        return GenomeStore.build(paths, cache_dir, case=self.case, alphabet=self.alphabet)
 
     def labelled(self) -> LabelledSequences:
         """Return the labelled sequences, soft-masked and ambiguous letters as the policies say."""
@@ -133,12 +137,12 @@ class TableSource(Source):
             return read_table(
                 self.path,
                 sequence=self.sequence, label=self.label, id=self.id, split=self.split, positive=positive,
-                targets=self.targets, case=self.case, ambiguity=self.ambiguity,
+                targets=self.targets, case=self.case, ambiguity=self.ambiguity, alphabet=self.alphabet,
             )  # fmt: skip
         return read_table_splits(
             self.train or "", self.test or "", self.valid,
             sequence=self.sequence, label=self.label, id=self.id, positive=positive,
-            targets=self.targets, case=self.case, ambiguity=self.ambiguity,
+            targets=self.targets, case=self.case, ambiguity=self.ambiguity, alphabet=self.alphabet,
         )  # fmt: skip
 
 
@@ -169,7 +173,9 @@ class FastaClassesSource(Source):
     def _read(self, classes: Mapping[str, Paths]) -> LabelledSequences:
         positive = None if self.positive is None else str(self.positive)
         named = {str(name): paths for name, paths in classes.items()}
-        return read_fasta_classes(named, positive=positive, case=self.case, ambiguity=self.ambiguity)
+        return read_fasta_classes(
+            named, positive=positive, case=self.case, ambiguity=self.ambiguity, alphabet=self.alphabet
+        )
 
 
 def _joined(parts: Mapping[str, LabelledSequences]) -> LabelledSequences:
@@ -189,6 +195,7 @@ def _joined(parts: Mapping[str, LabelledSequences]) -> LabelledSequences:
         splits=np.repeat(list(parts), [len(part) for part in parts.values()]),
         files=[file for part in parts.values() for file in part.files],
         positive=first.positive,
+        alphabet=first.alphabet,
     )
 
 

@@ -98,7 +98,7 @@ class TokenStream:
         batch_size: Streams `B` of this process.
         bptt: Tokens in a window.
         training: Shuffle (above).
-        strands: `both` or `forward`.
+        strands: `both` or `forward`; where there is no other strand both are that one.
         seed: Of the shuffling.
         rank: Number of this process; it reads streams `rank * B` to `(rank + 1) * B`.
         world_size: Number of processes; all have the same number of windows.
@@ -125,7 +125,7 @@ class TokenStream:
         pin_memory: bool = False,
         cache_dir: Path | None = None,
     ) -> None:
-        reverses = (False, True) if strands == "both" else (False,)
+        reverses = (False, True) if tokenizer.alphabet.strands(strands) == "both" else (False,)
         segments = [Segment(part.start, part.end, reverse) for part in intervals for reverse in reverses]
         codes = np.asarray(codes)  # still on disk, but numpy takes longer to slice a memory map that is named so
         self.tokens = segment_tokens(codes, segments, tokenizer, cache_dir)

@@ -14,6 +14,7 @@ from typing import Any
 from gulmfit.checkpoint import MODEL_FOLDER, LoadedModel, load
 from gulmfit.errors import CheckpointError, ConfigError
 from gulmfit.predict.writers import whole_file
+from gulmfit.seq.alphabet import DNA, alphabet_named
 from gulmfit.seq.limits import parse_json
 
 MISSING = "Not recorded in this run."
@@ -176,7 +177,9 @@ def _results(metrics: Mapping[str, Any]) -> str:
     }
     text = about[part] + "In brackets 95 % intervals over its sequences; a dash: not measured."
     if "bits_per_base" in names:
-        text += " Of bits per base, 2.0 is knowing nothing, and `markov` is a back-off Markov model."
+        alphabet = alphabet_named(str((metrics.get("data") or {}).get("alphabet", DNA.name)))
+        nothing = f"{alphabet.bits:.3g} bits per {alphabet.unit}"
+        text += f" Knowing nothing needs {nothing}, and `markov` is a back-off Markov model."
     if len(rows) == 1:
         text += " No baseline was recorded: these numbers have nothing to be compared with."
     return f"{text}\n\n{_table(['', *map(code, names)], rows)}"

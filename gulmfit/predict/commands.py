@@ -17,7 +17,6 @@ from gulmfit.predict.records import predict_records, write_records
 from gulmfit.predict.scan import STRANDS, Scan, gives_probabilities
 from gulmfit.predict.windows import Windows
 from gulmfit.report.target_calibration import LabelCalibration
-from gulmfit.seq.alphabet import DNA
 from gulmfit.seq.intervals import contigs_by_name
 from gulmfit.seq.store import GenomeStore
 from gulmfit.seq.tables import not_one_of
@@ -97,7 +96,7 @@ def predict_file(
     alphabet = predictor.tokenizer.alphabet
     if strand != "forward":
         alphabet.check_strands()
-    if (window_bp or genome) and len(alphabet) != len(DNA):
+    if (window_bp or genome) and not alphabet.complements:
         raise ConfigError(f"the model reads {alphabet.name} sequences, and a genome has none. Give them as records.")
     start = time.perf_counter()
     column = _column(predictor, positive, outputs)
@@ -112,7 +111,7 @@ def predict_file(
         records = (
             feature_records(input, placed, [kind.strip() for kind in features.split(",") if kind.strip()])
             if placed
-            else sequence_records(input, sequence=sequence, id=id)
+            else sequence_records(input, sequence=sequence, id=id, alphabet=alphabet.name)
         )
         found = predict_records(
             predictor, tqdm(records, desc="predict", unit=" records"), strand=strand, batch_size=batch_size,

@@ -17,8 +17,9 @@ from gulmfit.predict.outputs import check_writable
 from gulmfit.predict.writers import cannot_be_written, pyarrow, whole_file
 from gulmfit.report.html import write_report
 from gulmfit.report.maps import map_report
+from gulmfit.seq.alphabet import clean_sequence
 from gulmfit.seq.fasta import expand_paths
-from gulmfit.seq.labelled import clean_sequence, read_sequences
+from gulmfit.seq.labelled import read_sequences
 from gulmfit.seq.tables import is_table, read_rows
 
 logger = logging.getLogger(__name__)
@@ -81,7 +82,10 @@ def embed_file(
     if level == "sequence":
         facts["pooling"] = pooling
     labels: list[str] = []  # of records that have been read and not yet embedded
-    records = _with_labels(_read(input, sequence, id, label), labels)
+    alphabet = embedder.tokenizer.alphabet
+    if strand != "forward":
+        alphabet.check_strands()
+    records = _with_labels(_read(input, sequence, id, label, alphabet.name), labels)
     shown = Sample(MOST_POINTS, seed) if map else None
     start, count = time.perf_counter(), 0
     vectors = embedder.embed(
@@ -118,10 +122,10 @@ class Sample:
             self.kept[place] = (vector, label)
 
 
-def _read(input: str, sequence: str, id: str, label: str) -> Iterator[tuple[str, str, str | None]]:
+def _read(input: str, sequence: str, id: str, label: str, alphabet: str) -> Iterator[tuple[str, str, str | None]]:
     """Yield id, sequence and label of each record."""
     if not label:
-        for name, text in read_sequences(input, sequence=sequence, id=id or None):
+        for name, text in read_sequences(input, sequence=sequence, id=id or None, alphabet=alphabet):
             yield name, text, None
         return
     number = 0
@@ -130,7 +134,8 @@ def _read(input: str, sequence: str, id: str, label: str) -> Iterator[tuple[str,
             raise ConfigError(f"label={label}: {file} is no table and has no columns. Leave label= out.")
         for place, row in read_rows(file, {"sequence": sequence, "id": id or None, "label": label}):
             number += 1
-            yield row.get("id", str(number)), clean_sequence(row["sequence"], place), row["label"]
+            text = clean_sequence(row["sequence"], place, alphabet=alphabet)
+            yield row.get("id", str(number)), text, row["label"]
 
 
 def _with_labels(records: Iterable[tuple[str, str, str | None]], labels: list[str]) -> Iterator[tuple[str, str]]:

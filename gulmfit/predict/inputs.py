@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gulmfit.errors import ConfigError, DataError
-from gulmfit.seq.alphabet import reverse_complement_text
+from gulmfit.seq.alphabet import DNA, reverse_complement_text
 from gulmfit.seq.fasta import expand_paths
 from gulmfit.seq.intervals import extract, read_features
 from gulmfit.seq.labelled import read_sequences
@@ -38,9 +38,9 @@ def check_input(input: str, genome: str, features: str) -> None:
         raise ConfigError(f"features={features} chooses features of a GFF3, GTF or GenBank file, read with genome=.")
 
 
-def sequence_records(input: str, *, sequence: str, id: str) -> Iterator[Record]:
+def sequence_records(input: str, *, sequence: str, id: str, alphabet: str = DNA.name) -> Iterator[Record]:
     """Stream the records of FASTA, FASTQ or tables; arguments as for `gulmfit.seq.labelled.read_sequences`."""
-    for name, text in read_sequences(input, sequence=sequence, id=id or None):
+    for name, text in read_sequences(input, sequence=sequence, id=id or None, alphabet=alphabet):
         yield Record(name, text)
 
 

@@ -73,6 +73,9 @@ def generate_file(
     check_writable([target])
     keep_freed_memory()
     scorer = LikelihoodScorer.load(model)
+    alphabet = scorer.tokenizer.alphabet
+    if compare and not alphabet.complements:
+        raise ConfigError(f"compare={compare}: spectra are of genomes, and the model reads {alphabet.name} sequences.")
     sampler = Sampler(scorer, temperature=temperature, top_k=top_k)
     start = time.perf_counter()
     drawn = sampler.draw(num_sequences, length_bp, prompt=prompt, seed=seed, batch_size=batch_size)
@@ -81,12 +84,12 @@ def generate_file(
     seconds, nats = time.perf_counter() - start, sum(sample.nats for sample in samples)
     bits = -nats / np.log(2) / sum(sample.bases for sample in samples)
     logger.info(
-        "%s: %d sequences of %d bp in %.1f s; the model finds them worth %.4f bits per base",
-        output, num_sequences, length_bp, seconds, bits,
+        "%s: %d sequences of %d letters in %.1f s; the model finds them worth %.4f bits per %s",
+        output, num_sequences, length_bp, seconds, bits, alphabet.unit,
     )  # fmt: skip
     if not compare:
         return []
-    codes = [encode(sample.sequence, alphabet=scorer.tokenizer.alphabet) for sample in samples]
+    codes = [encode(sample.sequence, alphabet=alphabet) for sample in samples]
     rows, genome = compare_with_genome(codes, compare, length_bp, seed=seed, folder=target.parent)
     header, cells = spectrum_table(rows, genome)
     logger.info("%s", format_table([dict(zip(header, row, strict=True)) for row in cells], header))

@@ -86,16 +86,20 @@ def score_file(
     check_libraries(outputs)
     keep_freed_memory()
     scorer = LikelihoodScorer.load(model, precision=precision)
+    if strand != "forward":
+        scorer.tokenizer.alphabet.check_strands()
     start = time.perf_counter()
     if tracks:
         bits, bases = _write_tracks(scorer, input, outputs, window_bp, step_bp, strand, batch_size)
     else:
-        records = read_sequences(input, sequence=sequence, id=id or None)
+        alphabet = scorer.tokenizer.alphabet.name
+        records = read_sequences(input, sequence=sequence, id=id or None, alphabet=alphabet)
         bits, bases = _write_records(scorer, records, outputs[0].path, strand, batch_size, f"{input}, ")
     seconds = time.perf_counter() - start
     logger.info(
-        "%s: %.4f bits per base over %s bases, in %.1f s (%s bases a second)",
-        output, bits / bases if bases else math.nan, f"{bases:,.0f}", seconds, f"{bases / max(seconds, 1e-9):,.0f}",
+        "%s: %.4f bits per %s over %s, in %.1f s (%s a second)",
+        output, bits / bases if bases else math.nan, scorer.tokenizer.alphabet.unit, f"{bases:,.0f}", seconds,
+        f"{bases / max(seconds, 1e-9):,.0f}",
     )  # fmt: skip
     return bits / bases if bases else math.nan
 
@@ -157,7 +161,7 @@ def _write_tracks(
     batch_size: int,
 ) -> tuple[float, float]:
     with TemporaryDirectory(dir=outputs[0].path.parent, prefix=".gulmfit-score-", ignore_cleanup_errors=True) as folder:
-        store = GenomeStore.build(input, folder)
+        store = GenomeStore.build(input, folder, alphabet=scorer.tokenizer.alphabet.name)
         readings = len(store.codes) * (2 if strand == "average" else 1)
         with (
             tqdm(total=readings, desc="score", unit="b", unit_scale=True) as bar,

@@ -1,13 +1,15 @@
 """Cheap classifiers that every score is shown beside: what a model must beat to have learned anything.
 
-`majority` knows class frequencies; `length`, `gc` and `dinucleotide` what a careless choice of negatives leaves behind;
-`kmer_logistic` 4-mer content wherever it stands; `onehot_logistic` and `onehot_boosting` which base stands at which
-position, the latter also bases that go together, so they find windows that were cut at a fixed site. Of three classes
-and more, `kmer_naive_bayes` is the usual classifier of marker genes: which 8-mers a sequence holds.
+`majority` knows class frequencies; `length`, `gc` and `dinucleotide`, of proteins `composition`, what a careless choice
+of negatives leaves behind; `kmer_logistic` the content of 4-mers wherever they stand, of proteins of 2-mers;
+`onehot_logistic` and `onehot_boosting` which letter stands at which position, the latter also letters that go together,
+so they find windows that were cut at a fixed site. Of three classes and more, `kmer_naive_bayes` is the usual
+classifier of marker genes: which 8-mers a sequence holds, of proteins 4-mers.
 
 Shapes: `N` sequences, `C` classes.
 """
 
+import functools
 import hashlib
 import json
 import logging
@@ -21,21 +23,23 @@ from numpy.typing import ArrayLike, NDArray
 from gulmfit.errors import DataError
 from gulmfit.report.baseline_cache import keep, recall
 from gulmfit.report.features import (
-    KMER,
     Floats,
-    dinucleotide_features,
     gc_features,
     kmer_features,
+    kmer_length,
     length_features,
     onehot_features,
     positional_features,
     word_features,
+    word_length,
 )
 from gulmfit.report.naive_bayes import WordNaiveBayes
+from gulmfit.seq.alphabet import DNA, Alphabet
 
 log = logging.getLogger(__name__)
 
-BASELINES = ("majority", "length", "gc", "dinucleotide", "kmer_logistic", "onehot_logistic", "onehot_boosting")
+OF_NUCLEOTIDES, OF_PROTEINS = ("gc", "dinucleotide"), ("composition",)
+BASELINES = ("majority", "length", *OF_NUCLEOTIDES, *OF_PROTEINS, "kmer_logistic", "onehot_logistic", "onehot_boosting")
 
 # Of more classes boosted trees take hours.
 MOST_CLASSES_BOOSTED = 20
@@ -44,7 +48,6 @@ NAIVE_BAYES = "kmer_naive_bayes"  # beside them, of three classes and more
 
 VERSION = 2  # of what is computed here and in `features`: raise it with any change, and cached results are not used
 
-WORD = 8  # letters of the words of naive Bayes
 MAX_POSITIONS = 1000  # positional features stop here
 MAX_TRAIN = 50_000  # sequences fitted on; more change models of this size very little
 DEFAULT_C = 1.0
@@ -75,17 +78,18 @@ def run_baselines(
     valid_labels: ArrayLike | None = None,
     seed: int = 0,
     cache_dir: Path | None = None,
+    alphabet: Alphabet = DNA,
 ) -> dict[str, Floats]:
     """Fit every baseline on the training sequences and give its probabilities for the test sequences.
 
     All but `majority` and `onehot_boosting` are logistic regressions on standardised features (one-hot columns are
-    left as they are). The dinucleotide, k-mer and one-hot ones take the L2 strength of lowest log loss on the
-    validation sequences, C = 1 without any, and boosting the number of trees, 100 without any.
+    left as they are). The dinucleotide, composition, k-mer and one-hot ones take the L2 strength of lowest log loss on
+    the validation sequences, C = 1 without any, and boosting the number of trees, 100 without any.
     Validation sequences of a class that was not trained on say nothing about either and are not used. Of more than
     50,000 training sequences a random 50,000 are fitted.
 
     Args:
-        train_sequences: DNA text, upper case; letters other than A, C, G, T count as unknown.
+        train_sequences: Text, upper case; letters that are not one known base or residue count as unknown.
         train_labels: (N,) class indices.
         test_sequences: Sequences to score.
         num_classes: C; a class without a training sequence gets probability 0.
@@ -94,16 +98,17 @@ def run_baselines(
         seed: Seed of the choice of 50,000 training sequences.
         cache_dir: Folder where results are kept and found again for the same sequences, labels, parts, seed and
             settings; made if missing.
+        alphabet: What the letters are.
 
     Returns:
-        (N_test, C) probabilities for each name of `BASELINES`, in that order, and `NAIVE_BAYES` where C is 3 or more;
-        without `length` where all training sequences have one length, and without `onehot_boosting`, which grows a
-        tree for each class in every round, of more than 20 classes.
+        (N_test, C) probabilities for each name of `BASELINES` that the alphabet has, in that order, and `NAIVE_BAYES`
+        where C is 3 or more; without `length` where all training sequences have one length, and without
+        `onehot_boosting`, which grows a tree for each class in every round, of more than 20 classes.
 
     Raises:
         DataError: Sequences and labels differ in number, a label is not in [0, C), the training sequences
             hold fewer than two classes, or only one of the two validation arguments is given.
-        SequenceError: A sequence holds a letter that is not DNA.
+        SequenceError: A sequence holds a letter outside the alphabet.
     """
     train = _Part(train_sequences, _checked_labels(train_sequences, train_labels, num_classes, "training"))
     if (valid_sequences is None) != (valid_labels is None):
@@ -114,24 +119,50 @@ def run_baselines(
     counts = np.bincount(train.labels, minlength=num_classes)
     if (counts > 0).sum() < 2:
         raise DataError(f"all {counts.sum()} training sequences are of class {train.labels[0]}; baselines need two")
-    left_out = {
-        "length": len(set(map(len, train_sequences))) == 1,
-        "onehot_boosting": num_classes > MOST_CLASSES_BOOSTED,
-    }
-    names = [name for name in BASELINES if not left_out.get(name)]
+    names = of_alphabet(BASELINES, alphabet)
+    if len(set(map(len, train_sequences))) == 1:
+        names.remove("length")
+    if num_classes > MOST_CLASSES_BOOSTED:
+        names.remove("onehot_boosting")
     names += [NAIVE_BAYES] if num_classes > 2 else []
     if cache_dir is None:
-        return _run(names, train, valid, test_sequences, num_classes, seed)
-    path = Path(cache_dir) / f"baselines-{_digest(train, valid, test_sequences, num_classes, seed)}.npz"
+        return _run(names, train, valid, test_sequences, num_classes, seed, alphabet)
+    path = Path(cache_dir) / f"baselines-{_digest(train, valid, test_sequences, num_classes, seed, alphabet)}.npz"
     found = recall(path, names, (len(test_sequences), num_classes))
     if found is None:
-        found = _run(names, train, valid, test_sequences, num_classes, seed)
+        found = _run(names, train, valid, test_sequences, num_classes, seed, alphabet)
         keep(path, found)
     return found
 
 
+def of_alphabet(names: Sequence[str], alphabet: Alphabet) -> list[str]:
+    """Return the baselines that there are for an alphabet."""
+    foreign = OF_PROTEINS if alphabet.complements else OF_NUCLEOTIDES
+    return [name for name in names if name not in foreign]
+
+
+def sequence_features(alphabet: Alphabet, width: int) -> dict[str, Featurise]:
+    """Return what is calculated from sequences, by what it is called; `width` is the last position looked at."""
+    return {
+        "length": length_features,
+        "gc": gc_features,
+        "composition": functools.partial(kmer_features, k=1, alphabet=alphabet),
+        "dinucleotide": functools.partial(kmer_features, k=2, alphabet=alphabet),
+        "kmers": functools.partial(kmer_features, k=kmer_length(alphabet), alphabet=alphabet),
+        "words": functools.partial(word_features, k=word_length(alphabet), alphabet=alphabet),
+        "onehot": functools.partial(onehot_features, width=width, alphabet=alphabet),
+        "positional": functools.partial(positional_features, width=width, alphabet=alphabet),
+    }
+
+
 def _run(
-    names: Sequence[str], train: _Part, valid: _Part, test_sequences: Sequence[str], num_classes: int, seed: int
+    names: Sequence[str],
+    train: _Part,
+    valid: _Part,
+    test_sequences: Sequence[str],
+    num_classes: int,
+    seed: int,
+    alphabet: Alphabet,
 ) -> dict[str, Floats]:
     counts = np.bincount(train.labels, minlength=num_classes)
     known = np.flatnonzero(counts[valid.labels] > 0)
@@ -139,29 +170,21 @@ def _run(
     train = _at_most(train, seed)
     width = min(MAX_POSITIONS, max(map(len, train.sequences)))
     untuned = _Part([], valid.labels[:0])
-
-    def onehot(chunk: Sequence[str]) -> Any:
-        return onehot_features(chunk, width)
-
-    def positional(chunk: Sequence[str]) -> Any:
-        return positional_features(chunk, width)
-
-    def words(chunk: Sequence[str]) -> Any:
-        return word_features(chunk, WORD)
-
-    fits: dict[str, tuple[Featurise, Callable[[], Any]]] = {
-        "length": (length_features, lambda: _fit_logistic(length_features, train, untuned)),
-        "gc": (gc_features, lambda: _fit_logistic(gc_features, train, untuned)),
-        "dinucleotide": (dinucleotide_features, lambda: _fit_logistic(dinucleotide_features, train, valid)),
-        "kmer_logistic": (kmer_features, lambda: _fit_logistic(kmer_features, train, valid)),
-        "onehot_logistic": (onehot, lambda: _fit_logistic(onehot, train, valid, standardise=False)),
-        "onehot_boosting": (positional, lambda: _fit_boosting(positional, train, valid, seed)),
-        NAIVE_BAYES: (words, lambda: WordNaiveBayes().fit(features_of(words, train.sequences), train.labels)),
+    features = sequence_features(alphabet, width)
+    fits: dict[str, tuple[str, Callable[[Featurise], Any]]] = {
+        "length": ("length", lambda what: _fit_logistic(what, train, untuned)),
+        "gc": ("gc", lambda what: _fit_logistic(what, train, untuned)),
+        "dinucleotide": ("dinucleotide", lambda what: _fit_logistic(what, train, valid)),
+        "composition": ("composition", lambda what: _fit_logistic(what, train, valid)),
+        "kmer_logistic": ("kmers", lambda what: _fit_logistic(what, train, valid)),
+        "onehot_logistic": ("onehot", lambda what: _fit_logistic(what, train, valid, standardise=False)),
+        "onehot_boosting": ("positional", lambda what: _fit_boosting(what, train, valid, seed)),
+        NAIVE_BAYES: ("words", lambda what: WordNaiveBayes().fit(features_of(what, train.sequences), train.labels)),
     }
     found = {"majority": np.tile(counts / counts.sum(), (len(test_sequences), 1))}
     for name in names[1:]:
-        featurise, fit = fits[name]
-        found[name] = _predict(fit(), featurise, test_sequences, num_classes)
+        what, fit = fits[name]
+        found[name] = _predict(fit(features[what]), features[what], test_sequences, num_classes)
     return found
 
 
@@ -257,13 +280,15 @@ def _at_most(train: _Part, seed: int) -> _Part:
     return _Part([train.sequences[index] for index in chosen], train.labels[chosen])
 
 
-def _digest(train: _Part, valid: _Part, test_sequences: Sequence[str], num_classes: int, seed: int) -> str:
+def _digest(
+    train: _Part, valid: _Part, test_sequences: Sequence[str], num_classes: int, seed: int, alphabet: Alphabet
+) -> str:
     """SHA-256 of everything that the results depend on."""
     import sklearn
 
     settings = {
         "versions": [VERSION, sklearn.__version__],
-        "features": [KMER, MAX_POSITIONS, WORD],
+        "features": [alphabet.name, kmer_length(alphabet), MAX_POSITIONS, word_length(alphabet)],
         "logistic": [DEFAULT_C, *CHOICES_OF_C],
         "boosting": [DEFAULT_TREES, MAX_TREES, PATIENCE, TREE],
         "run": [MAX_TRAIN, num_classes, seed],

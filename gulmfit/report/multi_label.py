@@ -84,6 +84,7 @@ class MultiLabel(Bootstrapped):
                 valid_labels=valid.labels[:, label],
                 seed=seed,
                 cache_dir=cache_dir,
+                alphabet=train.alphabet,
             )
             for label in range(len(self.classes))
         ]

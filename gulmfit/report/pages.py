@@ -15,13 +15,13 @@ from gulmfit.report.objective import Objective, objective_of
 from gulmfit.report.sections import facts_sections, leakage_section, present
 from gulmfit.report.table import format_value
 from gulmfit.report.words import capital, finite, heading, model_name, p_text, subtitle, title
+from gulmfit.seq.alphabet import DNA, alphabet_named
 
 Results = Mapping[str, Any]
 Score = tuple[float, float | None, float | None]  # value, low, high
 Scores = dict[str, Score]  # by metric
 
 _SIGNIFICANT = 0.05
-_KNOWING_NOTHING = 2.0  # bits per base of a uniform guess
 _INTERVALS = (
     "Square brackets hold 95 % intervals: a bootstrap over the sequences scored, each class, where there are classes, "
     "resampled by itself. They hold the chance of the sequences, not that of another training run."
@@ -167,6 +167,11 @@ def _baseline_clause(objective: Objective, score: float, baselines: dict[str, Sc
     return f"the best baseline, {label}, reaches {value}{remark}"
 
 
+def _knowing_nothing(results: Results) -> float:
+    """Return the bits per base of a uniform guess: 2, and 4.32 per residue of a protein."""
+    return alphabet_named(str((results.get("data") or {}).get("alphabet", DNA.name))).bits
+
+
 def _bits_verdict(results: Results) -> str:
     split, bits = _split(results), _scores(results).get("bits_per_base")
     if bits is None:
@@ -174,7 +179,7 @@ def _bits_verdict(results: Results) -> str:
     start = f"The model needs {format_value(bits)} bits per base on the {split} sequences"
     markov = _baseline_scores(results).get("markov", {}).get("bits_per_base")
     if markov is None:
-        return f"{start}; knowing nothing needs {_KNOWING_NOTHING}, and no Markov model was fitted."
+        return f"{start}; knowing nothing needs {_knowing_nothing(results):.3g}, and no Markov model was fitted."
     gain = markov[0] - bits[0]
     if gain <= 0:
         return f"{start}; the Markov model wins or does as well: {format_value(markov)}."
@@ -229,7 +234,7 @@ def _bits_section(runs: Mapping[str, Results]) -> Section:
             rows += [[baseline, _split(run), heading(metric), score] for metric, score in reached.items()]
             if "bits_per_base" in reached:
                 references[model_name(baseline)] = reached["bits_per_base"][0]
-        references["knowing nothing"] = _KNOWING_NOTHING
+        references["knowing nothing"] = _knowing_nothing(run)
         picture = figures.bits_per_base(run.get("curves") or [], references)
         caption = "Bits per base while training" + ("" if name == "model" else f": {name}")
         section.figures.append((f"{caption}.", picture))

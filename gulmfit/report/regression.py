@@ -58,7 +58,9 @@ class Regression(Bootstrapped):
         cache_dir: Path | None,
     ) -> dict[str, Judged]:
         known, held = (Part(part.sequences, part.labels) for part in (train, valid))
-        found = run_value_baselines(known, held, test.sequences, seed=seed, cache_dir=cache_dir)
+        found = run_value_baselines(
+            known, held, test.sequences, seed=seed, cache_dir=cache_dir, alphabet=train.alphabet
+        )
         return {name: (values, self) for name, values in found.items()}
 
     def details(

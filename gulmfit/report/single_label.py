@@ -83,6 +83,7 @@ class SingleLabel(Objective):
             valid_labels=valid.labels,
             seed=seed,
             cache_dir=cache_dir,
+            alphabet=train.alphabet,
         )
         return {name: (probabilities, self) for name, probabilities in found.items()}
 

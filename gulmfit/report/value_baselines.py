@@ -1,7 +1,8 @@
 """Cheap predictors of values, as `gulmfit.report.baselines` has cheap classifiers.
 
-`mean` knows the training mean; `length`, `gc` and `dinucleotide` are least squares; `kmer_ridge` and `onehot_ridge` are
-ridge regressions on 4-mer content and on the base at each position; `onehot_boosting` finds bases that go together.
+`mean` knows the training mean; `length`, `gc`, `dinucleotide` and, of proteins, `composition` are least squares;
+`kmer_ridge` and `onehot_ridge` are ridge regressions on k-mer content and on the letter at each position;
+`onehot_boosting` finds letters that go together.
 
 Shapes: `N` sequences, `C` values.
 """
@@ -9,7 +10,6 @@ Shapes: `N` sequences, `C` values.
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,20 +18,25 @@ from numpy.typing import NDArray
 
 from gulmfit.report import baselines
 from gulmfit.report.baseline_cache import keep, recall
-from gulmfit.report.baselines import MAX_POSITIONS, MAX_TREES, PATIENCE, TREE, Featurise, chunks, features_of
-from gulmfit.report.features import (
-    KMER,
-    dinucleotide_features,
-    gc_features,
-    kmer_features,
-    length_features,
-    onehot_features,
-    positional_features,
+from gulmfit.report.baselines import (
+    MAX_POSITIONS,
+    MAX_TREES,
+    OF_NUCLEOTIDES,
+    OF_PROTEINS,
+    PATIENCE,
+    TREE,
+    Featurise,
+    chunks,
+    features_of,
+    of_alphabet,
+    sequence_features,
 )
+from gulmfit.report.features import kmer_length
+from gulmfit.seq.alphabet import DNA, Alphabet
 
 Floats = NDArray[np.float64]
 
-BASELINES = ("mean", "length", "gc", "dinucleotide", "kmer_ridge", "onehot_ridge", "onehot_boosting")
+BASELINES = ("mean", "length", *OF_NUCLEOTIDES, *OF_PROTEINS, "kmer_ridge", "onehot_ridge", "onehot_boosting")
 
 VERSION = 1  # raise it with any change of what is computed here
 CHOICES_OF_ALPHA = (0.1, 1.0, 10.0, 100.0, 1000.0)  # L2 strengths, tried on the validation sequences
@@ -45,7 +50,13 @@ class Part(NamedTuple):
 
 
 def run_value_baselines(
-    train: Part, valid: Part, test_sequences: Sequence[str], *, seed: int = 0, cache_dir: Path | None = None
+    train: Part,
+    valid: Part,
+    test_sequences: Sequence[str],
+    *,
+    seed: int = 0,
+    cache_dir: Path | None = None,
+    alphabet: Alphabet = DNA,
 ) -> dict[str, Floats]:
     """Fit every baseline on the training part and give its predictions for the test sequences.
 
@@ -58,43 +69,49 @@ def run_value_baselines(
         test_sequences: Sequences to predict.
         seed: Of the choice of training sequences.
         cache_dir: Folder where results are kept, as in `gulmfit.report.baselines.run_baselines`.
+        alphabet: What the letters are.
 
     Returns:
-        (N_test, C) values in their units for each name of `BASELINES`; without `length` where all training sequences
-        have one length.
+        (N_test, C) values in their units for each name of `BASELINES` that the alphabet has; without `length` where all
+        training sequences have one length.
     """
-    names = [name for name in BASELINES if name != "length" or len(set(map(len, train.sequences))) > 1]
+    names = of_alphabet(BASELINES, alphabet)
+    if len(set(map(len, train.sequences))) == 1:
+        names.remove("length")
     if cache_dir is None:
-        return _run(names, train, valid, test_sequences, seed)
-    path = Path(cache_dir) / f"value-baselines-{_digest(train, valid, test_sequences, seed)}.npz"
+        return _run(names, train, valid, test_sequences, seed, alphabet)
+    path = Path(cache_dir) / f"value-baselines-{_digest(train, valid, test_sequences, seed, alphabet)}.npz"
     found = recall(path, names, (len(test_sequences), train.values.shape[1]))
     if found is None:
-        found = _run(names, train, valid, test_sequences, seed)
+        found = _run(names, train, valid, test_sequences, seed, alphabet)
         keep(path, found)
     return found
 
 
-def _run(names: Sequence[str], train: Part, valid: Part, test_sequences: Sequence[str], seed: int) -> dict[str, Floats]:
+def _run(
+    names: Sequence[str], train: Part, valid: Part, test_sequences: Sequence[str], seed: int, alphabet: Alphabet
+) -> dict[str, Floats]:
     if len(train.sequences) > baselines.MAX_TRAIN:
         rows = np.sort(np.random.default_rng(seed).permutation(len(train.sequences))[: baselines.MAX_TRAIN])
         train = Part([train.sequences[row] for row in rows], train.values[rows])
     location, scale = train.values.mean(axis=0), train.values.std(axis=0)
     train, valid = (Part(part.sequences, (part.values - location) / scale) for part in (train, valid))
     width = min(MAX_POSITIONS, max(map(len, train.sequences)))
-    onehot, positional = partial(onehot_features, width=width), partial(positional_features, width=width)
-    fits: dict[str, tuple[Featurise, Callable[[], Any]]] = {
-        "length": (length_features, lambda: _fit_ridge(length_features, train, None)),
-        "gc": (gc_features, lambda: _fit_ridge(gc_features, train, None)),
-        "dinucleotide": (dinucleotide_features, lambda: _fit_ridge(dinucleotide_features, train, None)),
-        "kmer_ridge": (kmer_features, lambda: _fit_ridge(kmer_features, train, valid)),
-        "onehot_ridge": (onehot, lambda: _fit_ridge(onehot, train, valid, standardise=False)),
-        "onehot_boosting": (positional, lambda: _BoostedTrees(positional, train, valid, seed)),
+    features = sequence_features(alphabet, width)
+    fits: dict[str, tuple[str, Callable[[Featurise], Any]]] = {
+        "length": ("length", lambda what: _fit_ridge(what, train, None)),
+        "gc": ("gc", lambda what: _fit_ridge(what, train, None)),
+        "dinucleotide": ("dinucleotide", lambda what: _fit_ridge(what, train, None)),
+        "composition": ("composition", lambda what: _fit_ridge(what, train, None)),
+        "kmer_ridge": ("kmers", lambda what: _fit_ridge(what, train, valid)),
+        "onehot_ridge": ("onehot", lambda what: _fit_ridge(what, train, valid, standardise=False)),
+        "onehot_boosting": ("positional", lambda what: _BoostedTrees(what, train, valid, seed)),
     }
     found = {"mean": np.tile(location, (len(test_sequences), 1))}
     for name in names[1:]:
-        featurise, fit = fits[name]
-        model = fit()
-        parts = [np.reshape(model.predict(item), (-1, len(scale))) for item in chunks(featurise, test_sequences)]
+        what, fit = fits[name]
+        model = fit(features[what])
+        parts = [np.reshape(model.predict(item), (-1, len(scale))) for item in chunks(features[what], test_sequences)]
         found[name] = np.concatenate([*parts, np.zeros((0, len(scale)))]) * scale + location
     return found
 
@@ -140,13 +157,23 @@ class _BoostedTrees:
         return np.stack([model.predict(features) for model in self._models], axis=1)
 
 
-def _digest(train: Part, valid: Part, test_sequences: Sequence[str], seed: int) -> str:
+def _digest(train: Part, valid: Part, test_sequences: Sequence[str], seed: int, alphabet: Alphabet) -> str:
     """SHA-256 of everything that the results depend on."""
     import sklearn
 
     settings = {
         "versions": [VERSION, baselines.VERSION, sklearn.__version__],
-        "settings": [KMER, MAX_POSITIONS, *CHOICES_OF_ALPHA, MAX_TREES, PATIENCE, TREE, baselines.MAX_TRAIN, seed],
+        "settings": [
+            alphabet.name,
+            kmer_length(alphabet),
+            MAX_POSITIONS,
+            *CHOICES_OF_ALPHA,
+            MAX_TREES,
+            PATIENCE,
+            TREE,
+            baselines.MAX_TRAIN,
+            seed,
+        ],
     }
     digest = hashlib.sha256(json.dumps(settings).encode())
     for part in (train, valid, Part(test_sequences, train.values[:0])):

@@ -6,6 +6,7 @@ Shapes: L bases. Positions in messages are 0-based.
 
 import difflib
 import math
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -85,6 +86,15 @@ class Alphabet:
         letters = self.every_letter
         return str.maketrans(letters + letters.lower(), self.complements + self.complements.lower())
 
+    @property
+    def bits(self) -> float:
+        """Bits that a letter needs where nothing is known of it: 2 of nucleotides, 4.32 of amino acids."""
+        return math.log2(len(self))
+
+    def strands(self, asked: str) -> str:
+        """Return which strands are read: those asked for, and of an alphabet without complements the one there is."""
+        return asked if self.complements else "forward"
+
     def check_strands(self) -> None:
         """Make sure that there is another strand.
 
@@ -93,7 +103,7 @@ class Alphabet:
         """
         if not self.complements:
             raise SequenceError(
-                f"a {self.name} sequence has no reverse complement. Read it as it is: strand=forward, strands=forward, "
+                f"a {self.name} sequence has no reverse complement. Read it as it is: strand=forward, "
                 "reverse_complement_p=0."
             )
 
@@ -119,6 +129,16 @@ def alphabet_named(name: str) -> Alphabet:
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ConfigError(f"alphabet={name!r} is unknown; choose one of {', '.join(ALPHABETS)}.{hint}")
     return ALPHABETS[name]
+
+
+def held_alphabet(name: str) -> Alphabet:
+    """Return the alphabet in which sequences of a named one are kept: RNA is kept as DNA, whose codes are the same.
+
+    Raises:
+        ConfigError: if there is none of the name.
+    """
+    alphabet = alphabet_named(name)
+    return DNA if alphabet == RNA else alphabet
 
 
 def encode(
@@ -151,11 +171,48 @@ def encode(
         found = sequence[position]
         letter = found if isinstance(found, str) else chr(found)
         kind = "a nucleotide" if alphabet.complements else "an amino-acid"
+        protein = alphabet.complements and letter.upper() in PROTEIN.every_letter
         raise SequenceError(
             f"{where}{', ' if where else ''}position {start + position}: {letter!r} is not {kind} letter "
-            f"({alphabet.allowed}). Correct or remove it."
+            f"({alphabet.allowed}). Correct or remove it{', or for proteins give alphabet=protein' if protein else ''}."
         )
     return codes
+
+
+def clean_sequence(
+    text: str, where: str, *, case: str = "upper", ambiguity: str = "unk", alphabet: str = DNA.name
+) -> str:
+    """Return a sequence in upper case; of nucleotides with T for U.
+
+    Args:
+        text: Letters in either case.
+        where: What messages begin with: "train.csv, line 7".
+        case: "upper" reads lower-case (soft-masked) letters like capitals, "mask" turns them into N (in a protein X).
+        ambiguity: "error" refuses N and the other letters that are not one known base; "unk" and "split" both
+            keep them, because a labelled sequence cannot be cut.
+        alphabet: Name of the letters: dna, rna or protein.
+
+    Raises:
+        ConfigError: `case` or `ambiguity` is no policy, or the alphabet is unknown.
+        SequenceError: The sequence is empty, holds a letter outside the alphabet, or an ambiguous one where they are
+            refused; the message starts at `where` and gives the 0-based position.
+    """
+    if ambiguity not in ("split", "unk", "error"):
+        raise ConfigError(f"ambiguity={ambiguity!r} is no policy. Use 'split', 'unk' or 'error'.")
+    letters = held_alphabet(alphabet)
+    if not text:
+        raise SequenceError(f"{where}: empty sequence; every record needs at least one {letters.unit}")
+    codes = encode(text, case=case, where=where, alphabet=letters)
+    if ambiguity == "error" and codes.max() == len(letters):
+        position = int(codes.argmax())
+        raise SequenceError(
+            f"{where}, position {position}: {text[position]!r} is ambiguous ({letters.unknown}, another IUPAC letter, "
+            "or a lower-case one under data.case=mask); set data.ambiguity=unk to read them as unknown"
+        )
+    if case == "mask":
+        text = re.sub("[a-z]", letters.unknown, text)
+    text = text.upper()
+    return text.replace(letters.synonym[0], letters.synonym[1]) if letters.synonym else text
 
 
 def decode(codes: Codes, alphabet: Alphabet = DNA) -> str:

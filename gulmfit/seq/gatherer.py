@@ -6,9 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from gulmfit.seq.alphabet import AMBIGUOUS, NUCLEOTIDE_LETTERS, Codes, encode
-
-_COMMONEST_FIRST = dict.fromkeys("ACGTNacgtn" + NUCLEOTIDE_LETTERS + NUCLEOTIDE_LETTERS.lower())
+from gulmfit.seq.alphabet import DNA, Alphabet, Codes, encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +22,12 @@ class Contig:
 class Gatherer:
     """Collects contigs, runs and letter counts while sequences are encoded one after another."""
 
-    def __init__(self, case: str) -> None:
-        self.case = case
+    def __init__(self, case: str, alphabet: Alphabet = DNA) -> None:
+        self.case, self.alphabet = case, alphabet
+        every = alphabet.letters + alphabet.unknown
+        self._commonest_first = "".join(
+            dict.fromkeys(every + every.lower() + alphabet.every_letter + alphabet.every_letter.lower())
+        )
         self.contigs: list[Contig] = []
         self.size = 0
         self._runs: list[npt.NDArray[np.int64]] = [np.empty((0, 2), dtype=np.int64)]
@@ -34,10 +36,11 @@ class Gatherer:
     def add(self, name: str, path: str, sequence: str | bytes, start: int = 0) -> Codes:
         """Encode a sequence, or its next piece where `start` is not 0."""
         where = f"{path}, record {name!r}" if path else f"record {name!r}"
-        codes = encode(sequence, case=self.case, where=where, start=start)
-        self._seen.update(_count_letters(sequence.encode("ascii") if isinstance(sequence, str) else sequence))
-        if codes.max() == AMBIGUOUS:
-            self._runs.append(_ambiguous_runs(codes) + self.size)
+        codes = encode(sequence, case=self.case, where=where, start=start, alphabet=self.alphabet)
+        letters = sequence.encode("ascii") if isinstance(sequence, str) else sequence
+        self._seen.update(_count_letters(letters, self._commonest_first))
+        if codes.max() == len(self.alphabet):
+            self._runs.append(_ambiguous_runs(codes == len(self.alphabet)) + self.size)
         if start:
             self.contigs[-1] = replace(self.contigs[-1], length=start + codes.size)
         else:
@@ -55,24 +58,26 @@ class Gatherer:
 
     def counts(self) -> dict[str, int]:
         """Return how often each letter occurs, and how many letters are lower-case."""
-        lower = {letter: self._seen[letter.lower()] for letter in NUCLEOTIDE_LETTERS}
-        seen = {letter: self._seen[letter] + lower[letter] for letter in NUCLEOTIDE_LETTERS}
-        counts = {letter: count for letter, count in seen.items() if count or letter in "ACGT"}
+        letters = self.alphabet.every_letter
+        # A stop, *, has no case.
+        lower = {letter: self._seen[letter.lower()] if letter.isalpha() else 0 for letter in letters}
+        seen = {letter: self._seen[letter] + lower[letter] for letter in letters}
+        counts = {letter: count for letter, count in seen.items() if count or letter in self.alphabet.letters}
         return {**counts, "lower_case": sum(lower.values())}
 
 
-def _count_letters(sequence: bytes) -> Counter[str]:
-    """Count nucleotide letters, kind after kind and the commonest first, until none is left."""
+def _count_letters(sequence: bytes, kinds: str) -> Counter[str]:
+    """Count letters, kind after kind and the commonest first, until none is left."""
     # Few kinds occur, and to compare with each is far quicker than a histogram: numpy widens what it counts.
     letters, counts = np.frombuffer(sequence, dtype=np.uint8), Counter[str]()
-    for letter in _COMMONEST_FIRST:
+    for letter in kinds:
         counts[letter] = int(np.count_nonzero(letters == ord(letter)))
         if counts.total() == letters.size:
             break
     return counts
 
 
-def _ambiguous_runs(codes: Codes) -> npt.NDArray[np.int64]:
-    """Find the maximal runs of ambiguous codes in codes (L,), as [start, end) rows."""
-    edges = np.flatnonzero(np.diff(codes == AMBIGUOUS, prepend=False, append=False))
+def _ambiguous_runs(ambiguous: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Find the maximal runs of ambiguous letters (L,), as [start, end) rows."""
+    edges = np.flatnonzero(np.diff(ambiguous, prepend=False, append=False))
     return edges.astype(np.int64).reshape(-1, 2)

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gulmfit.errors import ConfigError, DataError
-from gulmfit.seq.alphabet import reverse_complement_text
-from gulmfit.seq.labelled import Locus
+from gulmfit.seq.alphabet import DNA, Alphabet, reverse_complement_text
+from gulmfit.seq.labelled import LabelledSequences, Locus
 from gulmfit.seq.overlap import kmers_by_sequence
 
 Groups = npt.NDArray[np.int64]
@@ -31,25 +31,24 @@ def join(*groupings: npt.NDArray[np.int64]) -> Groups:
     return _components(len(members), np.tile(members, len(groupings)), np.concatenate(firsts))
 
 
-def group_copies(sequences: Sequence[str]) -> Groups:
-    """Group upper-case sequences (N) that are the same letters, on either strand; return (N,).
+def group_copies(sequences: Sequence[str], alphabet: Alphabet = DNA) -> Groups:
+    """Group upper-case sequences (N) that are the same letters, on either strand where there are two; return (N,).
 
     Raises:
-        SequenceError: A sequence holds a letter outside the IUPAC alphabet.
+        SequenceError: A sequence holds a letter outside the alphabet.
     """
+
+    def on_one_strand(text: str) -> str:
+        return min(text, reverse_complement_text(text, alphabet)) if alphabet.complements else text
+
     first: dict[str, int] = {}
-    return join(
-        np.array(
-            [first.setdefault(min(text, reverse_complement_text(text)), i) for i, text in enumerate(sequences)],
-            np.int64,
-        )
-    )
+    return join(np.array([first.setdefault(on_one_strand(text), i) for i, text in enumerate(sequences)], np.int64))
 
 
-def inseparable(sequences: Sequence[str], given: Groups | None) -> Groups:
+def inseparable(data: LabelledSequences) -> Groups:
     """Group what no split may part (N,): copies on either strand, and what the source says belongs together."""
-    copies = group_copies(sequences)
-    return copies if given is None else join(copies, given)
+    copies = group_copies(data.sequences, data.alphabet)
+    return copies if data.groups is None else join(copies, data.groups)
 
 
 def group_overlaps(loci: Sequence[Locus]) -> Groups:
@@ -71,7 +70,7 @@ def locus_arrays(loci: Sequence[Locus]) -> tuple[npt.NDArray[np.int64], npt.NDAr
     return contigs, starts, ends
 
 
-def cluster_by_shared_kmers(sequences: Sequence[str], k: int) -> Groups:
+def cluster_by_shared_kmers(sequences: Sequence[str], k: int, alphabet: Alphabet = DNA) -> Groups:
     """Group sequences that are linked by shared k-mers.
 
     Clusters are the connected components of the graph in which two sequences are joined when a k-mer of one
@@ -81,24 +80,27 @@ def cluster_by_shared_kmers(sequences: Sequence[str], k: int) -> Groups:
 
     Args:
         sequences: N upper-case sequences.
-        k: Bases a k-mer, 1 to 31.
+        k: Letters a k-mer, 1 to 31 (of amino acids 12).
+        alphabet: What the letters are.
 
     Returns:
         Cluster of each sequence (N,).
 
     Raises:
-        DataError: k is not between 1 and 31.
-        SequenceError: A sequence holds a letter outside the IUPAC alphabet.
+        DataError: k is out of range.
+        SequenceError: A sequence holds a letter outside the alphabet.
     """
-    kmers, owners = kmers_by_sequence(sequences, k)
+    kmers, owners = kmers_by_sequence(sequences, k, alphabet)
     order = np.argsort(kmers)
     kmers, owners = kmers[order], owners[order]
     # Neighbours in sorted order suffice: they chain all owners of one k-mer together.
     linked = (kmers[1:] == kmers[:-1]) & (owners[1:] != owners[:-1])
-    return join(_components(len(sequences), owners[:-1][linked], owners[1:][linked]), group_copies(sequences))
+    return join(_components(len(sequences), owners[:-1][linked], owners[1:][linked]), group_copies(sequences, alphabet))
 
 
-def cluster_by_linclust(sequences: Sequence[str], min_seq_id: float = 0.8, coverage: float = 0.8) -> Groups:
+def cluster_by_linclust(
+    sequences: Sequence[str], min_seq_id: float = 0.8, coverage: float = 0.8, alphabet: Alphabet = DNA
+) -> Groups:
     """Group sequences by alignment, with `mmseqs easy-linclust`, which sees both strands.
 
     It finds relatives with substitutions and gaps in which no long k-mer is left whole. On its own it does not
@@ -109,6 +111,7 @@ def cluster_by_linclust(sequences: Sequence[str], min_seq_id: float = 0.8, cover
         sequences: N upper-case sequences.
         min_seq_id: Least identity of an alignment, above 0 and up to 1.
         coverage: Least share of both sequences that it must cover, above 0 and up to 1.
+        alphabet: What the letters are.
 
     Returns:
         Cluster of each sequence (N,).
@@ -129,7 +132,7 @@ def cluster_by_linclust(sequences: Sequence[str], min_seq_id: float = 0.8, cover
         folder = Path(name)
         fasta = "".join(f">{number}\n{sequence}\n" for number, sequence in enumerate(sequences))
         (folder / "sequences.fa").write_text(fasta, encoding="ascii")
-        options = {"--min-seq-id": min_seq_id, "-c": coverage, "--dbtype": 2, "-v": 1}
+        options = {"--min-seq-id": min_seq_id, "-c": coverage, "--dbtype": 2 if alphabet.complements else 1, "-v": 1}
         command = [program, "easy-linclust", "sequences.fa", "found", "work"]
         command += [str(word) for option in options.items() for word in option]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)

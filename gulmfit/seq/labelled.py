@@ -1,7 +1,6 @@
 """Labelled sequences (N, of C classes): one container, and the readers of tables and of one FASTA file a class."""
 
 import logging
-import string
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from gulmfit.errors import ConfigError, DataError, SequenceError
-from gulmfit.seq.alphabet import AMBIGUOUS, encode
+from gulmfit.errors import DataError
+from gulmfit.seq.alphabet import DNA, Alphabet, clean_sequence, held_alphabet
 from gulmfit.seq.fasta import expand_paths, read_fasta
 from gulmfit.seq.tables import is_table, not_one_of, read_rows
 from gulmfit.seq.targets import CLASSES, Labels, TargetKind, target_kind
@@ -24,10 +23,6 @@ Locus = tuple[str, int, int, str]
 _SPLIT_NAMES = {"validation": "valid", "val": "valid", "dev": "valid", "training": "train"} | {
     name: name for name in ("train", "valid", "test")
 }
-_TO_CAPITALS = {
-    "upper": str.maketrans(string.ascii_lowercase + "Uu", string.ascii_uppercase + "TT"),
-    "mask": str.maketrans(string.ascii_lowercase + "U", "N" * 26 + "T"),
-}
 
 
 @dataclass(eq=False)
@@ -36,7 +31,7 @@ class LabelledSequences:
 
     Attributes:
         ids: Record ids (N).
-        sequences: Upper-case IUPAC DNA letters (N), U written as T.
+        sequences: Upper-case IUPAC letters (N); of nucleotides, U written as T.
         labels: Index into `classes` of each sequence (N,); of label sets 1 where a label is there, else 0, (N, C); of
             values the values (N, C).
         classes: Names of the classes, labels or values, in order of their index.
@@ -46,6 +41,7 @@ class LabelledSequences:
         loci: (contig, start, end, strand) of each sequence, 0-based half-open, where known.
         groups: What must stay on one side of a split (N,), such as a positive and its own negatives; None for nothing.
         targets: What the labels are (`gulmfit.seq.targets`): "classes", "label_sets" or "values".
+        alphabet: What the letters are: `DNA`, also of RNA, or `PROTEIN`.
 
     Raises:
         DataError: Lengths differ, a label is out of range, or `positive` is no class.
@@ -61,6 +57,7 @@ class LabelledSequences:
     loci: list[Locus] | None = None
     groups: npt.NDArray[np.int64] | None = None
     targets: str = CLASSES
+    alphabet: Alphabet = DNA
 
     def __post_init__(self) -> None:
         self.labels = self.kind.array(self.labels)
@@ -125,12 +122,13 @@ class LabelledSequences:
         targets: str = CLASSES,
         case: str = "upper",
         ambiguity: str = "unk",
+        alphabet: str = DNA.name,
     ) -> Self:
         """Build from texts, checking every cell.
 
         Args:
             ids: Record ids (N).
-            sequences: IUPAC letters (N) in either case, DNA or RNA.
+            sequences: IUPAC letters (N) in either case.
             labels: Class names (N), and numbers of classes are names too; label sets or numbers where `targets` says
                 so. Of several columns a text each.
             splits: "train", "valid" ("val", "validation", "dev") or "test" for each sequence (N).
@@ -141,7 +139,7 @@ class LabelledSequences:
             places: Where each record stands (N), for messages: "train.csv, line 7".
             column: What the labels are called at their source, for messages; several names for several columns.
             targets: What the labels are.
-            case, ambiguity: What lower-case and ambiguous letters become, as in `clean_sequence`.
+            case, ambiguity, alphabet: As in `clean_sequence`.
 
         Raises:
             ConfigError, SequenceError: As `clean_sequence`.
@@ -154,10 +152,11 @@ class LabelledSequences:
         columns = [column] if isinstance(column, str) else list(column)
         found, names = target_kind(targets).read(cells, columns, where, source, classes)
         cleaned = [
-            clean_sequence(text, place, case=case, ambiguity=ambiguity)
+            clean_sequence(text, place, case=case, ambiguity=ambiguity, alphabet=alphabet)
             for text, place in zip(sequences, where, strict=True)
         ]
-        counts = [len(text.encode("ascii").translate(None, b"ACGT")) for text in cleaned]
+        held = held_alphabet(alphabet)
+        counts = [len(text.encode("ascii").translate(None, held.letters.encode("ascii"))) for text in cleaned]
         if letters := sum(counts):
             message = "%s: %d of %d sequences hold ambiguous letters, %d in all, which are read as unknown"
             _log.info(message, source, sum(map(bool, counts)), len(counts), letters)
@@ -173,36 +172,8 @@ class LabelledSequences:
             positive="" if positive is None else str(positive),
             loci=None if loci is None else list(loci),
             targets=targets,
+            alphabet=held,
         )
-
-
-def clean_sequence(text: str, where: str, *, case: str = "upper", ambiguity: str = "unk") -> str:
-    """Return a sequence in upper case with T for U.
-
-    Args:
-        text: IUPAC letters in either case, DNA or RNA.
-        where: What messages begin with: "train.csv, line 7".
-        case: "upper" reads lower-case (soft-masked) letters as bases, "mask" turns them into N.
-        ambiguity: "error" refuses N and the other letters that are not one known base; "unk" and "split" both
-            keep them, because a labelled sequence cannot be cut.
-
-    Raises:
-        ConfigError: `case` or `ambiguity` is no policy.
-        SequenceError: The sequence is empty, holds a letter outside the IUPAC alphabet, or an ambiguous one
-            where they are refused; the message starts at `where` and gives the 0-based position.
-    """
-    if ambiguity not in ("split", "unk", "error"):
-        raise ConfigError(f"ambiguity={ambiguity!r} is no policy. Use 'split', 'unk' or 'error'.")
-    if not text:
-        raise SequenceError(f"{where}: empty sequence; every record needs at least one base")
-    ambiguous = encode(text, case=case, where=where) == AMBIGUOUS
-    if ambiguity == "error" and ambiguous.any():
-        position = int(ambiguous.argmax())
-        raise SequenceError(
-            f"{where}, position {position}: {text[position]!r} is ambiguous (N, another IUPAC letter, or a "
-            "lower-case one under data.case=mask); set data.ambiguity=unk to read them as unknown"
-        )
-    return text.translate(_TO_CAPITALS[case])
 
 
 def read_table(
@@ -217,6 +188,7 @@ def read_table(
     targets: str = CLASSES,
     case: str = "upper",
     ambiguity: str = "unk",
+    alphabet: str = DNA.name,
 ) -> LabelledSequences:
     """Read labelled sequences from tables: .csv, .tsv, .tab, .jsonl (each with .gz or not) or .parquet.
 
@@ -230,14 +202,14 @@ def read_table(
         positive: Positive class of a two-class set; the last class if not given.
         classes: All classes in the wanted order; those found, sorted, if not given.
         targets: What the labels are: "classes", "label_sets" or "values".
-        case, ambiguity: What lower-case and ambiguous letters become, as in `clean_sequence`.
+        case, ambiguity, alphabet: As in `gulmfit.seq.alphabet.clean_sequence`.
 
     Raises:
         DataError: A column is missing, a row is broken, an id occurs twice, or a label or split is not one.
         ConfigError, SequenceError: As `clean_sequence`; or a file is missing.
     """
     columns = {"sequence": sequence, "id": id, "split": split}
-    return _read_parts({"": path}, columns, label, classes, positive, targets, case, ambiguity)
+    return _read_parts({"": path}, columns, label, classes, positive, targets, case, ambiguity, alphabet)
 
 
 def read_table_splits(
@@ -253,6 +225,7 @@ def read_table_splits(
     targets: str = CLASSES,
     case: str = "upper",
     ambiguity: str = "unk",
+    alphabet: str = DNA.name,
 ) -> LabelledSequences:
     """Read labelled sequences from tables that hold one part each; `splits` says which.
 
@@ -265,7 +238,7 @@ def read_table_splits(
     """
     paths = {"train": train, "test": test} if valid is None else {"train": train, "valid": valid, "test": test}
     columns = {"sequence": sequence, "id": id}
-    data = _read_parts(paths, columns, label, classes, positive, targets, case, ambiguity)
+    data = _read_parts(paths, columns, label, classes, positive, targets, case, ambiguity, alphabet)
     occurs = {name: data.kind.held(data.labels[data.splits == name], len(data.classes)) for name in paths}
     held = {name: {data.classes[i] for i in np.flatnonzero(found)} for name, found in occurs.items()}
     for name, path in paths.items():
@@ -280,7 +253,12 @@ def read_table_splits(
 
 
 def read_fasta_classes(
-    classes: Mapping[str, Paths], *, positive: str | None = None, case: str = "upper", ambiguity: str = "unk"
+    classes: Mapping[str, Paths],
+    *,
+    positive: str | None = None,
+    case: str = "upper",
+    ambiguity: str = "unk",
+    alphabet: str = DNA.name,
 ) -> LabelledSequences:
     """Read labelled sequences from FASTA files that hold one class each.
 
@@ -291,7 +269,7 @@ def read_fasta_classes(
     Args:
         classes: Class name to file, glob, or several of them. Classes are sorted (numbers by value).
         positive: Positive class of a two-class set; the last class if not given.
-        case, ambiguity: What lower-case and ambiguous letters become, as in `clean_sequence`.
+        case, ambiguity, alphabet: As in `gulmfit.seq.alphabet.clean_sequence`.
 
     Raises:
         DataError: Fewer than two classes.
@@ -311,10 +289,13 @@ def read_fasta_classes(
         column="classes",
         case=case,
         ambiguity=ambiguity,
+        alphabet=alphabet,
     )
 
 
-def read_sequences(path: Paths, *, sequence: str = "sequence", id: str | None = None) -> Iterator[tuple[str, str]]:
+def read_sequences(
+    path: Paths, *, sequence: str = "sequence", id: str | None = None, alphabet: str = DNA.name
+) -> Iterator[tuple[str, str]]:
     """Read sequences without labels, one (id, sequence) after the other, from FASTA files or tables.
 
     What is a table is told by its name (see `read_table`); every other file is taken for FASTA.
@@ -328,11 +309,11 @@ def read_sequences(path: Paths, *, sequence: str = "sequence", id: str | None = 
         if not is_table(file):
             for record in read_fasta(file):
                 number += 1
-                yield record.id, clean_sequence(record.sequence, f"{file}, record {record.id!r}")
+                yield record.id, clean_sequence(record.sequence, f"{file}, record {record.id!r}", alphabet=alphabet)
         else:
             for place, row in read_rows(file, {"sequence": sequence, "id": id}):
                 number += 1
-                yield row.get("id", str(number)), clean_sequence(row["sequence"], place)
+                yield row.get("id", str(number)), clean_sequence(row["sequence"], place, alphabet=alphabet)
 
 
 def _read_parts(
@@ -344,6 +325,7 @@ def _read_parts(
     targets: str,
     case: str,
     ambiguity: str,
+    alphabet: str,
 ) -> LabelledSequences:
     """Read the tables of each part; `columns` maps "sequence", "id" and "split" to column names."""
     named = [label] if isinstance(label, str) else list(label)
@@ -378,6 +360,7 @@ def _read_parts(
         targets=targets,
         case=case,
         ambiguity=ambiguity,
+        alphabet=alphabet,
     )
 
 

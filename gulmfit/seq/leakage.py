@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from gulmfit.errors import ConfigError, DataError
-from gulmfit.seq.alphabet import Codes
+from gulmfit.seq.alphabet import DNA, Alphabet, Codes
 from gulmfit.seq.homology import locus_arrays
 from gulmfit.seq.labelled import LabelledSequences, Locus
-from gulmfit.seq.overlap import Mask, count_marked, find_overlaps, stand_in
+from gulmfit.seq.overlap import Mask, count_marked, find_overlaps, near_duplicate_k, stand_in
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +28,11 @@ KINDS = {
 
 
 def leakage_report(
-    parts: Mapping[str, LabelledSequences], *, corpus: Codes | None = None, k: int = 16, share: float = 0.5
+    parts: Mapping[str, LabelledSequences],
+    *,
+    corpus: Codes | None = None,
+    k: int | None = None,
+    share: float = 0.5,
 ) -> dict[str, Any]:
     """Count the sequences of each part that a model may have met in the parts before it, or in its corpus.
 
@@ -40,8 +44,9 @@ def leakage_report(
 
     Args:
         parts: The parts in order of use: "train", "valid", "test". Empty ones are left out.
-        corpus: Base codes (L,) that the language model learned, such as `GenomeStore.codes`; read a piece at a time.
-        k: Bases a k-mer, 1 to 31.
+        corpus: Codes (L,) that the language model learned, such as `GenomeStore.codes`, in the alphabet of the parts;
+            read a piece at a time.
+        k: Letters a k-mer, 1 to 31 (of amino acids 12); by default 16 (7).
         share: Least fraction of k-mers that makes a near-duplicate, above 0 and up to 1.
 
     Returns:
@@ -54,9 +59,11 @@ def leakage_report(
         DataError: k or share is out of range.
     """
     filled = {name: part for name, part in parts.items() if len(part)}
+    alphabet = next((part.alphabet for part in filled.values()), DNA)
+    k = near_duplicate_k(alphabet) if k is None else k
     pairs: dict[str, Any] = {}
     for (earlier, known), (later, scored) in combinations(filled.items(), 2):
-        kinds = find_overlaps(known.sequences, scored.sequences, k, share)
+        kinds = find_overlaps(known.sequences, scored.sequences, k, share, alphabet)
         if known.loci is not None and scored.loci is not None:
             kinds["coordinates"] = _overlap(known.loci, scored.loci)
         kinds["any"] = np.logical_or.reduce(list(kinds.values()))
@@ -68,7 +75,7 @@ def leakage_report(
         "share": float(share),
         "sequences": {name: len(part) for name, part in parts.items()},
         "pairs": pairs,
-        "corpus": None if corpus is None else _in_corpus(filled, corpus, k, share),
+        "corpus": None if corpus is None else _in_corpus(filled, corpus, k, share, alphabet),
     }
 
 
@@ -109,11 +116,13 @@ def check_leakage(report: Mapping[str, Any], threshold: float = 0.01, action: st
     _log.warning("%s", message)
 
 
-def _in_corpus(parts: Mapping[str, LabelledSequences], corpus: Codes, k: int, share: float) -> dict[str, Any]:
+def _in_corpus(
+    parts: Mapping[str, LabelledSequences], corpus: Codes, k: int, share: float, alphabet: Alphabet
+) -> dict[str, Any]:
     """Count the sequences of each part that stand in the corpus, in one reading of it."""
     everything = [sequence for part in parts.values() for sequence in part.sequences]
     ends = np.cumsum([len(part) for part in parts.values()])
-    marked = np.split(stand_in(everything, corpus, k, share), ends[:-1])
+    marked = np.split(stand_in(everything, corpus, k, share, alphabet), ends[:-1])
     return {name: count_marked(found, part.ids) for (name, part), found in zip(parts.items(), marked, strict=True)}
 
 

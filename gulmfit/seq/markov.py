@@ -2,11 +2,12 @@
 
 The probability of base x after the context w of k bases interpolates all orders up to k:
 
-    p_k(x | w) = (n(wx) + c_k * p_{k-1}(x | w without its first base)) / (n(w) + c_k),    p_{-1}(x) = 1/4
+    p_k(x | w) = (n(wx) + c_k * p_{k-1}(x | w without its first base)) / (n(w) + c_k),    p_{-1}(x) = 1 / A
 
-where n counts the training bases, on both strands unless told otherwise. The order and the weights c_k are chosen
+where A is the number of letters, 4 of nucleotides and 20 of amino acids ("bases" are residues there), and n counts the
+training bases, on both strands, where there are two, unless told otherwise. The order and the weights c_k are chosen
 on a part of the training bases that is held out of the counts; then everything is counted again. Words of
-k + 1 bases are integers in base 4, so a table of counts is one ``np.bincount``.
+k + 1 bases are integers in base A, so a table of counts is one ``np.bincount``.
 
 Source: MacKay & Peto (1995), "A hierarchical Dirichlet language model"; here each c_k is chosen on held-out bases.
 """
@@ -20,11 +21,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gulmfit.errors import ConfigError, DataError
-from gulmfit.seq.alphabet import AMBIGUOUS, Codes
+from gulmfit.seq.alphabet import DNA, Alphabet, Codes
 
 _log = logging.getLogger(__name__)
 
 MAX_ORDER = 11  # 4**12 words: 134 MB of counts
+MAX_WORDS = 4 ** (MAX_ORDER + 1)
 CHUNK_BASES = 1 << 22
 HELD_OUT_BLOCK = 10_000
 HELD_OUT_EVERY = 10
@@ -40,8 +42,8 @@ class MarkovModel:
     """Hold the interpolated probabilities of every order up to the chosen one.
 
     Attributes:
-        tables: log2 p_k(x | w) for k = 0 … order; table k has shape (4**k, 4), its row is the context w read as a
-            number in base 4 (A=0 C=1 G=2 T=3, first base most significant).
+        tables: log2 p_k(x | w) for k = 0 … order; table k has shape (A**k, A), its row is the context w read as a
+            number in base A (codes of the alphabet, first base most significant).
         backoff_weights: c_k for k = 0 … order, in pseudo-counts.
         held_out_bits: bits per base on the held-out part of the training bases, for k = 0 … max_order.
     """
@@ -55,30 +57,49 @@ class MarkovModel:
         """Return the number of bases in the longest context."""
         return len(self.tables) - 1
 
+    @property
+    def letters(self) -> int:
+        """Return the number of letters, A."""
+        return int(self.tables[0].shape[1])
+
     @classmethod
-    def fit(cls, codes: Codes, intervals: Sequence[Span], *, max_order: int = MAX_ORDER, strands: str = "both") -> Self:
+    def fit(
+        cls,
+        codes: Codes,
+        intervals: Sequence[Span],
+        *,
+        max_order: int | None = None,
+        strands: str = "both",
+        alphabet: Alphabet = DNA,
+    ) -> Self:
         """Choose the order and the back-off weights on training bases only, then count all of them.
 
         Args:
             codes: base codes (L,), in memory or memory-mapped; read in chunks.
             intervals: half-open (start, end) of the training part, in positions of ``codes``.
-            max_order: highest order tried, 0 to 11.
-            strands: "both" counts every word and its reverse complement, "forward" the words as they stand.
+            max_order: highest order tried, 0 to 11 (of amino acids 4); the highest that is allowed by default.
+            strands: "both" counts every word and its reverse complement, where there is one, "forward" the words as
+                they stand.
+            alphabet: what the codes mean.
 
         Raises:
             ConfigError: ``max_order`` or ``strands`` is not one of the above.
             DataError: an interval lies outside ``codes``, or there are too few unambiguous bases to hold some out.
         """
-        if not 0 <= max_order <= MAX_ORDER:
-            raise ConfigError(f"max_order={max_order}: the Markov model takes orders 0 to {MAX_ORDER}")
+        letters = len(alphabet)
+        highest = max(order for order in range(MAX_ORDER + 1) if letters ** (order + 1) <= MAX_WORDS)
+        max_order = highest if max_order is None else max_order
+        if not 0 <= max_order <= highest:
+            raise ConfigError(f"max_order={max_order}: the Markov model takes orders 0 to {highest}")
         if strands not in ("both", "forward"):
             raise ConfigError(f"strands={strands!r}: use 'both' or 'forward'")
+        both = alphabet.strands(strands) == "both"
         kept, held_out = _hold_out(_checked(codes, intervals))
-        weights, bits = _choose_weights(codes, kept, held_out, max_order, strands)
+        weights, bits = _choose_weights(codes, kept, held_out, max_order, both, letters)
         best = min(bits)
         order = next(k for k, value in enumerate(bits) if value <= best + ORDER_TOLERANCE)
         _log.info("Markov model: order %d, %.4f bits per base held out", order, bits[order])
-        tables = _interpolate(_count(codes, intervals, order, strands), weights)
+        tables = _interpolate(_count(codes, intervals, order, both, letters), weights)
         return cls(tables=tables, backoff_weights=weights[: order + 1], held_out_bits=bits)
 
     def bits_per_base(self, codes: Codes, intervals: Sequence[Span]) -> float:
@@ -95,9 +116,9 @@ class MarkovModel:
             DataError: an interval lies outside ``codes``, or no interval holds an unambiguous base.
         """
         total, scored = 0.0, 0
-        for chunk in _chunks(codes, _checked(codes, intervals), self.order, CHUNK_BASES):
+        for chunk in _chunks(codes, _checked(codes, intervals), self.order, CHUNK_BASES, self.letters):
             scored += len(chunk.targets)
-            for k, positions, words in _words(chunk, self.order):
+            for k, positions, words in _words(chunk, self.order, self.letters):
                 # A target is scored once, at the highest order that its context reaches.
                 if k < self.order:
                     words = words[chunk.context[positions] == k]
@@ -105,7 +126,7 @@ class MarkovModel:
         if scored == 0:
             raise DataError(
                 f"no unambiguous base in the {len(intervals)} interval(s) to score: "
-                "give intervals that hold A, C, G or T"
+                "give intervals that hold known letters"
             )
         return total / scored
 
@@ -129,12 +150,12 @@ def _checked(codes: Codes, intervals: Sequence[Span]) -> list[Span]:
     return [(int(start), int(end)) for start, end in intervals]
 
 
-def _chunks(codes: Codes, intervals: Sequence[Span], order: int, size: int) -> Iterator[_Chunk]:
+def _chunks(codes: Codes, intervals: Sequence[Span], order: int, size: int, letters: int) -> Iterator[_Chunk]:
     """Yield the intervals in chunks of about ``size`` bases; a cut interval repeats ``order`` bases as context."""
     parts: list[Codes] = []
     fresh: list[npt.NDArray[np.bool_]] = []
     filled = 0
-    separator = np.full(1, AMBIGUOUS, dtype=np.uint8)
+    separator = np.full(1, letters, dtype=np.uint8)  # the code of an ambiguous letter
     for start, end in intervals:
         position = start
         while position < end:
@@ -145,15 +166,15 @@ def _chunks(codes: Codes, intervals: Sequence[Span], order: int, size: int) -> I
             filled += stop - position
             position = stop
             if filled >= size:
-                yield _join(parts, fresh)
+                yield _join(parts, fresh, letters)
                 parts, fresh, filled = [], [], 0
     if parts:
-        yield _join(parts, fresh)
+        yield _join(parts, fresh, letters)
 
 
-def _join(parts: list[Codes], fresh: list[npt.NDArray[np.bool_]]) -> _Chunk:
+def _join(parts: list[Codes], fresh: list[npt.NDArray[np.bool_]], letters: int) -> _Chunk:
     bases = np.concatenate(parts)
-    clear = bases < AMBIGUOUS
+    clear = bases < letters
     index = np.arange(len(bases), dtype=np.int32)
     # The chunk starts with a separator, so every position has an ambiguous one at or before it.
     last_ambiguous = np.maximum.accumulate(np.where(clear, np.int32(0), index))
@@ -161,7 +182,9 @@ def _join(parts: list[Codes], fresh: list[npt.NDArray[np.bool_]]) -> _Chunk:
     return _Chunk(bases, context, np.flatnonzero(clear & np.concatenate(fresh)))
 
 
-def _words(chunk: _Chunk, max_order: int) -> Iterator[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+def _words(
+    chunk: _Chunk, max_order: int, letters: int
+) -> Iterator[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
     """Yield for k = 0 … max_order the targets with k clear bases before them and their words of k + 1 bases."""
     positions = chunk.targets
     words = chunk.bases[positions].astype(np.int64)
@@ -170,19 +193,21 @@ def _words(chunk: _Chunk, max_order: int) -> Iterator[tuple[int, npt.NDArray[np.
             reach = chunk.context[positions] >= k
             if not reach.all():
                 positions, words = positions[reach], words[reach]
-            words = words + (chunk.bases[positions - k].astype(np.int64) << (2 * k))
+            words = words + chunk.bases[positions - k].astype(np.int64) * letters**k
         yield k, positions, words
 
 
-def _count(codes: Codes, intervals: Sequence[Span], max_order: int, strands: str) -> list[npt.NDArray[np.int64]]:
-    """Count the words of k + 1 bases for k = 0 … max_order; table k has shape (4**k, 4)."""
-    counts = [np.zeros(4 ** (k + 1), dtype=np.int64) for k in range(max_order + 1)]
-    for chunk in _chunks(codes, intervals, max_order, CHUNK_BASES):
-        for k, _, words in _words(chunk, max_order):
+def _count(
+    codes: Codes, intervals: Sequence[Span], max_order: int, both: bool, letters: int
+) -> list[npt.NDArray[np.int64]]:
+    """Count the words of k + 1 bases for k = 0 … max_order; table k has shape (A**k, A)."""
+    counts = [np.zeros(letters ** (k + 1), dtype=np.int64) for k in range(max_order + 1)]
+    for chunk in _chunks(codes, intervals, max_order, CHUNK_BASES, letters):
+        for k, _, words in _words(chunk, max_order, letters):
             counts[k] += np.bincount(words, minlength=len(counts[k]))
-    if strands == "both":
+    if both:
         counts = [table + _reverse_complement_counts(table, k + 1) for k, table in enumerate(counts)]
-    return [table.reshape(-1, 4) for table in counts]
+    return [table.reshape(-1, letters) for table in counts]
 
 
 def _reverse_complement_counts(table: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.int64]:
@@ -192,12 +217,12 @@ def _reverse_complement_counts(table: npt.NDArray[np.int64], length: int) -> npt
 
 
 def _interpolate(counts: list[npt.NDArray[np.int64]], weights: Sequence[float]) -> tuple[npt.NDArray[np.float64], ...]:
-    """Return log2 p_k (4**k, 4) of every order."""
-    tables = []
-    lower = np.full((1, 4), 0.25)
+    """Return log2 p_k (A**k, A) of every order."""
+    tables, letters = [], counts[0].shape[1]
+    lower = np.full((1, letters), 1 / letters)
     for k, (table, weight) in enumerate(zip(counts, weights, strict=False)):
-        # The context without its first base is the row number modulo 4**(k-1): rows repeat in four blocks.
-        prior = np.tile(lower, (4, 1)) if k > 0 else lower
+        # The context without its first base is the row number modulo A**(k-1): rows repeat in A blocks.
+        prior = np.tile(lower, (letters, 1)) if k > 0 else lower
         lower = (table + weight * prior) / (table.sum(axis=1, keepdims=True) + weight)
         tables.append(np.log2(lower))
     return tuple(tables)
@@ -227,22 +252,22 @@ def _hold_out(intervals: list[Span]) -> tuple[list[Span], list[Span]]:
 
 
 def _choose_weights(
-    codes: Codes, kept: list[Span], held_out: list[Span], max_order: int, strands: str
+    codes: Codes, kept: list[Span], held_out: list[Span], max_order: int, both: bool, letters: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Choose c_k order by order, each with the lower ones fixed; return them and the held-out bits per base."""
     size = 1 + sum(end - start for start, end in held_out)
-    chunk = next(_chunks(codes, held_out, max_order, size), None)
-    counts = _count(codes, kept, max_order, strands)
+    chunk = next(_chunks(codes, held_out, max_order, size, letters), None)
+    counts = _count(codes, kept, max_order, both, letters)
     if chunk is None or len(chunk.targets) == 0 or counts[0].sum() == 0:
         raise DataError(
             f"too few unambiguous bases to fit a Markov model: {len(kept) + len(held_out)} block(s) of training "
             "sequence leave nothing to count or nothing to hold out; give a longer training part"
         )
-    probability = np.full(len(chunk.bases), 0.25)
+    probability = np.full(len(chunk.bases), 1 / letters)
     weights, bits = [], []
-    for k, positions, words in _words(chunk, max_order):
+    for k, positions, words in _words(chunk, max_order, letters):
         seen = counts[k].ravel()[words]
-        context_seen = counts[k].sum(axis=1)[words >> 2]
+        context_seen = counts[k].sum(axis=1)[words // letters]
         lower = probability[positions]
         candidates = ((weight, (seen + weight * lower) / (context_seen + weight)) for weight in BACKOFF_WEIGHTS)
         weight, probability[positions] = max(candidates, key=lambda pair: float(np.log2(pair[1]).sum()))

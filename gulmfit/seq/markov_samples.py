@@ -18,6 +18,7 @@ def markov_samples(model: MarkovModel, num_sequences: int, length_bp: int, *, se
         length_bp: `L`.
         seed: Of the random numbers.
     """
+    letters = model.letters
     edges = [np.cumsum(np.exp2(table), axis=1) for table in model.tables]
     points = np.random.default_rng(seed).random((length_bp, num_sequences))
     codes = np.empty((num_sequences, length_bp), dtype=np.uint8)
@@ -25,6 +26,6 @@ def markov_samples(model: MarkovModel, num_sequences: int, length_bp: int, *, se
     for at, point in enumerate(points):
         order = min(at, model.order)
         # The last edge is 1 but for rounding.
-        codes[:, at] = np.minimum((edges[order][context % 4**order] <= point[:, None]).sum(1), 3)
-        context = (context * 4 + codes[:, at]) % 4**model.order
+        codes[:, at] = np.minimum((edges[order][context % letters**order] <= point[:, None]).sum(1), letters - 1)
+        context = (context * letters + codes[:, at]) % letters**model.order
     return codes

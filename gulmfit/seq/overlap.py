@@ -1,6 +1,6 @@
 """What two sets of sequences share: the leak check that stands beside every reported score.
 
-Shapes: L bases of one run of codes, K = L - k + 1 windows of k bases, N sequences.
+Shapes: L bases (or residues) of one run of codes, K = L - k + 1 windows of k of them, N sequences.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gulmfit.errors import DataError
-from gulmfit.seq.alphabet import AMBIGUOUS, Codes, encode, reverse_complement_text
+from gulmfit.seq.alphabet import DNA, Alphabet, Codes, encode, reverse_complement_text
 
-MAX_K = 31
-NO_KMER = np.uint64(2**64 - 1)  # 31 bases fill 62 bits, so no k-mer has this code
+NO_KMER = np.uint64(2**64 - 1)  # the longest k-mer fills 62 bits, so none has this code
 _EXAMPLES = 5
 _CHUNK = 1 << 17  # bases at a time: their k-mers stay in a processor's cache
 
@@ -21,31 +20,59 @@ Kmers = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
 
 
-def canonical_kmers(codes: Codes, k: int) -> Kmers:
-    """Number every window of k bases so that both strands get the same number.
+def letter_bits(alphabet: Alphabet) -> int:
+    """Return the bits that tell the known letters apart: 2 of nucleotides, 5 of amino acids."""
+    return (len(alphabet) - 1).bit_length()
 
-    The number of a k-mer is its bases as digits of base 4; the canonical one is the smaller of the k-mer's
-    and of its reverse complement's.
+
+def max_k(alphabet: Alphabet = DNA) -> int:
+    """Return the length of the longest k-mers that can be compared: 31 bases, 12 residues."""
+    return 62 // letter_bits(alphabet)
+
+
+def near_duplicate_k(alphabet: Alphabet = DNA) -> int:
+    """Return the length of k-mers that hardly stand in two sequences by chance: 16 bases, 7 residues."""
+    return 32 // letter_bits(alphabet) + (not alphabet.complements)
+
+
+def canonical_kmers(codes: Codes, k: int, alphabet: Alphabet = DNA) -> Kmers:
+    """Number every window of k letters so that both strands, where there are two, get the same number.
+
+    The number of a k-mer is its letters as digits of 2 bits (of amino acids 5); the canonical one is the smaller of
+    the k-mer's and of its reverse complement's.
 
     Args:
-        codes: Base codes (L,), 0 to 3, and 4 for an ambiguous base.
-        k: Bases a window, 1 to 31.
+        codes: Codes (L,), the ambiguous one among them.
+        k: Letters a window, 1 to 31 (of amino acids 12).
+        alphabet: What the codes mean.
 
     Returns:
         Canonical numbers (K,), `NO_KMER` where the window holds an ambiguous base; empty when L < k.
 
     Raises:
-        DataError: k is not between 1 and 31.
+        DataError: k is out of range.
     """
-    if not 1 <= k <= MAX_K:
-        raise DataError(f"k={k} cannot be used to compare sequences: 2-bit codes in 64 bits allow 1 to {MAX_K}")
+    if not 1 <= k <= max_k(alphabet):
+        raise DataError(f"k={k} cannot be used to compare {alphabet.name} sequences: allowed is 1 to {max_k(alphabet)}")
     if len(codes) < k:
         return np.empty(0, np.uint64)
-    forward, reverse = _both_strands(codes, k)
-    kmers = np.minimum(forward, reverse)
-    if (ambiguous := codes == AMBIGUOUS).any():
+    if alphabet.complements:
+        kmers = np.minimum(*_both_strands(codes, k))
+    else:
+        kmers = _one_strand(codes, k, letter_bits(alphabet))
+    if (ambiguous := codes == len(alphabet)).any():
         before = np.concatenate([[0], np.cumsum(ambiguous)])
         kmers[before[k:] != before[:-k]] = NO_KMER
+    return kmers
+
+
+def _one_strand(codes: Codes, k: int, bits: int) -> Kmers:
+    """Number every window (K,) of k letters of so many bits, whatever an ambiguous letter comes to."""
+    windows = len(codes) - k + 1
+    kmers = np.zeros(windows, np.uint64)
+    for first in range(k):
+        digits = (codes[first : first + windows] & (2**bits - 1)).astype(np.uint64)
+        kmers = (kmers << np.uint64(bits)) | digits
     return kmers
 
 
@@ -69,30 +96,39 @@ def _both_strands(codes: Codes, k: int) -> tuple[Kmers, Kmers]:
     return forward, reverse
 
 
-def kmers_by_sequence(sequences: Sequence[str], k: int) -> tuple[Kmers, npt.NDArray[np.int64]]:
+def kmers_by_sequence(
+    sequences: Sequence[str], k: int, alphabet: Alphabet = DNA
+) -> tuple[Kmers, npt.NDArray[np.int64]]:
     """List the canonical k-mers of all sequences with the index of the sequence each stands in.
 
     Takes about 50 bytes of memory a base.
 
     Args:
         sequences: N sequences of IUPAC letters.
-        k: Bases a k-mer, 1 to 31.
+        k: Letters a k-mer, 1 to 31 (of amino acids 12).
+        alphabet: What the letters are.
 
     Returns:
         The k-mers without an ambiguous base, in order of sequence and position, and their sequence indices.
 
     Raises:
-        DataError: k is not between 1 and 31.
-        SequenceError: A sequence holds a letter outside the IUPAC alphabet.
+        DataError: k is out of range.
+        SequenceError: A sequence holds a letter outside the alphabet.
     """
-    # One ambiguous base between neighbours keeps a window from spanning two sequences.
-    kmers = canonical_kmers(encode("N".join(sequences)), k)
+    kmers = canonical_kmers(_end_to_end(sequences, alphabet), k, alphabet)
     owners = np.repeat(np.arange(len(sequences)), [len(sequence) + 1 for sequence in sequences])[: len(kmers)]
     clear = kmers != NO_KMER
     return kmers[clear], owners[clear]
 
 
-def stand_in(sequences: Sequence[str], codes: Codes, k: int = 16, share: float = 0.5) -> Mask:
+def _end_to_end(sequences: Sequence[str], alphabet: Alphabet) -> Codes:
+    """Encode sequences with one ambiguous letter between neighbours, which keeps a window from spanning two of them."""
+    return encode(alphabet.unknown.join(sequences), alphabet=alphabet)
+
+
+def stand_in(
+    sequences: Sequence[str], codes: Codes, k: int | None = None, share: float = 0.5, alphabet: Alphabet = DNA
+) -> Mask:
     """Mark the sequences most of which can be found in a stretch of bases, such as a genome.
 
     The bases are read once, a piece at a time, so that memory grows with the sequences alone: about 60 bytes for
@@ -102,9 +138,10 @@ def stand_in(sequences: Sequence[str], codes: Codes, k: int = 16, share: float =
         sequences: N sequences of IUPAC letters.
         codes: Base codes (L,), which may be a memory map. Where contigs lie end to end, the windows across two of
             them count as well: fewer than k at each joint.
-        k: Bases a k-mer, 1 to 31.
+        k: Letters a k-mer, 1 to 31 (of amino acids 12); by default as `near_duplicate_k` says.
         share: Least fraction of a sequence's k-mers that must occur in the bases, on either strand; above 0 and up
             to 1. k-mers with an ambiguous base count for nothing.
+        alphabet: What letters and codes are.
 
     Returns:
         Whether each sequence stands there (N,); never one without a k-mer.
@@ -115,30 +152,34 @@ def stand_in(sequences: Sequence[str], codes: Codes, k: int = 16, share: float =
     """
     if not 0 < share <= 1:
         raise DataError(f"share={share} is not a fraction of k-mers: allowed is above 0 and up to 1")
-    kmers, owners = kmers_by_sequence(sequences, k)
-    seen = _seen(kmers, codes, k)
+    k = near_duplicate_k(alphabet) if k is None else k
+    kmers, owners = kmers_by_sequence(sequences, k, alphabet)
+    seen = _seen(kmers, codes, k, alphabet)
     total = np.bincount(owners, minlength=len(sequences))
     found = np.bincount(owners[seen], minlength=len(sequences))
     return (total > 0) & (found >= share * total)
 
 
 def find_overlaps(
-    train_sequences: Sequence[str], test_sequences: Sequence[str], k: int = 16, share: float = 0.5
+    train_sequences: Sequence[str],
+    test_sequences: Sequence[str],
+    k: int | None = None,
+    share: float = 0.5,
+    alphabet: Alphabet = DNA,
 ) -> dict[str, Mask]:
     """Mark the test sequences (N,) that are copies, reverse-complement twins or near-duplicates of training ones.
+
+    Where there is no other strand there are no twins, and that kind is not among the results.
 
     Arguments and errors are those of `overlap`, where the three kinds are explained.
     """
     known = set(train_sequences)
-    # One ambiguous base between neighbours keeps a window from spanning two sequences.
-    train = encode("N".join(train_sequences))
-    return {
-        "exact": np.array([sequence in known for sequence in test_sequences], np.bool_),
-        "reverse_complement": np.array(
-            [reverse_complement_text(sequence) in known for sequence in test_sequences], np.bool_
-        ),
-        "near_duplicate": stand_in(test_sequences, train, k, share),
-    }
+    kinds = {"exact": np.array([sequence in known for sequence in test_sequences], np.bool_)}
+    if alphabet.complements:
+        twins = [reverse_complement_text(sequence, alphabet) in known for sequence in test_sequences]
+        kinds["reverse_complement"] = np.array(twins, np.bool_)
+    train = _end_to_end(train_sequences, alphabet)
+    return {**kinds, "near_duplicate": stand_in(test_sequences, train, k, share, alphabet)}
 
 
 def overlap(
@@ -190,7 +231,7 @@ def count_marked(marked: Mask, names: Sequence[Any]) -> dict[str, Any]:
     }
 
 
-def _seen(kmers: Kmers, codes: Codes, k: int) -> Mask:
+def _seen(kmers: Kmers, codes: Codes, k: int, alphabet: Alphabet) -> Mask:
     """Mark the k-mers that occur in a stretch of bases (L,) on either strand."""
     wanted, place = np.unique(kmers, return_inverse=True)
     found = np.zeros(len(wanted), np.bool_)
@@ -200,7 +241,7 @@ def _seen(kmers: Kmers, codes: Codes, k: int) -> Mask:
         last = np.uint64((1 << bits) - 1)
         possible = np.zeros(1 << bits, np.bool_)
         possible[wanted & last] = True
-        for here in _pieces(codes, k):
+        for here in _pieces(codes, k, alphabet):
             kmers = here[possible[here & last]]
             index = np.minimum(np.searchsorted(wanted, kmers), len(wanted) - 1)
             found[index[wanted[index] == kmers]] = True
@@ -208,7 +249,7 @@ def _seen(kmers: Kmers, codes: Codes, k: int) -> Mask:
     return marked
 
 
-def _pieces(codes: Codes, k: int) -> Iterator[Kmers]:
+def _pieces(codes: Codes, k: int, alphabet: Alphabet) -> Iterator[Kmers]:
     """Yield the canonical k-mers of bases (L,), a piece of them at a time, `NO_KMER` among them."""
     for start in range(0, max(0, len(codes) - k + 1), _CHUNK):
-        yield canonical_kmers(np.asarray(codes[start : start + _CHUNK + k - 1]), k)
+        yield canonical_kmers(np.asarray(codes[start : start + _CHUNK + k - 1]), k, alphabet)

@@ -27,12 +27,13 @@ from gulmfit.seq.homology import (
     join,
 )
 from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.overlap import MAX_K
+from gulmfit.seq.overlap import max_k
 
 _log = logging.getLogger(__name__)
 
 PARTS = ("train", "valid", "test")
 METHODS = ("kmers", "mmseqs", "auto")
+RELATED_BASES, RELATED_RESIDUES = 20, 9  # as many words of either: what is shared is hardly shared by chance
 
 
 class Split(ABC):
@@ -144,7 +145,7 @@ class StratifiedSplit(FractionSplit):
     """
 
     def groups(self, data: LabelledSequences) -> Groups:
-        return inseparable(data.sequences, data.groups)
+        return inseparable(data)
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,7 @@ class ColumnSplit(Split):
 
     def groups(self, data: LabelledSequences) -> Groups:
         """Return one number for each sequence and its copies on either strand (N,)."""
-        return inseparable(data.sequences, data.groups)
+        return inseparable(data)
 
 
 @dataclass(frozen=True)
@@ -217,8 +218,8 @@ class HomologySplit(FractionSplit):
     Args:
         valid_fraction, test_fraction, seed: As in `StratifiedSplit`.
         method: `kmers`, `mmseqs`, or `auto`: mmseqs where it is installed, which the log tells.
-        k: Bases that two sequences must share to be taken for related, 1 to 31; null, with mmseqs only, for not
-            looking at k-mers.
+        k: Bases that two sequences must share to be taken for related, 1 to 31 (residues 1 to 12); `auto` for 20
+            (9); null, with mmseqs only, for not looking at k-mers.
         min_seq_id: Least identity of an alignment by mmseqs, above 0 and up to 1.
         coverage: Least share of both sequences that it must cover, above 0 and up to 1.
 
@@ -227,7 +228,7 @@ class HomologySplit(FractionSplit):
     """
 
     method: str = "kmers"
-    k: int | None = 20
+    k: int | str | None = "auto"
     min_seq_id: float = 0.8
     coverage: float = 0.8
     advice: ClassVar[str] = (
@@ -241,8 +242,8 @@ class HomologySplit(FractionSplit):
             raise ConfigError(f"split.method={self.method!r} is unknown; choose one of {', '.join(METHODS)}")
         if self.k is None and self.method != "mmseqs":
             raise ConfigError(f"split.k=null needs split.method=mmseqs: {self.method!r} may have k-mers only to go by")
-        if self.k is not None and not 1 <= self.k <= MAX_K:
-            raise ConfigError(f"k={self.k} is not allowed in a homology split: 1 to {MAX_K}")
+        if self.k not in (None, "auto") and not (isinstance(self.k, int) and 1 <= self.k <= max_k()):
+            raise ConfigError(f"k={self.k} is not allowed in a homology split: 1 to {max_k()}, or auto")
         for name, value in (("min_seq_id", self.min_seq_id), ("coverage", self.coverage)):
             if not 0 < value <= 1:
                 raise ConfigError(f"split.{name}={value} is not allowed: above 0 and up to 1")
@@ -254,12 +255,14 @@ class HomologySplit(FractionSplit):
             ConfigError: mmseqs is asked for and not installed.
             DataError: mmseqs failed.
         """
-        groupings, known = [inseparable(data.sequences, data.groups)], ["copies"]
+        groupings, known = [inseparable(data)], ["copies"]
         if self.k is not None:
-            groupings.append(cluster_by_shared_kmers(data.sequences, self.k))
-            known.append(f"shared {self.k}-mers")
+            related = RELATED_BASES if data.alphabet.complements else RELATED_RESIDUES
+            k = related if self.k == "auto" else int(self.k)
+            groupings.append(cluster_by_shared_kmers(data.sequences, k, data.alphabet))
+            known.append(f"shared {k}-mers")
         if self.method == "mmseqs" or (self.method == "auto" and find_mmseqs()):
-            groupings.append(cluster_by_linclust(data.sequences, self.min_seq_id, self.coverage))
+            groupings.append(cluster_by_linclust(data.sequences, self.min_seq_id, self.coverage, data.alphabet))
             known.append(f"mmseqs (identity {self.min_seq_id}, coverage {self.coverage})")
         if data.loci is not None:
             groupings.append(group_overlaps(data.loci))

@@ -44,7 +44,7 @@ class ContigSplit(FractionSplit):
         places = self._places(data.loci)
         if not self.keep_copies:
             return join(places) if data.groups is None else join(places, data.groups)
-        return join(places, inseparable(data.sequences, data.groups))
+        return join(places, inseparable(data))
 
     def _places(self, loci: Sequence[Locus]) -> npt.NDArray[np.int64]:
         """Number the place that decides the side of each sequence (N,): its contig."""

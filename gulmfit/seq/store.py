@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from gulmfit.errors import ConfigError, SequenceError, StoreError
 from gulmfit.locks import locked
-from gulmfit.seq.alphabet import Codes, encode
+from gulmfit.seq.alphabet import DNA, Alphabet, Codes, encode, held_alphabet
 from gulmfit.seq.checksums import checksums
 from gulmfit.seq.fasta import GZIP_MAGIC, expand_paths, read_fasta_pieces
 from gulmfit.seq.gatherer import Contig, Gatherer
@@ -69,6 +69,7 @@ class GenomeStore:
             where they occur; and "lower_case", how many letters were lower case.
         digest: SHA-256 in hexadecimal of what the store was built from.
         sources: the files that it was built from; empty for a store in memory.
+        alphabet: what the codes mean; of RNA, which is kept as DNA, that of DNA.
     """
 
     codes: Codes
@@ -77,9 +78,17 @@ class GenomeStore:
     counts: dict[str, int]
     digest: str
     sources: tuple[Source, ...] = ()
+    alphabet: Alphabet = DNA
 
     @classmethod
-    def build(cls, paths: str | Path | Sequence[str | Path], cache_dir: str | Path, *, case: str = "upper") -> Self:
+    def build(
+        cls,
+        paths: str | Path | Sequence[str | Path],
+        cache_dir: str | Path,
+        *,
+        case: str = "upper",
+        alphabet: str = DNA.name,
+    ) -> Self:
         """Build the store of FASTA files, or reuse the one that was built from the same content.
 
         The digest covers the files' bytes and names in order, the case policy and the format version. Memory does
@@ -91,17 +100,19 @@ class GenomeStore:
             paths: files or patterns, as `gulmfit.seq.fasta.expand_paths` takes them.
             cache_dir: folder of the store's files; made if missing.
             case: "upper", or "mask" to make lower-case letters ambiguous.
+            alphabet: name of the letters: dna, rna or protein.
 
         Raises:
-            ConfigError: if `case` is unknown.
+            ConfigError: if `case` or `alphabet` is unknown.
             SequenceError: if a file cannot be read, is not FASTA or holds a letter outside the alphabet.
             StoreError: if the store cannot be written; nothing half-written is left.
         """
+        letters = held_alphabet(alphabet)
         encode(b"", case=case)  # a wrong case policy is told before any file is read
         files, folder = expand_paths(paths), Path(cache_dir).expanduser()
         with checksums(folder) as sha256:
             sources = tuple(_describe(path, sha256) for path in files)
-            digest = _digest(case, [(source.name, source.sha256) for source in sources])
+            digest = _digest(case, letters, [(source.name, source.sha256) for source in sources])
             if (folder / f"{digest}.json").exists():
                 try:
                     return cls.open(folder, digest, files)
@@ -109,7 +120,7 @@ class GenomeStore:
                     logger.warning("%s Rebuilding it now.", error)
                     with suppress(OSError):
                         (folder / f"{digest}.json").unlink()
-            _write_store(folder, digest, files, sources, case)
+            _write_store(folder, digest, files, sources, case, letters)
             return cls.open(folder, digest, files, check=False)
 
     @classmethod
@@ -143,7 +154,8 @@ class GenomeStore:
             ]
             # Mapped first: a file that tells of more numbers than it has takes no memory.
             runs = np.array(np.load(runs_path, mmap_mode="r", allow_pickle=False))
-            opened = cls(_map_codes(codes_path), contigs, runs, dict(table["counts"]), digest, sources)
+            alphabet = held_alphabet(table.get("alphabet", DNA.name))
+            opened = cls(_map_codes(codes_path), contigs, runs, dict(table["counts"]), digest, sources, alphabet)
             opened._check(files, len(paths))
             return opened
         except Exception as error:  # a damaged file can raise nearly anything
@@ -153,7 +165,14 @@ class GenomeStore:
             ) from error
 
     @classmethod
-    def from_sequences(cls, names: Sequence[str], sequences: Sequence[str | bytes], *, case: str = "upper") -> Self:
+    def from_sequences(
+        cls,
+        names: Sequence[str],
+        sequences: Sequence[str | bytes],
+        *,
+        case: str = "upper",
+        alphabet: str = DNA.name,
+    ) -> Self:
         """Make a store in memory, one contig for each sequence.
 
         Raises:
@@ -166,7 +185,8 @@ class GenomeStore:
                 f"{len(names)} names ({len(set(names))} different) for {len(sequences)} sequences. "
                 "Give at least one sequence, and each a name of its own."
             )
-        gathered, parts, content = Gatherer(case), [], []
+        held = held_alphabet(alphabet)
+        gathered, parts, content = Gatherer(case, held), [], []
         for name, sequence in zip(names, sequences, strict=True):
             letters = sequence if isinstance(sequence, bytes) else sequence.encode("utf-8")
             if not letters:
@@ -174,7 +194,8 @@ class GenomeStore:
             parts.append(gathered.add(name, "", sequence))
             content.append((name, hashlib.sha256(letters).hexdigest()))
         codes = np.concatenate(parts)
-        return cls(codes, gathered.contigs, gathered.runs(), gathered.counts(), _digest(case, content))
+        digest = _digest(case, held, content)
+        return cls(codes, gathered.contigs, gathered.runs(), gathered.counts(), digest, alphabet=held)
 
     def clear_intervals(self, ambiguity: str) -> list[Interval]:
         """List the stretches that may be read as one sequence, none of them empty or across two contigs.
@@ -208,20 +229,22 @@ class GenomeStore:
         return [Interval(*row) for row in zip(indices.tolist(), starts.tolist(), ends.tolist(), strict=True)]
 
     def summary(self) -> dict[str, int | float]:
-        """Count files, contigs, bases, ambiguous and lower_case bases, and give gc, in [0, 1].
+        """Count files, contigs, bases (or residues), ambiguous and lower_case ones, and of nucleotides give gc.
 
-        `gc` is the share of G and C among all A, C, G, T and U seen in either case; nan where there is none.
+        `gc` is the share of G and C among all A, C, G, T and U seen in either case, in [0, 1]; nan where there is none.
         """
-        strong = self.counts["G"] + self.counts["C"]
-        known = strong + self.counts["A"] + self.counts["T"] + self.counts.get("U", 0)
-        return {
+        counted: dict[str, int | float] = {
             "files": len(self.sources),
             "contigs": len(self.contigs),
             "bases": int(self.codes.size),
             "ambiguous": int((self.runs[:, 1] - self.runs[:, 0]).sum()),
             "lower_case": self.counts["lower_case"],
-            "gc": strong / known if known else math.nan,
         }
+        if self.alphabet.complements:
+            strong = self.counts["G"] + self.counts["C"]
+            known = strong + self.counts["A"] + self.counts["T"] + self.counts.get("U", 0)
+            counted["gc"] = strong / known if known else math.nan
+        return counted
 
     def _check(self, files: Sequence[int], num_files: int) -> None:
         """Raise ValueError where the parts of a store that was read do not fit each other."""
@@ -235,7 +258,7 @@ class GenomeStore:
         pairs = self.runs.dtype == np.int64 and self.runs.ndim == 2 and self.runs.shape[1] == 2
         if not (pairs and inside and (np.diff(self.runs) > 0).all() and (np.diff(flat) >= 0).all()):
             raise ValueError("its runs of ambiguous bases do not ascend, or leave it")
-        counts = [self.counts[name] for name in ("A", "C", "G", "T", "lower_case")]
+        counts = [self.counts[name] for name in (*self.alphabet.letters, "lower_case")]
         if not all(type(number) is int for number in (*counts, *self.counts.values())):
             raise ValueError("its counts of letters are no numbers")
 
@@ -244,8 +267,8 @@ class GenomeStore:
         contig = next(contig for contig in self.contigs if first < contig.start + contig.length)
         place = f"{contig.path}, record {contig.name!r}" if contig.path else f"record {contig.name!r}"
         return (
-            f"{place}, position {first - contig.start}: an ambiguous base (N, another IUPAC letter, or a "
-            "masked lower-case letter). Remove it, or choose ambiguity='split' or 'unk'."
+            f"{place}, position {first - contig.start}: an ambiguous {self.alphabet.unit} ({self.alphabet.unknown}, "
+            "another IUPAC letter, or a masked lower-case letter). Remove it, or choose ambiguity='split' or 'unk'."
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -261,13 +284,15 @@ class GenomeStore:
         self.__dict__.update(state)
 
 
-def _write_store(folder: Path, digest: str, files: Sequence[Path], sources: Sequence[Source], case: str) -> None:
+def _write_store(
+    folder: Path, digest: str, files: Sequence[Path], sources: Sequence[Source], case: str, alphabet: Alphabet
+) -> None:
     """Write a store that is not there, unless another process does so first; on any failure nothing of it is left."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / f"{digest}.lock", wait=True):
             if not (folder / f"{digest}.json").exists():
-                _write_files(folder, digest, files, sources, case)
+                _write_files(folder, digest, files, sources, case, alphabet)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else error
         raise StoreError(
@@ -277,13 +302,15 @@ def _write_store(folder: Path, digest: str, files: Sequence[Path], sources: Sequ
         ) from error
 
 
-def _write_files(folder: Path, digest: str, files: Sequence[Path], sources: Sequence[Source], case: str) -> None:
+def _write_files(
+    folder: Path, digest: str, files: Sequence[Path], sources: Sequence[Source], case: str, alphabet: Alphabet
+) -> None:
     """Parse the files into the three files of a store; the temporary names may hold what a killed process left."""
     temporary = {suffix: folder / f"{digest}{suffix}.tmp" for suffix in _SUFFIXES}
     placed: list[Path] = []
     logger.info("building the genome store %s from %d files", digest[:12], len(files))
     try:
-        gathered = Gatherer(case)
+        gathered = Gatherer(case, alphabet)
         codes_hash = hashlib.sha256()
         with _new_file(temporary[".codes"]) as handle:
             for piece in read_fasta_pieces(files):
@@ -299,6 +326,7 @@ def _write_files(folder: Path, digest: str, files: Sequence[Path], sources: Sequ
             "format_version": FORMAT_VERSION,
             "digest": digest,
             "case": case,
+            "alphabet": alphabet.name,
             "sources": [{"name": source.name, "size": source.size, "sha256": source.sha256} for source in sources],
             "contigs": {
                 "name": [contig.name for contig in gathered.contigs],
@@ -343,9 +371,10 @@ def _describe(path: Path, sha256: Callable[[Path], str]) -> Source:
         raise SequenceError(f"{path}: the file cannot be read ({error.strerror}). Check its permissions.") from error
 
 
-def _digest(case: str, content: Sequence[tuple[str, str]]) -> str:
-    """Hash the format version, the case policy and the (name, SHA-256) of each part in order."""
-    return hashlib.sha256(json.dumps([FORMAT_VERSION, case, content]).encode("utf-8")).hexdigest()
+def _digest(case: str, alphabet: Alphabet, content: Sequence[tuple[str, str]]) -> str:
+    """Hash the format version, the policies and the (name, SHA-256) of each part in order."""
+    read_as = [case] if alphabet == DNA else [case, alphabet.name]
+    return hashlib.sha256(json.dumps([FORMAT_VERSION, *read_as, content]).encode("utf-8")).hexdigest()
 
 
 def _bytes_needed(files: Sequence[Path]) -> int:

@@ -45,7 +45,7 @@ def evaluate_file(
     if output and (folder / MODEL_FOLDER).exists():
         raise ConfigError(f"output={output} is a run folder, whose own results would be overwritten. Name another.")
     predictor = Predictor.load(model)
-    config = compose(["stage=classify", *data_overrides])
+    config = compose(["stage=classify", f"alphabet={predictor.tokenizer.alphabet.name}", *data_overrides])
     if "targets" in config.data:
         config.data.targets = predictor.model.targets
     validate(config)

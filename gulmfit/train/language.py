@@ -41,7 +41,7 @@ def corpus(run: Run, source: Source) -> tuple[GenomeStore, Holdout]:
         parts = split_parts(run, source.labelled())
         names = [f"{part}/{name}" for part in ("train", "valid") for name in parts[part].ids]
         sequences = [sequence for part in ("train", "valid") for sequence in parts[part].sequences]
-        store = GenomeStore.from_sequences(names, sequences)
+        store = GenomeStore.from_sequences(names, sequences, alphabet=source.alphabet)
         intervals = store.clear_intervals("unk")
         boundary = len(parts["train"].ids)
         return store, Holdout(
@@ -74,8 +74,9 @@ def run_language_model(run: Run, source: Source) -> dict[str, Any]:
             raise SequenceError(f"{place}: {tokenizer.too_short(contig.length)}")
     bases = holdout.bases()
     logger.info(
-        "%s: %s; held out %s of %s bases", run.stage, tokenizer, f"{bases['valid']:,}", f"{sum(bases.values()):,}"
-    )
+        "%s: %s; held out %s of %s %ss",
+        run.stage, tokenizer, f"{bases['valid']:,}", f"{sum(bases.values()):,}", store.alphabet.unit,
+    )  # fmt: skip
     data = LanguageModelDataModule(
         store.codes,
         holdout,
@@ -112,7 +113,8 @@ def run_language_model(run: Run, source: Source) -> dict[str, Any]:
         return results
     scores = evaluate_stream(task, data)
     spans = [(part.start, part.end) for part in holdout.train]
-    markov = MarkovModel.fit(store.codes, spans, strands=str(config.strands))
+    alphabet = store.alphabet
+    markov = MarkovModel.fit(store.codes, spans, strands=str(config.strands), alphabet=alphabet)
     markov_bits = markov.bits_per_base(store.codes, [(part.start, part.end) for part in holdout.valid])
     results |= {
         "metrics": {f"val/{name}": value for name, value in scores.items()},
@@ -121,7 +123,8 @@ def run_language_model(run: Run, source: Source) -> dict[str, Any]:
             "files": [{"name": item.name, "sha256": item.sha256} for item in store.sources],
             "store": store.summary(),
             "bases": bases,
-            "strands": str(config.strands),
+            "strands": alphabet.strands(str(config.strands)),
+            "alphabet": source.alphabet,
         },
         "model": {
             "parameters": sum(parameter.numel() for parameter in task.model.parameters()),
@@ -132,8 +135,8 @@ def run_language_model(run: Run, source: Source) -> dict[str, Any]:
     page = {**results, "curves": run.curves(), "config_yaml": (run.folder / "config.yaml").read_text(encoding="utf-8")}
     run.finish(results, language_model_report(page))
     logger.info(
-        "%s: %.4f bits per base on held-out sequence (Markov model of order %d: %.4f; knowing nothing: 2.0)",
-        run.stage, scores["bits_per_base"], markov.order, markov_bits,
+        "%s: %.4f bits per %s on held-out sequence (Markov model of order %d: %.4f; knowing nothing: %.3g)",
+        run.stage, scores["bits_per_base"], alphabet.unit, markov.order, markov_bits, alphabet.bits,
     )  # fmt: skip
     return results
 

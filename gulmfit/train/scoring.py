@@ -97,7 +97,8 @@ def _without_leaked(
 ) -> dict[str, Any] | None:
     """Score the test sequences that were met neither in training nor in validation; None if that is all of them."""
     test = parts["test"]
-    kinds = find_overlaps([*parts["train"].sequences, *parts["valid"].sequences], test.sequences)
+    known = [*parts["train"].sequences, *parts["valid"].sequences]
+    kinds = find_overlaps(known, test.sequences, alphabet=test.alphabet)
     clean = ~np.logical_or.reduce(list(kinds.values()))
     labels, (predicted, judge) = test.labels[clean], judged
     if clean.all() or not clean.any() or not judge.scorable(labels):

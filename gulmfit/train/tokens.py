@@ -22,7 +22,7 @@ from gulmfit.models.language_model import initialise_bias
 from gulmfit.report.html import write_report
 from gulmfit.report.table import format_table
 from gulmfit.report.tokens import table_rows, tokens_report
-from gulmfit.seq.alphabet import Codes
+from gulmfit.seq.alphabet import DNA, Codes
 from gulmfit.seq.holdout import Holdout, hold_out
 from gulmfit.seq.markov import MarkovModel
 from gulmfit.seq.store import GenomeStore
@@ -44,8 +44,8 @@ FREQUENCIES_SHOWN = 200
 
 
 def compare_tokens(
-    input: str, tokenizers: str, output: str = "", steps: int = 300, seed: int = 0
-) -> dict[str, Any]:  # fmt: skip
+    input: str, tokenizers: str, output: str = "", steps: int = 300, seed: int = 0, alphabet: str = DNA.name
+) -> dict[str, Any]:
     """Compare tokenizers on a corpus of which a tenth is held out.
 
     Args:
@@ -55,19 +55,25 @@ def compare_tokens(
         output: Folder for `tokens.json`, `tokens.html` and the learned tokenizers; nothing is written if empty.
         steps: Training steps of the language models, each of 140 bases in up to 64 streams; with 0 there are none.
         seed: Of the held-out part, the samples and the models.
+        alphabet: What the corpus is written in: `dna`, `rna` or `protein`.
 
     Raises:
-        ConfigError: If a tokenizer is not named as above.
+        ConfigError: If a tokenizer is not named as above, or is of another alphabet.
         DataError: If the corpus is too small.
     """
     names = [word.strip() for word in tokenizers.split(",") if word.strip()]
     if not names:
         raise ConfigError("tokenizers= names none. Give for example tokenizers=kmer:5:2,bpe:512.")
-    makers = {name: _parse(name) for name in names}
+    makers = {name: _parse(name, alphabet) for name in names}
+    for name, maker in makers.items():
+        own = maker.alphabet.name if isinstance(maker, Tokenizer) else maker.alphabet
+        if own != alphabet:
+            raise ConfigError(f"{name} is of {own} letters, and the corpus of {alphabet}: alphabet= says which it is.")
     with tempfile.TemporaryDirectory(prefix="gulmfit-tokens-") as folder:
-        store, holdout = _corpus(input, Path(folder), seed)
+        store, holdout = _corpus(input, Path(folder), seed, alphabet)
         bases = holdout.bases()
-        logger.info("%s: %s bases to learn from, %s held out", input, f"{bases['train']:,}", f"{bases['valid']:,}")
+        unit = store.alphabet.unit
+        logger.info("%s: %s %ss to learn from, %s held out", input, f"{bases['train']:,}", unit, f"{bases['valid']:,}")
         training = training_part(store, holdout)
         entries, made = [], {}
         for name, maker in makers.items():
@@ -83,10 +89,17 @@ def compare_tokens(
                 entry |= language_model_bits(tokenizer, data, steps=enough, seed=seed)
             logger.info("%s: %s", name, tokenizer)
             entries.append(entry)
-    results: dict[str, Any] = {"input": input, "bases": bases, "steps": steps, "seed": seed, "tokenizers": entries}
+    results: dict[str, Any] = {
+        "input": input,
+        "alphabet": alphabet,
+        "bases": bases,
+        "steps": steps,
+        "seed": seed,
+        "tokenizers": entries,
+    }
     if steps:
         spans = [(part.start, part.end) for part in holdout.train]
-        markov = MarkovModel.fit(store.codes, spans)
+        markov = MarkovModel.fit(store.codes, spans, alphabet=store.alphabet)
         bits = markov.bits_per_base(store.codes, [(part.start, part.end) for part in holdout.valid])
         results["markov"] = {"bits_per_base": bits, "order": markov.order}
     results["verdict"] = _verdict(results)
@@ -190,18 +203,18 @@ def language_model_bits(
     return {"bits_per_base": evaluate_stream(task, data)["bits_per_base"], "bases_read": bases, "seconds": seconds}
 
 
-def _parse(word: str) -> Tokenizer | SubwordRecipe:
+def _parse(word: str, alphabet: str) -> Tokenizer | SubwordRecipe:
     """Read the name of a tokenizer; one that is to be learned is not learned yet."""
     kind, *numbers = word.split(":")
     whole = all(number.isdigit() for number in numbers)
     if kind == "kmer" and len(numbers) == 2 and whole:
-        return KmerTokenizer(int(numbers[0]), int(numbers[1]))
+        return KmerTokenizer(int(numbers[0]), int(numbers[1]), alphabet)
     if kind in KINDS.values() and len(numbers) == 1 and whole:
-        return SubwordRecipe(kind=kind, vocab_size=int(numbers[0]))
+        return SubwordRecipe(kind=kind, vocab_size=int(numbers[0]), alphabet=alphabet)
     path = Path(word).expanduser()
     if path.suffix == ".json" and path.is_file():
         try:
-            return SubwordTokenizer(path.read_text(encoding="utf-8"))
+            return SubwordTokenizer(path.read_text(encoding="utf-8"), alphabet)
         except (TokenizerError, OSError, UnicodeDecodeError) as error:
             raise TokenizerError(f"{path}: {error}") from error
     if path.exists():
@@ -212,13 +225,14 @@ def _parse(word: str) -> Tokenizer | SubwordRecipe:
     )
 
 
-def _corpus(input: str, cache_dir: Path, seed: int) -> tuple[GenomeStore, Holdout]:
+def _corpus(input: str, cache_dir: Path, seed: int, alphabet: str) -> tuple[GenomeStore, Holdout]:
     """Read a corpus, or an even part of a large one, and hold a tenth out."""
     if is_table(Path(input)):
         rows = list(read_rows(Path(input), {"sequence": "sequence"}))
-        store = GenomeStore.from_sequences([place for place, _ in rows], [row["sequence"] for _, row in rows])
+        names, texts = [place for place, _ in rows], [row["sequence"] for _, row in rows]
+        store = GenomeStore.from_sequences(names, texts, alphabet=alphabet)
     else:
-        store = GenomeStore.build(input, cache_dir)
+        store = GenomeStore.build(input, cache_dir, alphabet=alphabet)
     intervals = thin_out(store.clear_intervals("split"), CORPUS_BASES)
     total = sum(part.end - part.start for part in intervals)
     block = max(1, min(50_000, total // 20))

@@ -12,7 +12,7 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from gulmfit.report.features import dinucleotide_features
+from gulmfit.report.features import kmer_features
 from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.negatives import genomic_negatives, shuffled_negatives
 from gulmfit.seq.store import GenomeStore
@@ -35,7 +35,7 @@ def peaks(data_dir: Path, factor: str) -> LabelledSequences:
 def dinucleotide_auc(positives: LabelledSequences, k: int) -> float:
     """AUC of a logistic regression on dinucleotides; a peak and its shuffle are always scored together."""
     negatives = shuffled_negatives(positives, k=k, seed=0)
-    features = dinucleotide_features(positives.sequences + negatives.sequences)
+    features = kmer_features(positives.sequences + negatives.sequences, 2)
     labels = np.repeat([1, 0], [len(positives), len(negatives.ids)])
     pairs = np.concatenate([np.arange(len(positives)), negatives.partners])
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))

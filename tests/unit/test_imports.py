@@ -37,7 +37,7 @@ ALLOWED = {
     },
     "models": {"torch", "gulmfit.errors"},
     "checkpoint": {"torch", "safetensors", "gulmfit.models", "gulmfit.seq", "gulmfit.errors"},
-    "data": {"torch", "numpy", "pytorch_lightning", "gulmfit.seq", "gulmfit.errors"},
+    "data": {"torch", "numpy", "pytorch_lightning", "gulmfit.seq", "gulmfit.errors", "gulmfit.locks"},
     "predict": {"torch", "numpy", "tqdm", "pyarrow", "pybigtools"}
     | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.errors"}
     | {"gulmfit.report"},  # for its calibration: a classifier's probabilities are the calibrated ones
@@ -53,7 +53,7 @@ ALLOWED = {
         "gulmfit.errors",
     },
     "schema": set(),
-    "config": {"hydra", "omegaconf", "yaml", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.schema"},
+    "config": {"hydra", "omegaconf", "yaml", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.schema", "gulmfit.seq"},
     "train": {"torch", "numpy", "pytorch_lightning", "torchmetrics", "omegaconf", "hydra"} | LIBRARY,
     "cli": {"omegaconf", "hydra", "gulmfit.train", "gulmfit.exchange"} | LIBRARY,
 }

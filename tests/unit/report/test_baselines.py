@@ -4,7 +4,7 @@ import itertools
 import logging
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,8 @@ import pytest
 
 from gulmfit.errors import DataError, SequenceError
 from gulmfit.report import baselines
-from gulmfit.report.baselines import BASELINES, NAIVE_BAYES, run_baselines
+from gulmfit.report.baselines import BASELINES, NAIVE_BAYES, of_alphabet, run_baselines
 from gulmfit.report.features import (
-    dinucleotide_features,
     gc_features,
     kmer_features,
     length_features,
@@ -24,8 +23,10 @@ from gulmfit.report.features import (
     word_features,
 )
 from gulmfit.report.naive_bayes import WordNaiveBayes
+from gulmfit.seq.alphabet import DNA, PROTEIN
 
-WITHOUT_LENGTH = tuple(name for name in BASELINES if name != "length")
+ALL = tuple(of_alphabet(BASELINES, DNA))
+WITHOUT_LENGTH = tuple(name for name in ALL if name != "length")
 
 
 def random_sequences(rng: np.random.Generator, count: int, length: int, gc: float = 0.5) -> list[str]:
@@ -41,7 +42,7 @@ def accuracies(sequences: list[str], labels: np.ndarray, *, valid: bool = False)
         extra = {"valid_sequences": sequences[first:second], "valid_labels": labels[first:second]}
     found = run_baselines(sequences[:first], labels[:first], sequences[second:], num_classes=2, **extra)
     lengths = set(map(len, sequences[:first]))
-    assert tuple(found) == (BASELINES if len(lengths) > 1 else WITHOUT_LENGTH)
+    assert tuple(found) == (ALL if len(lengths) > 1 else WITHOUT_LENGTH)
     for probabilities in found.values():
         assert probabilities.shape == (len(labels) - second, 2)
         assert np.allclose(probabilities.sum(axis=1), 1)
@@ -219,15 +220,26 @@ def test_chunks_and_row_order_are_invisible(monkeypatch: pytest.MonkeyPatch) -> 
     assert all(np.allclose(whole[name], parts[name]) for name in WITHOUT_LENGTH)
 
 
-@pytest.mark.parametrize(("featurise", "k"), [(dinucleotide_features, 2), (kmer_features, 4)])
-def test_kmer_frequencies_against_a_plain_count(featurise: Callable[[Sequence[str]], np.ndarray], k: int) -> None:
+@pytest.mark.parametrize("k", [2, 4])
+def test_kmer_frequencies_against_a_plain_count(k: int) -> None:
     sequences = ["ACGTACGTNACGTTT", "", "ACG", "AAAA", "NNNNNN", "TTTTT", "CCRCCCCC"]
     names = ["".join(letters) for letters in itertools.product("ACGT", repeat=k)]
-    for row, text in zip(featurise(sequences), sequences, strict=True):
+    for row, text in zip(kmer_features(sequences, k), sequences, strict=True):
         windows = [text[start : start + k] for start in range(len(text) - k + 1)]
         windows = [window for window in windows if set(window) <= set("ACGT")]
         expected = [windows.count(name) / max(len(windows), 1) for name in names]
         assert np.allclose(row, expected)
+
+
+def test_features_of_proteins_against_a_plain_count() -> None:
+    sequences = ["MKVLAAGXAAM", "", "AC"]
+    names = ["".join(pair) for pair in itertools.product(PROTEIN.letters, repeat=2)]
+    for row, text in zip(kmer_features(sequences, 2, PROTEIN), sequences, strict=True):
+        pairs = [text[at : at + 2] for at in range(len(text) - 1) if "X" not in text[at : at + 2]]
+        assert np.allclose(row, [pairs.count(name) / max(len(pairs), 1) for name in names])
+    assert positional_features(["AYX", "C"], 3, PROTEIN).tolist() == [[0, 19, 20], [1, 20, 20]]
+    onehot = onehot_features(["AYX", "C"], 2, PROTEIN).toarray()
+    assert np.argwhere(onehot).tolist() == [[0, 0], [0, 39], [1, 1]]
 
 
 def test_length_gc_and_positions_by_hand() -> None:

@@ -70,7 +70,7 @@ def test_the_message_reads_as_a_whole() -> None:
         encode("A" * 10523 + "J", where="genome.fa, record 'chr7'")
     assert str(caught.value) == (
         "genome.fa, record 'chr7', position 10523: 'J' is not a nucleotide letter "
-        "(ACGTU or IUPAC RYSWKMBDHVN). Correct or remove it."
+        "(ACGTU or IUPAC RYSWKMBDHVN). Correct or remove it, or for proteins give alphabet=protein."
     )
 
 

@@ -116,8 +116,8 @@ def test_probabilities_sum_to_one_at_every_order():
 def test_counting_both_strands_is_counting_the_sequence_and_its_reverse_complement():
     codes = random_codes(3000, ambiguous=0.01)
     twin = np.where(codes < 4, 3 - codes, 4).astype(np.uint8)[::-1]
-    both = markov._count(codes, [(0, 3000)], 4, "both")
-    joined = markov._count(np.concatenate([codes, twin]), [(0, 3000), (3000, 6000)], 4, "forward")
+    both = markov._count(codes, [(0, 3000)], 4, True, 4)
+    joined = markov._count(np.concatenate([codes, twin]), [(0, 3000), (3000, 6000)], 4, False, 4)
     for left, right in zip(both, joined, strict=True):
         assert np.array_equal(left, right)
 
