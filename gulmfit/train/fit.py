@@ -135,8 +135,10 @@ def fit(run: Run, task: Task, data: pl.LightningDataModule, spec: Spec) -> Fitte
     if not on_gpu:
         warn_of_slow_kernels(task.model.encoder)
         keep_freed_memory()
-    if node.get("strategy") == "ddp" and len(task.schedule.phases) > 1:
+    if node.get("strategy") == "ddp" and (len(task.schedule.phases) > 1 or not on_gpu):
         # A frozen layer's gradients are taken away after the reduction; DDP must not wait for those that never come.
+        # Otherwise DDP deals gradients into other buckets after its first step, and three processes that are continued
+        # would sum theirs in another order than before: bit for bit, as promised on a CPU, takes buckets that stay.
         node["strategy"] = "ddp_find_unused_parameters_true"
     start = time.perf_counter()
     trainer = _train(run, task, data, spec, node, throughput)
