@@ -112,6 +112,7 @@ class TrainSchema:
     """Every top-level key that is not a node with a `_target_`."""
 
     seed: int = 0
+    trust: bool = False
     init_from: str | None = None
     resume: str | None = None
     on_divergence: str = "stop"

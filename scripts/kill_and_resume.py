@@ -31,6 +31,7 @@ COMMON = [
 TRAIN = [sys.executable, str(ROOT / "train.py")]
 # Written anew in every run: when it ran, where, how fast.
 UNCOMPARED = {"metrics.json", "report.html", "log", "config.yaml", "hydra.yaml", ".lock", "checksums.json"}
+UNFINISHED = (".partial", ".unfinished", ".tmp")  # parts of names of files that are being written
 WAIT_FOR_FILE = 20.0
 
 
@@ -115,7 +116,7 @@ def kill_once(words: list[str], folder: Path, seconds: float, moment: str, rng: 
 
 def partial_files(folder: Path) -> bool:
     """Whether a file is being written under a temporary name."""
-    return any(".partial" in name or name.endswith(".tmp") for _, _, names in os.walk(folder) for name in names)
+    return any(mark in name for _, _, names in os.walk(folder) for name in names for mark in UNFINISHED)
 
 
 def fingerprints(folder: Path, results: tuple[str, ...]) -> dict[str, str]:
@@ -131,7 +132,9 @@ def fingerprints(folder: Path, results: tuple[str, ...]) -> dict[str, str]:
 
 def leftovers(folder: Path) -> list[str]:
     """Name what a finished run should have cleared away."""
-    return [str(path.relative_to(folder)) for path in folder.rglob("*") if ".partial" in path.name]
+    return [
+        str(path.relative_to(folder)) for path in folder.rglob("*") if any(mark in path.name for mark in UNFINISHED)
+    ]
 
 
 def prepare(shared: Path) -> None:

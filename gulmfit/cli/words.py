@@ -16,6 +16,8 @@ from gulmfit.errors import ConfigError, GulmfitError, StoppedError
 # Told to stop by a signal, and saved: the same command with resume=auto goes on (EX_TEMPFAIL of sysexits.h).
 STOPPED = 75
 
+TRUST = "trust=true lets a model name classes outside gulmfit, such as an encoder of your own; they are then imported."
+
 
 def command(function: Callable[[], None]) -> Callable[[], None]:
     """Turn errors into a message and an exit code that tells the truth."""
@@ -56,8 +58,9 @@ def arguments(usage: str, known: dict[str, Any], required: tuple[str, ...]) -> d
         ConfigError: If a key is unknown, a value is of the wrong kind, or a required key is missing.
     """
     if len(sys.argv) < 2 or {"-h", "--help"} & set(sys.argv):
-        sys.stdout.write(usage + "\n")
+        sys.stdout.write(f"{usage}\n\n{TRUST}\n")
         sys.exit(0 if len(sys.argv) > 1 else 2)
+    known = {**known, "trust": False}
     values = dict(known)
     for word in sys.argv[1:]:
         key, equals, value = word.partition("=")
@@ -83,6 +86,10 @@ def arguments(usage: str, known: dict[str, Any], required: tuple[str, ...]) -> d
     missing = [key for key in required if not values[key]]
     if missing:
         raise ConfigError(f"{', '.join(f'{key}=' for key in missing)} is missing.\n{usage}")
+    if values.pop("trust"):
+        from gulmfit.checkpoint import trust_foreign_classes
+
+        trust_foreign_classes()
     return values
 
 

@@ -45,7 +45,13 @@ class ResumableDataModule(pl.LightningDataModule):
 
     def state_dict(self) -> dict[str, Position]:
         """Return the position of the training reader."""
-        return {} if self._reader is None else {"train": self._reader.position()}
+        if self._reader is None:
+            return {}
+        position = self._reader.position()
+        # Where trainer.limit_train_batches ends an epoch, the reader has not noticed.
+        if self.trainer is not None and position["step"] >= self.trainer.num_training_batches:
+            position = {"epoch": position["epoch"] + 1, "step": 0}
+        return {"train": position}
 
     def load_state_dict(self, state_dict: dict[str, Position]) -> None:
         """Remember a position for the next training reader."""

@@ -77,6 +77,8 @@ class RunCheckpoint(ModelCheckpoint):
             return
         reason = agreed(trainer, self.signals.received or int(trainer.should_stop or self._due(trainer)))
         if reason:
+            # Lightning logs a step after its callbacks: without this the curves saved with it would lack it for good.
+            trainer._logger_connector.update_train_step_metrics()
             trainer.save_checkpoint(Path(str(self.dirpath)) / LAST)
             self._after_saving(trainer, reason)
 

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import platform
 import shlex
 import shutil
@@ -17,6 +16,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from gulmfit.checkpoint import MODEL_FOLDER, LoadedModel, Spec, build_tokenizer, load, read_progress
 from gulmfit.config import compose, read_plain, validate
 from gulmfit.errors import CheckpointError, ConfigError, TokenizerError
+from gulmfit.predict.writers import whole_file
 from gulmfit.report.html import Report, write_report
 from gulmfit.report.scores import json_ready
 from gulmfit.train.curves import CURVES, read_curves
@@ -77,7 +77,8 @@ class Run:
         remove_partial(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         text = OmegaConf.to_yaml(self.config, resolve=True)
-        (self.folder / "config.yaml").write_text(text, encoding="utf-8")
+        with whole_file(self.folder / "config.yaml") as unfinished:  # other ranks may be reading it
+            unfinished.write_text(text, encoding="utf-8")
         return self
 
     def resume_from(self) -> Path | None:
@@ -138,7 +139,9 @@ class Run:
         return read_curves(self.folder / CURVES)
 
     def finish(self, results: dict[str, Any], report: Report, *, name: str = "metrics") -> None:
-        """Write `metrics.json` (or another name) and `report.html`."""
+        """Write `metrics.json` (or another name) and `report.html`, in one process of several."""
+        if not self.writes:
+            return
         write_json(self.folder / f"{name}.json", {**results, "versions": versions()})
         write_report(self.folder / ("report.html" if name == "metrics" else f"{name}.html"), report)
 
@@ -179,10 +182,8 @@ def read_config(folder: Path) -> DictConfig | None:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write plain values as JSON, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(json_ready(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    with whole_file(path) as unfinished:
+        unfinished.write_text(json.dumps(json_ready(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def versions() -> dict[str, str]:

@@ -12,6 +12,7 @@ import os
 import pickle
 import re
 import struct
+import sys
 import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -190,6 +191,25 @@ def test_each_part_is_of_the_kind_that_belongs_there(tmp_path: Path, part: str, 
     folder = model_folder(tmp_path / "model", {part: {"_target_": target}})
     with pytest.raises(CheckpointError, match="must not be built from a file"):
         checkpoint.load(folder)
+
+
+def test_an_encoder_of_ones_own_is_built_where_it_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mylab.py").write_text("from gulmfit.models.awd_rnn import AWDRNN\n\n\nclass Ours(AWDRNN):\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    arch = {**spec()["arch"], "_target_": "mylab.Ours"}
+    folder = model_folder(tmp_path / "model", {"arch": arch})
+    with pytest.raises(CheckpointError, match=r"'mylab.Ours' is outside gulmfit.*trust=true"):
+        checkpoint.load(folder)
+    assert "mylab" not in sys.modules
+    try:
+        checkpoint.trust_foreign_classes()
+        assert type(checkpoint.load(folder).model.encoder).__name__ == "Ours"
+        for wrong in ("mylab.AWDRNN", "os.system", "mylab.Theirs"):
+            with pytest.raises(CheckpointError, match=wrong):
+                checkpoint.load(model_folder(tmp_path / "wrong", {"arch": {**arch, "_target_": wrong}}))
+    finally:
+        checkpoint.trust_foreign_classes(False)
+        sys.modules.pop("mylab", None)
 
 
 def test_what_conf_names_is_still_built() -> None:
