@@ -97,6 +97,7 @@ def test_a_damaged_checkpoint_is_passed_over(whole: bytes, tmp_path: Path) -> No
 def test_a_second_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     process = start(*PRETRAIN, "run.name=one", cwd=tmp_path)
     wait_until((tmp_path / "outputs/pretrain/one/config.yaml").is_file, process)
+    os.killpg(process.pid, signal.SIGSTOP)  # alive, and not done before the second has begun
     second = run(*PRETRAIN, "run.name=one", "overwrite=true", cwd=tmp_path, check=False)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
