@@ -21,7 +21,7 @@ from gulmfit.predict.partial import PartialScores
 from gulmfit.predict.predictor import Probabilities
 from gulmfit.predict.records import LOCUS_COLUMNS, WRITE_TABLE, score_columns
 from gulmfit.predict.scan import Scan, gives_probabilities, model_digest
-from gulmfit.predict.tracks import Interval, bed_line, write_lines, write_track
+from gulmfit.predict.tracks import Interval, bed_line, digits, write_lines, write_track
 from gulmfit.predict.windows import Stretch
 from gulmfit.predict.writers import Row
 
@@ -125,7 +125,8 @@ def write_outputs(scan: Scan, scores: PartialScores, wanted: Wanted) -> None:
         for output in wanted.outputs:
             if output.kind in TRACKS:
                 for strand, path in output.by_strand(scan.strands).items():
-                    write_track(path, output.kind, lengths, result.cells(scan.strands.index(strand)))
+                    cells = result.cells(scan.strands.index(strand))
+                    write_track(path, output.kind, lengths, cells, scaled=gives_probabilities(scan.predictor))
             elif output.kind == "calls":
                 count = write_lines(output.path, result.calls())
                 logger.info("%s: %d calls with a score of %.6f or more", output.path, count, wanted.threshold)
@@ -179,7 +180,7 @@ class _Result:
                     for strand, value in zip(self.scan.strands, row, strict=True):
                         if value == value:
                             place = self.names[contig], start, end
-                            yield bed_line(*place, name, strand, value, f"{value:.6f}", scaled=scaled)
+                            yield bed_line(*place, name, strand, value, digits(value, scaled), scaled=scaled)
 
     def calls(self) -> Iterator[str]:
         """Yield a line of BED for each call, in genome order."""
@@ -190,7 +191,7 @@ class _Result:
                 number += 1
                 yield bed_line(
                     self.names[contig], call.start, call.end, f"{name}_{number}", strand, call.value,
-                    call.best_start, call.best_end, 0, f"{call.value:.6f}", call.windows, scaled=scaled,
+                    call.best_start, call.best_end, 0, digits(call.value, scaled), call.windows, scaled=scaled,
                 )  # fmt: skip
 
     def _calls_of(self, contig: int, strand: str) -> Iterator[tuple[Call, str]]:

@@ -18,7 +18,7 @@ from gulmfit.predict.inputs import Record, both_strands
 from gulmfit.predict.outputs import TABLES, Output
 from gulmfit.predict.predictor import Predictor, Probabilities
 from gulmfit.predict.scan import STRANDS, gives_probabilities
-from gulmfit.predict.tracks import Interval, bed_line, write_lines, write_track
+from gulmfit.predict.tracks import Interval, bed_line, digits, write_lines, write_track
 from gulmfit.predict.writers import Row, Value, parquet_table, tsv_table
 from gulmfit.seq.store import GenomeStore
 
@@ -122,10 +122,11 @@ def write_records(
 def _write_placed(
     path: Path, kind: str, records: Sequence[Placed], lengths: dict[str, int], predictor: Predictor
 ) -> None:
+    scaled = gives_probabilities(predictor)
     if kind == "bed":
-        scaled = gives_probabilities(predictor)
         lines = (
-            bed_line(*one[:3], one.name, one.strand, one.value, f"{one.value:.6f}", scaled=scaled) for one in records
+            bed_line(*one[:3], one.name, one.strand, one.value, digits(one.value, scaled), scaled=scaled)
+            for one in records
         )
         write_lines(path, lines)
         return
@@ -135,4 +136,4 @@ def _write_placed(
                 f"{path}: {one.name!r} and {after.name!r} overlap on {one.contig!r} ({one.start}-{one.end}, "
                 f"{after.start}-{after.end}), and a base of a track has one value. Write .bed or .tsv."
             )
-    write_track(path, kind, lengths, (Interval(*one[:3], one.value) for one in records))
+    write_track(path, kind, lengths, (Interval(*one[:3], one.value) for one in records), scaled=scaled)

@@ -42,9 +42,14 @@ def bed_line(
     return "\t".join(map(str, (contig, start, end, label, score, strand, *more))) + "\n"
 
 
-def bedgraph_line(interval: Interval) -> str:
+def digits(value: float, scaled: bool = True) -> str:
+    """Write a probability with six decimals, and any other value with nine digits, however small it is."""
+    return f"{value:.{DECIMALS}f}" if scaled else f"{value:.9g}"
+
+
+def bedgraph_line(interval: Interval, scaled: bool = True) -> str:
     """Write one line of bedGraph."""
-    return f"{interval.contig}\t{interval.start}\t{interval.end}\t{interval.value:.{DECIMALS}f}\n"
+    return f"{interval.contig}\t{interval.start}\t{interval.end}\t{digits(interval.value, scaled)}\n"
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> int:
@@ -61,12 +66,12 @@ def write_lines(path: Path, lines: Iterable[str]) -> int:
     return count
 
 
-def write_bedgraph(path: Path, intervals: Iterable[Interval]) -> int:
+def write_bedgraph(path: Path, intervals: Iterable[Interval], *, scaled: bool = True) -> int:
     """Write intervals in genome order as bedGraph; arguments as for `write_bigwig`."""
-    return write_lines(path, map(bedgraph_line, intervals))
+    return write_lines(path, (bedgraph_line(interval, scaled) for interval in intervals))
 
 
-def write_bigwig(path: Path, lengths: Mapping[str, int], intervals: Iterable[Interval]) -> int:
+def write_bigwig(path: Path, lengths: Mapping[str, int], intervals: Iterable[Interval], *, scaled: bool = True) -> int:
     """Write intervals as bigWig and return how many there were.
 
     Args:
@@ -74,12 +79,13 @@ def write_bigwig(path: Path, lengths: Mapping[str, int], intervals: Iterable[Int
         lengths: Bases of each contig.
         intervals: In genome order, none over another. Their values are written as bedGraph has them, as closely as 32
             bits allow.
+        scaled: Whether values are probabilities.
 
     Raises:
         DataError: If pybigtools is missing, there is no interval, they are not in order, or the file cannot be written.
     """
     bigtools = pybigtools()
-    written = _Counted(intervals)
+    written = _Counted(intervals, scaled)
     with whole_file(path) as unfinished:
         try:
             bigtools.open(str(unfinished), "w").write(dict(lengths), iter(written))
@@ -97,9 +103,13 @@ def write_bigwig(path: Path, lengths: Mapping[str, int], intervals: Iterable[Int
     return written.count
 
 
-def write_track(path: Path, kind: str, lengths: Mapping[str, int], intervals: Iterable[Interval]) -> int:
+def write_track(
+    path: Path, kind: str, lengths: Mapping[str, int], intervals: Iterable[Interval], *, scaled: bool = True
+) -> int:
     """Write intervals as `bedgraph` or `bigwig`, whichever the kind is; else as `write_bigwig`."""
-    return write_bigwig(path, lengths, intervals) if kind == "bigwig" else write_bedgraph(path, intervals)
+    if kind == "bigwig":
+        return write_bigwig(path, lengths, intervals, scaled=scaled)
+    return write_bedgraph(path, intervals, scaled=scaled)
 
 
 def pybigtools() -> Any:
@@ -118,8 +128,8 @@ def pybigtools() -> Any:
 class _Counted:
     """Intervals on their way into a library that swallows every exception."""
 
-    def __init__(self, intervals: Iterable[Interval]) -> None:
-        self._intervals = intervals
+    def __init__(self, intervals: Iterable[Interval], scaled: bool) -> None:
+        self._intervals, self._scaled = intervals, scaled
         self.trouble: Exception | None = None
         self.count = self.bases = 0
 
@@ -128,6 +138,6 @@ class _Counted:
             for contig, start, end, value in self._intervals:
                 self.count += 1
                 self.bases += end - start
-                yield contig, start, end, round(value, DECIMALS)
+                yield contig, start, end, float(digits(value, self._scaled))
         except Exception as error:
             self.trouble = error

@@ -26,7 +26,7 @@ from gulmfit.seq.split_file import write_split
 from gulmfit.train.classification_task import ClassificationTask
 from gulmfit.train.fit import build_spec, fit, seed_everything
 from gulmfit.train.lr_find import lr_range_test
-from gulmfit.train.run import Run
+from gulmfit.train.run import Run, file_checksums
 from gulmfit.train.scoring import brief, calibrate, corpus_codes, score, score_table
 
 logger = logging.getLogger(__name__)
@@ -147,7 +147,7 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
     results["leakage"] = leakage
     results |= {
         "data": {
-            "files": labelled.files,
+            "files": file_checksums(labelled.files, Path(str(config.paths.cache_dir))),
             "counts": counts,
             "classes": {part: item.kind.counts(item.labels, item.classes) for part, item in parts.items()},
             "split": plain(config.split),

@@ -19,7 +19,7 @@ from gulmfit.report.predictions import Predictions
 from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.split import source_of
 from gulmfit.seq.targets import CLASSES, VALUES, Labels
-from gulmfit.train.run import versions, write_json
+from gulmfit.train.run import file_checksums, versions, write_json
 from gulmfit.train.scoring import score_table
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def evaluate_file(
         "targets": data.targets,
         "classes": predictor.classes,
         "positive": positive,
-        "data": {"files": data.files, "counts": {"test": len(data)}},
+        "data": {"files": file_checksums(data.files, Path(str(config.paths.cache_dir))), "counts": {"test": len(data)}},
         "model": {"tokenizer": predictor.tokenizer.summary()},
         "versions": versions(),
     }

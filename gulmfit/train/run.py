@@ -5,6 +5,7 @@ import logging
 import platform
 import shlex
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,6 +20,7 @@ from gulmfit.errors import CheckpointError, ConfigError, TokenizerError
 from gulmfit.predict.writers import whole_file
 from gulmfit.report.html import Report, write_report
 from gulmfit.report.scores import json_ready
+from gulmfit.seq.checksums import checksums
 from gulmfit.train.curves import CURVES, read_curves
 from gulmfit.train.durable import newest_sound, remove_partial
 
@@ -184,6 +186,17 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write plain values as JSON, whole or not at all."""
     with whole_file(path) as unfinished:
         unfinished.write_text(json.dumps(json_ready(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def file_checksums(files: Sequence[str], cache_dir: Path) -> list[dict[str, str | None]]:
+    """Return the name and SHA-256 of each file that data came from; null for what is none, such as a simulation.
+
+    Args:
+        files: What the data calls them.
+        cache_dir: Folder where checksums are remembered.
+    """
+    with checksums(cache_dir) as sha256:
+        return [{"name": file, "sha256": sha256(Path(file)) if Path(file).is_file() else None} for file in files]
 
 
 def versions() -> dict[str, str]:

@@ -65,7 +65,7 @@ class Task(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take both up again; the rate may have been halved once more since."""
         self.halvings = max(self.halvings, int(checkpoint["halvings"]))
-        self.validated_at = int(checkpoint["validated_at"])
+        self.validated_at = int(checkpoint.get("validated_at", -1))
 
     @property
     def total_steps(self) -> int:

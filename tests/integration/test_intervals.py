@@ -1,5 +1,6 @@
 """From an annotation and a genome to a classifier, and its predictions for reads, through the commands."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -26,7 +27,9 @@ def test_a_classifier_of_features_and_reads_to_score(tmp_path: Path) -> None:
     folder = tmp_path / "outputs" / "classify" / "features"
     metrics = json.loads((folder / "metrics.json").read_text())
     assert sum(metrics["data"]["counts"].values()) == len(lines) - 1
-    assert metrics["data"]["files"] == ["genes.gff3", "genome.fa"]
+    sums = [hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in ("genes.gff3", "genome.fa")]
+    files = [{"name": "genes.gff3", "sha256": sums[0]}, {"name": "genome.fa", "sha256": sums[1]}]
+    assert metrics["data"]["files"] == files
     assert metrics["leakage"]["pairs"]["train->test"]["coordinates"]["count"] == 0
 
     texts = ["".join(rng.choice(list("ACGT"), 70)) for _ in range(3)]

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from gulmfit.checkpoint import Spec, build_model, save_calibration, save_model
+from gulmfit.seq.tokenizer import Tokenizer
 
 RATES = {"embed_p": 0.0, "input_p": 0.0, "weight_p": 0.0, "hidden_p": 0.0, "output_p": 0.0, "drop_mult": 1.0}
 
@@ -43,9 +44,12 @@ def make_model(tmp_path: Path) -> MakeModel:
         legal: bool = True,
         layers: int = 3,
         calibration: dict[str, Any] | None = None,
+        tokenizer: Tokenizer | None = None,
     ) -> Path:
         torch.manual_seed(1)
         spec = tiny_spec(classes, cell, k, stride, legal, layers)
+        if tokenizer is not None:
+            spec["tokenizer"] = tokenizer.spec()
         model, _ = build_model(spec)
         for tensor in model.state_dict().values():
             if tensor.is_floating_point():

@@ -18,6 +18,8 @@ from gulmfit.exchange.to_onnx import TOLERANCE, export_onnx
 from gulmfit.models import classifier
 from gulmfit.models.language_model import LanguageModel
 from gulmfit.predict.predictor import Predictor
+from gulmfit.seq.subword_training import SubwordRecipe
+from gulmfit.seq.tokenizer import KmerTokenizer, Tokenizer
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -132,6 +134,19 @@ def test_isotonic_calibration_is_in_the_file(make_model: Any, tmp_path: Path) ->
     positive = np.interp(raw[:, 1].astype(float), *np.array(ISOTONIC["knots"]).T)
     np.testing.assert_allclose(calibrated, np.stack([1 - positive, positive], 1), atol=1e-6)
     assert len(np.unique(calibrated[:, 1])) > 2
+
+
+SUB_WORDS = SubwordRecipe(kind="bpe", vocab_size=40).learn(["ACGTTGCAACGGTACCATTGAC" * 40])
+
+
+@pytest.mark.parametrize("tokenizer", [SUB_WORDS, KmerTokenizer(1, 1, "protein")], ids=["sub-words", "proteins"])
+@pytest.mark.parametrize("classes", [None, ["no", "yes"]], ids=["language model", "classifier"])
+def test_other_tokens_are_exported_too(
+    make_model: Any, tmp_path: Path, tokenizer: Tokenizer, classes: list[str] | None
+) -> None:
+    """The export itself compares with the model, on sequences that the tokenizer reads."""
+    run = make_model(classes=classes, tokenizer=tokenizer, legal=False, layers=1)
+    assert export_onnx(model=str(run), output=str(tmp_path / "m.onnx")) < 1e-5
 
 
 @pytest.mark.parametrize(

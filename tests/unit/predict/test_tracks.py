@@ -73,6 +73,18 @@ def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
             write(tmp_path / "file" / "a.bw", intervals())
 
 
+def test_values_that_are_no_probabilities_keep_their_digits(tmp_path: Path) -> None:
+    import pybigtools
+
+    small = [Interval("10", 0, 5, 1.23456789e-7), Interval("10", 5, 9, -12345.678)]
+    write_bedgraph(tmp_path / "a.bedgraph", small, scaled=False)
+    write_bigwig(tmp_path / "a.bw", LENGTHS, small, scaled=False)
+    lines = (tmp_path / "a.bedgraph").read_text().splitlines()
+    assert [float(line.split("\t")[3]) for line in lines] == [1.23456789e-7, -12345.678]
+    found = list(pybigtools.open(str(tmp_path / "a.bw")).records("10"))
+    assert [value for _, _, value in found] == pytest.approx([1.23456789e-7, -12345.678], rel=1e-6)
+
+
 def test_a_line_of_bed() -> None:
     assert bed_line("2", 3, 9, "a site", "-", 0.9876, "0.987600") == "2\t3\t9\ta_site\t988\t-\t0.987600\n"
     assert bed_line("2", 3, 9, "", ".", -7.5, scaled=False) == "2\t3\t9\t.\t0\t.\n"
