@@ -38,7 +38,10 @@ PROGRAMS = {
     "gulmfit-train": "train",
     "make": "make",
     **{f"gulmfit-{name}": name for name in ENDS_IN},
-    **{f"python scripts/{name}.py": name for name in ("fetch", "fuzz", "kill_and_resume", "scan_report", "summary")},
+    **{
+        f"python scripts/{name}.py": name
+        for name in ("checkpoint_overhead", "fetch", "fuzz", "kill_and_resume", "scan_report", "summary")
+    },
 }
 # Lest nothing is found and all is well.
 AT_LEAST = {"train": 15, "make": 3, "predict": 2, "evaluate": 2, "compare": 2, **dict.fromkeys(list(ENDS_IN)[3:], 1)}
