@@ -103,9 +103,9 @@ def _check(path: Path) -> None:
         raise CheckpointError(f"{path}: damaged: the checksum of {damaged} in it is wrong")
 
 
-def remove_partial(folder: Path) -> None:
-    """Remove what a killed process had begun to write in a run folder; nobody else may be writing there."""
-    for path in folder.rglob("*.partial"):
+def remove_partial(folder: Path, pattern: str = "*") -> None:
+    """Remove what a killed process had begun to write in a folder; nobody else may be writing such files there."""
+    for path in folder.glob(f"{pattern}.partial"):
         path.unlink(missing_ok=True)
 
 
