@@ -1,7 +1,9 @@
 """Vocabularies of other programs: a list of entries in the order of their rows, read without running anything."""
 
+import io
 import json
 import pickle
+import pickletools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -44,6 +46,15 @@ class _PlainUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it asks for {module_name}.{global_name}")
 
 
+def _read_pickle(handle: BinaryIO) -> Any:
+    """Read a pickle that numbers no more objects than it has bytes: the unpickler makes room for all numbers at once."""
+    content = handle.read()
+    for operation, argument, _ in pickletools.genops(content):
+        if operation.name.endswith("PUT") and int(argument) > len(content):
+            raise pickle.UnpicklingError(f"it numbers an object {argument}, and has {len(content)} bytes")
+    return _PlainUnpickler(io.BytesIO(content)).load()
+
+
 def _read_text(handle: BinaryIO) -> list[str]:
     return [line for line in handle.read().decode("utf-8-sig").splitlines() if line.strip()]
 
@@ -57,6 +68,6 @@ _READERS: dict[str, Callable[[BinaryIO], Any]] = {
     ".json": json.load,
     ".txt": _read_text,
     ".npy": _read_numpy,
-    ".pkl": lambda handle: _PlainUnpickler(handle).load(),
-    ".pickle": lambda handle: _PlainUnpickler(handle).load(),
+    ".pkl": _read_pickle,
+    ".pickle": _read_pickle,
 }

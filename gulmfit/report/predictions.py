@@ -158,7 +158,7 @@ def _read(path: Path) -> tuple[list[str], list[list[str]]]:
     for number, row in enumerate(rows, start=1):
         if len(row) != len(rows[0]):
             raise DataError(f"{path}, line {number}: {len(row)} columns where the header has {len(rows[0])}.")
-    if len(rows) < 2:
+    if len(rows) < 2 or not rows[0]:
         raise DataError(f"{path} holds no prediction.")
     return rows[0], rows[1:]
 

@@ -497,6 +497,17 @@ def test_a_bigwig_that_tells_of_more_than_it_has_is_refused(tmp_path: Path, plac
         assert len(Track.open(path).values("a", 0, 100)) == 100
 
 
+def test_a_pickle_that_numbers_what_is_not_there_takes_no_memory(tmp_path: Path) -> None:
+    (tmp_path / "v.pkl").write_bytes(b"(lr\xff\xff\xff\x01VACG\na.")
+    tracemalloc.start()
+    try:
+        with pytest.raises(CheckpointError, match=r"numbers an object 33554431, and has 13 bytes"):
+            read_vocabulary(tmp_path / "v.pkl")
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, '"\\ud800"', "9" * 5000, "{", ""])
 def test_json_that_is_a_bomb_is_no_json(tmp_path: Path, text: str) -> None:
     with pytest.raises(ValueError, match=r"deep|surrogates|digits|Expecting"):
