@@ -47,10 +47,10 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 def _read_pickle(handle: BinaryIO) -> Any:
-    """Read a pickle that numbers no more objects than it has bytes: the unpickler makes room for all numbers at once."""
+    """Read a pickle that numbers no more objects than it has bytes: room is made for all numbers up to the largest."""
     content = handle.read()
     for operation, argument, _ in pickletools.genops(content):
-        if operation.name.endswith("PUT") and int(argument) > len(content):
+        if operation.name.endswith("PUT") and isinstance(argument, int) and argument > len(content):
             raise pickle.UnpicklingError(f"it numbers an object {argument}, and has {len(content)} bytes")
     return _PlainUnpickler(io.BytesIO(content)).load()
 
