@@ -29,8 +29,9 @@ COMMON = [
     "trainer.precision=32-true", "checkpoint.every_n_steps=3", "resume=auto",
 ]  # fmt: skip
 TRAIN = [sys.executable, str(ROOT / "train.py")]
-# Written anew in every run: when it ran, where, how fast.
-UNCOMPARED = {"metrics.json", "report.html", "log", "config.yaml", "hydra.yaml", ".lock", "checksums.json"}
+# Written anew in every run: when it ran, where, how fast. A lock ends with its process, whatever becomes of its file.
+UNCOMPARED = {"metrics.json", "report.html", "log", "config.yaml", "hydra.yaml", "checksums.json"}
+LOCK = ".lock"
 UNFINISHED = (".partial", ".unfinished", ".tmp")  # parts of names of files that are being written
 WAIT_FOR_FILE = 20.0
 
@@ -125,7 +126,8 @@ def fingerprints(folder: Path, results: tuple[str, ...]) -> dict[str, str]:
     for result in results:
         path = folder / result
         for file in [path] if path.is_file() else sorted(path.rglob("*")):
-            if file.is_file() and file.name not in UNCOMPARED and "checkpoints" not in file.parts:
+            compared = file.name not in UNCOMPARED and not file.name.endswith(LOCK) and "checkpoints" not in file.parts
+            if file.is_file() and compared:
                 found[str(file.relative_to(folder))] = hashlib.sha256(file.read_bytes()).hexdigest()
     return found
 
