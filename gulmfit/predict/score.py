@@ -95,10 +95,10 @@ def score_file(
         alphabet = scorer.tokenizer.alphabet.name
         records = read_sequences(input, sequence=sequence, id=id or None, alphabet=alphabet)
         bits, bases = _write_records(scorer, records, outputs[0].path, strand, batch_size, f"{input}, ")
-    seconds = time.perf_counter() - start
+    seconds, unit = time.perf_counter() - start, scorer.tokenizer.alphabet.unit
     logger.info(
-        "%s: %.4f bits per %s over %s, in %.1f s (%s a second)",
-        output, bits / bases if bases else math.nan, scorer.tokenizer.alphabet.unit, f"{bases:,.0f}", seconds,
+        "%s: %.4f bits per %s over %s %ss, in %.1f s (%s a second)",
+        output, bits / bases if bases else math.nan, unit, f"{bases:,.0f}", unit, seconds,
         f"{bases / max(seconds, 1e-9):,.0f}",
     )  # fmt: skip
     return bits / bases if bases else math.nan

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from .forked import run_forked
+
 ROOT = Path(__file__).resolve().parents[2]
 
 TINY = [
@@ -26,10 +28,14 @@ def run(*words: str, cwd: Path, check: bool = True, command: str = "train") -> s
     """Run a command of this checkout as a user would, and return what it printed."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     code = f"from gulmfit.cli.{command} import {command}; {command}()"
-    start = [sys.executable, str(ROOT / "train.py")] if command == "train" else [sys.executable, "-c", code]
-    result = subprocess.run(
-        [*start, *words], cwd=cwd, env=environment, text=True, capture_output=True, timeout=300, check=False
-    )
+    if sys.platform == "linux" and not any(word.startswith(("-m", "trainer=ddp")) for word in words):
+        script = ROOT / "train.py" if command == "train" else None
+        result = run_forked(script, command, words, cwd, environment)
+    else:
+        start = [sys.executable, str(ROOT / "train.py")] if command == "train" else [sys.executable, "-c", code]
+        result = subprocess.run(
+            [*start, *words], cwd=cwd, env=environment, text=True, capture_output=True, timeout=300, check=False
+        )
     if check and result.returncode:
         raise AssertionError(f"exit {result.returncode}\n{result.stdout}\n{result.stderr}")
     return result
