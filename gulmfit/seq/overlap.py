@@ -13,6 +13,7 @@ from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import DNA, Alphabet, Codes, encode, reverse_complement_text
 
 NO_KMER = np.uint64(2**64 - 1)  # the longest k-mer fills 62 bits, so none has this code
+NEAR_BASES, NEAR_RESIDUES = 16, 7  # letters of k-mers that hardly stand in two sequences by chance
 _EXAMPLES = 5
 _CHUNK = 1 << 17  # bases at a time: their k-mers stay in a processor's cache
 
@@ -31,8 +32,8 @@ def max_k(alphabet: Alphabet = DNA) -> int:
 
 
 def near_duplicate_k(alphabet: Alphabet = DNA) -> int:
-    """Return the length of k-mers that hardly stand in two sequences by chance: 16 bases, 7 residues."""
-    return 32 // letter_bits(alphabet) + (not alphabet.complements)
+    """Return the length of the k-mers that near-duplicates are told by."""
+    return NEAR_BASES if alphabet.complements else NEAR_RESIDUES
 
 
 def canonical_kmers(codes: Codes, k: int, alphabet: Alphabet = DNA) -> Kmers:
@@ -67,12 +68,11 @@ def canonical_kmers(codes: Codes, k: int, alphabet: Alphabet = DNA) -> Kmers:
 
 
 def _one_strand(codes: Codes, k: int, bits: int) -> Kmers:
-    """Number every window (K,) of k letters of so many bits, whatever an ambiguous letter comes to."""
+    """Number every window (K,) of k letters of so many bits, into which the ambiguous one fits as well."""
     windows = len(codes) - k + 1
     kmers = np.zeros(windows, np.uint64)
     for first in range(k):
-        digits = (codes[first : first + windows] & (2**bits - 1)).astype(np.uint64)
-        kmers = (kmers << np.uint64(bits)) | digits
+        kmers = (kmers << np.uint64(bits)) | codes[first : first + windows].astype(np.uint64)
     return kmers
 
 
