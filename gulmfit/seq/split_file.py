@@ -8,7 +8,6 @@ Shape: N sequences.
 import csv
 import hashlib
 import os
-import uuid
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -56,7 +55,7 @@ def write_split(
     if (lengths := [len(column) for column in columns]) != [size] * len(columns):
         raise DataError(f"{path}: {lengths} parts, groups and folds for {size} sequences; one for each is needed")
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    partial = path.with_name(f".{path.name}.partial")  # what a killed process left is written over
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("w", encoding="utf-8", newline="") as handle:

@@ -79,7 +79,7 @@ class Run:
         for part in (self.checkpoints, self.folder / MODEL_FOLDER):
             remove_partial(part)
         for name in RESULTS:  # and nothing else: a scan of a genome may keep its scores here
-            remove_partial(self.folder, f".{name}.*")
+            remove_partial(self.folder, f".{name}*")
         self.folder.mkdir(parents=True, exist_ok=True)
         text = OmegaConf.to_yaml(self.config, resolve=True)
         with whole_file(self.folder / "config.yaml") as unfinished:  # other ranks may be reading it
