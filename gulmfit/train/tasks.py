@@ -45,6 +45,8 @@ class Task(pl.LightningModule):
         """Build the optimizer over all layer groups and its schedule over all steps."""
         module, _, name = self.hparams["optimizer"]["_target_"].rpartition(".")
         arguments = {key: value for key, value in self.hparams["optimizer"].items() if key != "_target_"}
+        if self.trainer.gradient_clip_val and arguments.get("fused"):
+            arguments["fused"] = False  # whose gradients Lightning does not clip in mixed precision
         groups = [{"params": group, "lr": self.schedule.phases[0].lr} for group in self.model.layer_groups()]
         optimizer = getattr(importlib.import_module(module), name)(groups, **arguments)
         scheduler = OneCyclePhases(optimizer, self.schedule, self.total_steps, lambda: 0.5**self.halvings)

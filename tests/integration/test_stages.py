@@ -264,6 +264,13 @@ def test_a_run_that_was_killed_after_training_is_not_judged_twice(end: str, tmp_
     assert json.loads((folder / "metrics.json").read_text())["metrics"] == scores
 
 
+def test_gradients_are_clipped_in_mixed_precision_too(tmp_path: Path) -> None:
+    """As messages about a loss that runs away advise."""
+    words = ["stage=pretrain", "trainer.max_steps=3", "trainer.precision=bf16-mixed", "batch_size=8", *TINY]
+    run(*words, "trainer.gradient_clip_val=0.25", cwd=tmp_path)
+    assert (tmp_path / "outputs" / "pretrain" / "default" / "metrics.json").is_file()
+
+
 def test_range_test_draws_and_trains_nothing(tmp_path: Path) -> None:
     run("stage=pretrain", "lr_find=true", "batch_size=8", *TINY, cwd=tmp_path)
     folder = tmp_path / "outputs" / "pretrain" / "default"
