@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from safetensors.torch import load_file
 from gulmfit.checkpoint import load
 from gulmfit.predict.predictor import Predictor
 from gulmfit.seq.alphabet import reverse_complement_text
+from gulmfit.train.durable import DurableCheckpointIO
+from gulmfit.train.runner import train
 
 from .conftest import TINY, Trained, run
 
@@ -262,6 +265,26 @@ def test_a_run_that_was_killed_after_training_is_not_judged_twice(end: str, tmp_
     run(*words, "resume=auto", cwd=tmp_path)
     assert [file.read_bytes() for file in kept] == before
     assert json.loads((folder / "metrics.json").read_text())["metrics"] == scores
+
+
+def test_no_checkpoint_stands_between_an_epoch_and_its_validation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is continued from there would leave the validation out, and with it perhaps the best weights."""
+    saved: list[tuple[str, int, int]] = []
+    save = DurableCheckpointIO.save_checkpoint
+
+    def noted(self: DurableCheckpointIO, checkpoint: dict[str, Any], path: Path, storage_options: Any = None) -> None:
+        saved.append((Path(path).name, checkpoint["global_step"], checkpoint["validated_at"]))
+        save(self, checkpoint, path, storage_options)
+
+    monkeypatch.setattr(DurableCheckpointIO, "save_checkpoint", noted)
+    monkeypatch.chdir(tmp_path)
+    words = ["stage=pretrain", "pretrain.epochs=2", "trainer.limit_train_batches=4", "checkpoint.every_n_steps=1"]
+    train([*words, "batch_size=8", *TINY])
+    last = [(step, judged) for name, step, judged in saved if name == "last.ckpt"]
+    assert {step for step, _ in last} == set(range(1, 9))
+    assert all(judged == step for step, judged in last if step in (4, 8))
 
 
 def test_gradients_are_clipped_in_mixed_precision_too(tmp_path: Path) -> None:
