@@ -12,7 +12,8 @@ import inspect
 import json
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,13 +61,20 @@ class LoadedModel:
 _trusts_foreign = False
 
 
-def trust_foreign_classes(trusted: bool = True) -> None:
-    """Say whether files may name classes outside gulmfit, such as an encoder of your own, in the rest of this process.
+@contextmanager
+def foreign_classes_trusted(trusted: bool = True) -> Iterator[None]:
+    """Let files name classes outside gulmfit, such as an encoder of your own, for as long as this lasts.
 
-    To name a class is to have its module imported: say so only of files that you would run as a program.
+    To name a class is to have its module imported: do so only for files that you would run as a program. Where
+    `trusted` is false nothing changes.
     """
     global _trusts_foreign
-    _trusts_foreign = trusted
+    before = _trusts_foreign
+    _trusts_foreign = before or trusted
+    try:
+        yield
+    finally:
+        _trusts_foreign = before
 
 
 def resolve_target(path: str, kind: type = object) -> Any:
@@ -78,7 +86,7 @@ def resolve_target(path: str, kind: type = object) -> Any:
 
     Raises:
         CheckpointError: If it is no class of gulmfit's own, or of another kind: a file that was sent to you must not
-            name foreign code, unless you trust it (`trust_foreign_classes`), or call what is no part of a model.
+            name foreign code, unless you trust it (`foreign_classes_trusted`), or call what is no part of a model.
     """
     module, _, name = path.rpartition(".")
     if not path.startswith("gulmfit.") and not _trusts_foreign:
@@ -92,7 +100,7 @@ def resolve_target(path: str, kind: type = object) -> Any:
         where = "in this version of gulmfit" if path.startswith("gulmfit.") else "here; is its package installed?"
         raise CheckpointError(f"_target_ {path!r} does not exist {where} ({error})") from error
     if not (inspect.isclass(target) and target.__module__ == module and issubclass(target, kind)):
-        raise CheckpointError(f"_target_ {path!r} is no {kind.__name__} of its own, and must not be built from a file.")
+        raise CheckpointError(f"_target_ {path!r} is no {kind.__name__} defined there: must not be built from a file.")
     return target
 
 
@@ -168,8 +176,7 @@ def _check_fit(spec: Spec, tokenizer: Tokenizer, state: Mapping[str, Tensor], pa
 def save_model(folder: Path, spec: Spec, state: Mapping[str, Tensor]) -> None:
     """Write a model folder; the configuration comes last, so that its presence means the weights are whole."""
     folder.mkdir(parents=True, exist_ok=True)
-    # Copied, for tensors of other programs' files can lie in the same memory, which the format has no place for.
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     weights, config = folder / "model.safetensors", folder / "config.json"
     partial = weights.with_suffix(".partial")
     try:

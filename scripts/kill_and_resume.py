@@ -159,10 +159,11 @@ def torture(workload: Workload, kills: int, folder: Path, seed: int) -> dict[str
     seconds = finish(workload.words, whole)
     expected = fingerprints(whole, workload.results)
     row: dict[str, object] = {"seconds": round(seconds, 1), "files_compared": len(expected)}
-    moments, equal, runs, unequal = {"any": 0, "writing": 0}, 0, 0, []
+    moments, tries, equal, runs, unequal = {"any": 0, "writing": 0}, 0, 0, 0, []
     while sum(moments.values()) < kills:
-        run_folder = folder / f"run_{runs}"
-        runs += 1
+        run_folder = folder / f"run_{tries}"
+        tries += 1
+        before = sum(moments.values())
         share = min(kills - sum(moments.values()), rng.randint(1, 4))
         for _ in range(share):
             moment = rng.choice(("any", "writing"))
@@ -170,6 +171,10 @@ def torture(workload: Workload, kills: int, folder: Path, seed: int) -> dict[str
             if killed is None:
                 break
             moments[killed] += 1
+        if sum(moments.values()) == before:  # it was done before the first kill: nothing to learn from
+            shutil.rmtree(run_folder)
+            continue
+        runs += 1
         finish(workload.words, run_folder)
         found = fingerprints(run_folder, workload.results)
         different = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))

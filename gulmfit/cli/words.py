@@ -9,12 +9,16 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from gulmfit.errors import ConfigError, GulmfitError, StoppedError
 
 # Told to stop by a signal, and saved: the same command with resume=auto goes on (EX_TEMPFAIL of sysexits.h).
 STOPPED = 75
+
+# What holds until the command ends.
+_of_this_command = ExitStack()
 
 TRUST = "trust=true lets a model name classes outside gulmfit, such as an encoder of your own; they are then imported."
 
@@ -32,7 +36,8 @@ def command(function: Callable[[], None]) -> Callable[[], None]:
         from gulmfit.config import explain
 
         try:
-            function()
+            with _of_this_command:
+                function()
         except StoppedError as error:
             sys.stderr.write(f"{error}\n")
             sys.exit(STOPPED)
@@ -87,9 +92,9 @@ def arguments(usage: str, known: dict[str, Any], required: tuple[str, ...]) -> d
     if missing:
         raise ConfigError(f"{', '.join(f'{key}=' for key in missing)} is missing.\n{usage}")
     if values.pop("trust"):
-        from gulmfit.checkpoint import trust_foreign_classes
+        from gulmfit.checkpoint import foreign_classes_trusted
 
-        trust_foreign_classes()
+        _of_this_command.enter_context(foreign_classes_trusted())
     return values
 
 

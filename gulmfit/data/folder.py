@@ -4,6 +4,7 @@ import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from gulmfit.data.sources import Source
 from gulmfit.errors import ConfigError, DataError
@@ -40,6 +41,7 @@ class FolderSource(Source):
         ConfigError: No path is given.
     """
 
+    has_proteins: ClassVar[bool] = True
     path: str = ""
     sequence: str | None = None
     label: str | None = None

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -30,21 +31,23 @@ class Source:
     Args:
         genome: FASTA of the genome that `stage=pretrain` and `stage=ulmfit` learn, beside the labelled sequences.
         case: `upper` reads soft-masked bases as bases, `mask` as ambiguous ones.
-        alphabet: What sequences are written in: `dna`, `rna` or `protein`.
         ambiguity: What N and other ambiguous letters do to a genome: `split` cuts the contig there, `unk` reads a
             token of their own, `error` refuses. In labelled sequences, which cannot be cut, `split` acts as `unk`.
+        alphabet: What sequences are written in: `dna`, `rna` or, where the source has them, `protein`.
 
     Raises:
-        ConfigError: If a policy or the alphabet is unknown.
+        ConfigError: If a policy or the alphabet is unknown, or the source has no proteins.
     """
 
+    has_proteins: ClassVar[bool] = False
     genome: Paths | None = None
     case: str = "upper"
     ambiguity: str = "split"
     alphabet: str = DNA.name
 
     def __post_init__(self) -> None:
-        held_alphabet(self.alphabet)
+        if not held_alphabet(self.alphabet).complements and not self.has_proteins:
+            raise ConfigError(f"data.alphabet={self.alphabet}: a {type(self).__name__} reads nucleotides.")
         for name, allowed in POLICIES.items():
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"data.{name}={getattr(self, name)!r} is unknown; choose {' or '.join(allowed)}.")
@@ -81,6 +84,7 @@ class FastaSource(Source):
         path: FASTA files: one, several, or a glob.
     """
 
+    has_proteins: ClassVar[bool] = True
     path: Paths = ""
 
     def __post_init__(self) -> None:
@@ -112,6 +116,7 @@ class TableSource(Source):
         positive: The positive one of two classes; the last by default.
     """
 
+    has_proteins: ClassVar[bool] = True
     path: Paths | None = None
     train: Paths | None = None
     valid: Paths | None = None
@@ -157,6 +162,7 @@ class FastaClassesSource(Source):
         positive: The positive one of two classes; the last by default.
     """
 
+    has_proteins: ClassVar[bool] = True
     classes: Mapping[str, Paths]
     valid: Mapping[str, Paths] | None = None
     test: Mapping[str, Paths] | None = None

@@ -74,7 +74,8 @@ def import_fastai(*, weights: str, vocab: str, output: str, k: int = 5, stride: 
     spec = _spec(state, tokenizer, [name for name in classes.split(",") if name], weights)
     _check_fit(spec, state, weights)
     with whole_folder(Path(output)) as folder:
-        save_model(folder, spec, state)
+        # Copied, for tensors of a file can lie in the same memory, which ours has no place for.
+        save_model(folder, spec, {name: tensor.clone() for name, tensor in state.items()})
     absent = [tokenizer.spell(row) for row, place in enumerate(rows.places) if place is None]
     logger.info(
         "%s: %s, %d of %d vocabulary rows found. Mean row for %s. Not used: %s.",

@@ -43,7 +43,7 @@ def bed_line(
 
 
 def digits(value: float, scaled: bool = True) -> str:
-    """Write a probability with six decimals, and any other value with nine digits, however small it is."""
+    """Write what has a scale, a probability or bits, with six decimals, and other values with nine digits."""
     return f"{value:.{DECIMALS}f}" if scaled else f"{value:.9g}"
 
 
@@ -79,7 +79,7 @@ def write_bigwig(path: Path, lengths: Mapping[str, int], intervals: Iterable[Int
         lengths: Bases of each contig.
         intervals: In genome order, none over another. Their values are written as bedGraph has them, as closely as 32
             bits allow.
-        scaled: Whether values are probabilities.
+        scaled: Whether values have a scale, as probabilities and bits do; others may be of any size.
 
     Raises:
         DataError: If pybigtools is missing, there is no interval, they are not in order, or the file cannot be written.

@@ -15,7 +15,7 @@ from gulmfit.report.objective import Objective, objective_of
 from gulmfit.report.sections import facts_sections, leakage_section, present
 from gulmfit.report.table import format_value
 from gulmfit.report.words import capital, finite, heading, model_name, p_text, subtitle, title
-from gulmfit.seq.alphabet import DNA, alphabet_named
+from gulmfit.seq.alphabet import DNA, Alphabet, alphabet_named
 
 Results = Mapping[str, Any]
 Score = tuple[float, float | None, float | None]  # value, low, high
@@ -167,19 +167,19 @@ def _baseline_clause(objective: Objective, score: float, baselines: dict[str, Sc
     return f"the best baseline, {label}, reaches {value}{remark}"
 
 
-def _knowing_nothing(results: Results) -> float:
-    """Return the bits per base of a uniform guess: 2, and 4.32 per residue of a protein."""
-    return alphabet_named(str((results.get("data") or {}).get("alphabet", DNA.name))).bits
+def _alphabet(results: Results) -> Alphabet:
+    return alphabet_named(str((results.get("data") or {}).get("alphabet", DNA.name)))
 
 
 def _bits_verdict(results: Results) -> str:
     split, bits = _split(results), _scores(results).get("bits_per_base")
     if bits is None:
         return ""
-    start = f"The model needs {format_value(bits)} bits per base on the {split} sequences"
+    alphabet = _alphabet(results)
+    start = f"The model needs {format_value(bits)} bits per {alphabet.unit} on the {split} sequences"
     markov = _baseline_scores(results).get("markov", {}).get("bits_per_base")
     if markov is None:
-        return f"{start}; knowing nothing needs {_knowing_nothing(results):.3g}, and no Markov model was fitted."
+        return f"{start}; knowing nothing needs {alphabet.bits:.3g}, and no Markov model was fitted."
     gain = markov[0] - bits[0]
     if gain <= 0:
         return f"{start}; the Markov model wins or does as well: {format_value(markov)}."
@@ -234,9 +234,9 @@ def _bits_section(runs: Mapping[str, Results]) -> Section:
             rows += [[baseline, _split(run), heading(metric), score] for metric, score in reached.items()]
             if "bits_per_base" in reached:
                 references[model_name(baseline)] = reached["bits_per_base"][0]
-        references["knowing nothing"] = _knowing_nothing(run)
+        references["knowing nothing"] = _alphabet(run).bits
         picture = figures.bits_per_base(run.get("curves") or [], references)
-        caption = "Bits per base while training" + ("" if name == "model" else f": {name}")
+        caption = f"Bits per {_alphabet(run).unit} while training" + ("" if name == "model" else f": {name}")
         section.figures.append((f"{caption}.", picture))
     if rows:
         section.tables.append((["", "split", "measure", "value"], rows))

@@ -40,7 +40,7 @@ class CurveLogger(Logger):
         self.path = folder / CURVES
         earlier = [] if resumed_at is None else read_curves(self.path)
         self.rows: list[Row] = [row for row in earlier if row.get("step", 0.0) <= (resumed_at or 0)]
-        self._written, self._next = len(self.rows), 0.0
+        self._next = 0.0
 
     @property
     def name(self) -> str:

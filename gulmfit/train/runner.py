@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from gulmfit import config as configuration
-from gulmfit.checkpoint import trust_foreign_classes
+from gulmfit.checkpoint import foreign_classes_trusted
 from gulmfit.config import instantiate
 from gulmfit.data.sources import Source
 from gulmfit.train.classify import run_classifier
@@ -56,11 +56,10 @@ def run_stage(
         GulmfitError: Whatever the user can mend.
     """
     configuration.validate(config, multirun=multirun)
-    trust_foreign_classes(bool(config.trust))
     config.paths.run_dir = str(folder)
     run = Run(config, folder, list(overrides))
     source: Source = instantiate(config.data)
-    with held(folder) if run.writes else nullcontext():
+    with foreign_classes_trusted(bool(config.trust)), held(folder) if run.writes else nullcontext():
         run.prepare()
         results = STAGES[run.stage](run, source)
     if results:

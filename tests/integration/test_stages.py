@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,13 @@ import torch
 from safetensors.torch import load_file
 
 from gulmfit.checkpoint import load
+from gulmfit.cli.predict import predict
+from gulmfit.errors import CheckpointError, StoppedError
 from gulmfit.predict.predictor import Predictor
 from gulmfit.seq.alphabet import reverse_complement_text
 from gulmfit.train.durable import DurableCheckpointIO
 from gulmfit.train.runner import train
+from gulmfit.train.watch import LossWatch
 
 from .conftest import TINY, Trained, run
 
@@ -285,6 +290,50 @@ def test_no_checkpoint_stands_between_an_epoch_and_its_validation(
     last = [(step, judged) for name, step, judged in saved if name == "last.ckpt"]
     assert {step for step, _ in last} == set(range(1, 9))
     assert all(judged == step for step, judged in last if step in (4, 8))
+
+
+def test_an_encoder_of_ones_own_goes_from_training_to_prediction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ourlab.py").write_text(
+        "from gulmfit.models.awd_rnn import AWDRNN\n\n\nclass Ours(AWDRNN):\n    pass\n"
+    )
+    (tmp_path / "a.fa").write_text(f">a\n{'ACGTTGCA' * 10}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    words = ["stage=classify", *TINY, "arch._target_=ourlab.Ours", "trainer.max_steps=2"]
+    with pytest.raises(CheckpointError, match="trust=true"):
+        train(words)
+    train([*words, "trust=true"])
+    asked = ["gulmfit-predict", "model=outputs/classify/default", "input=a.fa", "output=a.tsv"]
+    monkeypatch.setattr("sys.argv", asked)
+    with pytest.raises(SystemExit, match="is outside gulmfit"):  # what training was told ended with it
+        predict()
+    monkeypatch.setattr("sys.argv", [*asked, "trust=true"])
+    predict()
+    assert (tmp_path / "a.tsv").read_text().startswith("id\t")
+    monkeypatch.setattr("sys.argv", asked)
+    with pytest.raises(SystemExit, match="is outside gulmfit"):  # and so did what that command was told
+        predict()
+
+
+def test_a_signal_in_the_last_step_of_an_epoch_waits_for_validation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = LossWatch.on_train_batch_end
+
+    def told(self: LossWatch, trainer: Any, *rest: Any) -> None:
+        look(self, trainer, *rest)
+        if trainer.global_step == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(LossWatch, "on_train_batch_end", told)
+    monkeypatch.chdir(tmp_path)
+    words = ["stage=pretrain", "pretrain.epochs=2", "trainer.limit_train_batches=4", "batch_size=8", *TINY]
+    with pytest.raises(StoppedError, match="stopped by SIGTERM after step 4"):
+        train(words)
+    last = torch.load("outputs/pretrain/default/checkpoints/last.ckpt", weights_only=True)
+    assert (last["global_step"], last["validated_at"]) == (4, 4)
 
 
 def test_gradients_are_clipped_in_mixed_precision_too(tmp_path: Path) -> None:

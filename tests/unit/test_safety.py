@@ -201,15 +201,14 @@ def test_an_encoder_of_ones_own_is_built_where_it_is_trusted(tmp_path: Path, mon
     with pytest.raises(CheckpointError, match=r"'mylab.Ours' is outside gulmfit.*trust=true"):
         checkpoint.load(folder)
     assert "mylab" not in sys.modules
-    try:
-        checkpoint.trust_foreign_classes()
+    with checkpoint.foreign_classes_trusted():
         assert type(checkpoint.load(folder).model.encoder).__name__ == "Ours"
         for wrong in ("mylab.AWDRNN", "os.system", "mylab.Theirs"):
             with pytest.raises(CheckpointError, match=wrong):
                 checkpoint.load(model_folder(tmp_path / "wrong", {"arch": {**arch, "_target_": wrong}}))
-    finally:
-        checkpoint.trust_foreign_classes(False)
-        sys.modules.pop("mylab", None)
+    with pytest.raises(CheckpointError, match="outside gulmfit"):
+        checkpoint.load(folder)
+    del sys.modules["mylab"]
 
 
 def test_what_conf_names_is_still_built() -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gulmfit.data.sources import FastaClassesSource
+from gulmfit.data.reads import ReadsSource
+from gulmfit.data.sources import FastaClassesSource, TableSource
 from gulmfit.errors import ConfigError, DataError
 
 
@@ -31,3 +32,9 @@ def test_parts_need_the_same_classes_and_a_test(tmp_path: Path) -> None:
         FastaClassesSource(classes={"a": one, "b": two}, test={"a": one, "c": two}).labelled()
     with pytest.raises(ConfigError, match=r"data\.valid without data\.test"):
         FastaClassesSource(classes={"a": one, "b": two}, valid={"a": one, "b": two}).labelled()
+
+
+def test_proteins_are_refused_where_a_source_has_none() -> None:
+    TableSource(path="t.csv", alphabet="protein")
+    with pytest.raises(ConfigError, match=r"data.alphabet=protein: a ReadsSource reads nucleotides"):
+        ReadsSource(path="genes.fa", alphabet="protein")
