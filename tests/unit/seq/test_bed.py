@@ -31,7 +31,7 @@ def write(folder: Path, text: str, name: str = "a.bed") -> Path:
     "packed",
     [
         BED6.encode(),
-        gzip.compress(BED6.encode()),
+        gzip.compress(BED6.encode(), mtime=0),
         bgzip(BED6.encode()),
         BED6.replace("\n", "\r\n").encode(),
         BED6.rstrip().encode(),
