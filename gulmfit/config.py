@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, cast
+from types import UnionType
+from typing import Any, cast, get_origin
 
 import yaml  # type: ignore[import-untyped]
 from hydra import compose as hydra_compose
@@ -249,10 +250,8 @@ def _fits(value: Any, kind: Any) -> bool:
     numbers: tuple[Any, ...] = (float, float | None)
     if kind in numbers and isinstance(value, int):
         return True
-    try:
-        return isinstance(value, kind)
-    except TypeError:  # list[Any] and the like
-        return isinstance(value, list)
+    origin = get_origin(kind)  # list and dict of list[Any] and dict[str, float]
+    return isinstance(value, origin if isinstance(origin, type) and origin is not UnionType else kind)
 
 
 def _check_target(node: Any, where: str, filled: set[str]) -> list[str]:

@@ -39,6 +39,7 @@ class HoldoutSchema:
     fraction: float = 0.1
     block_bp: int = 50_000
     margin_bp: int = 1_000
+    contigs: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass

@@ -4,7 +4,7 @@ Coordinates are 0-based half-open positions in a genome store.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -37,6 +37,8 @@ def hold_out(
     block_bp: int = 50_000,
     margin_bp: int = 1_000,
     seed: int = 0,
+    contigs: Mapping[str, float] | None = None,
+    names: Sequence[str] = (),
 ) -> Holdout:
     """Split intervals into training and validation parts.
 
@@ -48,9 +50,11 @@ def hold_out(
         margin_bp: Bases dropped from training on either side of a held-out stretch, so that no training token
             or hidden state touches it.
         seed: Chooses the blocks.
+        contigs: Other shares for the tails of contigs, by record id.
+        names: Record id of each contig, for `contigs`.
 
     Raises:
-        ConfigError: If an argument is out of range.
+        ConfigError: If an argument is out of range, or a contig does not exist or is named twice in the corpus.
         DataError: If the corpus is too small to leave something on both sides.
     """
     if how not in ("blocks", "tail"):
@@ -62,8 +66,9 @@ def hold_out(
             f"holdout.block_bp={block_bp}, holdout.margin_bp={margin_bp}: a block has 1 base or more, a "
             "margin 0 or more."
         )
+    fractions = _fractions(how, contigs or {}, names)
     intervals = sorted(intervals)
-    valid = _tails(intervals, fraction) if how == "tail" else _blocks(intervals, fraction, block_bp, seed)
+    valid = _tails(intervals, fraction, fractions) if how == "tail" else _blocks(intervals, fraction, block_bp, seed)
     held_out = _by_contig(valid)
     train = [piece for part in intervals for piece in _without(part, held_out[part.contig], margin_bp)]
     if not train or not valid:
@@ -76,11 +81,25 @@ def hold_out(
     return Holdout(train, valid)
 
 
-def _tails(intervals: Sequence[Interval], fraction: float) -> list[Interval]:
-    """Cut the last `fraction` of every contig off, across the gaps that ambiguous runs leave in it."""
+def _fractions(how: str, contigs: Mapping[str, float], names: Sequence[str]) -> dict[int, float]:
+    """Return the shares to hold out by number of contig."""
+    if contigs and how != "tail":
+        raise ConfigError(f"holdout.contigs holds out tails, and holdout.how={how}: set holdout.how=tail.")
+    fractions = {}
+    for name, fraction in contigs.items():
+        if not 0.0 <= fraction <= 1.0:
+            raise ConfigError(f"holdout.contigs.{name}={fraction}: give a share from 0 to 1.")
+        if names.count(name) != 1:
+            raise ConfigError(f"holdout.contigs: {names.count(name)} records of the corpus have the id {name!r}.")
+        fractions[names.index(name)] = fraction
+    return fractions
+
+
+def _tails(intervals: Sequence[Interval], fraction: float, fractions: Mapping[int, float]) -> list[Interval]:
+    """Cut the last part of every contig off, across the gaps that ambiguous runs leave in it."""
     valid = []
     for contig, parts in _by_contig(intervals).items():
-        wanted = int(fraction * sum(part.end - part.start for part in parts))
+        wanted = int(fractions.get(contig, fraction) * sum(part.end - part.start for part in parts))
         for part in reversed(parts):
             take = min(wanted, part.end - part.start)
             if take > 0:

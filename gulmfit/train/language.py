@@ -50,7 +50,8 @@ def corpus(run: Run, source: Source) -> tuple[GenomeStore, Holdout]:
         )
     store = source.store(Path(str(config.paths.cache_dir)))
     intervals = store.clear_intervals(source.ambiguity)
-    return store, hold_out(intervals, **plain(config.holdout), seed=int(config.seed))
+    names = [contig.name for contig in store.contigs]
+    return store, hold_out(intervals, **plain(config.holdout), seed=int(config.seed), names=names)
 
 
 def training_part(store: GenomeStore, holdout: Holdout) -> list[Codes]:

@@ -163,3 +163,18 @@ def test_settings_out_of_range(change, message):
 def test_too_small_a_corpus_says_what_to_lower(intervals, sizes):
     with pytest.raises(DataError, match=rf"{len(intervals)} stretches .* fraction of 0\.1 .*holdout\.block_bp"):
         hold_out(intervals, **sizes)
+
+
+def test_a_contig_may_hold_out_another_share() -> None:
+    parts = [Interval(0, 0, 10_000), Interval(1, 20_000, 30_000)]
+    held = hold_out(parts, how="tail", fraction=0.1, margin_bp=0, contigs={"two": 0.2}, names=["one", "two"])
+    assert held.valid == [Interval(0, 9_000, 10_000), Interval(1, 28_000, 30_000)]
+
+
+@pytest.mark.parametrize(
+    ("how", "contigs", "named"),
+    [("blocks", {"one": 0.2}, "blocks"), ("tail", {"three": 0.2}, "three"), ("tail", {"one": 1.5}, "1.5")],
+)
+def test_shares_of_contigs_are_checked(how: str, contigs: dict[str, float], named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        hold_out([Interval(0, 0, 10_000)], how=how, contigs=contigs, names=["one", "two"])
