@@ -37,8 +37,12 @@ class TrainingError(GulmfitError):
 
 
 class DivergenceError(TrainingError):
-    """A loss that is no number any more, or has run away."""
+    """A loss that became NaN or infinite, ran away, or fell back to where it began."""
 
 
 class StoppedError(GulmfitError):
     """Work that was told to stop, by a signal, and has been saved; commands end with exit code 75."""
+
+
+class WorthlessError(GulmfitError):
+    """A run that has ended and written its results, which are worth nothing; commands end with exit code 3."""

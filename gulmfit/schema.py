@@ -11,6 +11,7 @@ class StageSchema:
     name: str = "pretrain"
     monitor: str | None = None
     mode: str | None = None
+    pretrain: bool | None = None
     finetune: bool = True
 
 
@@ -124,6 +125,7 @@ class TrainSchema:
     calibration: str = "temperature"
     seeds: int = 1
     with_scratch: bool = False
+    must_win: float | None = None
     lr_find: bool = False
     batch_size: int | None = None
     drop_mult: float | None = None

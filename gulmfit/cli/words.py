@@ -1,6 +1,7 @@
 """What the commands have in common: `key=value` words, errors without a traceback, exit codes that tell the truth.
 
-Exit codes: 1 for mistakes that a user can mend, 75 for work that a signal stopped and that is saved, 130 for Ctrl-C.
+Exit codes: 1 for mistakes that a user can mend, 3 for results that are written and worth nothing, 75 for work that a
+signal stopped and that is saved, 130 for Ctrl-C.
 """
 
 import difflib
@@ -12,10 +13,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from gulmfit.errors import ConfigError, GulmfitError, StoppedError
+from gulmfit.errors import ConfigError, GulmfitError, StoppedError, WorthlessError
 
 # Told to stop by a signal, and saved: the same command with resume=auto goes on (EX_TEMPFAIL of sysexits.h).
 STOPPED = 75
+
+# Ended, and worth nothing: a model that has learned nothing, a transfer that was to win and did not.
+WORTHLESS = 3
 
 # What holds until the command ends.
 _of_this_command = ExitStack()
@@ -41,6 +45,9 @@ def command(function: Callable[[], None]) -> Callable[[], None]:
         except StoppedError as error:
             sys.stderr.write(f"{error}\n")
             sys.exit(STOPPED)
+        except WorthlessError as error:
+            sys.stderr.write(f"{_message(error)}\n")
+            sys.exit(WORTHLESS)
         except GulmfitError as error:
             sys.exit(_message(error))
         except (HydraException, OmegaConfBaseException) as error:

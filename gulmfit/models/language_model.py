@@ -100,5 +100,10 @@ def initialise_bias(model: LanguageModel, counts: Tensor) -> None:
         model: The language model.
         counts: How often every token of the vocabulary occurs in the training corpus, `(V,)`.
     """
+    model.head.bias.copy_(log_frequencies(counts))
+
+
+def log_frequencies(counts: Tensor) -> Tensor:
+    """Return the log-frequency of every token around their mean, `(V,)`, half a token added to each count."""
     frequencies = (counts.double() + 0.5) / (counts.double() + 0.5).sum()
-    model.head.bias.copy_(frequencies.log() - frequencies.log().mean())
+    return frequencies.log() - frequencies.log().mean()

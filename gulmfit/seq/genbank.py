@@ -1,28 +1,21 @@
 """GenBank files: their features, their sequences, and the promoter windows that are cut from the two."""
 
 import gzip
-import logging
 import warnings
-from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-import numpy as np
 from Bio import BiopythonParserWarning, SeqIO
 from Bio.Seq import UndefinedSequenceError
 from Bio.SeqFeature import CompoundLocation, ExactPosition, SeqFeature, SimpleLocation, UnknownPosition
 from Bio.SeqRecord import SeqRecord
 
-from gulmfit.errors import ConfigError, DataError
-from gulmfit.seq.alphabet import reverse_complement_text
+from gulmfit.errors import DataError
 from gulmfit.seq.fasta import GZIP_MAGIC, expand_paths
 from gulmfit.seq.features import CROSSES_ORIGIN, Feature, name_of
-from gulmfit.seq.labelled import LabelledSequences, Locus, Paths
+from gulmfit.seq.gene_starts import GeneSpan, start_windows
+from gulmfit.seq.labelled import LabelledSequences, Paths
 from gulmfit.seq.store import GenomeStore
-
-_log = logging.getLogger(__name__)
-
-CODING, PROMOTER = "coding", "promoter"
 
 Location = SimpleLocation | CompoundLocation
 
@@ -70,83 +63,25 @@ def promoter_windows(
 
     Source: https://github.com/kheyer/Genomic-ULMFiT, "E. coli 0"; there unseeded and without jitter.
     """
-    window = upstream_bp + downstream_bp
-    for name, value in (
-        ("upstream_bp", upstream_bp),
-        ("downstream_bp", downstream_bp),
-        ("margin_bp", margin_bp),
-        ("jitter_bp", jitter_bp),
-    ):
-        if value < 0:
-            raise ConfigError(f"{name}={value} is not allowed: at least 0")
-    if window == 0:
-        raise ConfigError("upstream_bp + downstream_bp is 0: a window needs at least one base")
-
-    # Two streams, so that asking for jitter leaves the negatives as they were.
-    place_rng, jitter_rng = np.random.default_rng(seed).spawn(2)
     files = expand_paths(path)
-    loci: dict[str, tuple[Locus, str, str]] = {}
-    skipped: Counter[str] = Counter()
-
-    def cut(contig: str, genome: str, start: int, strand: str, label: str) -> None:
-        end = start + window
-        if start < 0 or end > len(genome):
-            skipped["window crosses the end of its contig"] += 1
-            return
-        name = f"{contig}:{start}-{end}:{strand}:{label}"
-        if name in loci:
-            skipped["same window as that of another CDS"] += 1
-            return
-        text = genome[start:end]
-        if strand == "-":
-            text = reverse_complement_text(text)
-        loci[name] = (contig, start, end, strand), text, label
-
-    genes = 0
-    for contig, genome, location in (gene for file in files for gene in _coding(file)):
-        genes += 1
-        start, end = int(location.start), int(location.end)
-        wraps = isinstance(location, CompoundLocation) and start == 0 and end == len(genome)
-        if location.strand not in (1, -1) or wraps:
-            skipped["CDS spans the origin or has parts on both strands"] += 1
-            continue
-        if end > len(genome):
-            skipped["CDS leaves its contig"] += 1
-            continue
-        forward = location.strand == 1
-        strand = "+" if forward else "-"
-        shift = int(jitter_rng.integers(-jitter_bp, jitter_bp + 1))
-        if isinstance(location.start if forward else location.end, ExactPosition):
-            anchor = start - upstream_bp + shift if forward else end - downstream_bp - shift
-            cut(contig, genome, anchor, strand, PROMOTER)
-        else:
-            skipped["CDS without an exact start"] += 1
-        places = (end - start) - 2 * margin_bp - window
-        if places > 0:
-            offset = margin_bp + int(place_rng.integers(places))
-            cut(contig, genome, start + offset if forward else end - offset - window, strand, CODING)
-
-    source = ", ".join(map(str, files))
-    for reason, count in skipped.items():
-        _log.info("%s: %d window(s) or CDS left out: %s", source, count, reason)
-    found = Counter(label for _, _, label in loci.values())
-    if len(found) < 2:
-        raise DataError(
-            f"{source}: {genes} CDS feature(s) gave {found[PROMOTER]} promoter and {found[CODING]} "
-            f"coding windows of {window} bases; both classes are needed: give an annotated GenBank file "
-            "with its sequence"
+    genes = (
+        GeneSpan(
+            contig, genome, int(location.start), int(location.end), location.strand, _has_exact_start(location),
+            wraps=isinstance(location, CompoundLocation)
+            and int(location.start) == 0
+            and int(location.end) == len(genome),
         )
-    return LabelledSequences.from_strings(
-        list(loci),
-        [text for _, text, _ in loci.values()],
-        [label for _, _, label in loci.values()],
-        classes=[CODING, PROMOTER],
-        positive=PROMOTER,
-        files=[str(file) for file in files],
-        loci=[locus for locus, _, _ in loci.values()],
-        places=[f"{source}, window {name!r}" for name in loci],
-        column="windows",
-    )
+        for file in files
+        for contig, genome, location in _coding(file)
+    )  # fmt: skip
+    return start_windows(
+        genes, [str(file) for file in files],
+        upstream_bp=upstream_bp, downstream_bp=downstream_bp, margin_bp=margin_bp, jitter_bp=jitter_bp, seed=seed,
+    )  # fmt: skip
+
+
+def _has_exact_start(location: Location) -> bool:
+    return isinstance(location.end if location.strand == -1 else location.start, ExactPosition)
 
 
 def read_genbank(path: Path, kinds: Collection[str] | None = None) -> Iterator[Feature]:

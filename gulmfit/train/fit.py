@@ -99,7 +99,7 @@ def seed_everything(run: Run) -> None:
     logger.info("seed %d", run.config.seed)
 
 
-def _callbacks(run: Run) -> list[pl.Callback]:
+def _callbacks(run: Run, task: Task) -> list[pl.Callback]:
     config = run.config
     callbacks: list[pl.Callback] = []
     for name, node in plain(config.callbacks).items():
@@ -108,7 +108,7 @@ def _callbacks(run: Run) -> list[pl.Callback]:
         if name == "checkpoint":
             node = {"dirpath": run.checkpoints, "monitor": config.stage.monitor, "mode": config.stage.mode, **node}
         callbacks.append(instantiate(node))
-    return [*callbacks, LossWatch(), RandomState()]
+    return [*callbacks, LossWatch(task.ignorance), RandomState()]
 
 
 def _limits(run: Run, task: Task) -> dict[str, Any]:
@@ -169,7 +169,7 @@ def _train(
         resumed_at = run.check_resumable(resume, spec) if resume else None
         loggers = [instantiate(item) for item in (plain(run.config.logger) or {}).values()]
         own = {
-            "callbacks": [*_callbacks(run), throughput],
+            "callbacks": [*_callbacks(run, task), throughput],
             "logger": [CurveLogger(run.folder, resumed_at), *loggers],
             "plugins": [DurableCheckpointIO()],
             "default_root_dir": str(run.folder),

@@ -22,6 +22,7 @@ from gulmfit.seq.markov import MarkovModel
 from gulmfit.seq.store import GenomeStore
 from gulmfit.train.classify import split_parts
 from gulmfit.train.fit import build_spec, fit, seed_everything
+from gulmfit.train.ignorance import refuse_ignorance, score_of_frequencies
 from gulmfit.train.language_task import LanguageModelTask
 from gulmfit.train.lr_find import lr_range_test
 from gulmfit.train.metrics import StreamScore
@@ -103,6 +104,8 @@ def run_language_model(run: Run, source: Source) -> dict[str, Any]:
         results["transfer"] = {"from": str(initial.source), **vars(report)}
     else:
         initialise_bias(task.model, data.token_counts())
+    frequencies = score_of_frequencies(task, data)
+    task.ignorance = frequencies["loss"]
     if config.lr_find:
         rates, losses, suggestion = lr_range_test(task.model, data.stream(training=True))
         logger.info("learning-rate range test: the loss falls fastest at %.1e", suggestion)
@@ -119,7 +122,10 @@ def run_language_model(run: Run, source: Source) -> dict[str, Any]:
     markov_bits = markov.bits_per_base(store.codes, [(part.start, part.end) for part in holdout.valid])
     results |= {
         "metrics": {f"val/{name}": value for name, value in scores.items()},
-        "baselines": {"markov": {"bits_per_base": markov_bits, "order": markov.order}},
+        "baselines": {
+            "markov": {"bits_per_base": markov_bits, "order": markov.order},
+            "token_frequencies": {"bits_per_base": frequencies["bits_per_base"]},
+        },
         "data": {
             "files": [{"name": item.name, "sha256": item.sha256} for item in store.sources],
             "store": store.summary(),
@@ -139,6 +145,7 @@ def run_language_model(run: Run, source: Source) -> dict[str, Any]:
         "%s: %.4f bits per %s on held-out sequence (Markov model of order %d: %.4f; knowing nothing: %.3g)",
         run.stage, scores["bits_per_base"], alphabet.unit, markov.order, markov_bits, alphabet.bits,
     )  # fmt: skip
+    refuse_ignorance(scores["bits_per_base"], frequencies["bits_per_base"], task.trained_steps, alphabet.unit)
     return results
 
 

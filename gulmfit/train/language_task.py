@@ -33,9 +33,13 @@ class LanguageModelTask(Task):
 
     def bases(self, output: LanguageModelOutput) -> Tensor:
         """Return how many bases each target adds to the token before it, `(N,)`; 0 where it is not scored."""
-        self._sizes = self._sizes.to(output.targets.device)
-        shared = (output.contexts >= self.tokenizer.num_special) * self.tokenizer.overlap
-        return (self._sizes[output.targets] - shared).masked_fill(~output.scored, 0)
+        return self.bases_between(output.contexts, output.targets, output.scored)
+
+    def bases_between(self, contexts: Tensor, targets: Tensor, scored: Tensor) -> Tensor:
+        """Return how many bases each target adds to its context, `(N,)`; 0 where it is not scored."""
+        self._sizes = self._sizes.to(targets.device)
+        shared = (contexts >= self.tokenizer.num_special) * self.tokenizer.overlap
+        return (self._sizes[targets] - shared).masked_fill(~scored, 0)
 
     def on_train_epoch_start(self) -> None:
         """Start every epoch without memory, unless it is one that is being continued."""

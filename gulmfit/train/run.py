@@ -164,7 +164,7 @@ def sub_run(run: Run, name: str, stage: str, init_from: str | None, extra: list[
     dropped = OWN if stage == "classify" else (*OWN, "head=", "loss=", "loss.")  # a language model has its own
     overrides = [item for item in run.overrides if not item.startswith(dropped)]
     overrides += [f"stage={stage}", f"run.name={run.config.run.name}_{name}", f"paths.run_dir='{folder}'"]
-    overrides += [f"init_from='{init_from}'"] if init_from else []
+    overrides += [f"init_from='{init_from}'" if init_from else "init_from=null"]  # not what an experiment may say
     overrides += extra or []
     config = compose(overrides)
     validate(config)

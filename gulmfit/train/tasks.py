@@ -5,9 +5,11 @@ A task takes plain dictionaries only, so that a checkpoint rebuilds it without a
 """
 
 import importlib
+import math
 from typing import Any, cast
 
 import pytorch_lightning as pl
+from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from gulmfit.checkpoint import Spec, build_model
@@ -39,18 +41,41 @@ class Task(pl.LightningModule):
         self.schedule = OneCycle.from_config(schedule)
         self._phase = -1
         self.halvings = 0
+        # Loss of a model that knows frequencies only; None where the first losses tell it.
+        self.ignorance: float | None = None
         self.validated_at = -1
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer over all layer groups and its schedule over all steps."""
         module, _, name = self.hparams["optimizer"]["_target_"].rpartition(".")
         arguments = {key: value for key, value in self.hparams["optimizer"].items() if key != "_target_"}
-        if self.trainer.gradient_clip_val and arguments.get("fused"):
-            arguments["fused"] = False  # whose gradients Lightning does not clip in mixed precision
+        if self._scales_gradients and arguments.get("fused"):
+            arguments["fused"] = False  # it would undo the scaling itself, after they have been clipped
         groups = [{"params": group, "lr": self.schedule.phases[0].lr} for group in self.model.layer_groups()]
         optimizer = getattr(importlib.import_module(module), name)(groups, **arguments)
         scheduler = OneCyclePhases(optimizer, self.schedule, self.total_steps, lambda: 0.5**self.halvings)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step", "name": "lr"}}
+
+    @property
+    def _scales_gradients(self) -> bool:
+        return str(self.trainer.precision).startswith("16")
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the norm of all gradients together, and log what it was.
+
+        Lightning refuses to clip for a fused optimizer, whose own unscaling matters in fp16 only.
+        """
+        if self._scales_gradients or gradient_clip_algorithm == "value":
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+            return
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        limit = math.inf if gradient_clip_val is None else float(gradient_clip_val)
+        self.log("train/grad_norm", clip_grad_norm_(parameters, limit), on_step=True, on_epoch=False)
 
     def on_train_start(self) -> None:
         """Take the halved rates up at once: the checkpoint brings those of before."""
@@ -68,6 +93,11 @@ class Task(pl.LightningModule):
         """Take both up again; the rate may have been halved once more since."""
         self.halvings = max(self.halvings, int(checkpoint["halvings"]))
         self.validated_at = int(checkpoint.get("validated_at", -1))
+
+    @property
+    def trained_steps(self) -> int:
+        """Optimizer steps so far."""
+        return int(self.global_step)
 
     @property
     def total_steps(self) -> int:

@@ -28,7 +28,8 @@ def run_ulmfit(run: Run, source: Source) -> dict[str, Any]:
     language_models: dict[str, Any] = {}
     origin = str(run.config.init_from) if run.config.init_from else None
     for stage in ("pretrain", "finetune"):
-        if (stage == "pretrain" and origin) or (stage == "finetune" and not run.config.stage.finetune):
+        wanted = run.config.stage[stage]
+        if not (origin is None if wanted is None else wanted):
             continue
         sub = sub_run(run, stage, stage, origin).prepare()
         logger.info("\n── %s ──", stage)

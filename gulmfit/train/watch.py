@@ -1,8 +1,13 @@
-"""What may end a step early: a signal, a loss that runs away. All processes of a run see it in the same step."""
+"""What may end a step early: a signal, a loss that runs away or collapses.
+
+All processes of a run see it in the same step.
+"""
 
 import math
 import signal
+import statistics
 import threading
+from collections import deque
 from types import FrameType
 from typing import Any
 
@@ -16,10 +21,15 @@ from gulmfit.errors import DivergenceError
 # `kill`, a shutdown and most schedulers send SIGTERM; SLURM is asked to send SIGUSR1 before the time is up.
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name))
 
-# A loss is running away once its running mean is so many times that of the first steps.
+# Losses are judged by quartiles of so many: a few huge ones, as squared errors are, make no trend.
+WINDOW = 50
+# A loss is running away once its lower quartile is so many times the upper quartile of the first window.
 RUNAWAY = 3.0
-FIRST_STEPS = 3
-SMOOTHING = 0.05
+# A loss has collapsed once it has lost this share of what it had gained, and the gain was larger than chance.
+LOST = 0.75
+CLEAR_GAIN = 12.0  # standard errors of a window's median
+
+SAVED = ("steps", "first", "highest", "lowest")
 
 # To read a loss makes the CPU wait for the GPU, so there it is read in some steps only.
 EVERY_ON_GPU = 10
@@ -48,16 +58,26 @@ class Signals:
 
 
 class LossWatch(Callback):
-    """Stop where the loss is no number, or its running mean exceeds three times that of the first three steps.
+    """Stop where the loss is not a number, runs away, or falls back to where it began.
+
+    It runs away if most of the last 50 losses exceed three times what most of the first 50 were. It has collapsed if
+    it had clearly fallen and then lost three quarters of that again: from there networks seldom recover, for the high
+    rates that threw them out also keep them out.
+
+    Args:
+        ignorance: Loss of a model that knows frequencies only; None for the median of the first 50 losses. A
+            language model that is tuned begins far below it, and may well return to where it began.
 
     Raises:
         DivergenceError: Then.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ignorance: float | None = None) -> None:
+        self.ignorance = ignorance
         self.steps = 0
-        self.first = 0.0
-        self.mean = 0.0
+        self.first = self.highest = math.nan  # median and upper quartile of the first window
+        self.lowest = math.inf
+        self.recent: deque[float] = deque(maxlen=WINDOW)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -66,29 +86,50 @@ class LossWatch(Callback):
         if not watched(trainer, batch_idx):
             return
         loss = float(outputs["loss"].detach() if isinstance(outputs, dict) else outputs.detach())
-        self.steps += 1
-        if self.steps <= FIRST_STEPS:
-            self.first += (loss - self.first) / self.steps
-            self.mean = self.first
-        else:
-            self.mean += SMOOTHING * (loss - self.mean)
-        away = self.steps > FIRST_STEPS and self.mean > RUNAWAY * abs(self.first)
-        worst = agreed(trainer, 2 if not math.isfinite(loss) else int(away))
-        if worst == 2:
-            raise DivergenceError(f"the loss is no number at step {trainer.global_step}")
-        if worst == 1:
+        # Processes that see different losses still have to stop in the same step.
+        worst = agreed(trainer, 3 if not math.isfinite(loss) else self._look(loss))
+        if worst == 3:
+            raise DivergenceError(f"the loss is not a number at step {trainer.global_step}")
+        if worst:
+            median, level = statistics.median(self.recent), self.level
+            what = "ran away" if worst == 2 else f"fell back to where it began, from {self.lowest:.3g}"
             raise DivergenceError(
-                f"the loss ran away: its running mean was {self.first:.3g} at the start and is {self.mean:.3g} at step "
+                f"the loss {what}: it was about {level:.3g} at the start and is about {median:.3g} at step "
                 f"{trainer.global_step}"
             )
 
+    @property
+    def level(self) -> float:
+        """The loss of a model that knows nothing of the sequences."""
+        return self.first if self.ignorance is None else self.ignorance
+
+    def _look(self, loss: float) -> int:
+        """Return 2 for a loss that runs away, 1 for one that has collapsed, and 0 otherwise."""
+        self.steps += 1
+        self.recent.append(loss)
+        if len(self.recent) < WINDOW:
+            return 0
+        low, median, high = statistics.quantiles(self.recent, n=4)
+        if self.steps == WINDOW:
+            self.first, self.highest = median, high
+        self.lowest = min(self.lowest, median)
+        if low > self.highest + (RUNAWAY - 1) * abs(self.highest):
+            return 2
+        gain = self.level - self.lowest
+        if median < self.level - (1 - LOST) * gain:
+            return 0
+        error = 1.25 * (high - low) / 1.35 / math.sqrt(WINDOW)  # of the median of normal values
+        return int(gain > CLEAR_GAIN * error and gain > 0)
+
     def state_dict(self) -> dict[str, Any]:
         """Return what a continued run needs to know."""
-        return {"steps": self.steps, "first": self.first, "mean": self.mean}
+        return {**{name: getattr(self, name) for name in SAVED}, "recent": list(self.recent)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take it up again."""
-        self.steps, self.first, self.mean = state_dict["steps"], state_dict["first"], state_dict["mean"]
+        for name in SAVED:
+            setattr(self, name, state_dict[name])
+        self.recent.extend(state_dict["recent"])
 
 
 def watched(trainer: pl.Trainer, batch_idx: int) -> bool:
