@@ -10,7 +10,7 @@ BENCH ?=
 .PHONY: help demo test lint bench clean
 
 help:
-	@echo "make demo    the three stages on simulated data, into outputs/ulmfit/demo (minutes on a laptop)"
+	@echo "make demo    the three stages on a bacterial genome, into outputs/ulmfit/demo (minutes on a laptop)"
 	@echo "make test    lint, then all tests"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   speed and memory on this machine, beside fastai; BENCH='--only train,predict' for some rows"
@@ -18,7 +18,7 @@ help:
 	@echo "PYTHON=python3.12 make ...  chooses the interpreter (3.11 to 3.13) that $(VENV) is made with"
 
 demo: $(READY)
-	$(BIN)/python train.py experiment=demo overwrite=true
+	$(BIN)/python scripts/demo.py
 
 test: lint
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
