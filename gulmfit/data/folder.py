@@ -35,7 +35,7 @@ class FolderSource(Source):
         sequence: Column of the sequence; by default the one called sequence, seq, dna or dna_sequence.
         label: Column of the label; by default the one called label, labels, class or target.
         id: Column of the id; the number of the record if null.
-        positive: The positive one of two classes; the last by default.
+        positive: The positive one of two classes; by default the one that the names tell, else the last.
 
     Raises:
         ConfigError: No path is given.

@@ -113,7 +113,7 @@ class TableSource(Source):
         targets: What the labels are: `classes`, `label_sets` or `values` (`gulmfit.seq.targets`).
         id: Column of the id; the number of the record if null.
         split: Column that says train, valid or test.
-        positive: The positive one of two classes; the last by default.
+        positive: The positive one of two classes; by default the one that the names tell, else the last.
     """
 
     has_proteins: ClassVar[bool] = True
@@ -159,7 +159,7 @@ class FastaClassesSource(Source):
         classes: Name of the class to its file, files or glob.
         valid: The same for a validation part, where there is one.
         test: The same for a test part; without it all is split as `split` says.
-        positive: The positive one of two classes; the last by default.
+        positive: The positive one of two classes; by default the one that the names tell, else the last.
     """
 
     has_proteins: ClassVar[bool] = True

@@ -17,6 +17,7 @@ from gulmfit.predict.records import predict_records, write_records
 from gulmfit.predict.scan import STRANDS, Scan, gives_probabilities
 from gulmfit.predict.windows import Windows
 from gulmfit.report.target_calibration import LabelCalibration
+from gulmfit.report.words import CALIBRATED_FORWARD
 from gulmfit.seq.intervals import contigs_by_name
 from gulmfit.seq.store import GenomeStore
 from gulmfit.seq.tables import not_one_of
@@ -96,6 +97,8 @@ def predict_file(
     alphabet = predictor.tokenizer.alphabet
     if strand != "forward":
         alphabet.check_strands()
+    if strand == "average" and gives_probabilities(predictor):
+        logger.info("strand=average: %s", CALIBRATED_FORWARD)
     if (window_bp or genome) and not alphabet.complements:
         raise ConfigError(f"the model reads {alphabet.name} sequences, and a genome has none. Give them as records.")
     start = time.perf_counter()

@@ -18,6 +18,9 @@ from gulmfit.report.html import Section
 from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.targets import CLASSES
 
+AT_THRESHOLD = "_at_threshold"
+"""What the names of scores end in that hang on the validated threshold instead of on the likelier class."""
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Results = Mapping[str, Any]
@@ -81,6 +84,17 @@ class Objective(ABC):
     def decided(self, calibration: Calibration) -> Self:
         """Return the objective with the thresholds of a calibration."""
         return self
+
+    def at_threshold(
+        self, truth: Any, predicted: Floats, calibration: Calibration, groups: Ints | None = None, seed: int = 0
+    ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+        """Score and bound what the threshold chosen on validation decides, where `scores` decides without it.
+
+        Returns:
+            Scores and intervals by name, each ending in `AT_THRESHOLD`; empty where `scores` has the threshold already,
+            or none was chosen.
+        """
+        return {}, {}
 
     @abstractmethod
     def baselines(

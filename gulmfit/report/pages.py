@@ -14,8 +14,20 @@ from gulmfit.report.html import Figure, Report, Section
 from gulmfit.report.objective import Objective, objective_of
 from gulmfit.report.sections import facts_sections, leakage_section, present
 from gulmfit.report.table import format_value
-from gulmfit.report.words import capital, finite, heading, model_name, p_text, subtitle, title
+from gulmfit.report.words import (
+    CALIBRATED_FORWARD,
+    CHOSE_THE_EPOCH,
+    SEARCHED_UNEQUALLY,
+    capital,
+    finite,
+    heading,
+    model_name,
+    p_text,
+    subtitle,
+    title,
+)
 from gulmfit.seq.alphabet import DNA, Alphabet, alphabet_named
+from gulmfit.seq.targets import VALUES
 
 Results = Mapping[str, Any]
 Score = tuple[float, float | None, float | None]  # value, low, high
@@ -33,17 +45,21 @@ def classification_report(results: Results) -> Report:
 
     Args:
         results: Read are `stage run seed metrics ci95 baselines leakage data model timing versions confusion
-            classes positive mcnemar` of `metrics.json` and `curves predictions lr_find config_yaml`; of label sets
-            and values `targets`, and `paired by_target` in place of `mcnemar confusion`.
+            classes positive sign_flip` of `metrics.json` and `curves predictions lr_find config_yaml`; of label sets
+            and values `targets`, and `paired by_target` in place of `sign_flip confusion`.
             `positive` is an index or a name of `classes` (1 if missing); a baseline may hold its own `ci95`;
-            `mcnemar` holds, by baseline, what `uncertainty.mcnemar` gave with the model first.
+            `sign_flip` holds, by baseline, what `sign_flip.sign_flip` gave with the model first; `mcnemar`, which
+            stands there where no sequence has relatives, is read in its place from older runs.
     """
     objective = objective_of(results)
     models = {"model": _scores(results)}
     baselines = _baseline_scores(results)
     tests = objective.tests(results, "baseline")
+    scores = _score_section(objective, models, baselines, _split(results))
+    if results.get("strand") == "average" and objective.targets != VALUES:
+        scores.text.append(f"Both strands were averaged: {CALIBRATED_FORWARD}.")
     sections = [
-        _score_section(objective, models, baselines, _split(results)),
+        scores,
         objective.paired_section("model", results),
         leakage_section(results),
         *objective.sections(results),
@@ -76,8 +92,8 @@ def comparison_report(results: Results) -> Report:
     Args:
         results: Read are `runs` ({"transferred": results, "scratch": results}, each as for
             `classification_report`), `pretrain` and `finetune` (each as for `language_model_report`),
-            `mcnemar` (what `uncertainty.mcnemar` gave for transferred against scratch, or a dict of such by the
-            name of the run or baseline that transferred is held against), and `stage run seed classes
+            `sign_flip` (by the name of the run or baseline that transferred is held against, what
+            `sign_flip.sign_flip` gave; or `mcnemar`, as older runs have it), and `stage run seed classes
             positive baselines leakage data versions timing config_yaml`; of these `baselines leakage data
             classes positive` are taken from the first run where missing.
     """
@@ -89,7 +105,7 @@ def comparison_report(results: Results) -> Report:
     models = {name: _scores(run) for name, run in runs.items()}
     baselines, tests = _baseline_scores(shared), objective.tests(results, "scratch")
     sections = [
-        _score_section(objective, models, baselines, _split(first)),
+        _searched_unequally(_score_section(objective, models, baselines, _split(first)), runs),
         objective.paired_section("transferred", results),
         leakage_section(shared),
         _overlaid_section(objective, runs),
@@ -107,7 +123,7 @@ def _classifier_verdict(
     score = objective.headline
     if score not in model:
         return ""
-    start = f"The model reaches {format_value(model[score])} {heading(score)} on the {split} sequences"
+    start = f"This run's model reaches {format_value(model[score])} {heading(score)} on the {split} sequences"
     return f"{start}; {_baseline_clause(objective, model[score][0], baselines, tests)}."
 
 
@@ -123,7 +139,7 @@ def _comparison_verdict(
         start = _versus(objective, reached["transferred"], reached["scratch"], tests.get("scratch", {}))
     else:
         value = format_value(reached[best])
-        start = f"{capital(best)} reaches {value} {heading(score)}, held against no other model"
+        start = f"{capital(best)} reaches {value} {heading(score)} on this run, held against no other model"
     clause = _baseline_clause(objective, reached[best], baselines, tests if best == "transferred" else {})
     return f"{start}; {clause}."
 
@@ -131,18 +147,18 @@ def _comparison_verdict(
 def _versus(objective: Objective, transferred: float, scratch: float, test: Results) -> str:
     score = heading(objective.headline)
     if transferred == scratch:
-        return f"Transferred and from-scratch have the same {score}, {format_value(transferred)}"
+        return f"Transferred and from-scratch have the same {score} on this run, {format_value(transferred)}"
     winner, loser = ("Transferred", "from-scratch") if transferred > scratch else ("From-scratch", "transferred")
     high, low = max(transferred, scratch), min(transferred, scratch)
     both = f"{score} {format_value(high)} against {format_value(low)}"
-    p_value = finite(test.get("p_value"))
+    p_value, name = finite(test.get("p_value")), test.get("test", objective.test)
     if p_value is None:
-        return f"{winner} is ahead of {loser}, {both}, but no paired test was made"
+        return f"{winner} is ahead of {loser} on this run, {both}, but no paired test was made"
     if p_value < _SIGNIFICANT:
-        return f"{winner} beats {loser}: {both} ({objective.test} {p_text(p_value)})"
+        return f"{winner} beats {loser} on this run: {both} ({name} {p_text(p_value)})"
     return (
-        f"The difference between transferred and from-scratch is not significant at {_SIGNIFICANT} "
-        f"({winner.lower()} is ahead, {both}, {objective.test} {p_text(p_value)})"
+        f"The difference between transferred and from-scratch on this run is not significant at {_SIGNIFICANT} "
+        f"({winner.lower()} is ahead, {both}, {name} {p_text(p_value)})"
     )
 
 
@@ -155,9 +171,10 @@ def _baseline_clause(objective: Objective, score: float, baselines: dict[str, Sc
         return "no baseline was run"
     name = max(reached, key=lambda key: reached[key])
     label, value = model_name(name), format_value(reached[name])
-    p_value = finite(tests.get(name, {}).get("p_value"))
+    test: Results = tests.get(name, {})
+    p_value = finite(test.get("p_value"))
     unsure = p_value is not None and p_value >= _SIGNIFICANT
-    remark = f" ({objective.test} {p_text(p_value)})" if p_value is not None else ""
+    remark = f" ({test.get('test', objective.test)} {p_text(p_value)})" if p_value is not None else ""
     if reached[name] == score:
         return f"the {label} baseline does as well: {value}"
     if unsure:
@@ -216,6 +233,13 @@ def _training_section(results: Results) -> Section:
     return Section("Training", figures=pictures)
 
 
+def _searched_unequally(section: Section, runs: Mapping[str, Results]) -> Section:
+    """Say beside a comparison with the twin from scratch that the two had no equal search."""
+    if {"transferred", "scratch"} <= set(runs):
+        section.text.append(SEARCHED_UNEQUALLY)
+    return section
+
+
 def _overlaid_section(objective: Objective, runs: Mapping[str, Results]) -> Section:
     curves = {name: run.get("curves") or [] for name, run in runs.items()}
     score = heading(objective.headline)
@@ -240,6 +264,10 @@ def _bits_section(runs: Mapping[str, Results]) -> Section:
         section.figures.append((f"{caption}.", picture))
     if rows:
         section.tables.append((["", "split", "measure", "value"], rows))
+        section.text.append(
+            f"Training reported the epoch with the best held-out score, and {CHOSE_THE_EPOCH}. The Markov model chose "
+            "everything inside the training part."
+        )
     return section
 
 

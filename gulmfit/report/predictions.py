@@ -96,7 +96,7 @@ class Predictions:
                 raise DataError(f"{beside}: its records are not those of {path.name}, in the same order.")
             values = _numbers(beside, [row[1:] for row in rows])
             for start in range(1, len(names), len(classes)):
-                name = names[start].rpartition(":")[0]
+                name = names[start].removesuffix(f":{classes[0]}")  # a class may have a colon in its name
                 by_model[name] = values[:, start - 1 : start - 1 + len(classes)]
         labels = _labels(path, [row[1] for row in cells], classes, targets)
         try:

@@ -5,12 +5,14 @@ from typing import Any
 
 from gulmfit.report import figures, spread_figures
 from gulmfit.report.html import Figure, Report, Section, Table
-from gulmfit.report.objective import objective_of
+from gulmfit.report.objective import Objective, objective_of
 from gulmfit.report.sections import curves_section, facts_sections, leakage_section, present, score_curves
 from gulmfit.report.table import format_table
-from gulmfit.report.words import capital, heading, model_name, p_text, subtitle
+from gulmfit.report.words import SEARCHED_UNEQUALLY, capital, finite, heading, model_name, p_text, subtitle
 
 Results = Mapping[str, Any]
+
+SCRATCH = "scratch"
 
 FOLDS_SHARE = (
     "± is the standard deviation over folds. Folds share most of their training sequences, so it is no standard error "
@@ -71,7 +73,7 @@ def repeated_report(results: Results) -> Report:
         [(f"{capital(score)} in each of the {results['over']}.", spread_figures.spread_dots(dots, score))],
     )
     sections = [
-        scores,
+        _searched_unequally(scores, spread),
         _pairs(results, model_name(main)),
         curves_section(score_curves(results.get("predictions"), model_name(main))),
         _trials(results),
@@ -79,11 +81,14 @@ def repeated_report(results: Results) -> Report:
     ]
     sections += list(facts_sections(results))
     first = spread[main][objective.headline]
-    verdict = (
-        f"{capital(model_name(main))} reaches {first['mean']:.3f} ± {first['sd']:.3f} {score} over "
-        f"{len(dots[model_name(main)])} {results['over']}; "
-        + (f"the best of all is {order[0]}." if order[0] != model_name(main) else f"next comes {order[1]}.")
-    )
+    own = model_name(main)
+    other = order[0] if order[0] != own else order[1] if len(order) > 1 else None
+    verdict = f"{capital(own)} reaches {first['mean']:.3f} ± {first['sd']:.3f} {score} over {len(dots[own])} "
+    verdict += str(results["over"])
+    if other is not None:
+        verdict += f"; the best of all is {other}" if other == order[0] else f"; next comes {other}"
+        verdict += _tested(results, objective, other)
+    verdict += "."
     title = f"Over {results['over']}: {results['run']}"
     return Report(title, subtitle(results), verdict, present(sections))
 
@@ -92,6 +97,7 @@ def _pairs(results: Results, main: str) -> Section:
     pooled = results.get("pooled") or {}
     objective = objective_of(results)
     shown = (objective.headline, objective.second)
+    tests = [pair for pair in (("sign_flip", "p (sign-flip)"), ("mcnemar", "p (McNemar)")) if pooled.get(pair[0])]
     rows = []
     for other, paired in (pooled.get("paired") or {}).items():
         cells: list[object] = [model_name(other)]
@@ -100,16 +106,33 @@ def _pairs(results: Results, main: str) -> Section:
             cells += (
                 [(item["difference"], item["low"], item["high"]), p_text(item["p_value"])] if item else [None, None]
             )
-        exact = (pooled.get("mcnemar") or {}).get(other)
-        rows.append([*cells, *([p_text(exact["p_value"])] if exact else [])])
+        rows.append([*cells, *(_p((pooled[test] or {}).get(other)) for test, _ in tests)])
     header = ["against", *(cell for name in shown for cell in (f"{heading(name)} gained", "p"))]
     text = f"What {main} gains over each other on the same out-of-fold predictions: a paired bootstrap that counts a "
-    if pooled.get("mcnemar"):
-        header.append("McNemar")
-        text += "group of related sequences once, and McNemar's exact test, which does not."
-    else:
-        text += "group of related sequences once."
+    text += "group of related sequences once."
+    if tests:
+        text += " The sign-flip test is of accuracy and counts a group as one observation."
+    header += [name for _, name in tests]
     return Section("Paired tests", [text], [(header, rows)] if rows else [])
+
+
+def _tested(results: Results, objective: Objective, other: str) -> str:
+    """Add what the paired test of pooled predictions against another model says, where it was made."""
+    tests = objective.tests(results.get("pooled") or {}, SCRATCH)
+    p_value = next((test.get("p_value") for name, test in tests.items() if model_name(name) == other), None)
+    if finite(p_value) is None:
+        return ""
+    return f" ({objective.test} on the pooled out-of-fold predictions, {p_text(p_value)})"
+
+
+def _searched_unequally(section: Section, models: Mapping[str, Any]) -> Section:
+    if SCRATCH in models and len(models) > 1:
+        section.text.append(SEARCHED_UNEQUALLY)
+    return section
+
+
+def _p(test: Results | None) -> str | None:
+    return p_text(test["p_value"]) if test else None
 
 
 def _trials(results: Results) -> Section:
@@ -135,7 +158,8 @@ def learning_curve_report(results: Results) -> Report:
         "What labels buy",
         [
             "Every model of a draw sees the same labels; larger draws hold the smaller ones. The validation part "
-            "shrinks with the training part. ± is the standard deviation over draws."
+            "shrinks with the training part. ± is the standard deviation over draws. The best baseline is the one "
+            f"that scores highest on the test part itself, which favours it. {SEARCHED_UNEQUALLY}"
         ],
         [(columns, rows)],
         pictures,

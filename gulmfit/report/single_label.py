@@ -1,4 +1,4 @@
-"""One class a sequence: accuracy and its kin, McNemar's test, calibrated class probabilities.
+"""One class a sequence: accuracy and its kin, a paired test that knows relatives, calibrated class probabilities.
 
 Shapes: `N` sequences, `C` classes.
 """
@@ -14,14 +14,17 @@ from gulmfit.report import figures
 from gulmfit.report.baselines import run_baselines
 from gulmfit.report.calibration import TINY, Calibration, choose_threshold, fit_calibration
 from gulmfit.report.html import Section
-from gulmfit.report.objective import Floats, Ints, Judged, Objective, Results
+from gulmfit.report.objective import AT_THRESHOLD, Floats, Ints, Judged, Objective, Results
 from gulmfit.report.ranks import accuracy_by_rank
 from gulmfit.report.scores import classification_scores, confusion
 from gulmfit.report.sections import calibration_section, curves_section, errors_section, score_curves
+from gulmfit.report.sign_flip import only_singles, sign_flip
 from gulmfit.report.uncertainty import bootstrap_intervals, delong_interval, mcnemar, paired_bootstrap
 from gulmfit.report.words import capital, model_name
 from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.targets import CLASSES
+
+DECIDED = ("accuracy", "mcc", "precision", "recall", "specificity", "f1")  # scores of decisions, not of rankings
 
 
 class SingleLabel(Objective):
@@ -34,7 +37,7 @@ class SingleLabel(Objective):
     columns: ClassVar[tuple[str, ...]] = (
         "accuracy", "mcc", "auroc", "auprc", "f1", "precision", "recall", "specificity",
     )  # fmt: skip
-    test: ClassVar[str] = "McNemar"
+    test: ClassVar[str] = "sign-flip test"
 
     @property
     def column(self) -> int:
@@ -65,6 +68,19 @@ class SingleLabel(Objective):
             fitted = replace(fitted, threshold=choose_threshold(truth == self.column, probability))
         return fitted
 
+    def at_threshold(
+        self, truth: Any, predicted: Floats, calibration: Calibration, groups: Ints | None = None, seed: int = 0
+    ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+        cut, column = calibration.threshold, self.column
+        if cut is None or len(self.classes) != 2:
+            return {}, {}
+        scores = classification_scores(truth, predicted, positive=column, threshold=cut)
+        bounds = bootstrap_intervals(truth, predicted, positive=column, groups=groups, threshold=cut, seed=seed)
+        return (
+            {f"{name}{AT_THRESHOLD}": scores[name] for name in DECIDED},
+            {f"{name}{AT_THRESHOLD}": bounds[name] for name in DECIDED},
+        )
+
     def baselines(
         self,
         train: LabelledSequences,
@@ -88,14 +104,20 @@ class SingleLabel(Objective):
         return {name: (probabilities, self) for name, probabilities in found.items()}
 
     def comparisons(self, truth: Any, judged: Mapping[str, Judged], groups: Ints, seed: int) -> dict[str, Any]:
-        """Test the numbers of errors; groups are not taken notice of."""
+        """Test accuracies, a group being one observation; McNemar's test is added where nothing has relatives."""
         chosen = {name: probabilities.argmax(1) for name, (probabilities, _) in judged.items()}
         model = chosen.pop("model")
-        return {"mcnemar": {name: mcnemar(truth, model, other) for name, other in chosen.items()}}
+        found = {"sign_flip": {name: sign_flip(truth, model, other, groups) for name, other in chosen.items()}}
+        if only_singles(groups):
+            found["mcnemar"] = {name: mcnemar(truth, model, other) for name, other in chosen.items()}
+        return found
 
     def tests(self, results: Results, opponent: str) -> dict[str, Results]:
-        found: Results = results.get("mcnemar") or {}
-        return {opponent: found} if "p_value" in found else dict(found)
+        if found := results.get("sign_flip"):
+            return dict(found)
+        older: Results = results.get("mcnemar") or {}  # all there was until version 0.2
+        named: dict[str, Results] = {opponent: older} if "p_value" in older else dict(older)
+        return {name: {"test": "McNemar", **test} for name, test in named.items()}
 
     def details(
         self,
@@ -109,11 +131,13 @@ class SingleLabel(Objective):
         """Return the confusion counts, what calibration did and, of classes that are paths, accuracy at each depth."""
         probabilities = judged["model"][0]
         found: dict[str, Any] = {"confusion": confusion(truth, probabilities)}
-        found["calibration"] = self._calibration(truth, raw, probabilities, calibration)
+        found["calibration"] = self._calibration(truth, raw, probabilities, calibration, groups)
         ranks = {name: accuracy_by_rank(truth, values, self.classes) for name, (values, _) in judged.items()}
         return found | ({"ranks": ranks} if ranks["model"] else {})
 
-    def _calibration(self, truth: Ints, raw: Floats, calibrated: Floats, calibration: Calibration) -> dict[str, Any]:
+    def _calibration(
+        self, truth: Ints, raw: Floats, calibrated: Floats, calibration: Calibration, groups: Ints
+    ) -> dict[str, Any]:
         """What calibration did to the test part, and what the threshold chosen on validation makes of it."""
         found: dict[str, Any] = {**calibration.to_dict(), "test": {}}
         for name, item in (("before", raw), ("after", calibrated)):
@@ -122,7 +146,8 @@ class SingleLabel(Objective):
         if calibration.threshold is not None:
             cut, column = calibration.threshold, self.column
             found["at_threshold"] = classification_scores(truth, calibrated, positive=column, threshold=cut)
-            if np.bincount(truth, minlength=2).min() >= 2:  # of one example there is no variance
+            # Of one example there is no variance, and DeLong's knows no relatives.
+            if np.bincount(truth, minlength=2).min() >= 2 and only_singles(groups):
                 found["delong"] = delong_interval(truth == column, calibrated[:, column])
         return found
 
@@ -154,9 +179,25 @@ class SingleLabel(Objective):
     def paired_section(self, model: str, results: Results) -> Section:
         header = ["against", f"only {model} right", "only the other right", "accuracy difference", "p"]
         keys = ("only_a_right", "only_b_right", "accuracy_difference", "p_value")
-        rows = [[name, *(test.get(key) for key in keys)] for name, test in self.tests(results, _other(model)).items()]
-        text = ["McNemar's exact test, two-sided, on the sequences that one gets right and the other wrong."]
-        return Section("Paired tests", text, [(header, rows)]) if rows else Section("Paired tests")
+        tests = self.tests(results, _other(model))
+        exact: Mapping[str, Results] = results.get("mcnemar") or {}
+        beside = bool(results.get("sign_flip") and exact)
+        rows = [
+            [name, *(test.get(key) for key in keys), *([exact.get(name, {}).get("p_value")] if beside else [])]
+            for name, test in tests.items()
+        ]
+        if any("test" in test for test in tests.values()):
+            text = "McNemar's exact test, two-sided, on the sequences that one gets right and the other wrong."
+        else:
+            text = (
+                "A two-sided test of accuracy on the same sequences. It counts a group of related sequences as one "
+                "observation and flips the signs of whole groups (mid-p). It holds the chance of the test sequences, "
+                "not that of another training run."
+            )
+        if beside:
+            header.append("p (McNemar)")
+            text += " No test sequence has a relative here, so McNemar's exact test holds as well."
+        return Section("Paired tests", [text], [(header, rows)]) if rows else Section("Paired tests")
 
 
 def confusion_section(results: Results) -> Section:

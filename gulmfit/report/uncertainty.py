@@ -190,7 +190,7 @@ def mcnemar(labels: ArrayLike, predicted_a: ArrayLike, predicted_b: ArrayLike) -
     """Test whether two classifiers err equally often on the same sequences (exact, two-sided).
 
     Only sequences that one gets right and the other wrong speak; if the classifiers are equal, each such
-    sequence favours either with probability 1/2.
+    sequence favours either with probability 1/2. Where relatives err together it rejects too often: see `sign_flip`.
 
     Args:
         labels: (N,) class indices.
@@ -291,10 +291,10 @@ def mean_and_spread(values: ArrayLike, *, level: float = 0.95) -> dict[str, floa
     """Summarise one score of repeated runs.
 
     `low` and `high` bound the mean over all runs that could be made, if the runs are independent of each other given
-    the data: other seeds, on one split. They are nothing of the kind for the folds of a cross-validation. Folds share
-    most of their training sequences, so their scores hang together, and no unbiased estimate of the variance of their
-    mean exists. The s.d. of folds says how much the score differs from fold to fold, not how sure the mean is; bound
-    that by `bootstrap_intervals` of the pooled out-of-fold predictions.
+    the data, such as other seeds. They are nothing of the kind for the folds of a cross-validation; leave them out
+    there. Folds share most of their training sequences, so their scores hang together, and no unbiased estimate of the
+    variance of their mean exists. The s.d. of folds says how much the score differs from fold to fold, not how sure the
+    mean is; bound that by `bootstrap_intervals` of the pooled out-of-fold predictions.
 
     Args:
         values: One score a run.

@@ -17,9 +17,12 @@ import numpy.typing as npt
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.seq.alphabet import DNA, Alphabet, reverse_complement_text
 from gulmfit.seq.labelled import LabelledSequences, Locus
-from gulmfit.seq.overlap import kmers_by_sequence
+from gulmfit.seq.overlap import distinct_kmers, kmers_by_sequence, max_k
 
 Groups = npt.NDArray[np.int64]
+
+RELATED_BASES, RELATED_RESIDUES = 20, 9  # as many words of either: what is shared is hardly shared by chance
+LINKED_BY_CHANCE = 0.1  # other sequences that one of mean length may share a k-mer with by chance
 
 
 def join(*groupings: npt.NDArray[np.int64]) -> Groups:
@@ -70,6 +73,24 @@ def locus_arrays(loci: Sequence[Locus]) -> tuple[npt.NDArray[np.int64], npt.NDAr
     return contigs, starts, ends
 
 
+def related_k(count: int, letters: int, alphabet: Alphabet = DNA) -> int:
+    """Return how many letters in a row two sequences must share to be taken for related: 20 bases, 9 residues.
+
+    More in very large sets, where that many would be shared by chance: the least at which a sequence of mean length
+    shares a k-mer with less than a tenth of another one, so that chance links no chains.
+
+    Args:
+        count: Sequences of the set.
+        letters: Letters of all of them.
+        alphabet: What the letters are.
+    """
+    k = RELATED_BASES if alphabet.complements else RELATED_RESIDUES
+    chances = letters * letters / max(1, count)  # pairs of a k-mer of one sequence and a k-mer of all
+    while k < max_k(alphabet) and chances >= LINKED_BY_CHANCE * distinct_kmers(k, alphabet):
+        k += 1
+    return k
+
+
 def cluster_by_shared_kmers(sequences: Sequence[str], k: int, alphabet: Alphabet = DNA) -> Groups:
     """Group sequences that are linked by shared k-mers.
 
@@ -92,7 +113,9 @@ def cluster_by_shared_kmers(sequences: Sequence[str], k: int, alphabet: Alphabet
     """
     kmers, owners = kmers_by_sequence(sequences, k, alphabet)
     order = np.argsort(kmers)
-    kmers, owners = kmers[order], owners[order]
+    kmers = kmers[order]
+    owners = owners[order]
+    del order
     # Neighbours in sorted order suffice: they chain all owners of one k-mer together.
     linked = (kmers[1:] == kmers[:-1]) & (owners[1:] != owners[:-1])
     return join(_components(len(sequences), owners[:-1][linked], owners[1:][linked]), group_copies(sequences, alphabet))

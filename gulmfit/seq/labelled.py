@@ -12,6 +12,7 @@ import numpy.typing as npt
 from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import DNA, Alphabet, clean_sequence, held_alphabet
 from gulmfit.seq.fasta import expand_paths, read_fasta
+from gulmfit.seq.positive import default_positive
 from gulmfit.seq.tables import is_table, not_one_of, read_rows
 from gulmfit.seq.targets import CLASSES, Labels, TargetKind, target_kind
 
@@ -37,7 +38,8 @@ class LabelledSequences:
         classes: Names of the classes, labels or values, in order of their index.
         splits: "train", "valid" or "test" for each sequence (N,) where the source says it, else None.
         files: Paths that the sequences were read from.
-        positive: Class that recall, precision and AUROC of a two-class set are about; by default the last.
+        positive: Class that recall, precision and AUROC of a two-class set are about; by default as
+            `default_positive` says.
         loci: (contig, start, end, strand) of each sequence, 0-based half-open, where known.
         groups: What must stay on one side of a split (N,), such as a positive and its own negatives; None for nothing.
         targets: What the labels are (`gulmfit.seq.targets`): "classes", "label_sets" or "values".
@@ -76,7 +78,7 @@ class LabelledSequences:
         elif self.positive not in ("", *self.classes):
             raise DataError(f"positive class {not_one_of(self.positive, self.classes)}")
         else:
-            self.positive = self.positive or self.classes[-1]
+            self.positive = self.positive or default_positive(self.classes)
 
     def __len__(self) -> int:
         """Return N."""
@@ -133,7 +135,7 @@ class LabelledSequences:
                 so. Of several columns a text each.
             splits: "train", "valid" ("val", "validation", "dev") or "test" for each sequence (N).
             classes: All classes in the wanted order; without it, those found, sorted (numbers by value).
-            positive: Positive class; the last one if not given.
+            positive: Positive class; by default as `default_positive` says.
             files: Paths that the sequences came from.
             loci: Genome position of each sequence (N).
             places: Where each record stands (N), for messages: "train.csv, line 7".
@@ -199,7 +201,7 @@ def read_table(
             columns of 0 and 1; of values, one or several columns of numbers.
         id: Name of the column of unique record ids; without it, records are numbered from 1.
         split: Name of the column that says train, valid or test.
-        positive: Positive class of a two-class set; the last class if not given.
+        positive: Positive class of a two-class set; by default as `default_positive` says.
         classes: All classes in the wanted order; those found, sorted, if not given.
         targets: What the labels are: "classes", "label_sets" or "values".
         case, ambiguity, alphabet: As in `gulmfit.seq.alphabet.clean_sequence`.
@@ -268,7 +270,7 @@ def read_fasta_classes(
 
     Args:
         classes: Class name to file, glob, or several of them. Classes are sorted (numbers by value).
-        positive: Positive class of a two-class set; the last class if not given.
+        positive: Positive class of a two-class set; by default as `default_positive` says.
         case, ambiguity, alphabet: As in `gulmfit.seq.alphabet.clean_sequence`.
 
     Raises:

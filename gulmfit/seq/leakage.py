@@ -19,6 +19,7 @@ from gulmfit.seq.overlap import Mask, count_marked, find_overlaps, near_duplicat
 _log = logging.getLogger(__name__)
 
 ACTIONS = ("warn", "error", "ignore")
+MET = ("train->test", "valid->test")  # where a test sequence must not have been met
 KINDS = {
     "exact": "exact copies",
     "reverse_complement": "reverse complements",
@@ -46,24 +47,27 @@ def leakage_report(
         parts: The parts in order of use: "train", "valid", "test". Empty ones are left out.
         corpus: Codes (L,) that the language model learned, such as `GenomeStore.codes`, in the alphabet of the parts;
             read a piece at a time.
-        k: Letters a k-mer, 1 to 31 (of amino acids 12); by default 16 (7).
+        k: Letters a k-mer, 1 to 31 (of amino acids 12); by default as long as `near_duplicate_k` says for the largest
+            of the parts that are met, and for the corpus.
         share: Least fraction of k-mers that makes a near-duplicate, above 0 and up to 1.
 
     Returns:
-        A JSON-ready dict: `k`, `share`; `sequences`, how many each part has; `pairs`, by name ("train->test"), with
-        `count`, `fraction` (of the later part) and `examples` (up to five record ids of the later part) of each
-        kind; `corpus`, null without one, with the same three of each part for sequences at least `share` of whose
-        k-mers occur there.
+        A JSON-ready dict: `k` of the parts, `corpus_k` (null without a corpus), `share`; `sequences`, how many each
+            part has; `pairs`, by name ("train->test"), with `count`, `fraction` (of the later part) and `examples` (up
+            to five record ids of the later part) of each kind; `corpus`, null without one, with the same three of each
+            part for sequences at least `share` of whose k-mers occur there.
 
     Raises:
         DataError: k or share is out of range.
     """
     filled = {name: part for name, part in parts.items() if len(part)}
     alphabet = next((part.alphabet for part in filled.values()), DNA)
-    k = near_duplicate_k(alphabet) if k is None else k
+    met = list(filled.values())[:-1]
+    part_k = near_duplicate_k(alphabet, max((_letters(part) for part in met), default=0)) if k is None else k
+    corpus_k = None if corpus is None else k or near_duplicate_k(alphabet, len(corpus))
     pairs: dict[str, Any] = {}
     for (earlier, known), (later, scored) in combinations(filled.items(), 2):
-        kinds = find_overlaps(known.sequences, scored.sequences, k, share, alphabet)
+        kinds = find_overlaps(known.sequences, scored.sequences, part_k, share, alphabet)
         if known.loci is not None and scored.loci is not None:
             kinds["coordinates"] = _overlap(known.loci, scored.loci)
         kinds["any"] = np.logical_or.reduce(list(kinds.values()))
@@ -71,11 +75,12 @@ def leakage_report(
             kind: count_marked(kinds[kind], scored.ids) if kind in kinds else None for kind in (*KINDS, "any")
         }
     return {
-        "k": k,
+        "k": part_k,
+        "corpus_k": corpus_k,
         "share": float(share),
         "sequences": {name: len(part) for name, part in parts.items()},
         "pairs": pairs,
-        "corpus": None if corpus is None else _in_corpus(filled, corpus, k, share, alphabet),
+        "corpus": None if corpus is None else _in_corpus(filled, corpus, corpus_k, share, alphabet),
     }
 
 
@@ -85,12 +90,17 @@ def leaked_fraction(report: Mapping[str, Any], pair: str = "train->test") -> flo
     return float(found["any"]["fraction"]) if found else 0.0
 
 
+def most_leaking(report: Mapping[str, Any]) -> str:
+    """Return which of the pairs `MET` leaks the largest share of the test part."""
+    return max(MET, key=lambda pair: leaked_fraction(report, pair))
+
+
 def check_leakage(report: Mapping[str, Any], threshold: float = 0.01, action: str = "warn") -> None:
-    """Warn of, or refuse, a test part that was met in training.
+    """Warn of, or refuse, a test part that was met in training, or in validation, where weights are chosen.
 
     Args:
         report: What `leakage_report` returned.
-        threshold: Largest share of the test sequences that passes, from 0 to 1.
+        threshold: Largest share of the test sequences that passes, of each of the two, from 0 to 1.
         action: `warn`, `error` or `ignore`, for a larger share.
 
     Raises:
@@ -101,13 +111,14 @@ def check_leakage(report: Mapping[str, Any], threshold: float = 0.01, action: st
         raise ConfigError(f"leakage={action!r} is unknown; choose one of {', '.join(ACTIONS)}")
     if not 0 <= threshold <= 1:
         raise ConfigError(f"leakage threshold {threshold} is not allowed: a share from 0 to 1")
-    if action == "ignore" or leaked_fraction(report) <= threshold:
+    pair = most_leaking(report)
+    if action == "ignore" or leaked_fraction(report, pair) <= threshold:
         return
-    found = report["pairs"]["train->test"]
+    found, where = report["pairs"][pair], "training" if pair == MET[0] else "validation"
     kinds = ", ".join(f"{found[kind]['count']} {name}" for kind, name in KINDS.items() if found[kind])
     message = (
         f"LEAKAGE: {found['any']['count']} of {report['sequences']['test']} test sequences "
-        f"({found['any']['fraction']:.1%}, {threshold:.1%} allowed) were met in training: {kinds}; for example "
+        f"({found['any']['fraction']:.1%}, {threshold:.1%} allowed) were met in {where}: {kinds}; for example "
         f"{', '.join(map(repr, found['any']['examples']))}. The test score is in part a score of memory. Choose "
         "split=homology, which keeps relatives on one side, or take these sequences out of one part."
     )
@@ -117,13 +128,17 @@ def check_leakage(report: Mapping[str, Any], threshold: float = 0.01, action: st
 
 
 def _in_corpus(
-    parts: Mapping[str, LabelledSequences], corpus: Codes, k: int, share: float, alphabet: Alphabet
+    parts: Mapping[str, LabelledSequences], corpus: Codes, k: int | None, share: float, alphabet: Alphabet
 ) -> dict[str, Any]:
     """Count the sequences of each part that stand in the corpus, in one reading of it."""
     everything = [sequence for part in parts.values() for sequence in part.sequences]
     ends = np.cumsum([len(part) for part in parts.values()])
     marked = np.split(stand_in(everything, corpus, k, share, alphabet), ends[:-1])
     return {name: count_marked(found, part.ids) for (name, part), found in zip(parts.items(), marked, strict=True)}
+
+
+def _letters(part: LabelledSequences) -> int:
+    return sum(map(len, part.sequences))
 
 
 def _overlap(known: Sequence[Locus], scored: Sequence[Locus]) -> Mask:

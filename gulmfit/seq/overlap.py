@@ -13,7 +13,8 @@ from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import DNA, Alphabet, Codes, encode, reverse_complement_text
 
 NO_KMER = np.uint64(2**64 - 1)  # the longest k-mer fills 62 bits, so none has this code
-NEAR_BASES, NEAR_RESIDUES = 16, 7  # letters of k-mers that hardly stand in two sequences by chance
+NEAR_BASES, NEAR_RESIDUES = 16, 7  # the shortest k-mers that near-duplicates are recognised by
+BY_CHANCE = 0.01  # largest share of a random sequence's k-mers that may occur in what it is compared with
 _EXAMPLES = 5
 _CHUNK = 1 << 17  # bases at a time: their k-mers stay in a processor's cache
 
@@ -31,9 +32,26 @@ def max_k(alphabet: Alphabet = DNA) -> int:
     return 62 // letter_bits(alphabet)
 
 
-def near_duplicate_k(alphabet: Alphabet = DNA) -> int:
-    """Return the length of the k-mers that near-duplicates are told by."""
-    return NEAR_BASES if alphabet.complements else NEAR_RESIDUES
+def near_duplicate_k(alphabet: Alphabet = DNA, letters: int = 0) -> int:
+    """Return the length of the k-mers that near-duplicates are recognised by.
+
+    It grows with what sequences are compared with, or everything would be found there: half of all 16-mers occur in
+    1.5 billion random bases. It is the smallest k of which less than `BY_CHANCE` of the k-mers occur by chance, and
+    at least 16 (of amino acids 7): 16 up to 21 million bases, 20 for 3 billion.
+
+    Args:
+        alphabet: What the letters are.
+        letters: How many there are in the training part or corpus.
+    """
+    k = NEAR_BASES if alphabet.complements else NEAR_RESIDUES
+    while k < max_k(alphabet) and letters >= BY_CHANCE * distinct_kmers(k, alphabet):
+        k += 1
+    return k
+
+
+def distinct_kmers(k: int, alphabet: Alphabet = DNA) -> float:
+    """Return how many k-mers there are to tell apart: with two strands a k-mer is its reverse complement, too."""
+    return len(alphabet) ** k / (2 if alphabet.complements else 1)
 
 
 def canonical_kmers(codes: Codes, k: int, alphabet: Alphabet = DNA) -> Kmers:
@@ -53,8 +71,7 @@ def canonical_kmers(codes: Codes, k: int, alphabet: Alphabet = DNA) -> Kmers:
     Raises:
         DataError: k is out of range.
     """
-    if not 1 <= k <= max_k(alphabet):
-        raise DataError(f"k={k} cannot be used to compare {alphabet.name} sequences: allowed is 1 to {max_k(alphabet)}")
+    _check_k(k, alphabet)
     if len(codes) < k:
         return np.empty(0, np.uint64)
     if alphabet.complements:
@@ -65,6 +82,11 @@ def canonical_kmers(codes: Codes, k: int, alphabet: Alphabet = DNA) -> Kmers:
         before = np.concatenate([[0], np.cumsum(ambiguous)])
         kmers[before[k:] != before[:-k]] = NO_KMER
     return kmers
+
+
+def _check_k(k: int, alphabet: Alphabet) -> None:
+    if not 1 <= k <= max_k(alphabet):
+        raise DataError(f"k={k} cannot be used to compare {alphabet.name} sequences: allowed is 1 to {max_k(alphabet)}")
 
 
 def _one_strand(codes: Codes, k: int, bits: int) -> Kmers:
@@ -98,10 +120,10 @@ def _both_strands(codes: Codes, k: int) -> tuple[Kmers, Kmers]:
 
 def kmers_by_sequence(
     sequences: Sequence[str], k: int, alphabet: Alphabet = DNA
-) -> tuple[Kmers, npt.NDArray[np.int64]]:
+) -> tuple[Kmers, npt.NDArray[np.int32]]:
     """List the canonical k-mers of all sequences with the index of the sequence each stands in.
 
-    Takes about 50 bytes of memory a base.
+    Takes about 15 bytes of memory a base: what is worked out on the way is worked out a piece at a time.
 
     Args:
         sequences: N sequences of IUPAC letters.
@@ -115,10 +137,17 @@ def kmers_by_sequence(
         DataError: k is out of range.
         SequenceError: A sequence holds a letter outside the alphabet.
     """
-    kmers = canonical_kmers(_end_to_end(sequences, alphabet), k, alphabet)
-    owners = np.repeat(np.arange(len(sequences)), [len(sequence) + 1 for sequence in sequences])[: len(kmers)]
-    clear = kmers != NO_KMER
-    return kmers[clear], owners[clear]
+    _check_k(k, alphabet)
+    codes = _end_to_end(sequences, alphabet)
+    ends = np.cumsum([len(sequence) + 1 for sequence in sequences])  # each with the letter behind it
+    kmers, owners = np.empty(len(codes), np.uint64), np.empty(len(codes), np.int32)
+    start = size = 0
+    for here in _pieces(codes, k, alphabet):
+        clear = np.flatnonzero(here != NO_KMER)
+        kmers[size : size + len(clear)] = here[clear]
+        owners[size : size + len(clear)] = np.searchsorted(ends, clear + start, side="right")
+        start, size = start + len(here), size + len(clear)
+    return kmers[:size], owners[:size]
 
 
 def _end_to_end(sequences: Sequence[str], alphabet: Alphabet) -> Codes:
@@ -131,14 +160,15 @@ def stand_in(
 ) -> Mask:
     """Mark the sequences most of which can be found in a stretch of bases, such as a genome.
 
-    The bases are read once, a piece at a time, so that memory grows with the sequences alone: about 60 bytes for
+    The bases are read once, a piece at a time, so that memory grows with the sequences alone: about 25 bytes for
     each of their bases.
 
     Args:
         sequences: N sequences of IUPAC letters.
         codes: Base codes (L,), which may be a memory map. Where contigs lie end to end, the windows across two of
             them count as well: fewer than k at each joint.
-        k: Letters a k-mer, 1 to 31 (of amino acids 12); by default as `near_duplicate_k` says.
+        k: Letters a k-mer, 1 to 31 (of amino acids 12); by default as `near_duplicate_k` says for L letters. A
+            sequence shorter than k has no k-mer.
         share: Least fraction of a sequence's k-mers that must occur in the bases, on either strand; above 0 and up
             to 1. k-mers with an ambiguous base count for nothing.
         alphabet: What letters and codes are.
@@ -152,7 +182,7 @@ def stand_in(
     """
     if not 0 < share <= 1:
         raise DataError(f"share={share} is not a fraction of k-mers: allowed is above 0 and up to 1")
-    k = near_duplicate_k(alphabet) if k is None else k
+    k = near_duplicate_k(alphabet, len(codes)) if k is None else k
     kmers, owners = kmers_by_sequence(sequences, k, alphabet)
     seen = _seen(kmers, codes, k, alphabet)
     total = np.bincount(owners, minlength=len(sequences))
@@ -183,7 +213,7 @@ def find_overlaps(
 
 
 def overlap(
-    train_sequences: Sequence[str], test_sequences: Sequence[str], k: int = 16, share: float = 0.5
+    train_sequences: Sequence[str], test_sequences: Sequence[str], k: int = NEAR_BASES, share: float = 0.5
 ) -> dict[str, Any]:
     """Count the test sequences that a model may have met in training.
 
@@ -233,8 +263,9 @@ def count_marked(marked: Mask, names: Sequence[Any]) -> dict[str, Any]:
 
 def _seen(kmers: Kmers, codes: Codes, k: int, alphabet: Alphabet) -> Mask:
     """Mark the k-mers that occur in a stretch of bases (L,) on either strand."""
-    wanted, place = np.unique(kmers, return_inverse=True)
+    wanted = np.unique(kmers)
     found = np.zeros(len(wanted), np.bool_)
+    marked = np.zeros(len(kmers), np.bool_)
     if len(wanted):
         # Most k-mers of a genome are not wanted; their last bases tell for nearly all of them, at a tenth of the cost.
         bits = min(27, max(12, len(wanted).bit_length() + 3))
@@ -242,10 +273,11 @@ def _seen(kmers: Kmers, codes: Codes, k: int, alphabet: Alphabet) -> Mask:
         possible = np.zeros(1 << bits, np.bool_)
         possible[wanted & last] = True
         for here in _pieces(codes, k, alphabet):
-            kmers = here[possible[here & last]]
-            index = np.minimum(np.searchsorted(wanted, kmers), len(wanted) - 1)
-            found[index[wanted[index] == kmers]] = True
-    marked: Mask = found[place.reshape(-1)]
+            likely = here[possible[here & last]]
+            index = np.minimum(np.searchsorted(wanted, likely), len(wanted) - 1)
+            found[index[wanted[index] == likely]] = True
+    for start in range(0, len(kmers), _CHUNK):
+        marked[start : start + _CHUNK] = found[np.searchsorted(wanted, kmers[start : start + _CHUNK])]
     return marked
 
 

@@ -25,6 +25,7 @@ from gulmfit.seq.homology import (
     group_overlaps,
     inseparable,
     join,
+    related_k,
 )
 from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.overlap import max_k
@@ -33,7 +34,6 @@ _log = logging.getLogger(__name__)
 
 PARTS = ("train", "valid", "test")
 METHODS = ("kmers", "mmseqs", "auto")
-RELATED_BASES, RELATED_RESIDUES = 20, 9  # as many words of either: what is shared is hardly shared by chance
 
 
 class Split(ABC):
@@ -65,13 +65,17 @@ class Split(ABC):
             DataError: The data has not what this split goes by.
         """
 
-    def folds(self, data: LabelledSequences, folds: int, repeat: int = 0) -> npt.NDArray[np.int64]:
+    def folds(
+        self, data: LabelledSequences, folds: int, repeat: int = 0, groups: Groups | None = None
+    ) -> npt.NDArray[np.int64]:
         """Deal all sequences to folds of cross-validation, whatever part they are in.
 
         Args:
             data: The sequences.
             folds: Number of folds, 2 or more.
-            repeat: Number of the repetition; each deals anew.
+            repeat: Number of the repetition; each deals again.
+            groups: What must stay together (N,), where it is known already, as of a part of the data that the split
+                was made for; by default what `groups` returns.
 
         Returns:
             Fold of each sequence (N,), 0 to folds - 1: whole groups, as equal in size and classes as they allow.
@@ -82,7 +86,7 @@ class Split(ABC):
         """
         if folds < 2 or repeat < 0:
             raise ConfigError(f"folds={folds}, repeat={repeat} is not allowed: at least 2 folds, and repeats from 0")
-        groups, labels = self.groups(data), self._strata(data)
+        groups, labels = self.groups(data) if groups is None else join(groups), self._strata(data)
         if folds > (found := len(np.unique(groups))):
             raise DataError(
                 f"{folds} folds cannot be made of {source_of(data)}: its {len(data)} sequences are in {found} group(s) "
@@ -219,7 +223,7 @@ class HomologySplit(FractionSplit):
         valid_fraction, test_fraction, seed: As in `StratifiedSplit`.
         method: `kmers`, `mmseqs`, or `auto`: mmseqs where it is installed, which the log tells.
         k: Bases that two sequences must share to be taken for related, 1 to 31 (residues 1 to 12); `auto` for 20
-            (9); null, with mmseqs only, for not looking at k-mers.
+            (9), more for very large sets (see `related_k`); null, with mmseqs only, for not looking at k-mers.
         min_seq_id: Least identity of an alignment by mmseqs, above 0 and up to 1.
         coverage: Least share of both sequences that it must cover, above 0 and up to 1.
 
@@ -257,8 +261,7 @@ class HomologySplit(FractionSplit):
         """
         groupings, known = [inseparable(data)], ["copies"]
         if self.k is not None:
-            related = RELATED_BASES if data.alphabet.complements else RELATED_RESIDUES
-            k = related if self.k == "auto" else int(self.k)
+            k = related_k(len(data), sum(map(len, data.sequences)), data.alphabet) if self.k == "auto" else int(self.k)
             groupings.append(cluster_by_shared_kmers(data.sequences, k, data.alphabet))
             known.append(f"shared {k}-mers")
         if self.method == "mmseqs" or (self.method == "auto" and find_mmseqs()):
@@ -279,9 +282,20 @@ class AutoSplit(HomologySplit):
     """Use the split that the source brings; where it brings none, and for folds, keep relatives together."""
 
     def __call__(self, data: LabelledSequences) -> npt.NDArray[np.str_]:
-        if data.splits is not None:
+        if data.splits is None:
+            return super().__call__(data)
+        own = ColumnSplit(0.0, self.seed)(data)
+        if "valid" in own or not self.valid_fraction:
+            return own
+        # Relatives of training sequences would tell too little of new ones: what validation chooses would be too bold.
+        members = np.flatnonzero(own == "train")
+        train = data.subset(members)
+        try:
+            own[members] = self._parts(train, self.groups(train), self.valid_fraction, 0.0)
+        except DataError as error:
+            _log.warning("the validation part has relatives in the training part, copies apart: %s", error)
             return ColumnSplit(self.valid_fraction, self.seed)(data)
-        return super().__call__(data)
+        return own
 
 
 def check_fractions(valid_fraction: float, test_fraction: float) -> None:

@@ -107,16 +107,20 @@ class FileSplit(Split):
         names = np.array([row["group"] for row in self._rows(data)], np.str_)
         return join(np.unique(names, return_inverse=True)[1].reshape(-1))
 
-    def folds(self, data: LabelledSequences, folds: int, repeat: int = 0) -> npt.NDArray[np.int64]:
+    def folds(
+        self, data: LabelledSequences, folds: int, repeat: int = 0, groups: Groups | None = None
+    ) -> npt.NDArray[np.int64]:
         """Return the stored fold of each sequence (N,); where none is stored, and for repeats, deal stored groups.
+
+        Given `groups` are dealt as they are: the file is not read, and the data may be a part of the file's.
 
         Raises:
             ConfigError: Fewer than two folds, or a negative repeat.
             DataError: The file has another number of folds; more folds than groups; or a fold lacks a class.
         """
-        stored = [row["fold"] for row in self._rows(data)]
+        stored = [] if groups is not None else [row["fold"] for row in self._rows(data)]
         if repeat or not any(stored):
-            return super().folds(data, folds, repeat)
+            return super().folds(data, folds, repeat, groups)
         numbers = np.array([int(text) if text.isdecimal() and len(text) < 10 else -1 for text in stored], np.int64)
         if (found := set(numbers.tolist())) != set(range(folds)):
             raise DataError(

@@ -112,6 +112,8 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
     counts = {part: len(item) for part, item in parts.items()}
     noun = labelled.targets.replace("_", " ")
     logger.info("classify: %s labelled sequences, %s %s", counts, noun, ", ".join(labelled.classes))
+    if labelled.positive and len(labelled.classes) == 2:
+        logger.info("classify: %r is the positive class (data.positive= names another)", labelled.positive)
     loss = fitted_loss(config, parts["train"])
     task = ClassificationTask(spec, plain(config.optimizer), _schedule(run), loss)
     results: dict[str, Any] = {"stage": run.stage, "run": str(config.run.name), "seed": int(config.seed)}
@@ -144,7 +146,7 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
         cache_dir=Path(str(config.paths.cache_dir)),
     )
     results["metrics"][str(config.stage.monitor)] = fitted.best_score
-    results["leakage"] = leakage
+    results["leakage"] = {**leakage, "threshold": float(config.leakage_threshold)}
     results |= {
         "data": {
             "files": file_checksums(labelled.files, Path(str(config.paths.cache_dir))),

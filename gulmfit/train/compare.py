@@ -13,6 +13,7 @@ from gulmfit.report.objective import Floats, objective
 from gulmfit.report.predictions import Predictions
 from gulmfit.report.repeated import comparison_of_runs
 from gulmfit.report.sections import score_curves
+from gulmfit.report.sign_flip import only_singles, sign_flip
 from gulmfit.report.table import format_table
 from gulmfit.report.uncertainty import delong, mcnemar
 from gulmfit.report.words import heading, p_text
@@ -28,7 +29,11 @@ TESTS_TEXT = (
     "What the second run gains over the first on the same sequences. Intervals and the first p of each score: a paired "
     "bootstrap that counts a group of related sequences once. "
 )
-EXACT_TEXT = "McNemar's exact test is of accuracy, DeLong's of AUROC; both take sequences for unrelated. "
+FLIP_TEXT = "The sign-flip test is of accuracy; it counts a group of related sequences as one observation. "
+EXACT_TEXT = (
+    "McNemar's exact test is of accuracy, DeLong's of AUROC; both take sequences for unrelated, and here none has a "
+    "relative. "
+)
 CHANCE_TEXT = "Of many differences that are none, one in twenty has a p-value below 0.05."
 
 
@@ -66,16 +71,16 @@ def compare(runs: Sequence[str], output: str, seed: int = 0) -> dict[str, Any]:
             found = paired[item]
             row[f"{heading(item)} gained"] = (found["difference"], found["low"], found["high"])
             row[f"p ({heading(item)})"] = p_text(found["p_value"])
-        pairs.append(row | _exact_tests(scored, by_run[one], by_run[two]))
+        pairs.append(row | _class_tests(scored, by_run[one], by_run[two]))
     best = max(rows, key=lambda row: row[heading(judge.headline)][0])  # type: ignore[index]
     results: dict[str, Any] = {
         "title": f"{len(by_run)} runs on {len(scored)} test sequences",
         "subtitle": ", ".join(str(folder) for folder in folders.values()),
-        "verdict": f"{best['run']} has the highest {heading(judge.headline)}; whether by more than chance, the paired "
-        "tests say.",
+        "verdict": f"{best['run']} has the highest {heading(judge.headline)} of these runs; whether by more than the "
+        "chance of the test sequences, the paired tests say. Another training run may differ.",
         "runs": rows,
         "pairs": pairs,
-        "tests_text": TESTS_TEXT + (EXACT_TEXT if judge.targets == CLASSES else "") + CHANCE_TEXT,
+        "tests_text": "".join((TESTS_TEXT, *_tests_text(scored), CHANCE_TEXT)),
     }
     logger.info("%s\n\n%s", format_table(rows, list(rows[0])), format_table(pairs, list(pairs[0])))
     if output:
@@ -90,15 +95,25 @@ def compare(runs: Sequence[str], output: str, seed: int = 0) -> dict[str, Any]:
     return results
 
 
-def _exact_tests(scored: Predictions, first: Floats, second: Floats) -> dict[str, object]:
-    """Test class probabilities of two runs as `uncertainty` does without groups; empty for other targets."""
+def _class_tests(scored: Predictions, first: Floats, second: Floats) -> dict[str, object]:
+    """Test class probabilities of two runs; without groups only where no sequence has a relative; empty for others."""
     if scored.targets != CLASSES:
         return {}
     labels, positive = scored.labels, scored.positive_index
-    found: dict[str, object] = {"McNemar": p_text(mcnemar(labels, first.argmax(1), second.argmax(1))["p_value"])}
+    chosen = first.argmax(1), second.argmax(1)
+    found: dict[str, object] = {"sign-flip": p_text(sign_flip(labels, *chosen, scored.groups)["p_value"])}
+    if not only_singles(scored.groups):
+        return found
+    found["McNemar"] = p_text(mcnemar(labels, *chosen)["p_value"])
     if len(scored.classes) == 2:
         found["DeLong"] = p_text(delong(labels == positive, first[:, positive], second[:, positive])["p_value"])
     return found
+
+
+def _tests_text(scored: Predictions) -> list[str]:
+    if scored.targets != CLASSES:
+        return []
+    return [FLIP_TEXT, EXACT_TEXT] if only_singles(scored.groups) else [FLIP_TEXT]
 
 
 def _classifiers(runs: Sequence[str]) -> dict[str, Path]:

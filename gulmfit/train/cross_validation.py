@@ -12,7 +12,7 @@ import numpy as np
 from gulmfit.config import instantiate
 from gulmfit.data.sources import Source
 from gulmfit.predict.writers import write_tsv
-from gulmfit.report.objective import Judged, objective
+from gulmfit.report.objective import AT_THRESHOLD, Judged, objective
 from gulmfit.report.predictions import Predictions
 from gulmfit.report.repeated import repeated_report, summary_table
 from gulmfit.seq.labelled import LabelledSequences
@@ -27,6 +27,7 @@ def fold_trials(run: Run, data: LabelledSequences) -> list[Trial]:
     """Return the trials of a cross-validation: for every repeat and fold the classifier, and its twin if wanted."""
     config = run.config
     split = instantiate(config.split)
+    groups = split.groups(data)
     # As large a share of what is left for training as the split would have taken.
     inner = max(2, round(1 / max(float(config.split.get("valid_fraction") or 0.1), 1e-6)))
     trials: list[Trial] = []
@@ -35,7 +36,7 @@ def fold_trials(run: Run, data: LabelledSequences) -> list[Trial]:
         for fold in range(int(config.cv.folds)):
             parts = np.where(folds == fold, "test", "train").astype("U5")
             rest = np.flatnonzero(folds != fold)
-            parts[rest[split.folds(data.subset(rest), inner, repeat) == 0]] = "valid"
+            parts[rest[split.folds(data.subset(rest), inner, repeat, groups[rest]) == 0]] = "valid"
             name = f"repeat_{repeat}_fold_{fold}" if config.cv.repeats > 1 else f"fold_{fold}"
             facts = {"repeat": repeat, "fold": fold}
             trials += _with_twin(run, Trial(name, parts, facts=facts))
@@ -82,7 +83,7 @@ def run_repeatedly(run: Run, source: Source) -> dict[str, Any]:
         "targets": found[0]["targets"],
         "classes": found[0]["classes"],
         "positive": found[0]["positive"],
-        "spread": _spread(by_model, main),
+        "spread": _spread(by_model, main, independent=not over_folds),
         "trials": [_row(result) for result in found],
         "data": found[0]["data"] | {"counts": {"all": len(data)}},
         "leakage": {result["name"]: result["leakage"] for result in by_model[main]},
@@ -94,8 +95,11 @@ def run_repeatedly(run: Run, source: Source) -> dict[str, Any]:
     page = dict(results)
     if over_folds:
         pooled = _pool(by_model, main)
+        places = _places(by_model[main])
         for name, columns, rows in pooled.tables():
-            write_tsv(run.folder / "predictions" / name.replace("test", "out_of_fold"), columns, rows)
+            with_fold = ((record, [*cells, *place]) for (record, cells), place in zip(rows, places, strict=True))
+            path = run.folder / "predictions" / name.replace("test", "out_of_fold")
+            write_tsv(path, [*columns, "fold", "repeat"], with_fold)
         results["pooled"] = _pooled_scores(pooled, int(run.config.seed))
         page = {**results, "predictions": pooled}
     page["config_yaml"] = (run.folder / "config.yaml").read_text(encoding="utf-8")
@@ -104,15 +108,28 @@ def run_repeatedly(run: Run, source: Source) -> dict[str, Any]:
     return page
 
 
-def _spread(by_model: dict[str, list[dict[str, Any]]], main: str) -> dict[str, Any]:
+def _spread(by_model: dict[str, list[dict[str, Any]]], main: str, *, independent: bool) -> dict[str, Any]:
     """Mean and spread of each model; the baselines saw the same splits in every model's trials."""
-    spreads = {model: summarise(results) for model, results in by_model.items()}
+    spreads = {model: summarise(results, independent=independent) for model, results in by_model.items()}
     baselines = {name: value for name, value in spreads[main].items() if name != "model"}
     return {model: spread["model"] for model, spread in spreads.items()} | baselines
 
 
+def _places(results: list[dict[str, Any]]) -> list[list[str | float]]:
+    """Return the fold and the repeat of each pooled prediction."""
+    return [
+        [str(result["facts"]["fold"]), str(result["facts"]["repeat"])]
+        for result in results
+        for _ in range(len(result["predictions"]))
+    ]
+
+
 def _row(result: dict[str, Any]) -> dict[str, Any]:
-    scores = {name.removeprefix("test/"): value for name, value in result["metrics"].items() if "test/" in name}
+    scores = {
+        name.removeprefix("test/"): value
+        for name, value in result["metrics"].items()
+        if "test/" in name and not name.endswith(AT_THRESHOLD)
+    }
     return {"name": result["name"], **result["facts"], "test": result["data"]["counts"]["test"], **scores}
 
 

@@ -16,6 +16,7 @@ from gulmfit.report.html import write_report
 from gulmfit.report.objective import objective
 from gulmfit.report.pages import classification_report
 from gulmfit.report.predictions import Predictions
+from gulmfit.report.words import CALIBRATED_FORWARD
 from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.split import source_of
 from gulmfit.seq.targets import CLASSES, VALUES, Labels
@@ -55,13 +56,18 @@ def evaluate_file(
     predicted = predictor.predict(data.sequences, strand=strand, batch_size=batch_size)
     positive = predictor.positive if data.targets == CLASSES else ""
     judge = objective(data.targets, predictor.classes, positive).decided(predictor.calibration)
-    scores, intervals = judge.scores(labels, predicted), judge.intervals(labels, predicted)
-    groups = np.arange(len(data))
+    groups = instantiate(config.split).groups(data)  # relatives, as in training: an interval counts them once
+    scores, intervals = judge.scores(labels, predicted), judge.intervals(labels, predicted, groups)
+    decided, decided_intervals = judge.at_threshold(labels, predicted, predictor.calibration, groups)
+    scores, intervals = {**scores, **decided}, {**intervals, **decided_intervals}
+    if strand == "average" and data.targets != VALUES:
+        logger.info("strand=average: %s", CALIBRATED_FORWARD)
     details = judge.details(labels, predicted, {"model": (predicted, judge)}, predictor.calibration, groups, 0)
     details.pop("calibration", None)  # what it did is judged on the test part, where it was not fitted
     results: dict[str, Any] = {
         "stage": "evaluate",
         "run": model,
+        "strand": strand,
         "metrics": {f"test/{name}": value for name, value in scores.items()},
         "ci95": {f"test/{name}": pair for name, pair in intervals.items()},
         **details,

@@ -16,6 +16,7 @@ from gulmfit.errors import SequenceError
 from gulmfit.models.language_model import initialise_bias
 from gulmfit.models.transfer import transfer
 from gulmfit.report.pages import language_model_report
+from gulmfit.report.words import CHOSE_THE_EPOCH
 from gulmfit.seq.alphabet import Codes
 from gulmfit.seq.holdout import Holdout, hold_out
 from gulmfit.seq.markov import MarkovModel
@@ -142,8 +143,8 @@ def run_language_model(run: Run, source: Source) -> dict[str, Any]:
     page = {**results, "curves": run.curves(), "config_yaml": (run.folder / "config.yaml").read_text(encoding="utf-8")}
     run.finish(results, language_model_report(page))
     logger.info(
-        "%s: %.4f bits per %s on held-out sequence (Markov model of order %d: %.4f; knowing nothing: %.3g)",
-        run.stage, scores["bits_per_base"], alphabet.unit, markov.order, markov_bits, alphabet.bits,
+        "%s: %.4f bits per %s on held-out sequence (Markov model of order %d: %.4f; knowing nothing: %.3g); %s",
+        run.stage, scores["bits_per_base"], alphabet.unit, markov.order, markov_bits, alphabet.bits, CHOSE_THE_EPOCH,
     )  # fmt: skip
     refuse_ignorance(scores["bits_per_base"], frequencies["bits_per_base"], task.trained_steps, alphabet.unit)
     return results

@@ -31,22 +31,40 @@ VALIDATIONS = 20
 
 
 def nested_order(labels: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Shuffle sequences so that every beginning of the order holds the classes in proportion, `(N,)` indices."""
+    """Shuffle sequences so that every beginning of the order holds the classes in proportion, `(N,)` indices.
+
+    One of each class comes first, so that a beginning of as many sequences as there are classes has them all, however
+    rare one is.
+    """
     place = np.empty(len(labels))
     for label in np.unique(labels):
         members = rng.permutation(np.flatnonzero(labels == label))
         place[members] = (np.arange(len(members)) + 0.5) / len(members)
+        place[members[0]] = 0.0
     return np.lexsort((labels, place))
 
 
 def sizes(run: Run, available: int, num_classes: int) -> list[int]:
-    """Return the numbers of labels to train on, the last of them all there are."""
-    wanted = sorted({int(size) for size in plain(run.config.learning_curve.sizes) if int(size) < available})
-    if wanted and wanted[0] < 2 * num_classes:
+    """Return the numbers of labels to train on, the last of them all there are.
+
+    A size with fewer than two labels for each class is left out, and the log says so.
+
+    Raises:
+        DataError: If there are fewer labels than that in all.
+    """
+    least = 2 * num_classes
+    if available < least:
         raise DataError(
-            f"learning_curve.sizes={wanted}: {wanted[0]} labels are fewer than two for each of {num_classes} classes."
+            f"the training part has {available} sequences, fewer than two for each of {num_classes} classes; a "
+            f"learning curve needs {least} at least."
         )
-    return [*wanted, available]
+    wanted = sorted({int(size) for size in plain(run.config.learning_curve.sizes) if int(size) < available})
+    if small := [size for size in wanted if size < least]:
+        logger.warning(
+            "learning_curve.sizes: %s left out, fewer than two labels for each of %d classes",
+            ", ".join(map(str, small)), num_classes,
+        )  # fmt: skip
+    return [*(size for size in wanted if size >= least), available]
 
 
 def curve_trials(run: Run, data: LabelledSequences) -> list[Trial]:
@@ -54,14 +72,15 @@ def curve_trials(run: Run, data: LabelledSequences) -> list[Trial]:
     where = instantiate(run.config.split)(data)
     train, valid = np.flatnonzero(where == "train"), np.flatnonzero(where == "valid")
     trials: list[Trial] = []
+    chosen = sizes(run, len(train), len(data.classes))
     for draw in range(int(run.config.learning_curve.draws)):
         rng = np.random.default_rng([int(run.config.seed), draw])
         train_order = train[nested_order(data.labels[train], rng)]
         valid_order = valid[nested_order(data.labels[valid], rng)]
-        for size in sizes(run, len(train), len(data.classes)):
+        for size in chosen:
             parts = np.where(where == "test", "test", UNUSED)
             parts[train_order[:size]] = "train"
-            # One of each class at least, or nothing could be chosen.
+            # One of each class at least, which the order begins with: nothing could be chosen without.
             parts[valid_order[: max(len(data.classes), round(size * len(valid) / len(train)))]] = "valid"
             extra = [f"seed={int(run.config.seed) + draw}", *_long_enough(run, size)]
             for model in (TRANSFERRED, SCRATCH):
@@ -154,15 +173,27 @@ def _baselines(models: dict[str, dict[int, list[float]]]) -> list[tuple[str, dic
 
 
 def _verdict(models: dict[str, dict[int, list[float]]]) -> str:
-    """Say how many labels pre-training saves."""
+    """Say how many labels pre-training saves, and at how many sizes that is more than the draws' chance."""
     every = sorted(models[TRANSFERRED])
     transferred, scratch = (
         {size: float(np.mean(models[name][size])) for size in every} for name in (TRANSFERRED, SCRATCH)
     )
     ahead = sum(transferred[size] > scratch[size] for size in every)
+    apart = sum(_apart(models[TRANSFERRED][size], models[SCRATCH][size]) for size in every)
     few, many = every[0], every[-1]
+    draws = len(models[TRANSFERRED][few])
+    doubt = (
+        f"at {apart} of them the 95 % intervals of the two means over {draws} draws do not overlap"
+        if draws > 1
+        else "with one draw of each nothing tells chance apart"
+    )
     return (
         f"With {few} labels transferred reaches {transferred[few]:.3f} accuracy, from scratch {scratch[few]:.3f}; with "
         f"{many:,} it is {transferred[many]:.3f} against {scratch[many]:.3f}. Transferred is ahead at {ahead} of "
-        f"{len(every)} sizes."
+        f"{len(every)} sizes; {doubt}."
     )
+
+
+def _apart(first: list[float], second: list[float]) -> bool:
+    """Tell whether the t intervals of two means over draws do not overlap, the first being higher."""
+    return mean_and_spread(first)["low"] > mean_and_spread(second)["high"]

@@ -70,14 +70,15 @@ def score(
     judged |= plain.baselines(train, valid, test, seed=seed, cache_dir=cache_dir)
     scores = {name: judge.scores(test.labels, item) for name, (item, judge) in judged.items()}
     intervals = {name: judge.intervals(test.labels, item, groups, seed) for name, (item, judge) in judged.items()}
+    decided, decided_intervals = own.at_threshold(test.labels, judged["model"][0], predictor.calibration, groups, seed)
     valid_scores = own.scores(valid.labels, predictor.calibrated(valid_raw))
     predictions = {name: item for name, (item, _) in judged.items()}
     return {
         "metrics": {
-            **{f"test/{name}": value for name, value in scores["model"].items()},
+            **{f"test/{name}": value for name, value in {**scores["model"], **decided}.items()},
             **{f"val/{name}": value for name, value in valid_scores.items()},
         },
-        "ci95": {f"test/{name}": pair for name, pair in intervals["model"].items()},
+        "ci95": {f"test/{name}": pair for name, pair in {**intervals["model"], **decided_intervals}.items()},
         "baselines": {name: {**scores[name], "ci95": intervals[name]} for name in judged if name != "model"},
         **own.comparisons(test.labels, judged, groups, seed),
         "targets": test.targets,

@@ -110,8 +110,14 @@ def _settings(config: Any) -> dict[str, Any]:
     return {name: value for name, value in plain(config).items() if name not in ("resume", "overwrite", "callbacks")}
 
 
-def summarise(results: Sequence[dict[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:
-    """Return for the model and each baseline the mean and spread of every test score over trials."""
+def summarise(results: Sequence[dict[str, Any]], *, independent: bool = True) -> dict[str, dict[str, dict[str, float]]]:
+    """Return for the model and each baseline the mean and spread of every test score over trials.
+
+    Args:
+        results: Of the trials.
+        independent: Whether the trials are independent given the data, as seeds are and folds are not; else the mean
+            has no t interval, `low` and `high`.
+    """
     scores: dict[str, list[dict[str, float]]] = {"model": []}
     for result in results:
         own = {name.removeprefix("test/"): value for name, value in result["metrics"].items() if "test/" in name}
@@ -120,10 +126,15 @@ def summarise(results: Sequence[dict[str, Any]]) -> dict[str, dict[str, dict[str
             scores.setdefault(name, []).append({key: value for key, value in baseline.items() if key != "ci95"})
     return {
         model: {
-            key: mean_and_spread([row[key] for row in rows])
+            key: _mean_and_spread([row[key] for row in rows], independent)
             for key in rows[0]
             if all(isinstance(row.get(key), int | float) for row in rows)
         }
         for model, rows in scores.items()
         if len(rows) == len(results)
     }
+
+
+def _mean_and_spread(values: list[float], independent: bool) -> dict[str, float]:
+    found = mean_and_spread(values)
+    return found if independent else {name: found[name] for name in ("count", "mean", "sd")}

@@ -36,6 +36,8 @@ def test_every_sequence_is_scored_once_by_a_model_that_has_not_seen_it(folds: Pa
         row["id"] for fold in range(3) for row in rows(folds / f"fold_{fold}" / "predictions" / "test.tsv")
     ]
     assert sorted(row["id"] for row in pooled) == sorted(tested)
+    assert all(parts[int(row["fold"])][row["id"]] == "test" for row in pooled)
+    assert {row["repeat"] for row in pooled} == {"0"}
 
 
 def test_folds_are_summed_up(folds: Path) -> None:
@@ -111,7 +113,7 @@ def test_learning_curve(trained: Trained) -> None:
 def test_runs_are_compared(trained: Trained, tmp_path: Path) -> None:
     printed = run(str(trained.folder), f"output={tmp_path / 'both'}", cwd=trained.cwd, command="compare").stdout
     assert "tiny/classify" in printed
-    assert "McNemar" in printed
+    assert "sign-flip" in printed
     found = json.loads((tmp_path / "both" / "comparison.json").read_text())
     assert [row["run"] for row in found["runs"]] == ["tiny/classify", "tiny/scratch"]
     assert (tmp_path / "both" / "comparison.html").is_file()

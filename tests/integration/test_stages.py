@@ -52,7 +52,7 @@ def test_metrics_are_complete(trained: Trained) -> None:
         low, high = metrics["ci95"][f"test/{name}"]
         assert low <= metrics["metrics"][f"test/{name}"] <= high
         assert f"scratch/test/{name}" in metrics["metrics"]
-    assert set(metrics["mcnemar"]) == BASELINES | {"scratch"}
+    assert set(metrics["sign_flip"]) == BASELINES | {"scratch"}
     assert metrics["leakage"]["pairs"]["train->test"]["exact"]["count"] == 0
     assert metrics["leakage"]["corpus"]["test"]["count"] == 0  # the language model has read other stretches
     assert np.sum(metrics["confusion"]) == 100

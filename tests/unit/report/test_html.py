@@ -13,6 +13,7 @@ from gulmfit.report.html import Report, Section, render, write_report
 from gulmfit.report.pages import classification_report, comparison_report, language_model_report
 from gulmfit.report.predictions import Predictions
 from gulmfit.report.sections import score_curves
+from gulmfit.report.words import CALIBRATED_FORWARD, CHOSE_THE_EPOCH, SEARCHED_UNEQUALLY
 
 CLASSES = ["coding", "promoter"]
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -180,7 +181,7 @@ def test_the_classifier_page_has_every_section() -> None:
 def test_the_classifier_verdict_names_the_winner() -> None:
     verdict = classification_report(facts()).verdict
     assert verdict == (
-        "The model reaches 0.962 [0.952, 0.972] accuracy on the test sequences; "
+        "This run's model reaches 0.962 [0.952, 0.972] accuracy on the test sequences; "
         "the positional one-hot baseline wins: 0.983 (McNemar p < 0.001)."
     )
     better = classification_report(facts(0.99)).verdict
@@ -231,10 +232,15 @@ def test_nothing_at_all_is_still_a_page(build: Any) -> None:
 
 
 def test_a_leak_is_a_warning_wherever_it_stands() -> None:
-    for found in (leakage(train=3), leakage(valid=3), {"fold_0": leakage(), "fold_1": leakage(train=1)}):
+    for found in (leakage(train=11), leakage(valid=11), {"fold_0": leakage(), "fold_1": leakage(train=11)}):
         report = classification_report({"leakage": found})
         assert report.sections[0].warning
         assert "met in training" in check(report).text
+    for few in (leakage(train=10), leakage(valid=1), leakage(train=30) | {"threshold": 0.03}):
+        report = classification_report({"leakage": few})
+        assert not report.sections[0].warning  # nor did the run warn
+        assert "met in training" in check(report).text
+    assert classification_report({"leakage": leakage(train=1) | {"threshold": 0.0}}).sections[0].warning
     assert not classification_report(facts()).sections[2].warning
 
 
@@ -289,7 +295,7 @@ def test_the_comparison_page() -> None:
     results["runs"]["scratch"] |= drawn(seed=1)
     report = comparison_report(results)
     assert report.verdict == (
-        "Transferred beats from-scratch: accuracy 0.962 against 0.941 (McNemar p = 0.003); "
+        "Transferred beats from-scratch on this run: accuracy 0.962 against 0.941 (McNemar p = 0.003); "
         "the positional one-hot baseline wins: 0.983."
     )
     assert titles(report) == [
@@ -312,12 +318,12 @@ def test_what_the_comparison_itself_gives_stands_before_that_of_a_run() -> None:
 
 
 def test_the_comparison_verdict_follows_the_numbers() -> None:
-    assert "is not significant at 0.05 (transferred is ahead, accuracy 0.962 against 0.941, McNemar p = 0.2)" in (
-        comparison_report(comparison(p_value=0.2)).verdict
-    )
+    unsure = comparison_report(comparison(p_value=0.2)).verdict
+    assert "on this run is not significant at 0.05 (transferred is ahead, accuracy 0.962 against 0.941, " in unsure
+    assert "McNemar p = 0.2)" in unsure
     worse = comparison_report(comparison(transferred=0.9)).verdict
-    assert worse.startswith("From-scratch beats transferred: accuracy 0.941 against 0.900")
-    assert "same accuracy" in comparison_report(comparison(transferred=0.941)).verdict
+    assert worse.startswith("From-scratch beats transferred on this run: accuracy 0.941 against 0.900")
+    assert "same accuracy on this run" in comparison_report(comparison(transferred=0.941)).verdict
     untested = comparison_report(comparison() | {"mcnemar": None}).verdict
     assert "no paired test was made" in untested
     named = comparison() | {"mcnemar": {"scratch": {"p_value": 0.01}, "onehot_logistic": {"p_value": 0.4}}}
@@ -325,7 +331,7 @@ def test_the_comparison_verdict_follows_the_numbers() -> None:
     assert "Transferred beats" in verdict
     assert "0.983, is not significantly different (McNemar p = 0.4)" in verdict
     single = comparison_report({"runs": {"transferred": facts()}}).verdict
-    assert single.startswith("Transferred reaches 0.962 accuracy, held against no other model")
+    assert single.startswith("Transferred reaches 0.962 accuracy on this run, held against no other model")
 
 
 def test_everything_is_escaped() -> None:
@@ -368,3 +374,35 @@ def test_writing_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         write_report(path, Report("second"))
     assert "first" in path.read_text(encoding="utf-8")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_newer_tests_stand_before_those_of_older_runs() -> None:
+    flipped = {"only_a_right": 30, "only_b_right": 9, "accuracy_difference": 0.02, "groups": 90, "p_value": 0.3}
+    results = comparison(p_value=0.001) | {"sign_flip": {"scratch": flipped}}
+    report = comparison_report(results)
+    assert "not significant" in report.verdict
+    assert "p = 0.3" in report.verdict
+    assert "McNemar" not in report.verdict
+    both = results | {"mcnemar": {"scratch": flipped | {"p_value": 0.25}}}
+    section = next(item for item in comparison_report(both).sections if item.title == "Paired tests")
+    ((header, rows),) = section.tables
+    assert dict(zip(header, rows[0], strict=True)) | {"p": 0.3, "p (McNemar)": 0.25} == dict(
+        zip(header, rows[0], strict=True)
+    )
+
+
+def test_a_comparison_says_that_settings_were_not_searched_equally() -> None:
+    assert SEARCHED_UNEQUALLY in check(comparison_report(comparison())).text
+    assert SEARCHED_UNEQUALLY not in check(classification_report(facts())).text
+
+
+def test_a_score_that_chose_the_epoch_says_so() -> None:
+    assert CHOSE_THE_EPOCH in check(language_model_report(language_model())).text
+
+
+def test_averaged_strands_are_said_to_be_calibrated_on_one() -> None:
+    said = [
+        CALIBRATED_FORWARD in check(classification_report(facts() | {"strand": strand})).text
+        for strand in ("average", "forward")
+    ]
+    assert said == [True, False]

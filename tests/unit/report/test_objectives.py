@@ -172,3 +172,22 @@ def test_pictures_draw_what_they_hold_and_nothing_else() -> None:
     assert ">l40<" not in drawn  # the lowest are those to look at
     assert measured_against_predicted([], [], "y") == ""
     assert "predicted: activity" in measured_against_predicted([1.0, 2.0], [1.1, 2.1], "activity")
+
+
+def test_decisions_are_scored_at_the_validated_threshold_too() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(2, size=COUNT)
+    positive = np.clip(0.3 * labels + 0.4 * rng.random(COUNT), 0, 1)
+    predicted = np.stack([1 - positive, positive], axis=1)
+    judge = objective("classes", ["no", "yes"], "yes")
+    scores, bounds = judge.at_threshold(labels, predicted, Calibration(threshold=0.35), np.arange(COUNT) // 2)
+    called = positive >= 0.35
+    assert scores["accuracy_at_threshold"] == pytest.approx((called == labels).mean())
+    assert scores["recall_at_threshold"] == pytest.approx(called[labels == 1].mean())
+    assert scores["accuracy_at_threshold"] > judge.scores(labels, predicted)["accuracy"]
+    assert all(low <= scores[name] <= high for name, (low, high) in bounds.items())
+    assert set(bounds) == set(scores)
+    assert judge.at_threshold(labels, predicted, Calibration()) == ({}, {})
+    for targets in ("label_sets", "values"):  # their scores have the thresholds already, or there are none
+        classes, calibration = KINDS[targets]
+        assert objective(targets, classes).at_threshold(labels, predicted, calibration) == ({}, {})

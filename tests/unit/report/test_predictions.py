@@ -105,3 +105,14 @@ def test_damage_is_named(tmp_path: Path, damage, message: str) -> None:  # type:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist: give a finished run"):
         Predictions.read(tmp_path)
+
+
+@pytest.mark.parametrize("targets", ["classes", "label_sets"])
+def test_names_of_classes_may_hold_a_colon(targets: str, tmp_path: Path) -> None:
+    labels = np.array([0, 1, 1, 0]) if targets == "classes" else np.eye(2, dtype=np.int64)[[0, 1, 1, 0]]
+    by_model = {name: np.full((4, 2), 0.5) for name in ("model", "gc", "kmer_logistic")}
+    names = ["GO:0003677", "GO:0005634"]
+    write(Predictions(list("abcd"), labels, np.arange(4), names, by_model, targets=targets), tmp_path)
+    read = Predictions.read(tmp_path)
+    assert set(read.by_model) == set(by_model)
+    assert read.classes == names

@@ -1,6 +1,7 @@
 """Canonical k-mers and leak counts against definitions written out in plain Python."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -8,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gulmfit.errors import DataError
-from gulmfit.seq.alphabet import encode, reverse_complement, reverse_complement_text
-from gulmfit.seq.overlap import NO_KMER, canonical_kmers, kmers_by_sequence, overlap
+from gulmfit.seq.alphabet import DNA, PROTEIN, encode, reverse_complement, reverse_complement_text
+from gulmfit.seq.overlap import NO_KMER, canonical_kmers, kmers_by_sequence, near_duplicate_k, overlap, stand_in
 
 dna = st.text("ACGTN", max_size=60)
 
@@ -107,3 +108,52 @@ def test_errors():
     for share in (0, 1.5):
         with pytest.raises(DataError, match="share="):
             overlap(["ACGT"], ["ACGT"], share=share)
+
+
+def by_chance(k: int, letters: int, letters_per_kmer: float = 4.0, strands: int = 2) -> float:
+    """The share of all k-mers that so many random letters hold."""
+    return float(-np.expm1(-letters * strands / letters_per_kmer**k))
+
+
+@pytest.mark.parametrize(
+    ("letters", "k"), [(0, 16), (4_600_000, 16), (21_000_000, 16), (22_000_000, 17), (3_000_000_000, 20)]
+)
+def test_k_follows_what_is_searched(letters, k):
+    assert near_duplicate_k(DNA, letters) == k
+    assert by_chance(k, letters) < 0.01
+    assert k == 16 or by_chance(k - 1, letters) > 0.0095
+
+
+def test_k_of_residues_follows_too():
+    assert [near_duplicate_k(PROTEIN, letters) for letters in (0, 10**7, 10**8, 10**11)] == [7, 7, 8, 10]
+
+
+@pytest.mark.parametrize("letters", [10**6, 10**8, 1_440_000_000, 3_000_000_000])
+@pytest.mark.parametrize("kmers", [1, 2, 30, 130])
+def test_random_sequences_are_not_found_in_any_corpus(letters, kmers):
+    """The arithmetic of a large corpus: each k-mer of a random sequence occurs there with a known probability."""
+    hits = np.random.default_rng(0).binomial(kmers, by_chance(near_duplicate_k(DNA, letters), letters), 20_000)
+    assert (hits >= 0.5 * kmers).mean() < (0.012 if kmers == 1 else 0.0201 if kmers == 2 else 1e-4)
+
+
+def test_the_arithmetic_is_that_of_sequences():
+    """Of a corpus a hundredth of the size of k-mer space a hundredth is found; of one 1.4 times its size nearly all."""
+    rng = np.random.default_rng(1)
+    k = 7  # 8,192 canonical k-mers stand for the half trillion of k = 20
+    for letters, low, high in ((82, 0.0, 0.01), (11_800, 0.98, 1.0)):
+        corpus = rng.integers(0, 4, letters).astype(np.uint8)
+        found = stand_in([random_dna(rng, 40) for _ in range(2_000)], corpus, k)
+        assert low <= found.mean() <= high
+
+
+def test_a_base_takes_less_than_half_of_the_memory_it_took():
+    """50 bytes to list k-mers, and 60 to look them up, before they were listed a piece at a time."""
+    rng = np.random.default_rng(0)
+    texts = ["".join(rng.choice(list("ACGT"), 1_000)) for _ in range(1_000)]
+    corpus = encode(texts[0])
+    for work, most in ((lambda: kmers_by_sequence(texts, 20), 25), (lambda: stand_in(texts, corpus, 16), 30)):
+        tracemalloc.start()
+        work()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak / 1e6 < most

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.seq.alphabet import reverse_complement_text
-from gulmfit.seq.homology import cluster_by_shared_kmers, group_copies
+from gulmfit.seq.homology import cluster_by_shared_kmers, group_copies, related_k
 from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.split import PARTS, AutoSplit, ColumnSplit, HomologySplit, RandomSplit, StratifiedSplit
 
@@ -295,6 +295,47 @@ def test_auto_takes_the_split_of_the_source_and_else_homology():
     assert auto(data).tolist() == data.splits.tolist()
     assert auto.groups(data).tolist() == homology.groups(data).tolist()
     assert auto.folds(data, 4).tolist() == homology.folds(data, 4).tolist()
+
+
+def test_auto_keeps_relatives_together_where_it_draws_validation_from_the_training_of_the_source():
+    data = families(16)
+    data.splits = np.where(np.arange(len(data)) % 5 == 0, "test", "train")
+    parts = AutoSplit(0.2, 0.2, 4)(data)
+    assert ((parts == "test") == (data.splits == "test")).all()
+    train = np.flatnonzero(parts != "test")
+    groups = HomologySplit(0.2, 0.2, 4).groups(data.subset(train))
+    assert len(set(groups.tolist())) < 0.5 * len(train)
+    by_group = {(group, part) for group, part in zip(groups.tolist(), parts[train].tolist(), strict=True)}
+    assert len(by_group) == len(set(groups.tolist()))
+    assert 0.1 < (parts[train] == "valid").mean() < 0.3
+
+
+def test_auto_falls_back_to_copies_where_all_are_relatives(caplog):
+    data = families(16, count=60)
+    shared = random_dna(np.random.default_rng(0), 30)
+    data.sequences = [text + shared for text in data.sequences]
+    data.splits = np.where(np.arange(len(data)) % 5 == 0, "test", "train")
+    parts = AutoSplit(0.2, 0.2, 4)(data)
+    assert parts.tolist() == ColumnSplit(0.2, 4)(data).tolist()
+    assert "relatives" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("count", "length", "k"),
+    [
+        (0, 0, 20),
+        (3_000, 100, 20),
+        (100_000, 300, 20),
+        (3_000_000, 150, 21),
+        (2_000_000, 600, 22),
+        (400_000, 10_000, 25),
+    ],
+)
+def test_related_k_keeps_chance_from_linking(count, length, k):
+    assert related_k(count, count * length) == k
+    links = [count * length * length / (4**size / 2) for size in (k - 1, k)]
+    assert links[1] < 0.1
+    assert k == 20 or links[0] >= 0.1
 
 
 def test_homology_knows_positions():
