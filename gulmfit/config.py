@@ -15,11 +15,13 @@ import yaml  # type: ignore[import-untyped]
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gulmfit.checkpoint import DERIVED
 from gulmfit.errors import ConfigError
+from gulmfit.overrides import config_dir, overrides_for_hydra
 from gulmfit.schema import TrainSchema
 from gulmfit.seq.alphabet import ALPHABETS, DNA, held_alphabet
 
@@ -68,15 +70,6 @@ if not OmegaConf.has_resolver("gulmfit.targets"):
     OmegaConf.register_new_resolver("gulmfit.targets", targets_of)
 
 
-def config_dir() -> Path:
-    """Return the folder of the configuration tree: beside the package in a checkout, `gulmfit.conf` when installed."""
-    beside = Path(__file__).resolve().parent.parent / "conf"
-    if (beside / "train.yaml").is_file():
-        return beside
-    conf = importlib.import_module("gulmfit.conf")
-    return Path(str(conf.__file__)).parent
-
-
 @contextmanager
 def _initialised() -> Iterator[None]:
     """Use the search path of a running Hydra application, or set one up for a moment."""
@@ -95,7 +88,7 @@ def compose(overrides: Sequence[str] = ()) -> DictConfig:
     """
     try:
         with _initialised():
-            return hydra_compose("train", overrides=list(overrides))
+            return hydra_compose("train", overrides=overrides_for_hydra(overrides))
     except Exception as error:
         raise explain(error) from error
 
@@ -103,6 +96,12 @@ def compose(overrides: Sequence[str] = ()) -> DictConfig:
 def explain(error: BaseException) -> ConfigError:
     """Turn a complaint of Hydra's into one of ours, with the nearest valid key."""
     text = str(error).strip()
+    cause = error if isinstance(error, OverrideParseException) else error.__cause__
+    if isinstance(cause, OverrideParseException):
+        return ConfigError(
+            f"{cause.override!r} is not a word that can be read: give key=value, +key=value for a new key, or ~key to "
+            "remove one. A value with blanks or signs may stand in quotation marks: \"key='a, b'\"."
+        )
     key = text.partition("Could not override '")[2].partition("'")[0]
     if not key:
         return ConfigError(text)

@@ -1,6 +1,8 @@
 """`gulmfit-train`, also `python train.py`."""
 
+import sys
 from pathlib import Path
+from typing import cast
 
 from gulmfit.cli.words import command
 
@@ -11,9 +13,11 @@ def train() -> None:
     import hydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
-    from omegaconf import DictConfig
+    from omegaconf import DictConfig, OmegaConf
 
-    from gulmfit.config import config_dir
+    from gulmfit.overrides import config_dir, overrides_for_hydra
+
+    sys.argv[1:] = overrides_for_hydra(sys.argv[1:], multirun=bool({"-m", "--multirun"} & set(sys.argv)))
 
     @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")
     def main(config: DictConfig) -> float | None:
@@ -22,7 +26,9 @@ def train() -> None:
         hydra_config = HydraConfig.get()
         folder = Path(hydra_config.runtime.output_dir)
         multirun = hydra_config.mode == RunMode.MULTIRUN
-        results = run_stage(config, _relative(folder), list(hydra_config.overrides.task), multirun=multirun)
+        # Unresolved: a reference in a word belongs to the configuration and not to Hydra's own.
+        words = cast("list[str]", OmegaConf.to_container(hydra_config.overrides.task, resolve=False))
+        results = run_stage(config, _relative(folder), words, multirun=multirun)
         # A sweeper may look at validation only.
         monitor = config.stage.monitor or "val/accuracy"
         value = results.get("metrics", {}).get(monitor)
