@@ -53,9 +53,10 @@ ALLOWED = {
         "gulmfit.errors",
     },
     "schema": set(),
+    "checks": {"gulmfit.schema"},
     "overrides": {"hydra", "omegaconf", "yaml", "gulmfit.errors", "gulmfit.schema"},
     "config": {"hydra", "omegaconf", "yaml"}
-    | {"gulmfit.checkpoint", "gulmfit.errors", "gulmfit.overrides", "gulmfit.schema", "gulmfit.seq"},
+    | {"gulmfit.checkpoint", "gulmfit.checks", "gulmfit.errors", "gulmfit.overrides", "gulmfit.schema", "gulmfit.seq"},
     "train": {"torch", "numpy", "pytorch_lightning", "torchmetrics", "omegaconf", "hydra"} | LIBRARY,
     "cli": {"omegaconf", "hydra", "gulmfit.train", "gulmfit.exchange"} | LIBRARY,
 }
