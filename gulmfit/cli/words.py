@@ -146,5 +146,7 @@ def _at_home(value: str) -> str:
 
 def log_to_stdout() -> None:
     """Print what a command has to say as it is; libraries speak in warnings alone."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+    from gulmfit.train.log import Console
+
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[Console()])
     logging.getLogger("gulmfit").setLevel(logging.INFO)

@@ -22,21 +22,27 @@ SHARED = (
 )  # fmt: skip
 
 
+TOLD = {
+    "pretrain": "a language model learns the genome",
+    "finetune": "it is tuned to the training sequences, without their labels",
+}
+
+
 def run_ulmfit(run: Run, source: Source) -> dict[str, Any]:
     """Run pretrain, finetune and classify, then the twin from scratch, and compare the two on the same test part."""
     split_parts(run, source.labelled())  # a mistake in the labels is told now, not after the genome is learned
     language_models: dict[str, Any] = {}
     origin = str(run.config.init_from) if run.config.init_from else None
-    for stage in ("pretrain", "finetune"):
-        if (stage == "pretrain" and origin) or (stage == "finetune" and not run.config.stage.finetune):
-            continue
+    stages = [*([] if origin else ["pretrain"]), *(["finetune"] if run.config.stage.finetune else [])]
+    count = len(stages) + 2
+    for number, stage in enumerate(stages, start=1):
         sub = sub_run(run, stage, stage, origin).prepare()
-        logger.info("\n── %s ──", stage)
+        logger.info("[%d/%d] %s: %s", number, count, stage, TOLD[stage])
         language_models[stage] = run_language_model(sub, source)
         origin = str(sub.folder)
-    logger.info("\n── classify, from the language model ──")
+    logger.info("[%d/%d] classify: a classifier starts from the language model", count - 1, count)
     transferred = run_classifier(sub_run(run, "classify", "classify", origin).prepare(), source)
-    logger.info("\n── classify, from scratch ──")
+    logger.info("[%d/%d] classify from scratch: the same network without it, to compare", count, count)
     scratch = run_classifier(sub_run(run, "scratch", "classify", None, scratch_overrides(run.config)).prepare(), source)
     if "predictions" not in transferred:  # a rank that does not evaluate
         return {}

@@ -57,7 +57,7 @@ ALLOWED = {
     "overrides": {"hydra", "omegaconf", "yaml", "gulmfit.errors", "gulmfit.schema"},
     "config": {"hydra", "omegaconf", "yaml"}
     | {"gulmfit.checkpoint", "gulmfit.checks", "gulmfit.errors", "gulmfit.overrides", "gulmfit.schema", "gulmfit.seq"},
-    "train": {"torch", "numpy", "pytorch_lightning", "torchmetrics", "omegaconf", "hydra"} | LIBRARY,
+    "train": {"torch", "numpy", "pytorch_lightning", "torchmetrics", "omegaconf", "hydra", "tqdm"} | LIBRARY,
     "cli": {"omegaconf", "hydra", "gulmfit.train", "gulmfit.exchange"} | LIBRARY,
 }
 
