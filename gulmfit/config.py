@@ -6,20 +6,21 @@ import inspect
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
 from pathlib import Path
-from types import UnionType
-from typing import Any, cast, get_origin
+from typing import Any, cast
 
 import yaml  # type: ignore[import-untyped]
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gulmfit.checkpoint import DERIVED
+from gulmfit.checks import check_ranges, check_schema, nearest
 from gulmfit.errors import ConfigError
+from gulmfit.overrides import config_dir, overrides_for_hydra
 from gulmfit.schema import TrainSchema
 from gulmfit.seq.alphabet import ALPHABETS, DNA, held_alphabet
 
@@ -68,15 +69,6 @@ if not OmegaConf.has_resolver("gulmfit.targets"):
     OmegaConf.register_new_resolver("gulmfit.targets", targets_of)
 
 
-def config_dir() -> Path:
-    """Return the folder of the configuration tree: beside the package in a checkout, `gulmfit.conf` when installed."""
-    beside = Path(__file__).resolve().parent.parent / "conf"
-    if (beside / "train.yaml").is_file():
-        return beside
-    conf = importlib.import_module("gulmfit.conf")
-    return Path(str(conf.__file__)).parent
-
-
 @contextmanager
 def _initialised() -> Iterator[None]:
     """Use the search path of a running Hydra application, or set one up for a moment."""
@@ -95,7 +87,7 @@ def compose(overrides: Sequence[str] = ()) -> DictConfig:
     """
     try:
         with _initialised():
-            return hydra_compose("train", overrides=list(overrides))
+            return hydra_compose("train", overrides=overrides_for_hydra(overrides))
     except Exception as error:
         raise explain(error) from error
 
@@ -103,6 +95,12 @@ def compose(overrides: Sequence[str] = ()) -> DictConfig:
 def explain(error: BaseException) -> ConfigError:
     """Turn a complaint of Hydra's into one of ours, with the nearest valid key."""
     text = str(error).strip()
+    cause = error if isinstance(error, OverrideParseException) else error.__cause__
+    if isinstance(cause, OverrideParseException):
+        return ConfigError(
+            f"{cause.override!r} is not a word that can be read: give key=value, +key=value for a new key, or ~key to "
+            "remove one. A value with blanks or signs may stand in quotation marks: \"key='a, b'\"."
+        )
     key = text.partition("Could not override '")[2].partition("'")[0]
     if not key:
         return ConfigError(text)
@@ -193,9 +191,8 @@ def validate(config: DictConfig, *, multirun: bool = False) -> None:
         raise ConfigError(f"the configuration does not resolve: {error}") from error
     resolved = cast("dict[str, Any]", resolved)
     nodes = (*TARGET_NODES, *TARGET_MAPPINGS)
-    mistakes += _check_schema(
-        {key: value for key, value in resolved.items() if key not in nodes}, TrainSchema, "", nodes
-    )
+    mistakes += check_schema(resolved, TrainSchema, "", nodes)
+    mistakes += check_ranges(resolved)
     for name in TARGET_NODES:
         mistakes += _check_target(resolved.get(name), name, FILLED.get(name, set()))
     for group in TARGET_MAPPINGS:
@@ -218,42 +215,6 @@ def _missing(config: DictConfig) -> list[str]:
     return sorted(str(key) for key in OmegaConf.missing_keys(config))
 
 
-def _nearest(key: str, allowed: Sequence[str]) -> str:
-    near = difflib.get_close_matches(key, allowed, n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(allowed))}."
-
-
-def _check_schema(node: Mapping[str, Any], schema: type, where: str, extra: Sequence[str] = ()) -> list[str]:
-    """Compare a plain mapping with a dataclass: unknown keys and values of the wrong kind."""
-    mistakes = []
-    known = {item.name: item for item in fields(schema)}
-    for key, value in node.items():
-        path = f"{where}{key}"
-        if key not in known:
-            mistakes.append(f"there is no key {path!r}; {_nearest(str(key), [*known, *extra])}")
-            continue
-        kind = known[key].type
-        if is_dataclass(kind) and isinstance(kind, type):
-            if isinstance(value, Mapping):
-                mistakes += _check_schema(value, kind, f"{path}.")
-            else:
-                mistakes.append(f"{path}={value!r}: a mapping is needed.")
-        elif value != "???" and not _fits(value, kind):
-            name = getattr(kind, "__name__", str(kind))
-            mistakes.append(f"{path}={value!r}: {name} is needed, not {type(value).__name__}.")
-    return mistakes
-
-
-def _fits(value: Any, kind: Any) -> bool:
-    if isinstance(value, bool):
-        return kind in (bool, bool | None)
-    numbers: tuple[Any, ...] = (float, float | None)
-    if kind in numbers and isinstance(value, int):
-        return True
-    origin = get_origin(kind)  # list and dict of list[Any] and dict[str, float]
-    return isinstance(value, origin if isinstance(origin, type) and origin is not UnionType else kind)
-
-
 def _check_target(node: Any, where: str, filled: set[str]) -> list[str]:
     """Bind a node to the signature of what it names."""
     if not isinstance(node, Mapping) or "_target_" not in node:
@@ -269,7 +230,7 @@ def _check_target(node: Any, where: str, filled: set[str]) -> list[str]:
     derived = DERIVED if where in ("arch", "head") else frozenset()
     own = [name for name in parameters if name not in derived]
     mistakes = [
-        f"there is no key {where}.{key}; {_nearest(str(key), own)}"
+        f"there is no key {where}.{key}; {nearest(str(key), own)}"
         for key in node
         if key not in own and key not in ("_target_", "_partial_", "_convert_", "_recursive_")
     ]
@@ -287,13 +248,8 @@ def _check_target(node: Any, where: str, filled: set[str]) -> list[str]:
 
 def _check_many(config: Mapping[str, Any], stage: Any) -> list[str]:
     """Check what makes many runs of one."""
-    folds, repeats = (config.get("cv") or {}).get("folds"), (config.get("cv") or {}).get("repeats", 1)
-    seeds = config.get("seeds", 1)
+    folds, seeds = (config.get("cv") or {}).get("folds"), config.get("seeds", 1)
     mistakes = []
-    if folds is not None and folds < 2:
-        mistakes.append(f"cv.folds={folds}: 2 or more are needed, or null for one split.")
-    if repeats < 1 or seeds < 1:
-        mistakes.append(f"cv.repeats={repeats}, seeds={seeds}: 1 or more are needed.")
     if folds is not None and seeds > 1:
         mistakes.append("cv.folds and seeds both repeat a run: give cv.repeats with cv.folds, or seeds alone.")
     if stage != "classify" and (folds is not None or seeds > 1 or config.get("with_scratch")):
@@ -326,10 +282,6 @@ def _check_sense(config: Mapping[str, Any], multirun: bool) -> list[str]:
         if config.get(key) not in known:
             mistakes.append(f"{key}={config.get(key)!r} is unknown; choose one of {', '.join(known)}.")
     mistakes += _check_many(config, stage)
-    for key, least in (("batch_size", 1), ("bptt", 1)):
-        value = config.get(key)
-        if isinstance(value, int) and value < least:
-            mistakes.append(f"{key}={value}: {least} or more is needed.")
     trainer = config.get("trainer") or {}
     if multirun and (trainer.get("devices") not in (1, "1") or trainer.get("num_nodes", 1) != 1):
         mistakes.append(
@@ -374,6 +326,11 @@ def _check_head(config: Mapping[str, Any], stage: Any) -> list[str]:
         return [f"calibration=isotonic is for two classes, and head={head.rpartition('.')[2]} learns {learned}."]
     if config.get("lr_find") and learned not in (None, "classes"):
         return [f"lr_find takes cross-entropy, and head={head.rpartition('.')[2]} has another loss: leave it out."]
+    if learned not in (None, "classes") and not _can_read_targets(config.get("data")):
+        name = head.rpartition(".")[2]
+        return [
+            f"head={name} learns {learned}, and this data has one class a sequence: give data=table with data.label=."
+        ]
     if learned and judged and learned != judged:
         loss = str((config.get("loss") or {}).get("_target_", "")).rpartition(".")[2]
         return [
@@ -381,6 +338,15 @@ def _check_head(config: Mapping[str, Any], stage: Any) -> list[str]:
             "the head brings its own."
         ]
     return []
+
+
+def _can_read_targets(node: Any) -> bool:
+    """Whether a source of data reads other labels than one class a sequence, or does not say."""
+    module, _, name = str((node or {}).get("_target_", "")).rpartition(".")
+    try:
+        return "targets" in inspect.signature(getattr(importlib.import_module(module), name)).parameters
+    except (ImportError, AttributeError, ValueError):  # told elsewhere
+        return True
 
 
 def _targets(node: Any) -> str | None:

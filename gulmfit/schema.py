@@ -1,4 +1,4 @@
-"""The keys of a configuration that are plain values, and of what kind each is."""
+"""The keys of a configuration that are plain values: of what kind each is, and in which range."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,6 +52,16 @@ class LearningSchema:
     decay: float = 1.0
     batch_size: int = 64
     drop_mult: float = 1.0
+
+
+@dataclass
+class PhaseSchema:
+    """Keys of one of `classify.phases` and `schedule.phases`; the first two are needed."""
+
+    epochs: float = 1
+    lr: float = 1e-3
+    groups: int | None = None
+    decay: float = 1.0
 
 
 @dataclass
@@ -143,3 +153,37 @@ class TrainSchema:
     cv: CrossValidationSchema = field(default_factory=CrossValidationSchema)
     learning_curve: LearningCurveSchema = field(default_factory=LearningCurveSchema)
     dropout: DropoutSchema = field(default_factory=DropoutSchema)
+
+
+# Where numbers lie, as in mathematics: [ and ] include an end, ( and ) do not. Null is told by the kind.
+RANGES = {
+    "batch_size": "[1, inf)",
+    "bptt": "[1, inf)",
+    "seeds": "[1, inf)",
+    "cv.folds": "[2, inf)",
+    "cv.repeats": "[1, inf)",
+    "drop_mult": "[0, inf)",
+    "leakage_threshold": "[0, 1]",
+    "reverse_complement_p": "[0, 1]",
+    "holdout.fraction": "(0, 1)",
+    "holdout.block_bp": "[1, inf)",
+    "holdout.margin_bp": "[0, inf)",
+    "split.valid_fraction": "[0, 1)",
+    "split.test_fraction": "[0, 1)",
+    "learning_curve.draws": "[1, inf)",
+    "learning_curve.min_steps": "[0, inf)",
+    "checkpoint.every_n_steps": "[1, inf)",
+    "checkpoint.every_minutes": "(0, inf)",
+    "classify.decay": "[1, inf)",
+    "classify.batch_size": "[1, inf)",
+    "classify.scratch.lr": "(0, inf)",
+    "trainer.max_epochs": "[-1, inf)",
+    "trainer.max_steps": "[-1, inf)",
+    **{
+        f"{stage}.{name}": interval
+        for stage in ("pretrain", "finetune")
+        for name, interval in (
+            ("epochs", "(0, inf)"), ("lr", "(0, inf)"), ("decay", "[1, inf)"), ("batch_size", "[1, inf)"),
+        )
+    },
+}  # fmt: skip

@@ -5,15 +5,19 @@ signal stopped and that is saved, 130 for Ctrl-C.
 """
 
 import difflib
+import errno
 import functools
 import logging
 import os
+import re
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
 from gulmfit.errors import ConfigError, GulmfitError, StoppedError, WorthlessError
+from gulmfit.seq.limits import is_whole_number
 
 # Told to stop by a signal, and saved: the same command with resume=auto goes on (EX_TEMPFAIL of sysexits.h).
 STOPPED = 75
@@ -34,6 +38,7 @@ def command(function: Callable[[], None]) -> Callable[[], None]:
     def wrapped() -> None:
         # Without this Hydra prints its own summary of an error and we could not add to it.
         os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+        _speak_plainly()
         from hydra.errors import HydraException
         from omegaconf.errors import OmegaConfBaseException
 
@@ -53,10 +58,46 @@ def command(function: Callable[[], None]) -> Callable[[], None]:
         except (HydraException, OmegaConfBaseException) as error:
             cause = error.__cause__ if isinstance(error.__cause__, GulmfitError) else None
             sys.exit(_message(cause or explain(error)))
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
+            sys.stderr.write(f"\n{interrupt or 'stopped by Ctrl-C'}\n")
             sys.exit(130)
+        except BrokenPipeError:  # whoever read the output has had enough, as `head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        except OSError as error:
+            sys.exit(_of_the_system(error))
 
     return wrapped
+
+
+def _speak_plainly() -> None:
+    """Leave to the user what is theirs: no warnings of libraries to their callers, and no letter that cannot be shown.
+
+    Python's own `-W` and PYTHONWARNINGS bring the warnings back.
+    """
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a name in Greek on a terminal that has ASCII alone is shown as \u03b1...
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _of_the_system(error: OSError) -> str:
+    """Say what the system refused, and what to do."""
+    advice = {
+        errno.ENOSPC: "Free some space, or name another disk",
+        errno.EDQUOT: "Your quota is used up: free some space, or name another disk",
+        errno.EROFS: "Name a folder that can be written to",
+        errno.EACCES: "Ask for the right to it, or name another place",
+        errno.EPERM: "Ask for the right to it, or name another place",
+        errno.ENOTDIR: "A part of this path is a file: name another place",
+        errno.ENAMETOOLONG: "Choose a shorter name",
+    }.get(error.errno or 0, "Correct the path, or name another place")
+    place = f"{error.filename}: " if error.filename else ""
+    return (
+        f"{type(error).__name__}: {place}{error.strerror or error}. {advice} (output=, or paths.output_dir= and "
+        "paths.cache_dir= in training)."
+    )
 
 
 def _message(error: GulmfitError) -> str:
@@ -85,8 +126,8 @@ def arguments(usage: str, known: dict[str, Any], required: tuple[str, ...]) -> d
                 raise ConfigError(f"{word}: true or false is needed.")
             values[key] = value.lower() == "true"
         elif isinstance(known[key], int):
-            if not value.isdigit():
-                raise ConfigError(f"{word}: a whole number is needed.")
+            if not is_whole_number(value):
+                raise ConfigError(f"{word}: a whole number is needed, written with digits alone.")
             values[key] = int(value)
         elif isinstance(known[key], float):
             try:
@@ -94,7 +135,7 @@ def arguments(usage: str, known: dict[str, Any], required: tuple[str, ...]) -> d
             except ValueError as error:
                 raise ConfigError(f"{word}: a number is needed.") from error
         else:
-            values[key] = value
+            values[key] = _at_home(value)
     missing = [key for key in required if not values[key]]
     if missing:
         raise ConfigError(f"{', '.join(f'{key}=' for key in missing)} is missing.\n{usage}")
@@ -105,6 +146,14 @@ def arguments(usage: str, known: dict[str, Any], required: tuple[str, ...]) -> d
     return values
 
 
+def _at_home(value: str) -> str:
+    """Write the home folder for `~`, which a shell does not behind `key=`, in one path or several with commas."""
+    return re.sub(r"(?:^|(?<=,))~[^/,]*(?=/|,|$)", lambda found: os.path.expanduser(found[0]), value)
+
+
 def log_to_stdout() -> None:
-    """Print what a command has to say as it is."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    """Print what a command has to say as it is; libraries speak in warnings alone."""
+    from gulmfit.train.log import Console
+
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[Console()])
+    logging.getLogger("gulmfit").setLevel(logging.INFO)

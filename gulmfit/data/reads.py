@@ -15,6 +15,7 @@ from gulmfit.seq.alphabet import clean_sequence, reverse_complement_text
 from gulmfit.seq.fasta import FastaRecord, read_fasta
 from gulmfit.seq.homology import group_copies
 from gulmfit.seq.labelled import LabelledSequences, Locus
+from gulmfit.seq.limits import is_whole_number
 from gulmfit.seq.lineages import SEPARATOR, Lineage, is_empty, prefix_ranks, read_lineages, split_lineage
 from gulmfit.seq.tables import not_one_of
 
@@ -163,7 +164,7 @@ class ReadsSource(Source):
         names = list(self.ranks or prefix_ranks(lineages))
         if self.rank is None:
             return len(names) or deepest
-        if not str(self.rank).isdigit():
+        if not is_whole_number(str(self.rank)):
             if str(self.rank) not in names:
                 known = not_one_of(str(self.rank), names) if names else f"{self.rank!r}: no rank has a name here"
                 raise DataError(f"data.rank: {known}; or give a number from 1 (the top) to {deepest}, or data.ranks")

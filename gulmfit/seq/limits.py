@@ -25,7 +25,7 @@ def longest_record() -> int:
     given = os.environ.get(VARIABLE, "")
     if not given:
         return LONGEST_RECORD
-    if not (given.isascii() and given.isdigit() and 0 < len(given) < 16 and int(given)):
+    if not (is_whole_number(given) and len(given) < 16 and int(given)):
         raise ConfigError(f"{VARIABLE}={given!r}: a number of letters is needed, such as {LONGEST_RECORD}.")
     return int(given)
 
@@ -66,3 +66,8 @@ def parse_json(text: str | bytes) -> Any:
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     return content
+
+
+def is_whole_number(text: str) -> bool:
+    """Whether a text is a whole number of 0 or more in the digits 0 to 9; `str.isdigit` alone also takes `²`."""
+    return text.isascii() and text.isdigit() and len(text) < 19

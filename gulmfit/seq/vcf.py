@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple, TextIO, cast
 from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import NUCLEOTIDE_LETTERS
 from gulmfit.seq.fasta import GZIP_MAGIC
-from gulmfit.seq.limits import bounded_lines
+from gulmfit.seq.limits import bounded_lines, is_whole_number
 
 FIXED = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
 VCF_SUFFIXES = (".vcf", ".vcf.gz", ".vcf.bgz")
@@ -96,7 +96,7 @@ class Vcf:
                 f"{' '.join(fields)[:80]!r}. Columns are separated by single tabs."
             )
         contig, position, _, ref, alt = fields[:5]
-        if not (position.isascii() and position.isdigit() and len(position) < 19):
+        if not is_whole_number(position):
             raise DataError(f"{place}: POS {_shown(position)} is no position: a whole number, 1 for the first base.")
         if not ref or not set(ref) <= _LETTERS:
             raise DataError(f"{place}: REF {_shown(ref)} holds {_foreign(ref)}; allowed are ACGTN.")

@@ -1,4 +1,4 @@
-"""Callbacks of every run: checkpoints with fixed names, exact random state, a progress bar that tells the rate."""
+"""Callbacks of every run: checkpoints with fixed names, exact random state, the rate of training."""
 
 import random
 import signal
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 
 from gulmfit.errors import ConfigError, StoppedError
 from gulmfit.train.durable import LAST
@@ -157,16 +157,6 @@ class RandomState(Callback):
         if saved["cuda"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all([state.cpu() for state in saved["cuda"]])
         self._saved = None
-
-
-class Progress(TQDMProgressBar):
-    """Lightning's bar, which shows steps a second and the time left."""
-
-    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        """Leave the version number out."""
-        metrics = super().get_metrics(trainer, pl_module)
-        metrics.pop("v_num", None)
-        return metrics
 
 
 class Throughput(Callback):

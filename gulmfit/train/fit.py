@@ -3,8 +3,11 @@
 import inspect
 import logging
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from gulmfit.checkpoint import MODEL_FOLDER, Spec, build, load_tokenizer, save_model
+from gulmfit.checkpoint import MODEL_FOLDER, Spec, build, load_tokenizer, read_progress, save_model
 from gulmfit.config import instantiate, plain
 from gulmfit.errors import DivergenceError, TokenizerError, TrainingError
 from gulmfit.models.hardware import keep_freed_memory
@@ -179,7 +182,8 @@ def _train(
         if "weights_only" in inspect.signature(trainer.fit).parameters:
             arguments["weights_only"] = True
         try:
-            trainer.fit(task, datamodule=data, **arguments)
+            with _ctrl_c_passed_on(run, trainer):
+                trainer.fit(task, datamodule=data, **arguments)
         except DivergenceError as error:
             resume = newest_sound(run.checkpoints)
             good = f"The last good checkpoint is {resume}." if resume else "No checkpoint had been saved yet."
@@ -196,9 +200,24 @@ def _train(
             if resume is None:
                 task.load_state_dict(initial)
             continue
-        if trainer.interrupted:
-            raise KeyboardInterrupt
         return trainer
+
+
+@contextmanager
+def _ctrl_c_passed_on(run: Run, trainer: pl.Trainer) -> Iterator[None]:
+    """Raise KeyboardInterrupt again where Lightning has made `sys.exit(1)` of it, and say what is saved."""
+    try:
+        yield
+    except SystemExit as stopped:
+        if not trainer.interrupted:
+            raise
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # which Lightning has switched off
+        saved = newest_sound(run.checkpoints)
+        told = "nothing had been saved yet"
+        if saved is not None:
+            told = f"{saved} has step {read_progress(saved)[1]}; the same command with resume=auto goes on from there"
+        raise KeyboardInterrupt(f"stopped by Ctrl-C after step {trainer.global_step}: {told}.") from stopped
 
 
 def _choose(run: Run, trainer: pl.Trainer, task: Task, data: pl.LightningDataModule) -> tuple[Path, float]:
@@ -214,7 +233,8 @@ def _choose(run: Run, trainer: pl.Trainer, task: Task, data: pl.LightningDataMod
     step, total_steps = trainer.global_step, task.total_steps
     if task.validated_at != step or not best.is_file():
         monitor, smaller = str(run.config.stage.monitor), run.config.stage.mode == "min"
-        at_end = float(trainer.validate(task, datamodule=data, verbose=False)[0][monitor])
+        with _ctrl_c_passed_on(run, trainer):
+            at_end = float(trainer.validate(task, datamodule=data, verbose=False)[0][monitor])
         if math.isnan(score) or (at_end < score if smaller else at_end > score):
             score = at_end
             if isinstance(kept, ModelCheckpoint):

@@ -17,6 +17,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from gulmfit.checkpoint import MODEL_FOLDER, LoadedModel, Spec, build_tokenizer, load, read_progress
 from gulmfit.config import compose, read_plain, validate
 from gulmfit.errors import CheckpointError, ConfigError, TokenizerError
+from gulmfit.overrides import assign
 from gulmfit.predict.writers import whole_file
 from gulmfit.report.html import Report, write_report
 from gulmfit.report.scores import json_ready
@@ -163,8 +164,9 @@ def sub_run(run: Run, name: str, stage: str, init_from: str | None, extra: list[
     folder = run.folder / name
     dropped = OWN if stage == "classify" else (*OWN, "head=", "loss=", "loss.")  # a language model has its own
     overrides = [item for item in run.overrides if not item.startswith(dropped)]
-    overrides += [f"stage={stage}", f"run.name={run.config.run.name}_{name}", f"paths.run_dir='{folder}'"]
-    overrides += [f"init_from='{init_from}'" if init_from else "init_from=null"]  # not what an experiment may say
+    overrides += [f"stage={stage}", assign("run.name", f"{run.config.run.name}_{name}")]
+    overrides += [assign("paths.run_dir", folder)]
+    overrides += [assign("init_from", init_from) if init_from else "init_from=null"]  # not what an experiment may say
     overrides += extra or []
     config = compose(overrides)
     validate(config)

@@ -17,6 +17,7 @@ from gulmfit.train.cross_validation import run_repeatedly
 from gulmfit.train.durable import held
 from gulmfit.train.language import run_language_model
 from gulmfit.train.learning_curve import run_learning_curve
+from gulmfit.train.log import logged
 from gulmfit.train.run import Run
 from gulmfit.train.ulmfit import run_ulmfit
 
@@ -61,9 +62,10 @@ def run_stage(
     source: Source = instantiate(config.data)
     with foreign_classes_trusted(bool(config.trust)), held(folder) if run.writes else nullcontext():
         run.prepare()
-        results = STAGES[run.stage](run, source)
-    if results:
-        logger.info("\nreport: %s", folder / "report.html")
+        with logged(folder, run.command) if run.writes else nullcontext():
+            results = STAGES[run.stage](run, source)
+            if results:
+                logger.info("report: %s", folder / "report.html")
     return results
 
 

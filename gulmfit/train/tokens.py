@@ -24,6 +24,7 @@ from gulmfit.report.table import format_table
 from gulmfit.report.tokens import table_rows, tokens_report
 from gulmfit.seq.alphabet import DNA, Codes
 from gulmfit.seq.holdout import Holdout, hold_out
+from gulmfit.seq.limits import is_whole_number
 from gulmfit.seq.markov import MarkovModel
 from gulmfit.seq.store import GenomeStore
 from gulmfit.seq.subword import KINDS, SubwordTokenizer
@@ -206,7 +207,7 @@ def language_model_bits(
 def _parse(word: str, alphabet: str) -> Tokenizer | SubwordRecipe:
     """Read the name of a tokenizer; one that is to be learned is not learned yet."""
     kind, *numbers = word.split(":")
-    whole = all(number.isdigit() for number in numbers)
+    whole = all(is_whole_number(number) for number in numbers)
     if kind == "kmer" and len(numbers) == 2 and whole:
         return KmerTokenizer(int(numbers[0]), int(numbers[1]), alphabet)
     if kind in KINDS.values() and len(numbers) == 1 and whole:

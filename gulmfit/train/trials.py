@@ -17,6 +17,7 @@ import numpy.typing as npt
 from gulmfit.config import instantiate, plain, read_plain
 from gulmfit.data.sources import Source
 from gulmfit.errors import ConfigError
+from gulmfit.overrides import assign
 from gulmfit.report.predictions import Predictions
 from gulmfit.report.uncertainty import mean_and_spread
 from gulmfit.seq.labelled import LabelledSequences
@@ -88,7 +89,7 @@ def _sub_run(run: Run, trial: Trial, data: LabelledSequences, groups: npt.NDArra
     if trial.parts is not None:
         path = run.folder / "splits" / f"{trial.name}.tsv"
         write_split(path, data, trial.parts, groups)
-        extra += ["split=file", f"split.path='{path}'"]
+        extra += ["split=file", assign("split.path", path)]
         dropped += ("split=", "split.", "+split.", "++split.")
     if trial.scratch:
         extra += scratch_overrides(run.config)

@@ -22,22 +22,28 @@ SHARED = (
 )  # fmt: skip
 
 
+TOLD = {
+    "pretrain": "a language model learns the genome",
+    "finetune": "it is tuned to the training sequences, without their labels",
+}
+
+
 def run_ulmfit(run: Run, source: Source) -> dict[str, Any]:
     """Run pretrain, finetune and classify, then the twin from scratch, and compare the two on the same test part."""
     split_parts(run, source.labelled())  # a mistake in the labels is told now, not after the genome is learned
     language_models: dict[str, Any] = {}
     origin = str(run.config.init_from) if run.config.init_from else None
-    for stage in ("pretrain", "finetune"):
-        wanted = run.config.stage[stage]
-        if not (origin is None if wanted is None else wanted):
-            continue
+    wanted = {"pretrain": run.config.stage.pretrain, "finetune": run.config.stage.finetune}
+    stages = [stage for stage, want in wanted.items() if (origin is None if want is None else want)]
+    count = len(stages) + 2
+    for number, stage in enumerate(stages, start=1):
         sub = sub_run(run, stage, stage, origin).prepare()
-        logger.info("\n── %s ──", stage)
+        logger.info("[%d/%d] %s: %s", number, count, stage, TOLD[stage])
         language_models[stage] = run_language_model(sub, source)
         origin = str(sub.folder)
-    logger.info("\n── classify, from the language model ──")
+    logger.info("[%d/%d] classify: a classifier starts from the language model", count - 1, count)
     transferred = run_classifier(sub_run(run, "classify", "classify", origin).prepare(), source)
-    logger.info("\n── classify, from scratch ──")
+    logger.info("[%d/%d] classify from scratch: the same network without it, to compare", count, count)
     scratch = run_classifier(sub_run(run, "scratch", "classify", None, scratch_overrides(run.config)).prepare(), source)
     if "predictions" not in transferred:  # a rank that does not evaluate
         return {}

@@ -16,7 +16,7 @@ MAX_LINES = 400
 # Every part but the two that put the others together.
 LIBRARY = {
     f"gulmfit.{name}"
-    for name in ("errors", "locks", "seq", "models", "data", "checkpoint", "config", "predict", "report")
+    for name in ("errors", "locks", "seq", "models", "data", "checkpoint", "config", "overrides", "predict", "report")
 }
 
 # What each part may import beside the standard library and itself. A part is a folder or module of gulmfit/.
@@ -53,8 +53,11 @@ ALLOWED = {
         "gulmfit.errors",
     },
     "schema": set(),
-    "config": {"hydra", "omegaconf", "yaml", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.schema", "gulmfit.seq"},
-    "train": {"torch", "numpy", "pytorch_lightning", "torchmetrics", "omegaconf", "hydra"} | LIBRARY,
+    "checks": {"gulmfit.schema"},
+    "overrides": {"hydra", "omegaconf", "yaml", "gulmfit.errors", "gulmfit.schema"},
+    "config": {"hydra", "omegaconf", "yaml"}
+    | {"gulmfit.checkpoint", "gulmfit.checks", "gulmfit.errors", "gulmfit.overrides", "gulmfit.schema", "gulmfit.seq"},
+    "train": {"torch", "numpy", "pytorch_lightning", "torchmetrics", "omegaconf", "hydra", "tqdm"} | LIBRARY,
     "cli": {"omegaconf", "hydra", "gulmfit.train", "gulmfit.exchange"} | LIBRARY,
 }
 

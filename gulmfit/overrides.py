@@ -1,0 +1,263 @@
+"""Words of the command line, made ready for Hydra: a path, a name or a class arrives as it was given.
+
+Hydra reads `key=value` in a grammar of its own, where `é ( # & ' ; ~` are mistakes, `20240101` is a number and a comma
+asks for a sweep. A word that it would refuse, or would take for something that its key cannot be, is quoted here first.
+What it reads rightly stays as it is: lists, mappings, globs, quoted values, `${references}` and sweeps.
+"""
+
+import functools
+import importlib
+import inspect
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml  # type: ignore[import-untyped]
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, QuotedString, Sweep
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+
+from gulmfit.errors import ConfigError
+from gulmfit.schema import TrainSchema
+
+# Groups whose keys are paths, names of columns and the like; what they may be, the classes say that they build.
+GROUPS = ("data", "split", "tokenizer")
+
+_KEY = re.compile(r"\+{0,2}[\w$@./:-]+", re.ASCII)
+_CLOSING = {"[": "]", "{": "}", "(": ")"}
+
+
+class _Unread:
+    """What Hydra cannot read."""
+
+
+def mapping_of(*pairs: Sequence[Any]) -> dict[str, Any]:
+    """Return a mapping from names to values: what `${gulmfit.mapping:['name','value']}` stands for."""
+    return {str(name): value for name, value in pairs}
+
+
+if not OmegaConf.has_resolver("gulmfit.mapping"):
+    OmegaConf.register_new_resolver("gulmfit.mapping", mapping_of)
+
+
+def assign(key: str, value: object) -> str:
+    """Return `key=value` so that Hydra reads exactly this text, whatever it holds."""
+    # A reference would be replaced, so it is told to be none.
+    text = re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + "\\${", str(value))
+    return f"{key}={_quoted(text)}"
+
+
+def overrides_for_hydra(words: Sequence[str], *, multirun: bool = False) -> list[str]:
+    """Quote what Hydra would misread among the words of a command line.
+
+    Args:
+        words: Options and `key=value` words; options are left alone.
+        multirun: Whether commas part the values of a sweep.
+
+    Raises:
+        ConfigError: If a word is not text in the encoding of this machine, or a list or mapping of paths is not closed.
+    """
+    return [_override(word, multirun) for word in words]
+
+
+def _override(word: str, multirun: bool) -> str:
+    try:
+        word.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"{word!r} is not text in the encoding of this machine. Set PYTHONUTF8=1 or a UTF-8 locale "
+            "(LC_ALL=C.UTF-8), or give the file another name."
+        ) from error
+    key, equals, value = word.partition("=")
+    if not equals or word.startswith("-") or not _KEY.fullmatch(key):
+        return word
+    kinds = _kinds(key.lstrip("+"))
+    sweep = _parts(value) if multirun else None
+    if sweep and len(sweep) > 1 and _is_unread_or_plain(_read(value)):
+        return f"{key}={','.join(_value(key, part, kinds, multirun) for part in sweep)}"
+    return f"{key}={_value(key, value, kinds, multirun)}"
+
+
+def _is_unread_or_plain(found: object) -> bool:
+    """Whether commas part what was read, and not `choice(...)` or the like, which Hydra has read."""
+    return isinstance(found, _Unread) or (isinstance(found, ChoiceSweep) and found.simple_form and not found.shuffle)
+
+
+def _value(key: str, raw: str, kinds: "Kinds", multirun: bool = False) -> str:
+    """Return a value as Hydra must be told it."""
+    text = raw.strip()
+    if text[:1] in ("[", "{") and _CLOSING[text[0]] == text[-1:] and not (kinds.text and os.path.lexists(raw)):
+        parts = _parts(text[1:-1])
+        if parts is not None:
+            return _mapping(key, text, parts, kinds) if text[0] == "{" else _list(key, text, parts, kinds)
+    found = _read(raw)
+    if isinstance(found, QuotedString):
+        return raw
+    if isinstance(found, _Unread):
+        return _quoted(_at_home(raw))
+    if isinstance(found, Sweep):
+        return raw if multirun or not kinds.text else _quoted(raw)
+    if isinstance(found, str):
+        changed = kinds.text and found != raw and "\\" not in raw
+        return _quoted(raw) if changed else raw
+    return _quoted(raw) if kinds.text and not kinds.fit(found) else raw
+
+
+def _list(key: str, raw: str, parts: list[str], kinds: "Kinds") -> str:
+    told = [_value(key, part.strip(), kinds) for part in parts]
+    return raw if told == [part.strip() for part in parts] else f"[{','.join(told)}]"
+
+
+def _mapping(key: str, raw: str, parts: list[str], kinds: "Kinds") -> str:
+    """Return a mapping; where Hydra would take one of its names for something else, as pairs of texts."""
+    pairs = []
+    for part in parts:
+        name, value = _named(part)
+        if value is None:
+            raise ConfigError(
+                f"{key}={raw}: {part.strip()!r} is not 'name: value'. Quote what holds a comma or a colon: "
+                "{'a, b': file.fa}."
+            )
+        pairs.append((name, value))
+    if all(_is_name(name) for name, _ in pairs):
+        told = [(name, _value(key, value, kinds)) for name, value in pairs]
+        return raw if told == pairs else "{" + ", ".join(f"{name}: {value}" for name, value in told) + "}"
+    inner = ",".join(f"[{_quoted(name)},{_pair_value(value, kinds)}]" for name, value in pairs)
+    return _quoted(f"${{gulmfit.mapping:{inner}}}", '"')
+
+
+def _is_name(name: str) -> bool:
+    """Whether Hydra reads a name of a mapping as it is."""
+    found = _read(f"{{{name}: 0}}")
+    return isinstance(found, dict) and [str(key) for key in found] == [name]
+
+
+def _named(part: str) -> tuple[str, str | None]:
+    """Part the name and the value of a mapping at the first colon that is not quoted."""
+    part = part.strip()
+    if part[:1] in ("'", '"') and (end := part.find(part[0], 1)) > 0:
+        name, rest = part[1:end], part[end + 1 :].lstrip()
+        return (name, rest[1:].strip()) if rest.startswith(":") else (part, None)
+    name, colon, value = part.partition(":")
+    return (name.strip(), value.strip()) if colon else (part, None)
+
+
+def _pair_value(raw: str, kinds: "Kinds") -> str:
+    """Return a value of a mapping in the grammar of references, which quotes alike."""
+    parts = _parts(raw[1:-1]) if raw[:1] == "[" and raw[-1:] == "]" else None
+    if parts is not None:
+        return f"[{','.join(_pair_value(part.strip(), kinds) for part in parts)}]"
+    found = _read(raw)
+    if isinstance(found, QuotedString):
+        return _quoted(found.text)
+    is_text = isinstance(found, str | _Unread | Sweep) or (kinds.text and not kinds.fit(found))
+    return _quoted(_at_home(raw)) if is_text else raw
+
+
+def _parts(text: str) -> list[str] | None:
+    """Cut a text at its commas, but not within quotes or brackets; None if these are not closed."""
+    parts, open_brackets, quote, start = [], [], "", 0
+    for index, sign in enumerate(text):
+        at_start = not text[start:index].strip() or text[:index].rstrip()[-1:] in ("[", "{", ":", ",")
+        if quote:
+            quote = "" if sign == quote and text[index - 1] != "\\" else quote
+        elif sign in "'\"" and at_start and sign in text[index + 1 :]:
+            quote = sign
+        elif sign in "[{":
+            open_brackets.append(_CLOSING[sign])
+        elif open_brackets and sign == open_brackets[-1]:
+            open_brackets.pop()
+        elif sign in "]}":
+            return None
+        elif sign == "," and not open_brackets:
+            parts.append(text[start:index])
+            start = index + 1
+    last = text[start:]
+    return None if quote or open_brackets else [*parts, last] if parts or last.strip() else []
+
+
+def _read(value: str) -> Any:
+    """Return what Hydra reads in a value."""
+    try:
+        return OverridesParser.create().parse_override(f"key={value}")._value
+    except HydraException:
+        return _Unread()
+
+
+def _at_home(text: str) -> str:
+    """Write the home folder for `~`, as a shell does at the start of a word but not after `key=`."""
+    return os.path.expanduser(text) if text.startswith("~") else text
+
+
+def _quoted(text: str, mark: str = "'") -> str:
+    """Return a text between quotation marks that Hydra takes off again."""
+    at_risk = re.compile(rf"(\\*)({mark}|\Z)")  # backslashes are doubled before a mark, and nowhere else
+    return mark + at_risk.sub(lambda found: found[1] * 2 + (found[2] and f"\\{mark}"), text) + mark
+
+
+class Kinds:
+    """What a key may be, where it is known.
+
+    Attributes:
+        text: Whether it may be a text.
+    """
+
+    def __init__(self, annotations: Sequence[Any]) -> None:
+        self._leaves = {leaf for annotation in annotations for leaf in _leaves(annotation)}
+        self.text = str in self._leaves
+
+    def fit(self, value: object) -> bool:
+        """Whether a value that is no text is one of the kinds."""
+        return Any in self._leaves or type(value) in self._leaves
+
+
+def _leaves(annotation: Any) -> Iterator[Any]:
+    """Yield the single types of an annotation: `str` and `None` of `list[str] | None`."""
+    inner = get_args(annotation)
+    if not inner:
+        yield annotation
+    for item in inner:
+        yield from _leaves(item)
+
+
+def _kinds(key: str) -> Kinds:
+    group, _, name = key.partition(".")
+    if group in GROUPS:
+        return Kinds(_parameters(group).get(name, []))
+    return Kinds(_schema_kinds(TrainSchema, key.split(".")))
+
+
+def _schema_kinds(schema: Any, names: list[str]) -> list[Any]:
+    found = next((item.type for item in fields(schema) if item.name == names[0]), None)
+    if found is None:
+        return []
+    if len(names) == 1:
+        return [] if is_dataclass(found) else [found]
+    return _schema_kinds(found, names[1:]) if is_dataclass(found) else []
+
+
+def config_dir() -> Path:
+    """Return the folder of the configuration tree: beside the package in a checkout, `gulmfit.conf` when installed."""
+    beside = Path(__file__).resolve().parent.parent / "conf"
+    if (beside / "train.yaml").is_file():
+        return beside
+    conf = importlib.import_module("gulmfit.conf")
+    return Path(str(conf.__file__)).parent
+
+
+@functools.cache
+def _parameters(group: str) -> dict[str, list[Any]]:
+    """Return the annotations of every parameter that a file of a group can set."""
+    found: dict[str, list[Any]] = {}
+    for path in sorted((config_dir() / group).glob("*.yaml")):
+        target = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("_target_")
+        if not target:
+            continue
+        module, _, name = str(target).rpartition(".")
+        for parameter in inspect.signature(getattr(importlib.import_module(module), name)).parameters.values():
+            found.setdefault(parameter.name, []).append(parameter.annotation)
+    return found

@@ -1,0 +1,146 @@
+"""What training tells while it runs: a bar on a terminal; one line an epoch in a pipe, a file and the run's `log`."""
+
+import logging
+import math
+import sys
+import time
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import TQDMProgressBar
+
+from gulmfit.train.callbacks import Throughput
+from gulmfit.train.load import Load
+from gulmfit.train.log import SHOWN
+
+logger = logging.getLogger(__name__)
+
+# What a training takes is told once its rate is known, and where epochs are long, where it stands.
+KNOWN_STEPS, KNOWN_S = 10, 5.0
+LONG_S = 600.0
+
+
+class Progress(TQDMProgressBar):
+    """Say how far training is, how good, how fast, how long it still takes, and whether the machine is too busy.
+
+    Args:
+        refresh_rate: Batches between two looks of the bar.
+    """
+
+    def __init__(self, refresh_rate: int = 10) -> None:
+        super().__init__(refresh_rate=refresh_rate if sys.stdout.isatty() else 0)
+        self._tells = True
+        self._load = Load()
+
+    def disable(self) -> None:
+        """Be silent: Lightning wants one process of several to speak."""
+        super().disable()
+        self._tells = False
+
+    def enable(self) -> None:
+        """Speak again."""
+        super().enable()
+        self._tells = True
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        """Leave the version number out."""
+        metrics = super().get_metrics(trainer, pl_module)
+        metrics.pop("v_num", None)
+        return metrics
+
+    def on_train_start(self, *arguments: Any) -> None:
+        """Begin to count."""
+        super().on_train_start(*arguments)
+        trainer, pl_module = arguments[:2]
+        self._total = int(getattr(pl_module, "total_steps", 0)) or int(trainer.estimated_stepping_batches)
+        batches = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+        self._epochs = math.ceil(self._total / max(1, batches))
+        if trainer.max_epochs is not None and trainer.max_epochs > 0:
+            self._epochs = min(self._epochs, trainer.max_epochs)
+        self._begun_at, self._begun = trainer.global_step, time.monotonic()
+        self._told = self._epoch_begun = self._begun
+        self._plan_told = False
+        self._counted = (0, 0.0)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, *arguments: Any) -> None:
+        """Number epochs from 1."""
+        super().on_train_epoch_start(trainer, *arguments)
+        self.train_progress_bar.set_description(f"epoch {trainer.current_epoch + 1}/{self._epochs}")
+        self._epoch_begun = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Tell what cannot wait for the end of the epoch."""
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        if not self._tells:
+            return
+        now, steps = time.monotonic(), trainer.global_step - self._begun_at
+        if not steps:
+            return
+        if not self._plan_told and steps >= KNOWN_STEPS and (now - self._begun >= KNOWN_S or steps >= self._total / 10):
+            self._plan_told = True
+            rate = steps / (now - self._begun)
+            left = self._total - self._begun_at
+            epochs = f"{self._epochs} epoch{'s' * (self._epochs > 1)}"
+            logger.info("%s steps in %s, about %s (%.3g steps/s)", f"{left:,}", epochs, duration(left / rate), rate)
+            self._told = now
+        elif now - self._told >= LONG_S:
+            self._tell(trainer, f"epoch {trainer.current_epoch + 1}/{self._epochs}, step {batch_idx + 1:,}", {})
+        if message := self._load.look():
+            logger.warning("%s", message)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Tell what the epoch brought."""
+        super().on_train_epoch_end(trainer, pl_module)
+        if self._tells and trainer.global_step > self._begun_at:
+            fresh = getattr(pl_module, "validated_at", trainer.global_step) == trainer.global_step
+            metrics = {
+                name: float(value)
+                for name, value in sorted(self.get_metrics(trainer, pl_module).items(), reverse=True)
+                if (fresh or not name.startswith("val/")) and _is_number(value)
+            }
+            self._tell(trainer, f"epoch {trainer.current_epoch + 1}/{self._epochs}", metrics)
+
+    def _tell(self, trainer: pl.Trainer, where: str, metrics: dict[str, float]) -> None:
+        now = time.monotonic()
+        words = [f"{name} {value:.4f}" for name, value in metrics.items()]
+        if speed := self._speed(trainer):
+            words.append(speed)
+        words.append(duration(now - self._epoch_begun))
+        done, left = trainer.global_step - self._begun_at, self._total - trainer.global_step
+        if done and (seconds := (now - self._begun) / done * left) >= 1:
+            words.append(f"about {duration(seconds)} left")
+        logger.info("%s: %s", where, ", ".join(words), extra=SHOWN)
+        self._told = now
+
+    def _speed(self, trainer: pl.Trainer) -> str:
+        """Return tokens a second since it was asked before, validation left out."""
+        throughput = next((item for item in trainer.callbacks if isinstance(item, Throughput)), None)  # type: ignore[attr-defined]
+        if throughput is None:
+            return ""
+        tokens, seconds = throughput.tokens - self._counted[0], throughput.seconds - self._counted[1]
+        self._counted = (throughput.tokens, throughput.seconds)
+        return f"{tokens / seconds:,.0f} tokens/s" if seconds > 0 and tokens else ""
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def duration(seconds: float) -> str:
+    """Write a time as people say it."""
+    if seconds < 9.5:
+        return f"{seconds:.1f} s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60:02} min"
+    return f"{minutes / 60 / 24:.1f} days"

@@ -1,0 +1,71 @@
+"""Where the words of a run go: to the terminal, or a pipe, and to the file `log` of its folder."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tqdm import tqdm
+
+# Marks a record that a terminal shows already, as a progress bar.
+SHOWN = {"shown_as_bar": True}
+
+
+class Console(logging.StreamHandler[object]):  # type: ignore[type-var]
+    """Print above a progress bar on a terminal; elsewhere line by line, and no line empty."""
+
+    def __init__(self, stream: object = None) -> None:  # Hydra names the stream
+        super().__init__(sys.stdout)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record."""
+        if record.levelno < logging.WARNING and not record.name.startswith("gulmfit"):
+            return  # the tips and news of libraries
+        on_terminal = sys.stdout.isatty()
+        if on_terminal and getattr(record, "shown_as_bar", False):
+            return
+        try:
+            text = self.format(record)
+            tqdm.write(text if on_terminal else without_empty_lines(text), file=sys.stdout)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except Exception:
+            self.handleError(record)
+
+
+class _LogFile(logging.FileHandler):
+    """A file that a full disk does not stop the run for: what matters is written elsewhere, and complains there."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Say nothing."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Leave empty lines out."""
+        return without_empty_lines(super().format(record))
+
+
+def without_empty_lines(text: str) -> str:
+    """Return a text without its empty lines."""
+    return "\n".join(line for line in text.splitlines() if line.strip())
+
+
+@contextmanager
+def logged(folder: Path, command: str) -> Iterator[None]:
+    """Write what gulmfit says into `log` of a run folder, behind what an earlier command has said there.
+
+    Args:
+        folder: It is there.
+        command: First line of what is written.
+    """
+    handler = _LogFile(folder / "log", encoding="utf-8", errors="backslashreplace")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    ours = logging.getLogger("gulmfit")
+    ours.addHandler(handler)
+    try:
+        handler.emit(logging.LogRecord("gulmfit", logging.INFO, "", 0, command, None, None))
+        yield
+    finally:
+        ours.removeHandler(handler)
+        handler.close()
