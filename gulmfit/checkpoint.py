@@ -273,14 +273,16 @@ def _read_folder(path: Path) -> tuple[Spec, dict[str, Tensor], Path]:
     )
 
 
-def read_progress(path: Path) -> tuple[Spec, int]:
-    """Return the spec of a checkpoint and the step at which it was saved.
+def read_progress(path: Path) -> tuple[Spec, int, dict[str, Any]]:
+    """Return the spec of a checkpoint, the step at which it was saved, and what it had learned from.
 
     Raises:
         CheckpointError: If it is damaged or not ours.
     """
     content = _read_content(path)
-    return _checked(content["hyper_parameters"]["spec"], path), content["global_step"]
+    learned_from = content.get("learned_from")
+    known = dict(learned_from) if isinstance(learned_from, Mapping) else {}
+    return _checked(content["hyper_parameters"]["spec"], path), content["global_step"], known
 
 
 def _read_checkpoint(path: Path) -> tuple[Spec, dict[str, Tensor]]:

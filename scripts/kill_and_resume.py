@@ -5,7 +5,8 @@
 Each workload is a real command on a small scale. It runs once undisturbed. Then it runs again under SIGKILL, each time
 with the same words, until it has had a few kills and is let through to its end; and so on until it has had its share.
 Half of the kills come at a moment drawn from the length of the undisturbed run, the other half while a file is being
-written. What counts is every byte of what the command leaves: weights, curves, splits, predictions, store.
+written. What counts is every byte of what the command leaves (weights, curves, splits, predictions, store) and the work
+that is done again: a kill may cost the steps since the last promised checkpoint, and nothing of a part that was done.
 """
 
 import argparse
@@ -24,9 +25,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+EVERY = 3  # steps that a kill may cost
+TRACE, FINISHED = "steps.txt", "finished"
 COMMON = [
     "arch=awd_lstm_tiny", "data.length_bp=600000", "data.num_train=120", "data.num_valid=40", "data.num_test=100",
-    "trainer.precision=32-true", "checkpoint.every_n_steps=3", "resume=auto",
+    "trainer.precision=32-true", f"checkpoint.every_n_steps={EVERY}", "resume=auto",
+    "+callbacks.trace._target_=step_trace.StepTrace",
 ]  # fmt: skip
 TRAIN = [sys.executable, str(ROOT / "train.py")]
 # Written anew in every run: when it ran, where, how fast. A lock ends with its process, whatever becomes of its file.
@@ -71,16 +75,17 @@ def workloads(shared: Path) -> list[Workload]:
 
 def environment() -> dict[str, str]:
     """Return the environment of every command: one thread, for bits do not depend on the load then."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    path = os.pathsep.join((str(ROOT), str(ROOT / "scripts")))
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 def start(words: list[str], folder: Path) -> subprocess.Popen[bytes]:
     """Start a command in a process group of its own."""
     folder.mkdir(parents=True, exist_ok=True)
+    note_finished(folder)
     log = (folder / "printed.txt").open("ab")
-    return subprocess.Popen(
-        words, cwd=folder, env=environment(), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-    )
+    traced = environment() | {"STEP_TRACE": str(folder.absolute() / TRACE)}
+    return subprocess.Popen(words, cwd=folder, env=traced, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
 
 
 def finish(words: list[str], folder: Path) -> float:
@@ -139,6 +144,52 @@ def leftovers(folder: Path) -> list[str]:
     ]
 
 
+@dataclass
+class Redone:
+    """Steps that were trained again.
+
+    Attributes:
+        each: For every process that trained, the most steps that one part of the run did again.
+        total: All of them.
+        finished: Those of parts that had been finished before.
+    """
+
+    each: list[int]
+    total: int
+    finished: int
+
+
+def redone(trace: str) -> Redone:
+    """Count the steps that were trained more than once.
+
+    Args:
+        trace: Lines of run folder, process and step, as `step_trace.py` writes them, and of run folder, `FINISHED` and
+            0 for each part that was done when a process began; in order.
+    """
+    furthest: dict[str, int] = {}
+    again: dict[str, dict[str, int]] = {}
+    done: set[str] = set()
+    finished = 0
+    for line in trace.splitlines():
+        part, process, text = line.split("\t")
+        if process == FINISHED:
+            done.add(part)
+            continue
+        step, counts = int(text), again.setdefault(process, {})
+        if step <= furthest.get(part, 0):
+            counts[part] = counts.get(part, 0) + 1
+            finished += part in done
+        furthest[part] = max(furthest.get(part, 0), step)
+    each = [max(counts.values(), default=0) for counts in again.values()]
+    return Redone(each, sum(sum(counts.values()) for counts in again.values()), finished)
+
+
+def note_finished(folder: Path) -> None:
+    """Add to the trace which parts are done before a process begins."""
+    with (folder / TRACE).open("a", encoding="utf-8") as handle:
+        handle.writelines(f"{path.parent.absolute()}\t{FINISHED}\t0\n" for path in folder.rglob("metrics.json"))
+
+
 def prepare(shared: Path) -> None:
     """Train the model that some workloads start from, and write two genomes."""
     rng = random.Random(0)
@@ -160,6 +211,7 @@ def torture(workload: Workload, kills: int, folder: Path, seed: int) -> dict[str
     expected = fingerprints(whole, workload.results)
     row: dict[str, object] = {"seconds": round(seconds, 1), "files_compared": len(expected)}
     moments, tries, equal, runs, unequal = {"any": 0, "writing": 0}, 0, 0, 0, []
+    costs, in_finished = [0], 0
     while sum(moments.values()) < kills:
         run_folder = folder / f"run_{tries}"
         tries += 1
@@ -179,15 +231,25 @@ def torture(workload: Workload, kills: int, folder: Path, seed: int) -> dict[str
         found = fingerprints(run_folder, workload.results)
         different = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
         left = leftovers(run_folder)
-        if different or left:
-            unequal.append({"run": run_folder.name, "different": different, "left_over": left})
+        again = redone((run_folder / TRACE).read_text(encoding="utf-8"))
+        costs += again.each
+        in_finished += again.finished
+        if different or left or max(again.each, default=0) > EVERY or again.finished:
+            cost = {"redone_by_each_start": again.each, "redone_in_finished_parts": again.finished}
+            unequal.append({"run": run_folder.name, "different": different, "left_over": left, **cost})
         else:
             equal += 1
             shutil.rmtree(run_folder)
         sys.stderr.write(
             f"{workload.name}: {sum(moments.values())} of {kills} kills, {equal} of {runs} runs ended equal\n"
         )
-    return {**row, "kills": sum(moments.values()), **moments, "runs": runs, "equal": equal, "unequal": unequal}
+    work = {
+        "steps": len((whole / TRACE).read_text(encoding="utf-8").splitlines()),
+        "redone_at_most_after_a_kill": max(costs),
+        "redone_in_all": sum(costs),
+        "redone_in_finished_parts": in_finished,
+    }
+    return {**row, "kills": sum(moments.values()), **moments, "runs": runs, "equal": equal, **work, "unequal": unequal}
 
 
 def main() -> int:
@@ -219,6 +281,9 @@ def main() -> int:
         "kills": sum(int(str(row["kills"])) for row in rows.values()),
         "runs": sum(int(str(row["runs"])) for row in rows.values()),
         "equal": sum(int(str(row["equal"])) for row in rows.values()),
+        "steps_that_a_kill_may_cost": EVERY,
+        "redone_at_most_after_a_kill": max(int(str(row["redone_at_most_after_a_kill"])) for row in rows.values()),
+        "redone_in_finished_parts": sum(int(str(row["redone_in_finished_parts"])) for row in rows.values()),
         "processes": 2 if options.ddp else 1,
         "machine": platform.machine(),
         "workloads": rows,

@@ -74,6 +74,15 @@ def write_split(
             partial.unlink()
 
 
+def sequence_digests(path: Path) -> dict[str, str]:
+    """Return for each id in a split file the digest of its sequence.
+
+    Raises:
+        DataError: The file is no split.
+    """
+    return {row["id"]: row["digest"] for _, row in read_rows(path, {name: name for name in ("id", "digest")})}
+
+
 @dataclass(frozen=True)
 class FileSplit(Split):
     """Use a split that a run has stored, or one made elsewhere in the same form.

@@ -1,5 +1,6 @@
 """Callbacks of every run: checkpoints with fixed names, exact random state, the rate of training."""
 
+import math
 import random
 import signal
 import time
@@ -9,17 +10,21 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping
+from pytorch_lightning.trainer.states import TrainerFn
 
 from gulmfit.errors import ConfigError, StoppedError
-from gulmfit.train.durable import LAST
+from gulmfit.train.durable import BEST, BEST_SCORE, LAST, best_score
 from gulmfit.train.ranks import gather, own
 from gulmfit.train.slurm import requeue
 from gulmfit.train.watch import Signals, agreed, watched
 
 
-class RunCheckpoint(ModelCheckpoint):
-    """Keep `checkpoints/best.ckpt` (by the stage's monitor) and `checkpoints/last.ckpt`, and save before stopping.
+class RunCheckpoint(Checkpoint):
+    """Keep `checkpoints/last.ckpt` at every promised step and `checkpoints/best.ckpt` by the stage's monitor.
+
+    Both are written here and nowhere else: Lightning's own callback changed from release to release when it keeps the
+    last one.
 
     Args:
         dirpath: Folder of the checkpoints.
@@ -29,7 +34,7 @@ class RunCheckpoint(ModelCheckpoint):
         every_minutes: Save it within an epoch once so much time has gone by since the last time; null for never.
 
     Raises:
-        ConfigError: If either is not positive.
+        ConfigError: If either is not positive, or `mode` is another word.
         StoppedError: In training, where a signal says stop; the step is saved.
     """
 
@@ -41,81 +46,129 @@ class RunCheckpoint(ModelCheckpoint):
         every_n_steps: int | None = None,
         every_minutes: float | None = None,
     ) -> None:
-        super().__init__(
-            dirpath=dirpath,
-            filename="best",
-            monitor=monitor,
-            mode=mode,
-            save_last=True,
-            save_top_k=1,
-            auto_insert_metric_name=False,
-            enable_version_counter=False,
-        )
         for name, value in (("every_n_steps", every_n_steps), ("every_minutes", every_minutes)):
             if value is not None and value <= 0:
                 raise ConfigError(f"checkpoint.{name}={value}: a number above 0 is needed, or null for never.")
+        if mode not in ("min", "max"):
+            raise ConfigError(f"stage.mode={mode}: choose min or max.")
+        self.folder, self.monitor, self.mode = Path(dirpath), monitor, mode
         self.every_n_steps, self.every_minutes = every_n_steps, every_minutes
         self.signals = Signals()
+        self.best_score = math.nan
+        self._unjudged = False
         self._saved_at = 0
         self._saved_time = 0.0
 
+    def better(self, score: float) -> bool:
+        """Whether a score beats the one of `best.ckpt`; nothing is better than a number by being none."""
+        if math.isnan(self.best_score):
+            return not math.isnan(score)
+        return score < self.best_score if self.mode == "min" else score > self.best_score
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best score so far; in `best.ckpt` that is its own."""
+        return {BEST_SCORE: self.best_score}
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Take the best score up again, if the weights that reached it are in this folder."""
+        self.best_score = best_score(checkpoint) if (self.folder / BEST).is_file() else math.nan
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Train no more where an earlier process had stopped early: Lightning would go on for an epoch."""
+        stopped = [item for item in trainer.callbacks if isinstance(item, EarlyStopping) and item.stopped_epoch]  # type: ignore[attr-defined]
+        if any(item.wait_count >= item.patience for item in stopped):
+            trainer.should_stop = True
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin to count, and take signals over; Lightning has set its own handlers just before."""
-        super().on_train_start(trainer, pl_module)
         self._saved_at, self._saved_time = trainer.global_step, time.monotonic()
         self.signals.listen()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save within the epoch when it is time, or when the run is told to stop, by `trainer.max_time` or a signal.
+        """Save within the epoch when it is time, and where training ends or is told to stop there.
 
         After the last batch validation comes first: continued from before it, Lightning would leave it out.
         """
-        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        if trainer.is_last_batch or not (watched(trainer, batch_idx) or trainer.should_stop):
+        if trainer.is_last_batch or (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
-        reason = agreed(trainer, self.signals.received or int(trainer.should_stop or self._due(trainer)))
+        # Every process comes to the same answer without asking the others.
+        wanted = trainer.should_stop or trainer.global_step >= trainer.max_steps > -1 or self._steps_due(trainer)
+        if not (wanted or trainer.world_size == 1 or watched(trainer, batch_idx)):
+            return
+        reason = agreed(trainer, self.signals.received or int(wanted or self._minutes_due(trainer)))
         if reason:
             # Lightning logs a step after its callbacks: without this the curves saved with it would lack it for good.
             trainer._logger_connector.update_train_step_metrics()
-            trainer.save_checkpoint(Path(str(self.dirpath)) / LAST)
-            self._after_saving(trainer, reason)
+            self._save_last(trainer)
+            self._stop_if_told(trainer, reason)
 
-    def _after_saving(self, trainer: pl.Trainer, reason: int) -> None:
-        """Count anew, and stop if the reason for saving was a signal."""
-        self._saved_at, self._saved_time = trainer.global_step, time.monotonic()
-        if reason > 1:
-            if signal.Signals(reason).name == "SIGUSR1" and trainer.is_global_zero:
-                requeue()
-            raise StoppedError(
-                f"stopped by {signal.Signals(reason).name} after step {trainer.global_step}, which is saved. The same "
-                "command with resume=auto goes on from there."
-            )
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Judge the model, after the last batch of an epoch at its end only.
 
-    def _due(self, trainer: pl.Trainer) -> bool:
-        steps, minutes = trainer.global_step - self._saved_at, (time.monotonic() - self._saved_time) / 60
-        return bool(
-            (self.every_n_steps and steps >= self.every_n_steps)
-            or (self.every_minutes and steps and minutes >= self.every_minutes)
-        )
+        An epoch that is broken off is not judged: the run goes on from the middle of it.
+        """
+        if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
+            return
+        if trainer.is_last_batch:
+            self._unjudged = True
+        elif not trainer.should_stop:
+            self._judge(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save at the end of an epoch, but not of one that was broken off.
+        """Save at the end of an epoch, judged or not, but not of one that was broken off.
 
         Lightning counts such an epoch as done: continued from there, training would be an epoch short.
         """
-        if trainer.is_last_batch:
-            super().on_train_epoch_end(trainer, pl_module)
-            self._after_saving(trainer, agreed(trainer, self.signals.received))
+        if not trainer.is_last_batch:
+            return
+        if self._unjudged:
+            self._unjudged = False
+            self._judge(trainer)
+        self._save_last(trainer)
+        self._stop_if_told(trainer, agreed(trainer, self.signals.received))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save nothing more: the last batch, or the end of the last epoch, has done so."""
+        """Give the signals back; the last batch, or the end of the last epoch, has been saved."""
         self.signals.leave()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Give the signals back."""
         self.signals.leave()
+
+    def _judge(self, trainer: pl.Trainer) -> None:
+        score = trainer.callback_metrics.get(self.monitor)
+        if score is None:
+            known = ", ".join(sorted(trainer.callback_metrics))
+            raise ConfigError(f"stage.monitor={self.monitor} is not measured. Choose one of {known}.")
+        if agreed(trainer, int(self.better(float(score)))):
+            self.best_score = float(score)
+            trainer.save_checkpoint(self.folder / BEST)
+
+    def _save_last(self, trainer: pl.Trainer) -> None:
+        """Save, and only then count from here."""
+        trainer.save_checkpoint(self.folder / LAST)
+        self._saved_at, self._saved_time = trainer.global_step, time.monotonic()
+
+    def _stop_if_told(self, trainer: pl.Trainer, reason: int) -> None:
+        """Stop if the reason for saving was a signal."""
+        if reason > 1:
+            if signal.Signals(reason).name == "SIGUSR1" and trainer.is_global_zero:
+                requeue()
+            raise StoppedError(
+                f"stopped by {signal.Signals(reason).name} after step {self._saved_at}, which is saved. The same "
+                "command with resume=auto goes on from there."
+            )
+
+    def _steps_due(self, trainer: pl.Trainer) -> bool:
+        return bool(self.every_n_steps and trainer.global_step - self._saved_at >= self.every_n_steps)
+
+    def _minutes_due(self, trainer: pl.Trainer) -> bool:
+        minutes = (time.monotonic() - self._saved_time) / 60
+        return bool(self.every_minutes and trainer.global_step > self._saved_at and minutes >= self.every_minutes)
 
 
 class RandomState(Callback):

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gulmfit.checkpoint import MODEL_FOLDER, Spec, build_tokenizer, resolve_target, save_calibration
+from gulmfit.checkpoint import MODEL_FOLDER, LoadedModel, Spec, build_tokenizer, resolve_target, save_calibration
 from gulmfit.config import instantiate, plain
 from gulmfit.data.labelled import ClassificationDataModule
 from gulmfit.data.sources import Source
@@ -25,6 +25,7 @@ from gulmfit.seq.split import PARTS, source_of
 from gulmfit.seq.split_file import write_split
 from gulmfit.train.classification_task import ClassificationTask
 from gulmfit.train.fit import build_spec, fit, seed_everything
+from gulmfit.train.identity import LEARNED_FROM, Identity, of_labelled, of_weights
 from gulmfit.train.lr_find import lr_range_test
 from gulmfit.train.run import Run, file_checksums
 from gulmfit.train.scoring import brief, calibrate, corpus_codes, score, score_table
@@ -80,6 +81,14 @@ def _spec(run: Run, train: LabelledSequences) -> Spec:
     return spec
 
 
+def learned_from(
+    run: Run, data: LabelledSequences, where: npt.NDArray[np.str_], initial: LoadedModel | None
+) -> Identity:
+    """Return what a classifier learns from, by content: data, its parts (N,), seed, and the weights it starts with."""
+    first = of_weights(initial.model.state_dict()) if initial else None
+    return of_labelled(data, where, int(run.config.seed), int(run.config.batch_size), first)
+
+
 def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None = None) -> dict[str, Any]:
     """Train a classifier and score it once on the test part, beside the baselines on the same split.
 
@@ -97,10 +106,12 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
     parts = _parts(labelled, where)
     leakage = leakage_report(parts, corpus=corpus_codes(run))
     check_leakage(leakage, float(config.leakage_threshold), str(config.leakage))
-    if run.writes:
-        write_split(run.folder / "split.tsv", labelled, where, groups)
     spec = _spec(run, parts["train"])
     initial = run.initial_model(spec)
+    identity = learned_from(run, labelled, where, initial)
+    run.take_up(identity)
+    if run.writes:
+        write_split(run.folder / "split.tsv", labelled, where, groups)
     tokenizer = build_tokenizer(spec)
     data = ClassificationDataModule(
         parts,
@@ -116,6 +127,7 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
         logger.info("classify: %r is the positive class (data.positive= names another)", labelled.positive)
     loss = fitted_loss(config, parts["train"])
     task = ClassificationTask(spec, plain(config.optimizer), _schedule(run), loss)
+    task.learned_from = identity
     results: dict[str, Any] = {"stage": run.stage, "run": str(config.run.name), "seed": int(config.seed)}
     if initial is not None:
         report = transfer(
@@ -153,6 +165,7 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
             "counts": counts,
             "classes": {part: item.kind.counts(item.labels, item.classes) for part, item in parts.items()},
             "split": plain(config.split),
+            LEARNED_FROM: identity,
             "negatives": getattr(source, "record", {}),
             "windows": getattr(source, "windows", {}),
         },

@@ -1,7 +1,7 @@
 """`gulmfit-compare RUN RUN …`: finished classifiers side by side, on the test sequences that they share."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -18,12 +18,14 @@ from gulmfit.report.table import format_table
 from gulmfit.report.uncertainty import delong, mcnemar
 from gulmfit.report.words import heading, p_text
 from gulmfit.seq.limits import parse_json
+from gulmfit.seq.split_file import sequence_digests
 from gulmfit.seq.targets import CLASSES
 from gulmfit.train.curves import CURVES, read_curves
 from gulmfit.train.run import write_json
 
 logger = logging.getLogger(__name__)
 
+SPLIT = "split.tsv"
 EXTRA = {CLASSES: ("ece",)}  # scores shown beside the summary
 TESTS_TEXT = (
     "What the second run gains over the first on the same sequences. Intervals and the first p of each score: a paired "
@@ -47,7 +49,7 @@ def compare(runs: Sequence[str], output: str, seed: int = 0) -> dict[str, Any]:
 
     Raises:
         ConfigError: If fewer than two classifiers are named.
-        DataError: If a run has no predictions, or the runs scored different sequences.
+        DataError: If a run has no predictions, or the runs scored different sequences, under other ids or the same.
     """
     folders = _classifiers(runs)
     if len(folders) < 2:
@@ -55,6 +57,7 @@ def compare(runs: Sequence[str], output: str, seed: int = 0) -> dict[str, Any]:
     read = {name: _read(folder) for name, folder in folders.items()}
     first, *others = read
     scored = read[first].beside({name: read[name] for name in others})
+    _check_sequences(folders, scored.ids)
     by_run = {first: scored.by_model["model"], **{name: scored.by_model[name] for name in others}}
     judge = objective(scored.targets, scored.classes, scored.positive)
     labels, groups = scored.labels, scored.groups
@@ -125,6 +128,27 @@ def _classifiers(runs: Sequence[str]) -> dict[str, Path]:
             name = folder.name if not parts else f"{Path(run).name}/{folder.name}"
             folders[name if name not in folders else str(folder)] = folder
     return folders
+
+
+def _check_sequences(folders: Mapping[str, Path], ids: Sequence[str]) -> None:
+    """Compare test sequences by what the runs' splits say of their letters: an id may be the number of a row.
+
+    A folder without `split.tsv`, such as that of many folds, is not compared.
+    """
+    known: dict[str, tuple[str, Path]] = {}
+    for folder in folders.values():
+        path = folder / SPLIT
+        if not path.is_file():
+            continue
+        digests = sequence_digests(path)
+        for name in ids:
+            digest = digests.get(name, "")
+            before, other = known.setdefault(name, (digest, path))
+            if before != digest:
+                raise DataError(
+                    f"record {name!r} has another sequence in {path} than in {other}: the runs were scored on "
+                    "different data. Train both on the same files."
+                )
 
 
 def _read(folder: Path) -> Predictions:

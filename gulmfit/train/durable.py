@@ -1,9 +1,10 @@
 """Checkpoints that outlive whatever ends the run: a new one is whole and on the disk before it replaces the old one."""
 
 import logging
+import math
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ logger = logging.getLogger(__name__)
 BEST, LAST = "best.ckpt", "last.ckpt"
 # What last.ckpt was before: taken where last.ckpt turns out to be damaged.
 PREVIOUS = "previous.ckpt"
+# Under this name a callback's state in a checkpoint tells the monitored value of best.ckpt.
+BEST_SCORE = "best_model_score"
 
 
 class DurableCheckpointIO(TorchCheckpointIO):
@@ -61,8 +64,33 @@ class DurableCheckpointIO(TorchCheckpointIO):
         return content
 
 
-def newest_sound(folder: Path) -> Path | None:
+def best_score(checkpoint: Mapping[str, Any]) -> float:
+    """Return the best monitored value that a checkpoint knows of; nan if it knows of none."""
+    states = [state for state in checkpoint.get("callbacks", {}).values() if isinstance(state, Mapping)]
+    known = [state[BEST_SCORE] for state in states if state.get(BEST_SCORE) is not None]
+    return float(known[0]) if known else math.nan
+
+
+def read_best_score(path: Path) -> float:
+    """Return the monitored value of the weights in `best.ckpt`; nan if there is none, or it does not say.
+
+    Raises:
+        CheckpointError: If it is damaged.
+    """
+    if not path.is_file():
+        return math.nan
+    try:
+        return best_score(torch.load(path, map_location="cpu", weights_only=True, mmap=True))
+    except Exception as error:  # a damaged file can raise nearly anything
+        raise CheckpointError(f"{path}: not a gulmfit checkpoint, or damaged: {error}") from error
+
+
+def newest_sound(folder: Path, *, finite: bool = False) -> Path | None:
     """Return the checkpoint to continue from: the last one, or the one before where it is damaged; None if none is.
+
+    Args:
+        folder: Folder of the checkpoints.
+        finite: Take weights that are not numbers for damage, as the step that makes a run diverge leaves them.
 
     Raises:
         CheckpointError: If there are checkpoints and none can be read.
@@ -74,6 +102,8 @@ def newest_sound(folder: Path) -> Path | None:
         try:
             _check(path)
             read_progress(path)
+            if finite:
+                _check_finite(path)
         except CheckpointError as error:
             errors.append(error)
             continue
@@ -101,6 +131,18 @@ def _check(path: Path) -> None:
         raise CheckpointError(f"{path}: damaged: {error}") from error
     if damaged:
         raise CheckpointError(f"{path}: damaged: the checksum of {damaged} in it is wrong")
+
+
+def _check_finite(path: Path) -> None:
+    """Look at all weights.
+
+    Raises:
+        CheckpointError: If one is not a number.
+    """
+    state: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    wrong = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if wrong:
+        raise CheckpointError(f"{path}: {wrong[0]} holds values that are not numbers: saved as training diverged")
 
 
 def remove_partial(folder: Path, pattern: str = "*") -> None:

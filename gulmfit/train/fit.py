@@ -14,7 +14,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
 
 from gulmfit.checkpoint import MODEL_FOLDER, Spec, build, load_tokenizer, read_progress, save_model
 from gulmfit.config import instantiate, plain
@@ -23,9 +22,10 @@ from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.models.precision import fast_precision, guard, warn_of_slow_kernels
 from gulmfit.seq.subword_training import Corpus, SubwordRecipe
 from gulmfit.seq.tokenizer import Tokenizer
-from gulmfit.train.callbacks import RandomState, Throughput
+from gulmfit.train.callbacks import RandomState, RunCheckpoint, Throughput
 from gulmfit.train.curves import CurveLogger
-from gulmfit.train.durable import BEST, LAST, DurableCheckpointIO, newest_sound
+from gulmfit.train.durable import BEST, LAST, DurableCheckpointIO, newest_sound, read_best_score
+from gulmfit.train.identity import LEARNED_FROM
 from gulmfit.train.run import Run
 from gulmfit.train.tasks import Task
 from gulmfit.train.watch import LossWatch
@@ -156,7 +156,7 @@ def fit(run: Run, task: Task, data: pl.LightningDataModule, spec: Spec) -> Fitte
                 f"{run.config.stage.monitor} is not a number after {trainer.global_step} steps: training diverged. "
                 "Lower the learning rate (lr_find=true suggests one) or set trainer.gradient_clip_val=0.25."
             )
-        save_model(run.folder / MODEL_FOLDER, spec, task.model.state_dict())
+        save_model(run.folder / MODEL_FOLDER, {**spec, LEARNED_FROM: task.learned_from}, task.model.state_dict())
     trainer.strategy.barrier()
     return Fitted(score, seconds, throughput.tokens_per_second, trainer.is_global_zero)
 
@@ -168,8 +168,10 @@ def _train(
     rolls_back = str(run.config.on_divergence) == "rollback"
     initial = {name: tensor.clone() for name, tensor in task.state_dict().items()} if rolls_back else {}
     resume = run.resume_from()
+    if run.config.resume and resume is None:
+        logger.warning("resume=auto: %s has no checkpoint yet; starting from the beginning.", run.folder)
     while True:
-        resumed_at = run.check_resumable(resume, spec) if resume else None
+        resumed_at = run.check_resumable(resume, spec, task.learned_from) if resume else None
         loggers = [instantiate(item) for item in (plain(run.config.logger) or {}).values()]
         own = {
             "callbacks": [*_callbacks(run, task), throughput],
@@ -185,7 +187,7 @@ def _train(
             with _ctrl_c_passed_on(run, trainer):
                 trainer.fit(task, datamodule=data, **arguments)
         except DivergenceError as error:
-            resume = newest_sound(run.checkpoints)
+            resume = newest_sound(run.checkpoints, finite=True)
             good = f"The last good checkpoint is {resume}." if resume else "No checkpoint had been saved yet."
             if not rolls_back or task.halvings == MOST_HALVINGS:
                 raise DivergenceError(
@@ -228,17 +230,16 @@ def _choose(run: Run, trainer: pl.Trainer, task: Task, data: pl.LightningDataMod
     """
     best, last = run.checkpoints / BEST, run.checkpoints / LAST
     kept = trainer.checkpoint_callback
-    known = getattr(kept, "best_model_score", None)
-    score = math.nan if known is None else float(known)
+    score = read_best_score(best)  # its own, whatever the process that saved it came to afterwards
     step, total_steps = trainer.global_step, task.total_steps
-    if task.validated_at != step or not best.is_file():
+    if task.validated_at != step or math.isnan(score):
         monitor, smaller = str(run.config.stage.monitor), run.config.stage.mode == "min"
         with _ctrl_c_passed_on(run, trainer):
             at_end = float(trainer.validate(task, datamodule=data, verbose=False)[0][monitor])
         if math.isnan(score) or (at_end < score if smaller else at_end > score):
             score = at_end
-            if isinstance(kept, ModelCheckpoint):
-                kept.best_model_score = torch.tensor(score)
+            if isinstance(kept, RunCheckpoint):
+                kept.best_score = score
             trainer.save_checkpoint(best)
         # After the best one: a run that is continued from here is not judged again. One that was broken off has been
         # saved where it can be continued.

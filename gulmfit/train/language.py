@@ -23,6 +23,7 @@ from gulmfit.seq.markov import MarkovModel
 from gulmfit.seq.store import GenomeStore
 from gulmfit.train.classify import split_parts
 from gulmfit.train.fit import build_spec, fit, seed_everything
+from gulmfit.train.identity import LEARNED_FROM, of_stream, of_weights
 from gulmfit.train.ignorance import refuse_ignorance, score_of_frequencies
 from gulmfit.train.language_task import LanguageModelTask
 from gulmfit.train.lr_find import lr_range_test
@@ -80,6 +81,11 @@ def run_language_model(run: Run, source: Source) -> dict[str, Any]:
         "%s: %s; held out %s of %s %ss",
         run.stage, tokenizer, f"{bases['valid']:,}", f"{sum(bases.values()):,}", store.alphabet.unit,
     )  # fmt: skip
+    first = of_weights(initial.model.state_dict()) if initial else None
+    batches = int(config.batch_size), int(config.bptt)
+    strands = store.alphabet.strands(str(config.strands))
+    identity = of_stream(store.codes, holdout, strands, int(config.seed), batches, first)
+    run.take_up(identity)
     data = LanguageModelDataModule(
         store.codes,
         holdout,
@@ -92,6 +98,7 @@ def run_language_model(run: Run, source: Source) -> dict[str, Any]:
     )
     data.stream(training=True), data.stream(training=False)  # too small a corpus is told now, not after minutes
     task = LanguageModelTask(spec, plain(config.optimizer), plain(config.schedule))
+    task.learned_from = identity
     results: dict[str, Any] = {"stage": run.stage, "run": str(config.run.name), "seed": int(config.seed)}
     if initial is not None:
         report = transfer(
@@ -131,6 +138,7 @@ def run_language_model(run: Run, source: Source) -> dict[str, Any]:
             "files": [{"name": item.name, "sha256": item.sha256} for item in store.sources],
             "store": store.summary(),
             "bases": bases,
+            LEARNED_FROM: identity,
             "strands": alphabet.strands(str(config.strands)),
             "alphabet": source.alphabet,
         },

@@ -5,7 +5,7 @@ import logging
 import platform
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,11 +22,14 @@ from gulmfit.predict.writers import whole_file
 from gulmfit.report.html import Report, write_report
 from gulmfit.report.scores import json_ready
 from gulmfit.seq.checksums import checksums
+from gulmfit.seq.limits import parse_json
 from gulmfit.train.curves import CURVES, read_curves
-from gulmfit.train.durable import newest_sound, remove_partial
+from gulmfit.train.durable import LAST, PREVIOUS, newest_sound, remove_partial
+from gulmfit.train.identity import LEARNED_FROM, Identity, differences
 
 logger = logging.getLogger(__name__)
 
+CONFIG, METRICS = "config.yaml", "metrics.json"
 RESULTS = ("checkpoints", MODEL_FOLDER, "predictions", "split.tsv", "metrics.json", "metrics.csv", "report.html")
 PACKAGES = ("gulmfit", "torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy", "scikit-learn", "biopython")
 
@@ -82,10 +85,68 @@ class Run:
         for name in RESULTS:  # and nothing else: a scan of a genome may keep its scores here
             remove_partial(self.folder, f".{name}*")
         self.folder.mkdir(parents=True, exist_ok=True)
-        text = OmegaConf.to_yaml(self.config, resolve=True)
-        with whole_file(self.folder / "config.yaml") as unfinished:  # other ranks may be reading it
-            unfinished.write_text(text, encoding="utf-8")
+        continued = self.config.resume and any((self.checkpoints / name).is_file() for name in (LAST, PREVIOUS))
+        if not (continued and (self.folder / CONFIG).is_file()):  # else it may still be refused: see `take_up`
+            self._write_config()
         return self
+
+    def _write_config(self) -> None:
+        if not self.writes:
+            return
+        text = OmegaConf.to_yaml(self.config, resolve=True)
+        with whole_file(self.folder / CONFIG) as unfinished:  # other ranks may be reading it
+            unfinished.write_text(text, encoding="utf-8")
+
+    def take_up(self, identity: Identity) -> None:
+        """Make sure that the run learns from what it learned from before; then let its files be written again.
+
+        Every stage calls this before it writes into the folder: until then its `config.yaml` and `split.tsv` are those
+        of the run that may be refused.
+
+        Raises:
+            CheckpointError: If it is continued and data, split, order or seed are other ones than before.
+        """
+        self.check_checkpoint(identity)
+        self._write_config()
+
+    def check_checkpoint(self, identity: Identity) -> None:
+        """Make sure that the checkpoint to continue from, if there is one, learned from the same.
+
+        Raises:
+            CheckpointError: If it learned from something else.
+        """
+        if (checkpoint := self.resume_from()) is not None:
+            self.check_same(read_progress(checkpoint)[2], identity, checkpoint)
+
+    def check_results(self, identity: Identity) -> None:
+        """Make sure that the results in the folder are of what would be learned from now.
+
+        Raises:
+            CheckpointError: If they are of other data, or damaged.
+        """
+        path = self.folder / METRICS
+        try:
+            content = parse_json(path.read_text(encoding="utf-8"))
+            theirs = content["data"].get(LEARNED_FROM)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            raise CheckpointError(f"{path} is damaged: {error}. Remove it, and it is written again.") from error
+        self.check_same(theirs, identity, path)
+
+    def check_same(self, theirs: Mapping[str, Any] | None, ours: Identity, path: Path) -> None:
+        """Make sure that what a file of this run was learned from is what is there now.
+
+        Raises:
+            CheckpointError: If something differs; it says what.
+        """
+        if not theirs:
+            logger.warning("%s does not say what it was learned from; whether that is the same is not checked.", path)
+            return
+        if different := differences(theirs, ours):
+            raise CheckpointError(
+                f"{path} cannot be continued: since it was saved, {'; '.join(different)} changed. Training would go on "
+                "with sequences that were tested on, or test on sequences that were trained on. Give the data and "
+                f"settings that it was started with (see {CONFIG} and split.tsv there), or choose another run.name=."
+            )
 
     def resume_from(self) -> Path | None:
         """Return the checkpoint to continue from, or None to start afresh.
@@ -97,10 +158,7 @@ class Run:
         if not resume:
             return None
         if resume == "auto":
-            sound = newest_sound(self.checkpoints)
-            if sound is None:
-                logger.warning("resume=auto: %s has no checkpoint yet; starting from the beginning.", self.folder)
-            return sound
+            return newest_sound(self.checkpoints)
         path = Path(str(resume))
         if path.is_dir():
             path = path / "checkpoints" / "last.ckpt"
@@ -108,19 +166,20 @@ class Run:
             raise ConfigError(f"resume={resume}: {path} does not exist. Give a .ckpt file, a run folder, or auto.")
         return path
 
-    def check_resumable(self, checkpoint: Path, spec: Spec) -> int:
+    def check_resumable(self, checkpoint: Path, spec: Spec, identity: Identity) -> int:
         """Return the step at which a checkpoint was saved.
 
         Raises:
-            CheckpointError: If it is damaged, or of a model that is built otherwise.
+            CheckpointError: If it is damaged, of a model that is built otherwise, or learned from something else.
         """
-        theirs, step = read_progress(checkpoint)
+        theirs, step, learned_from = read_progress(checkpoint)
         different = [key for key in spec if theirs.get(key) != spec[key]]
         if different:
             raise CheckpointError(
                 f"{checkpoint} cannot be continued: this run differs in {', '.join(different)}. Give the settings it "
                 "was started with (config.yaml in its folder), or start a new run with init_from=."
             )
+        self.check_same(learned_from, identity, checkpoint)
         return step
 
     def initial_model(self, spec: Spec) -> LoadedModel | None:

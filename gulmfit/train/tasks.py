@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from gulmfit.checkpoint import Spec, build_model
 from gulmfit.models.classifier import SequenceClassifier
 from gulmfit.models.language_model import LanguageModel
+from gulmfit.train.identity import LEARNED_FROM
 from gulmfit.train.schedule import OneCycle, OneCyclePhases
 
 
@@ -39,11 +40,11 @@ class Task(pl.LightningModule):
         model, self.tokenizer = build_model(spec)
         self.model = cast("LanguageModel | SequenceClassifier", model)
         self.schedule = OneCycle.from_config(schedule)
-        self._phase = -1
         self.halvings = 0
         # Loss of a model that knows frequencies only; None where the first losses tell it.
         self.ignorance: float | None = None
         self.validated_at = -1
+        self.learned_from: dict[str, str] = {}
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer over all layer groups and its schedule over all steps."""
@@ -85,8 +86,9 @@ class Task(pl.LightningModule):
                 group["lr"] = rate
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save how often divergence has halved the learning rate, and at which step the model was last judged."""
+        """Save how often divergence has halved the rate, when the model was last judged, and what it has learned."""
         checkpoint["halvings"] = self.halvings
+        checkpoint[LEARNED_FROM] = self.learned_from
         checkpoint["validated_at"] = self.validated_at
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -111,13 +113,13 @@ class Task(pl.LightningModule):
         return max(0, len(self.model.layer_groups()) - groups) if groups else 0
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Forget the optimizer's moments where a phase begins, as a fresh optimizer would."""
-        index, _ = self.schedule.phase_at(self.global_step, self.total_steps)
-        edges = self.schedule.edges(self.total_steps)
-        if index != self._phase:
-            if self._phase >= 0 and self.global_step == edges[index]:
-                self.trainer.optimizers[0].state.clear()
-            self._phase = index
+        """Forget the optimizer's moments where a phase begins, as a fresh optimizer would.
+
+        The step alone decides, so that a run continued from an edge of phases, whose checkpoint still has the moments
+        of the phase before, forgets them as well.
+        """
+        if self.global_step in self.schedule.edges(self.total_steps)[:-1]:
+            self.trainer.optimizers[0].state.clear()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Take the gradients of frozen groups away."""

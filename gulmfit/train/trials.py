@@ -4,16 +4,19 @@ A trial is an ordinary `stage=classify` run in a folder of its own, on a split t
 can be looked at, run again by itself, and passed over when the whole is continued with `resume=auto`.
 """
 
+import functools
 import json
 import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from gulmfit.checkpoint import load
 from gulmfit.config import instantiate, plain, read_plain
 from gulmfit.data.sources import Source
 from gulmfit.errors import ConfigError
@@ -22,8 +25,8 @@ from gulmfit.report.predictions import Predictions
 from gulmfit.report.uncertainty import mean_and_spread
 from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.split_file import write_split
-from gulmfit.train.classify import run_classifier, scratch_overrides
-from gulmfit.train.run import Run, sub_run
+from gulmfit.train.classify import learned_from, run_classifier, scratch_overrides
+from gulmfit.train.run import METRICS, Run, sub_run
 
 logger = logging.getLogger(__name__)
 
@@ -57,10 +60,15 @@ def run_trials(
 ) -> list[dict[str, Any]]:
     """Run every trial that has not been run yet.
 
+    Raises:
+        ConfigError: If one was run with other settings.
+        CheckpointError: If one was run on other data.
+
     Returns:
         For every trial its results, as in its `metrics.json`, its `facts`, its `name`, and `predictions`.
     """
     results: list[dict[str, Any]] = []
+    read = functools.cache(load)
     start, ran = time.perf_counter(), 0
     for number, trial in enumerate(trials, start=1):
         left = ""
@@ -68,12 +76,22 @@ def run_trials(
             minutes = (time.perf_counter() - start) / ran * (len(trials) - number + 1) / 60
             left = f", about {minutes:.0f} min left" if minutes >= 1 else ""
         logger.info("\n── %s (%d of %d%s) ──", trial.name, number, len(trials), left)
-        sub = _sub_run(run, trial, data, groups)
-        if run.config.resume and (sub.folder / "metrics.json").is_file():
+        sub = _sub_run(run, trial)
+        same = trial.parts is not None  # another seed may draw other data
+        own = source if same else instantiate(sub.config.data)
+        known = data if same else own.labelled()
+        finished = bool(run.config.resume) and (sub.folder / METRICS).is_file()
+        if run.config.resume:  # before anything of it is written again
+            where = instantiate(sub.config.split)(known) if trial.parts is None else trial.parts
+            initial = read(str(sub.config.init_from)) if sub.config.init_from else None
+            identity = learned_from(sub, known, where, initial)
+            sub.check_results(identity) if finished else sub.check_checkpoint(identity)
+        if finished:
             logger.info("already there")
         else:
-            same = trial.parts is not None  # another seed may draw other data
-            run_classifier(sub, source if same else instantiate(sub.config.data), data if same else None)
+            if trial.parts is not None:
+                write_split(_split_file(run, trial), data, trial.parts, groups)
+            run_classifier(sub.prepare(), own, known)
             ran += 1
         path = sub.folder / "metrics.json"
         if path.is_file():  # only one of several ranks writes
@@ -83,13 +101,12 @@ def run_trials(
     return results
 
 
-def _sub_run(run: Run, trial: Trial, data: LabelledSequences, groups: npt.NDArray[np.int64]) -> Run:
+def _sub_run(run: Run, trial: Trial) -> Run:
+    """Describe the run of a trial; nothing is written."""
     extra = list(trial.overrides)
     dropped: tuple[str, ...] = MANY
     if trial.parts is not None:
-        path = run.folder / "splits" / f"{trial.name}.tsv"
-        write_split(path, data, trial.parts, groups)
-        extra += ["split=file", assign("split.path", path)]
+        extra += ["split=file", assign("split.path", _split_file(run, trial))]
         dropped += ("split=", "split.", "+split.", "++split.")
     if trial.scratch:
         extra += scratch_overrides(run.config)
@@ -97,13 +114,17 @@ def _sub_run(run: Run, trial: Trial, data: LabelledSequences, groups: npt.NDArra
     origin = None if trial.scratch or not run.config.init_from else str(run.config.init_from)
     sub = sub_run(whole, trial.name, "classify", origin, extra)
     before = sub.folder / "config.yaml"
-    # Looked at before it is written anew: a refused run must be refused again.
+    # Looked at before it is written again: a refused run must be refused again.
     if run.config.resume and before.is_file() and _settings(read_plain(before)) != _settings(sub.config):
         raise ConfigError(
             f"{sub.folder} was run with other settings than these: its config.yaml differs. Continue with the settings "
             "that this run was started with, or choose another run.name=."
         )
-    return sub.prepare()
+    return sub
+
+
+def _split_file(run: Run, trial: Trial) -> Path:
+    return run.folder / "splits" / f"{trial.name}.tsv"
 
 
 def _settings(config: Any) -> dict[str, Any]:

@@ -11,6 +11,14 @@ import pytest
 from gulmfit.seq.checksums import MEMORY_NAME, checksums
 
 HOUR_NS = 3_600_000_000_000
+NOW_NS = time.time_ns()
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an hour go by: no program can set the time of a file's entry back."""
+    real = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: real() + HOUR_NS)
 
 
 @pytest.fixture
@@ -22,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 def write(path: Path, content: bytes, *, age_ns: int = HOUR_NS) -> Path:
     path.write_bytes(content)
-    changed = time.time_ns() - age_ns
+    changed = NOW_NS - age_ns
     os.utime(path, ns=(changed, changed))
     return path
 
@@ -50,6 +58,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
+@pytest.mark.usefixtures("later")
 def test_an_unchanged_file_is_read_once(tmp_path: Path, folder: Path, hashed: list[str]) -> None:
     path = write(tmp_path / "a", b"ACGT")
     assert [read(folder, path) for _ in range(3)] == [of(b"ACGT")] * 3
@@ -57,6 +66,7 @@ def test_an_unchanged_file_is_read_once(tmp_path: Path, folder: Path, hashed: li
     assert [file.name for file in folder.iterdir()] == [MEMORY_NAME]
 
 
+@pytest.mark.usefixtures("later")
 def test_a_file_of_another_size_or_time_is_read_again(tmp_path: Path, folder: Path, hashed: list[str]) -> None:
     path = write(tmp_path / "a", b"ACGT")
     for age_ns, content in [(HOUR_NS, b"ACGT"), (HOUR_NS // 2, b"ACGA"), (HOUR_NS // 2, b"ACGAA")]:
@@ -75,7 +85,29 @@ def test_a_file_changed_just_now_is_not_trusted(tmp_path: Path, folder: Path) ->
     assert read(folder, path) == of(b"ACGA")
 
 
+@pytest.mark.usefixtures("later")
+@pytest.mark.parametrize("how", ["moved over", "written into", "linked to"])
+def test_a_file_swapped_for_one_of_the_same_size_and_time_is_read_again(how: str, tmp_path: Path, folder: Path) -> None:
+    """As tar, rsync and cp -p leave them."""
+    path = write(tmp_path / "a", b"ACGT")
+    other = write(tmp_path / "b", b"ACGA")
+    if how == "linked to":
+        path.rename(tmp_path / "c")
+        path.symlink_to(tmp_path / "c")
+    assert read(folder, path) == of(b"ACGT")
+    if how == "moved over":
+        other.replace(path)
+    elif how == "linked to":
+        other.replace(tmp_path / "c")
+    else:
+        time.sleep(0.02)  # more than a tick of a local file system
+        write(path, b"ACGA")
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (4, NOW_NS - HOUR_NS)
+    assert read(folder, path) == of(b"ACGA")
+
+
 @pytest.mark.parametrize("damage", ["missing", "empty", "cut", "no JSON", "other JSON", "another digest"])
+@pytest.mark.usefixtures("later")
 def test_a_damaged_memory_costs_reading_again(tmp_path: Path, folder: Path, hashed: list[str], damage: str) -> None:
     path, memory = write(tmp_path / "a", b"ACGT"), folder / MEMORY_NAME
     read(folder, path)
@@ -98,6 +130,7 @@ def test_a_damaged_memory_costs_reading_again(tmp_path: Path, folder: Path, hash
     assert memory.read_bytes() == good
 
 
+@pytest.mark.usefixtures("later")
 def test_files_that_are_gone_are_forgotten(tmp_path: Path, folder: Path) -> None:
     first, second = write(tmp_path / "first", b"A"), write(tmp_path / "second", b"C")
     read(folder, first)
@@ -114,6 +147,7 @@ def test_what_cannot_be_remembered_is_no_error(tmp_path: Path) -> None:
     assert not (tmp_path / "no folder").exists()
 
 
+@pytest.mark.usefixtures("later")
 def test_nothing_is_remembered_of_what_failed(tmp_path: Path, folder: Path) -> None:
     path = write(tmp_path / "a", b"ACGT")
 
@@ -129,6 +163,7 @@ def test_nothing_is_remembered_of_what_failed(tmp_path: Path, folder: Path) -> N
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.usefixtures("later")
 def test_readers_at_once_leave_one_whole_memory(tmp_path: Path, folder: Path) -> None:
     paths = [write(tmp_path / str(number), b"ACGT" * number) for number in range(8)]
     with ThreadPoolExecutor(8) as pool:

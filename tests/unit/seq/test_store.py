@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import pickle
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -212,16 +213,16 @@ def test_the_same_content_is_not_parsed_again(
     assert [contig.path for contig in again.contigs] == [str(moved), str(moved)]
 
 
-def age(*files: Path) -> None:
-    """Set the time of the last change an hour back, as if the files had been left alone since."""
-    for path in files:
-        changed = path.stat().st_mtime_ns - 3_600_000_000_000
-        os.utime(path, ns=(changed, changed))
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an hour go by, in which files are left alone."""
+    real = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: real() + 3_600_000_000_000)
 
 
+@pytest.mark.usefixtures("later")
 def test_files_left_alone_are_not_read_again(genome: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     digest = GenomeStore.build(genome, cache).digest
-    age(genome, *cache.glob(f"{digest}.*"))
     GenomeStore.build(genome, cache)
     with monkeypatch.context() as patch:
         patch.setattr(hashlib, "file_digest", refuse_to_parse)
@@ -232,10 +233,10 @@ def test_files_left_alone_are_not_read_again(genome: Path, cache: Path, monkeypa
     assert (cache / MEMORY_NAME).exists()
 
 
+@pytest.mark.usefixtures("later")
 def test_a_change_after_the_check_is_found(genome: Path, cache: Path, caplog: pytest.LogCaptureFixture) -> None:
     digest = GenomeStore.build(genome, cache).digest
     codes = cache / f"{digest}.codes"
-    age(genome, *cache.glob(f"{digest}.*"))
     GenomeStore.build(genome, cache)
     good = codes.read_bytes()
     codes.write_bytes(good[:-1] + b"\0")

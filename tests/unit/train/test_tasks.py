@@ -1,7 +1,7 @@
 """Training promises: exact resuming, right unfreezing, bits per base, BatchNorm at tiny label sets."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from gulmfit.train.classification_task import ClassificationTask
 from gulmfit.train.language_task import LanguageModelTask
 from gulmfit.train.lr_find import lr_range_test
 from gulmfit.train.metrics import StreamScore
+from gulmfit.train.schedule import OneCycle
 
 TOKENIZER = KmerTokenizer(3, 2)
 ARCH = {"_target_": "gulmfit.models.awd_rnn.AWDRNN", "embed_size": 8, "hidden_size": 12, "num_layers": 2}
@@ -33,11 +34,13 @@ CODES = np.random.default_rng(0).integers(0, 4, 4000).astype(np.uint8)
 SUBWORDS = SubwordRecipe(kind="bpe", vocab_size=24).learn([CODES])
 
 
-def language_task(tokenizer: Tokenizer = TOKENIZER) -> LanguageModelTask:
+def language_task(
+    tokenizer: Tokenizer = TOKENIZER, phases: Sequence[dict[str, Any]] = ({"epochs": 3, "lr": 1e-2},)
+) -> LanguageModelTask:
     torch.manual_seed(1)
     head = {"_target_": "gulmfit.models.language_model.LanguageModel"}
     spec = {"arch": ARCH, "head": head, "dropout": RATES, "tokenizer": tokenizer.spec(), "classes": None}
-    return LanguageModelTask(spec, ADAMW, {"phases": [{"epochs": 3, "lr": 1e-2}]})
+    return LanguageModelTask(spec, ADAMW, {"phases": list(phases)})
 
 
 def language_data(tokenizer: Tokenizer = TOKENIZER) -> LanguageModelDataModule:
@@ -72,10 +75,10 @@ def classification_data(batch_size: int = 4) -> ClassificationDataModule:
     return ClassificationDataModule(parts, TOKENIZER, batch_size=batch_size, seed=5)
 
 
-def trainer(folder: Path, **arguments: Any) -> pl.Trainer:
+def trainer(folder: Path, every: int = 7, **arguments: Any) -> pl.Trainer:
     options: dict[str, Any] = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False}
     options |= {"enable_model_summary": False, "num_sanity_val_steps": 0, "use_distributed_sampler": False}
-    options |= {"callbacks": [RandomState(), RunCheckpoint(folder, "val/loss", "min", every_n_steps=7)]}
+    options |= {"callbacks": [RandomState(), RunCheckpoint(folder, "val/loss", "min", every_n_steps=every)]}
     return pl.Trainer(**{**options, **arguments})
 
 
@@ -90,10 +93,35 @@ class StopAt(pl.Callback):
             raise RuntimeError("killed")
 
 
-@pytest.mark.parametrize("stop", [9, 23, 33])
+Build = Callable[[], tuple[Any, Any]]
+
+
+def weights_of(build: Build, folder: Path, epochs: int, every: int, stop: int | None = None) -> dict[str, torch.Tensor]:
+    """Train in one go, or killed in a step and continued; return the weights."""
+    task, data = build()
+    torch.manual_seed(7)
+    first = trainer(folder, max_epochs=epochs, every=every)
+    if stop is None:
+        first.fit(task, datamodule=data)
+        return dict(task.state_dict())
+    first.callbacks.insert(0, StopAt(stop))
+    with pytest.raises(RuntimeError, match="killed"):
+        first.fit(task, datamodule=data)
+    resumed, data = build()
+    torch.manual_seed(99)
+    last = trainer(folder, max_epochs=epochs, every=every)
+    last.fit(resumed, datamodule=data, ckpt_path=str(folder / "last.ckpt"))
+    return dict(resumed.state_dict())
+
+
+def assert_equal(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor], where: str) -> None:
+    for name, tensor in theirs.items():
+        assert torch.equal(ours[name], tensor), f"{where}: {name}"
+
+
 @pytest.mark.parametrize("kind", ["language", "language of sub-words", "classification"])
-def test_resumed_equals_uninterrupted_bit_for_bit(kind: str, stop: int, tmp_path: Path) -> None:
-    phases = [{"epochs": 2, "lr": 1e-2, "groups": 1}, {"epochs": 8, "lr": 1e-2}]
+def test_resumed_equals_uninterrupted_bit_for_bit(kind: str, tmp_path: Path) -> None:
+    phases = [{"epochs": 1, "lr": 1e-2, "groups": 1}, {"epochs": 2, "lr": 1e-2}]
 
     def build() -> tuple[Any, Any]:
         if kind == "classification":
@@ -101,23 +129,31 @@ def test_resumed_equals_uninterrupted_bit_for_bit(kind: str, stop: int, tmp_path
         tokenizer = TOKENIZER if kind == "language" else SUBWORDS
         return language_task(tokenizer), language_data(tokenizer)
 
-    epochs = 10 if kind == "classification" else 1
-    task, data = build()
-    torch.manual_seed(7)
-    trainer(tmp_path / "whole", max_epochs=epochs).fit(task, datamodule=data)
-    broken, data = build()
-    torch.manual_seed(7)
-    killed = trainer(tmp_path / "part", max_epochs=epochs)
-    killed.callbacks.append(StopAt(stop))
-    with pytest.raises(RuntimeError, match="killed"):
-        killed.fit(broken, datamodule=data)
-    resumed, data = build()
-    torch.manual_seed(99)
-    trainer(tmp_path / "part", max_epochs=epochs).fit(
-        resumed, datamodule=data, ckpt_path=str(tmp_path / "part/last.ckpt")
-    )
-    for (name, ours), theirs in zip(resumed.state_dict().items(), task.state_dict().values(), strict=True):
-        assert torch.equal(ours, theirs), name
+    epochs, stops = (3, (4, 17)) if kind == "classification" else (1, (9, 33))
+    whole = weights_of(build, tmp_path / "whole", epochs, 3)
+    for stop in stops:
+        assert_equal(weights_of(build, tmp_path / str(stop), epochs, 3, stop), whole, f"killed in step {stop}")
+
+
+@pytest.mark.parametrize("kind", ["language", "classification"])
+def test_resumed_at_an_edge_of_phases_equals_uninterrupted_bit_for_bit(kind: str, tmp_path: Path) -> None:
+    """The checkpoint of an edge has the moments of the phase before, which the run that went on had forgotten there."""
+    phases: list[dict[str, Any]] = [{"epochs": 1, "lr": 2e-2, "groups": groups} for groups in (1, 2, None)]
+
+    def build() -> tuple[Any, Any]:
+        if kind == "classification":  # an edge where an epoch ends
+            return classification_task(phases), classification_data()
+        return language_task(phases=phases), language_data()  # and within one
+
+    epochs = 3 if kind == "classification" else 1
+    whole = weights_of(build, tmp_path / "whole", epochs, 1)
+    steps = 18 if kind == "classification" else len(language_data().stream(training=True))
+    edges = OneCycle.from_config({"phases": phases}).edges(steps)
+    assert len(edges) == 4
+    for edge in edges[1:3]:
+        folder = tmp_path / str(edge)
+        resumed = weights_of(build, folder, epochs, 1, edge + 1)
+        assert_equal(resumed, whole, f"continued from step {edge}")
 
 
 def test_layers_thaw_phase_by_phase(tmp_path: Path) -> None:
