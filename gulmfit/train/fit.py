@@ -16,13 +16,15 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from gulmfit.checkpoint import MODEL_FOLDER, Spec, build, load_tokenizer, save_model
 from gulmfit.config import instantiate, plain
 from gulmfit.errors import DivergenceError, TokenizerError, TrainingError
-from gulmfit.models.hardware import keep_freed_memory
+from gulmfit.models.hardware import keep_freed_memory, threads
 from gulmfit.models.precision import fast_precision, guard, warn_of_slow_kernels
 from gulmfit.seq.subword_training import Corpus, SubwordRecipe
 from gulmfit.seq.tokenizer import Tokenizer
+from gulmfit.threads import suited_threads
 from gulmfit.train.callbacks import RandomState, Throughput
 from gulmfit.train.curves import CurveLogger
 from gulmfit.train.durable import BEST, LAST, DurableCheckpointIO, newest_sound
+from gulmfit.train.machine import MachineWatch
 from gulmfit.train.run import Run
 from gulmfit.train.tasks import Task
 from gulmfit.train.watch import LossWatch
@@ -108,7 +110,7 @@ def _callbacks(run: Run) -> list[pl.Callback]:
         if name == "checkpoint":
             node = {"dirpath": run.checkpoints, "monitor": config.stage.monitor, "mode": config.stage.mode, **node}
         callbacks.append(instantiate(node))
-    return [*callbacks, LossWatch(), RandomState()]
+    return [*callbacks, LossWatch(), RandomState(), MachineWatch()]
 
 
 def _limits(run: Run, task: Task) -> dict[str, Any]:
@@ -179,7 +181,8 @@ def _train(
         if "weights_only" in inspect.signature(trainer.fit).parameters:
             arguments["weights_only"] = True
         try:
-            trainer.fit(task, datamodule=data, **arguments)
+            with threads(_threads(run)):
+                trainer.fit(task, datamodule=data, **arguments)
         except DivergenceError as error:
             resume = newest_sound(run.checkpoints)
             good = f"The last good checkpoint is {resume}." if resume else "No checkpoint had been saved yet."
@@ -199,6 +202,18 @@ def _train(
         if trainer.interrupted:
             raise KeyboardInterrupt
         return trainer
+
+
+def _threads(run: Run) -> int:
+    """Return how many threads train the encoder: fewer than there are where its layers are small."""
+    available = torch.get_num_threads()
+    hidden_size = plain(run.config.arch).get("hidden_size")
+    if not isinstance(hidden_size, int):  # not a recurrent encoder
+        return available
+    count = suited_threads(int(run.config.batch_size), hidden_size, available)
+    if count < available:
+        logger.info("training with %d of %d threads: layers this small gain nothing from more", count, available)
+    return count
 
 
 def _choose(run: Run, trainer: pl.Trainer, task: Task, data: pl.LightningDataModule) -> tuple[Path, float]:
