@@ -20,8 +20,10 @@ help:
 demo: $(READY)
 	$(BIN)/python scripts/demo.py
 
+# One worker a core, one thread each. Files go out in their order, integration before units: xdist's own order, most tests
+# first, would leave the slowest files, which hold few tests, for the end, where one core works and the others wait.
 test: lint
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check .

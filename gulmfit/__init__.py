@@ -7,10 +7,15 @@ a notebook: `from gulmfit.train.runner import train`.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from gulmfit.threads import wait_passively
+
 if TYPE_CHECKING:
     from gulmfit.config import compose
     from gulmfit.predict.predictor import Predictor
     from gulmfit.seq.tokenizer import KmerTokenizer
+
+# Here, since whatever imports torch through this package comes after it.
+wait_passively()
 
 __version__ = "0.1.0"
 

@@ -67,6 +67,7 @@ def rows(device: str) -> dict[str, Row]:
     on_gpu = device == "cuda"
     language_model, trainer = "benchmark_models:language_model", "benchmark_trainer:through_trainer"
     predict, fastai, ddp = "benchmark_models:predict", "benchmark_models:fastai", "benchmark_models:ddp"
+    busy = "benchmark_busy:beside_a_neighbour"
     batch_size = 800 if on_gpu else 256
     large = {"arch": "awd_lstm", "batch_size": batch_size}
     small = {"arch": "awd_lstm_small", "batch_size": 64}
@@ -83,6 +84,8 @@ def rows(device: str) -> dict[str, Row]:
         "train_trainer": Row("tokens/s", trainer, {**large, "steps": 20 if on_gpu else 2}, {"train": 1}),
         "train_small": Row("tokens/s", language_model, small),
         "train_small_trainer": Row("tokens/s", trainer, {**small, "steps": 10}, {"train_small": 1}),
+        "train_busy": Row("tokens/s", busy, large),
+        "train_small_busy": Row("tokens/s", busy, small),
         "memory": Row("MiB", "benchmark_models:memory", large),
         "ddp_1": Row("tokens/s", ddp, {"processes": 1}),
         "ddp_2": Row("tokens/s", ddp, {"processes": 2}, {"ddp_1": 1}),

@@ -1,10 +1,12 @@
 """What all tests share: one thread a process, and where real data lies."""
 
 import os
+import time
 
 # Before torch is imported: several test processes with several threads each would fight for the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,3 +26,23 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real data not found in {folder}: set GULMFIT_DATA")
     return folder
+
+
+REFERENCE_SECONDS = 0.25  # of the loop below on a slow core that is idle
+
+
+@pytest.fixture
+def slowness() -> Callable[[], float]:
+    """Return what measures how many times slower than a slow, idle core this one is, at least 1.
+
+    Limits on time are multiplied by it. Time for which others have the core is not part of `time.process_time`, but
+    their work on its twin, or in its cache, makes each instruction slower.
+    """
+
+    def measure() -> float:
+        start, total = time.process_time(), 0
+        for number in range(2_000_000):
+            total += number & 7
+        return max(1.0, (time.process_time() - start) / REFERENCE_SECONDS)
+
+    return measure

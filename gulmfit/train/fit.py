@@ -18,14 +18,16 @@ import torch
 from gulmfit.checkpoint import MODEL_FOLDER, Spec, build, load_tokenizer, read_progress, save_model
 from gulmfit.config import instantiate, plain
 from gulmfit.errors import DivergenceError, TokenizerError, TrainingError
-from gulmfit.models.hardware import keep_freed_memory
+from gulmfit.models.hardware import keep_freed_memory, threads
 from gulmfit.models.precision import fast_precision, guard, warn_of_slow_kernels
 from gulmfit.seq.subword_training import Corpus, SubwordRecipe
 from gulmfit.seq.tokenizer import Tokenizer
+from gulmfit.threads import suited_threads
 from gulmfit.train.callbacks import RandomState, RunCheckpoint, Throughput
 from gulmfit.train.curves import CurveLogger
 from gulmfit.train.durable import BEST, LAST, DurableCheckpointIO, newest_sound, read_best_score
 from gulmfit.train.identity import LEARNED_FROM
+from gulmfit.train.machine import MachineWatch
 from gulmfit.train.run import Run
 from gulmfit.train.tasks import Task
 from gulmfit.train.watch import LossWatch
@@ -111,7 +113,7 @@ def _callbacks(run: Run, task: Task) -> list[pl.Callback]:
         if name == "checkpoint":
             node = {"dirpath": run.checkpoints, "monitor": config.stage.monitor, "mode": config.stage.mode, **node}
         callbacks.append(instantiate(node))
-    return [*callbacks, LossWatch(task.ignorance), RandomState()]
+    return [*callbacks, LossWatch(task.ignorance), RandomState(), MachineWatch()]
 
 
 def _limits(run: Run, task: Task) -> dict[str, Any]:
@@ -184,7 +186,7 @@ def _train(
         if "weights_only" in inspect.signature(trainer.fit).parameters:
             arguments["weights_only"] = True
         try:
-            with _ctrl_c_passed_on(run, trainer):
+            with _ctrl_c_passed_on(run, trainer), threads(_threads(run)):
                 trainer.fit(task, datamodule=data, **arguments)
         except DivergenceError as error:
             resume = newest_sound(run.checkpoints, finite=True)
@@ -220,6 +222,18 @@ def _ctrl_c_passed_on(run: Run, trainer: pl.Trainer) -> Iterator[None]:
         if saved is not None:
             told = f"{saved} has step {read_progress(saved)[1]}; the same command with resume=auto goes on from there"
         raise KeyboardInterrupt(f"stopped by Ctrl-C after step {trainer.global_step}: {told}.") from stopped
+
+
+def _threads(run: Run) -> int:
+    """Return how many threads train the encoder: fewer than there are where its layers are small."""
+    available = torch.get_num_threads()
+    hidden_size = plain(run.config.arch).get("hidden_size")
+    if not isinstance(hidden_size, int):  # not a recurrent encoder
+        return available
+    count = suited_threads(int(run.config.batch_size), hidden_size, available)
+    if count < available:
+        logger.info("training with %d of %d threads: layers this small gain nothing from more", count, available)
+    return count
 
 
 def _choose(run: Run, trainer: pl.Trainer, task: Task, data: pl.LightningDataModule) -> tuple[Path, float]:

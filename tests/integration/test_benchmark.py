@@ -1,6 +1,8 @@
 """The benchmark script: its rows work, and it says so where they do not."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,8 @@ import torch
 from .conftest import ROOT
 
 FASTAI = ("train_fastai", "predict_fastai")
+BUSY = ("train_busy", "train_small_busy")
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 # Beyond what was resident before; in the one process of --tiny that may be nothing.
 GROWTH = ("memory_x1", "memory_x10", "memory_x100")
 
@@ -42,12 +46,17 @@ def test_every_row_works(tmp_path: Path) -> None:
         if name in FASTAI:
             assert record["value"] is None
             assert "make bench" in record["skipped"]
+        elif name in BUSY and CORES < 2:
+            assert "two cores" in record["skipped"]
         else:
             assert record["value"] > 0 or (name in GROWTH and record["value"] == 0)
             low, high = record["range"]
             assert low <= record["value"] <= high
     assert records["train"]["fraction_of_ceiling"] > 0
     assert records["store"]["fraction_of_ceiling"] is None
+    for name in BUSY if CORES > 1 else ():
+        ratio, idle = re.search(r"([0-9.]+) x ([0-9,]+) without", records[name]["note"]).groups()
+        assert float(ratio) == pytest.approx(records[name]["value"] / float(idle.replace(",", "")), abs=0.02)
     assert records["train"]["value"] == records["train_b256"]["value"]
     assert set(records["tokens"]["ratios"]) == {"tokens_python", "train"}
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]

@@ -16,10 +16,11 @@ PRETRAIN = [
     "stage=pretrain",
     "pretrain.epochs=2",
     "batch_size=32",
-    "trainer.limit_train_batches=40",
+    "trainer.limit_train_batches=20",
     "trainer.precision=32-true",
     "checkpoint.every_n_steps=4",
     *TINY,
+    "data.length_bp=200000",
 ]
 
 

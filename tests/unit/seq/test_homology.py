@@ -89,13 +89,13 @@ def test_known_clusters():
     assert cluster_by_shared_kmers(sequences, 12).tolist() == [0, 1, 0, 0, 1, 2, 2, 3]
 
 
-def test_clustering_of_ten_thousand_sequences_is_quick():
+def test_clustering_of_ten_thousand_sequences_is_quick(slowness):
     rng = np.random.default_rng(4)
     letters = rng.choice(np.frombuffer(b"ACGT", np.uint8), (10_000, 150))
     sequences = [row.tobytes().decode() for row in letters]
     started = time.process_time()
     assert cluster_by_shared_kmers(sequences, 20).max() > 9_980  # a few meet by chance
-    assert time.process_time() - started < 3
+    assert time.process_time() - started < 3 * slowness()
 
 
 intervals = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 60), st.integers(1, 12), st.sampled_from("+-")))

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from itertools import permutations
 
 import numpy as np
@@ -83,9 +84,9 @@ def test_k_below_one_is_refused() -> None:
         shuffle("ACGT", 0, np.random.default_rng(0))
 
 
-def test_a_rare_way_out_of_a_long_repeat_is_found_quickly() -> None:
+def test_a_rare_way_out_of_a_long_repeat_is_found_quickly(slowness: Callable[[], float]) -> None:
     sequence = "A" * 200_000 + "C" + "AT" * 100_000 + "G"
     start = time.process_time()
     found = shuffle(sequence, 2, np.random.default_rng(0))
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 5 * slowness()
     assert klets(found, 2) == klets(sequence, 2)

@@ -43,7 +43,7 @@ CLASSIFY = [
 PRETRAIN = ["stage=pretrain", "data=fasta", "data.path=g.fa", "pretrain.epochs=2", "pretrain.batch_size=4", *TINY]
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """The end of a run that nothing catches."""
 
 
@@ -53,7 +53,7 @@ def killed_once_saved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     def then_die(self: RunCheckpoint, trainer: Any) -> None:
         save(self, trainer)
-        raise Killed
+        raise KilledError
 
     monkeypatch.setattr(RunCheckpoint, "_save_last", then_die)
     monkeypatch.chdir(tmp_path)
@@ -100,7 +100,7 @@ def test_a_classifier_is_continued_on_its_own_data_only() -> None:
     table = rows()
     write(table)
     folder = Path("outputs/classify/r")
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train(CLASSIFY)
     before = files(folder)
     assert len(before) >= 3
@@ -116,7 +116,7 @@ def test_a_classifier_is_continued_on_its_own_data_only() -> None:
         assert said in str(caught.value), name
         assert files(folder) == before, name
     write(table)
-    with pytest.raises(Killed):  # the same data is gone on with
+    with pytest.raises(KilledError):  # the same data is gone on with
         train([*CLASSIFY, "resume=auto"])
     assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 2
 
@@ -126,7 +126,7 @@ def test_a_genome_of_the_same_size_and_time_is_another_one() -> None:
     old = ">chr\n" + "".join(rng.choices("ACGT", k=120_000)) + "\n"
     path.write_text(old)
     os.utime(path, (10**9, 10**9))
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train(PRETRAIN)
     before = files(Path("outputs/pretrain/r"))
     path.write_text(old.translate(str.maketrans("GC", "AT")))
