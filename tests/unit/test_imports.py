@@ -16,7 +16,7 @@ MAX_LINES = 400
 # Every part but the two that put the others together.
 LIBRARY = {
     f"gulmfit.{name}"
-    for name in ("errors", "locks", "seq", "models", "data", "checkpoint", "config", "predict", "report")
+    for name in ("errors", "locks", "seq", "models", "data", "checkpoint", "config", "predict", "pretrained", "report")
 }
 
 # What each part may import beside the standard library and itself. A part is a folder or module of gulmfit/.
@@ -36,7 +36,8 @@ ALLOWED = {
         "gulmfit.locks",
     },
     "models": {"torch", "gulmfit.errors"},
-    "checkpoint": {"torch", "safetensors", "gulmfit.models", "gulmfit.seq", "gulmfit.errors"},
+    "pretrained": {"gulmfit.seq", "gulmfit.errors"},
+    "checkpoint": {"torch", "safetensors", "gulmfit.models", "gulmfit.pretrained", "gulmfit.seq", "gulmfit.errors"},
     "data": {"torch", "numpy", "pytorch_lightning", "gulmfit.seq", "gulmfit.errors", "gulmfit.locks"},
     "predict": {"torch", "numpy", "tqdm", "pyarrow", "pybigtools"}
     | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.errors"}
@@ -50,6 +51,7 @@ ALLOWED = {
         "gulmfit.data",
         "gulmfit.checkpoint",
         "gulmfit.predict",
+        "gulmfit.pretrained",
         "gulmfit.errors",
     },
     "schema": set(),
