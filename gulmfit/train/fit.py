@@ -3,6 +3,7 @@
 import inspect
 import logging
 import math
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from gulmfit.seq.tokenizer import Tokenizer
 from gulmfit.train.callbacks import RandomState, Throughput
 from gulmfit.train.curves import CurveLogger
 from gulmfit.train.durable import BEST, LAST, DurableCheckpointIO, newest_sound
-from gulmfit.train.run import Run
+from gulmfit.train.run import CONFIG, Run
 from gulmfit.train.tasks import Task
 from gulmfit.train.watch import LossWatch
 
@@ -154,6 +155,8 @@ def fit(run: Run, task: Task, data: pl.LightningDataModule, spec: Spec) -> Fitte
                 "Lower the learning rate (lr_find=true suggests one) or set trainer.gradient_clip_val=0.25."
             )
         save_model(run.folder / MODEL_FOLDER, spec, task.model.state_dict())
+        # So that a copy of the folder still tells the leak check what the model has read.
+        shutil.copyfile(run.folder / CONFIG, run.folder / MODEL_FOLDER / CONFIG)
     trainer.strategy.barrier()
     return Fitted(score, seconds, throughput.tokens_per_second, trainer.is_global_zero)
 
