@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from gulmfit.errors import CheckpointError, GulmfitError
 from gulmfit.models.dropout import DropoutRates
+from gulmfit.pretrained import find, known, shipped
 from gulmfit.seq.limits import parse_json
 from gulmfit.seq.tokenizer import Tokenizer
 
@@ -153,19 +154,29 @@ def _assemble(spec: Spec, tokenizer: Tokenizer, token_bases: Tensor | None) -> n
     return model
 
 
-def _check_fit(spec: Spec, tokenizer: Tokenizer, state: Mapping[str, Tensor], path: Path) -> None:
-    """Make sure that weights are those of a spec before memory is taken for it, whatever sizes it names.
+def weight_outlines(spec: Spec, tokenizer: Tokenizer) -> dict[str, Tensor]:
+    """Return the weights that a spec asks for, without numbers: no memory is taken for them.
 
-    The model is sketched without numbers, so no constructor may look at the values of its weights.
+    So no constructor may look at the values of its weights.
     """
     with torch.device("meta"):
-        wanted = {name: tensor.shape for name, tensor in _assemble(spec, tokenizer, None).state_dict().items()}
+        return _assemble(spec, tokenizer, None).state_dict()
+
+
+def _check_fit(spec: Spec, tokenizer: Tokenizer, state: Mapping[str, Tensor], path: Path) -> None:
+    """Make sure that weights are those of a spec before memory is taken for it, whatever sizes it names."""
+    wanted = weight_outlines(spec, tokenizer)
     wrong = [
-        f"{name} is {tuple(state[name].shape) if name in state else 'missing'}, not {tuple(shape)}"
-        for name, shape in wanted.items()
-        if name not in state or state[name].shape != shape
+        f"{name} is {tuple(state[name].shape) if name in state else 'missing'}, not {tuple(outline.shape)}"
+        for name, outline in wanted.items()
+        if name not in state or state[name].shape != outline.shape
     ]
     wrong += [f"{name} is not expected" for name in state if name not in wanted]
+    wrong += [
+        f"{name} holds numbers of {tensor.dtype}"
+        for name, tensor in state.items()
+        if name in wanted and tensor.is_floating_point() != wanted[name].is_floating_point()
+    ]
     if wrong:
         raise CheckpointError(
             f"{path}: the weights do not fit the configuration beside them: {'; '.join(wrong[:5])}"
@@ -209,12 +220,15 @@ def save_calibration(folder: Path, calibration: Mapping[str, Any]) -> None:
 
 
 def load(path: str | Path) -> LoadedModel:
-    """Load a model from a run folder, a model folder or a `.ckpt` file, in evaluation mode.
+    """Load a model from a run folder, a model folder, a `.ckpt` file or by its name, in evaluation mode.
+
+    Its weights are of 32 bits, whatever they are kept in. A name is that of a model which ships with gulmfit
+    (`gulmfit.pretrained`); a path that exists comes before it.
 
     Raises:
         CheckpointError: If nothing there is a gulmfit model, or the file is damaged.
     """
-    path = Path(path)
+    path = find(path)
     if path.is_file():
         spec, state = _read_checkpoint(path)
     else:
@@ -229,12 +243,12 @@ def load(path: str | Path) -> LoadedModel:
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
-    """Load the tokenizer of the model in a run folder, a model folder or a `.ckpt` file.
+    """Load the tokenizer of the model in a run folder, a model folder, a `.ckpt` file or with this name.
 
     Raises:
         CheckpointError: If nothing there is a gulmfit model, or the file is damaged.
     """
-    path = Path(path)
+    path = find(path)
     return build_tokenizer(_read_checkpoint(path)[0] if path.is_file() else _read_folder(path)[0])
 
 
@@ -268,8 +282,10 @@ def _read_folder(path: Path) -> tuple[Spec, dict[str, Tensor], Path]:
         if checkpoint.is_file():
             return *_read_checkpoint(checkpoint), checkpoint
     what = "holds no model" if path.is_dir() else "does not exist"
+    hidden = f" It hides the model {path} that ships with gulmfit." if str(path) in shipped() else ""
     raise CheckpointError(
-        f"{path} {what}. Give a run folder (outputs/<stage>/<run>), its model folder, or a .ckpt file."
+        f"{path} {what}.{hidden} Give a run folder (outputs/<stage>/<run>), its model folder, a .ckpt file, or the "
+        f"name of a model that ships with gulmfit: {known()}."
     )
 
 

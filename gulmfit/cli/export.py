@@ -9,15 +9,15 @@ USAGE = """\
 gulmfit-export onnx   model=RUN output=FILE.onnx [opset=17]
 gulmfit-export card   model=RUN output=README.md [license=unknown] [repo=OWNER/NAME]
 gulmfit-export push   model=RUN repo=OWNER/NAME [private=true] [revision=BRANCH] [license=unknown]
-gulmfit-export pull   repo=OWNER/NAME output=FOLDER [revision=BRANCH|TAG|COMMIT]
+gulmfit-export pull   repo=OWNER/NAME|NAME output=FOLDER [revision=BRANCH|TAG|COMMIT]
 gulmfit-export fastai model=RUN output=FILE.pth
 gulmfit-export fastai weights=FILE.pth vocab=FILE output=FOLDER [k=5] [stride=2] [classes=A,B]
 
-Takes models to other programs and back. RUN is a run folder, its model folder, or a checkpoint.
+Takes models to other programs and back. RUN is a run folder, its model folder, a checkpoint, or a name.
 onnx    a file that runs without gulmfit or torch, checked against the model; FILE.json has tokens and classes
 card    what the model is, what it learned from and how good it is, as the README of a model hub
 push    weights, configuration, calibration and card to the Hugging Face hub; the token is read from HF_TOKEN
-pull    a model folder from there; nothing but the five files of one is fetched
+pull    a model folder from there; nothing but the files of one is fetched. A NAME is one of gulmfit-models
 fastai  a model as a fastai AWD-LSTM and its vocabulary (FILE.json), or one made with fastai, such as Genomic-ULMFiT's,
         as a model folder; vocab is .json, .txt, .npy or .pkl"""
 
@@ -60,7 +60,7 @@ def _push() -> None:
 
 
 def _pull() -> None:
-    values = arguments(USAGE, {"repo": "", "output": "", "revision": ""}, ("repo", "output"))
+    values = arguments(USAGE, {"repo": "", "output": "", "revision": ""}, ("repo",))
     from gulmfit.exchange.hub import pull
 
     pull(**values)

@@ -143,7 +143,7 @@ def _data(data: Mapping[str, Any]) -> str:
     for file in data.get("files") or []:
         known = file if isinstance(file, Mapping) else {"name": file}
         rows.append([code(Path(str(known.get("name"))).name), code(known.get("sha256") or "not recorded")])
-    parts = [_table(["file", "SHA-256"], rows) if rows else f"Files: {MISSING}"]
+    parts = [markdown_table(["file", "SHA-256"], rows) if rows else f"Files: {MISSING}"]
     counts = data.get("counts") or data.get("bases")
     if counts:
         unit = "sequences" if "counts" in data else "bases"
@@ -182,7 +182,7 @@ def _results(metrics: Mapping[str, Any]) -> str:
         text += f" Knowing nothing needs {nothing}, and `markov` is a back-off Markov model."
     if len(rows) == 1:
         text += " No baseline was recorded: these numbers have nothing to be compared with."
-    return f"{text}\n\n{_table(['', *map(code, names)], rows)}"
+    return f"{text}\n\n{markdown_table(['', *map(code, names)], rows)}"
 
 
 def _calibration(loaded: LoadedModel, metrics: Mapping[str, Any]) -> str:
@@ -202,7 +202,7 @@ def _leakage(metrics: Mapping[str, Any]) -> str:
     if not rows:
         return MISSING
     text = "Sequences of the later part that were met in the earlier one: copies, copies of the other strand, "
-    text += "near-copies, overlapping loci, any of these.\n\n" + _table(
+    text += "near-copies, overlapping loci, any of these.\n\n" + markdown_table(
         ["", *(kind.replace("_", " ") for kind in kinds)], rows
     )
     if not leakage.get("corpus"):
@@ -238,7 +238,8 @@ def _plain(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9 ,-]", "", name)
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Lay rows out as a table of Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 

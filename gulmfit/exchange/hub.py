@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import nn
 
+from gulmfit import pretrained
 from gulmfit.checkpoint import CALIBRATION, load, resolve_target
 from gulmfit.errors import CheckpointError, ConfigError, GulmfitError
 from gulmfit.exchange.card import check_repo, model_card
@@ -23,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 NEEDED = ("config.json", "model.safetensors")
 CARD = "README.md"
-FILES = (*NEEDED, CALIBRATION, "tokenizer.json", CARD)
+FILES = (*NEEDED, CALIBRATION, "tokenizer.json", CARD, pretrained.CARD, pretrained.SKETCH)
 TOKEN, ENDPOINT = "HF_TOKEN", "HF_ENDPOINT"
 
 
@@ -72,18 +73,31 @@ def push(*, model: str, repo: str, private: bool = True, revision: str = "", lic
     logger.info("%s: %s", commit.commit_url, ", ".join(contents))
 
 
-def pull(*, repo: str, output: str, revision: str = "") -> None:
+def pull(*, repo: str, output: str = "", revision: str = "") -> None:
     """Download a model folder, make sure that it loads, and write it.
 
     Args:
-        repo: OWNER/NAME.
-        output: Folder to write.
-        revision: Branch, tag or commit; the main branch by default.
+        repo: OWNER/NAME; or the name of a model that gulmfit knows (`gulmfit.pretrained.HOSTED`).
+        output: Folder to write. A model that gulmfit knows goes to a folder of its name in the current one by default,
+            where that name then stands for it.
+        revision: Branch, tag or commit; by default the main branch, or of a model that gulmfit knows the commit that
+            it was published with.
 
     Raises:
-        ConfigError: If the name is none or huggingface_hub is not installed.
+        ConfigError: If the name is none, a folder is missing, or huggingface_hub is not installed.
         CheckpointError: If the hub refuses or what is there is no gulmfit model; then nothing is written.
     """
+    if repo in pretrained.shipped():
+        raise ConfigError(f"repo={repo}: this model ships with gulmfit and is used by its name: init_from={repo}.")
+    if hosted := pretrained.HOSTED.get(repo):
+        repo, output, revision = hosted.repo, output or repo, revision or hosted.revision
+    elif "/" not in repo:
+        raise ConfigError(
+            f"repo={repo}: give OWNER/NAME, or the name of a model that can be fetched: "
+            f"{', '.join(pretrained.HOSTED) or 'none yet'}."
+        )
+    if not output:
+        raise ConfigError("output= is missing: name the folder to write.")
     check_repo(repo)
     hub = library("huggingface_hub", "hub")
     api = hub.HfApi(os.environ.get(ENDPOINT), token=os.environ.get(TOKEN) or False)

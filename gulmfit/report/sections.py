@@ -48,7 +48,9 @@ def leakage_section(results: Results) -> Section:
     leakage: Results = results.get("leakage") or {}
     reports = {"": leakage} if "pairs" in leakage else leakage
     rows, corpus_rows, met, allowed, beyond = [], [], 0, 0.0, False
+    origins: dict[str, None] = {}  # of several reports each sentence once
     for name, report in reports.items():
+        origins |= dict.fromkeys(_origins(report))
         for pair, found in report["pairs"].items():
             rows.append([*([name] if name else []), pair.replace("->", " → "), *_counts(found)])
             met += int(found["any"]["count"]) if pair in MET else 0
@@ -84,7 +86,22 @@ def leakage_section(results: Results) -> Section:
         section.text.append(
             "The language model has read no label; of sequences that stand in its corpus it knows the letters."
         )
+    section.text += origins
     return section
+
+
+def _origins(report: Results) -> list[str]:
+    """Say which labelled sequences of the test part an earlier model has read, and what could not be searched."""
+    sentences = []
+    for corpus in report.get("corpora") or []:
+        if corpus["parts"] is None:
+            sentences.append(f"Not searched: {corpus['name']} ({corpus['why_not']}).")
+        elif corpus["read"] != "genome" and (count := corpus["parts"].get("test", {}).get("count")):
+            sentences.append(
+                f"{count} of {report['sequences']['test']} test sequences stand in {corpus['name']}, which the model "
+                f"that this run started from had read {corpus['read']}."
+            )
+    return sentences
 
 
 def _counts(found: Results) -> list[object]:

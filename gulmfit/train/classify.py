@@ -27,8 +27,9 @@ from gulmfit.train.classification_task import ClassificationTask
 from gulmfit.train.fit import build_spec, fit, seed_everything
 from gulmfit.train.identity import LEARNED_FROM, Identity, of_labelled, of_weights
 from gulmfit.train.lr_find import lr_range_test
+from gulmfit.train.origins import what_was_met
 from gulmfit.train.run import Run, file_checksums
-from gulmfit.train.scoring import brief, calibrate, corpus_codes, score, score_table
+from gulmfit.train.scoring import brief, calibrate, score, score_table
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
     split = instantiate(config.split)
     where, groups = split(labelled), split.groups(labelled)
     parts = _parts(labelled, where)
-    leakage = leakage_report(parts, corpus=corpus_codes(run))
+    leakage = leakage_report(parts) | what_was_met(run, parts)
     check_leakage(leakage, float(config.leakage_threshold), str(config.leakage))
     spec = _spec(run, parts["train"])
     initial = run.initial_model(spec)

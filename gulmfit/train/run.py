@@ -14,7 +14,7 @@ from typing import Any, Self
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
 
-from gulmfit.checkpoint import MODEL_FOLDER, LoadedModel, Spec, build_tokenizer, load, read_progress
+from gulmfit.checkpoint import MODEL_FOLDER, LoadedModel, Spec, build_tokenizer, load, read_progress, weight_outlines
 from gulmfit.config import compose, read_plain, validate
 from gulmfit.errors import CheckpointError, ConfigError, TokenizerError
 from gulmfit.overrides import assign
@@ -29,8 +29,8 @@ from gulmfit.train.identity import LEARNED_FROM, Identity, differences
 
 logger = logging.getLogger(__name__)
 
-CONFIG, METRICS = "config.yaml", "metrics.json"
-RESULTS = ("checkpoints", MODEL_FOLDER, "predictions", "split.tsv", "metrics.json", "metrics.csv", "report.html")
+CHECKPOINTS, CONFIG, METRICS = "checkpoints", "config.yaml", "metrics.json"
+RESULTS = (CHECKPOINTS, MODEL_FOLDER, "predictions", "split.tsv", "metrics.json", "metrics.csv", "report.html")
 PACKAGES = ("gulmfit", "torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy", "scikit-learn", "biopython")
 
 
@@ -50,7 +50,7 @@ class Run:
     @property
     def checkpoints(self) -> Path:
         """Folder of the checkpoints."""
-        return self.folder / "checkpoints"
+        return self.folder / CHECKPOINTS
 
     @property
     def writes(self) -> bool:
@@ -187,6 +187,7 @@ class Run:
 
         Raises:
             TokenizerError: If it reads other tokens than this run does.
+            CheckpointError: If its encoder is built otherwise.
         """
         if not self.config.init_from:
             return None
@@ -196,6 +197,21 @@ class Run:
             raise TokenizerError(
                 f"init_from={self.config.init_from} reads {source.tokenizer!r}; this run has {ours!r}: their tokens "
                 f"mean different things. Set {source.tokenizer.settings()}, or train a language model with this one."
+            )
+        theirs, mine = (
+            {name: part.shape for name, part in weight_outlines(item, ours).items() if name.startswith("encoder.")}
+            for item in (source.spec, spec)
+        )
+        if theirs != mine:
+            different = {
+                key: value
+                for key, value in source.spec["arch"].items()
+                if key != "_target_" and spec["arch"].get(key) != value
+            }
+            settings = " ".join(f"arch.{key}={value}" for key, value in different.items())
+            raise CheckpointError(
+                f"init_from={self.config.init_from} is built otherwise than this run's encoder. Set "
+                f"{settings or 'the arch= that it was trained with'}."
             )
         return source
 
@@ -236,10 +252,16 @@ def sub_run(run: Run, name: str, stage: str, init_from: str | None, extra: list[
 def read_config(folder: Path) -> DictConfig | None:
     """Read what a run was started with; None where the folder is not a run's.
 
+    Args:
+        folder: The run folder, its model folder, or one of its checkpoints.
+
     Raises:
         ConfigError: If its `config.yaml` is damaged, or says more than plain values.
     """
-    for path in (folder / "config.yaml", folder.parent / "config.yaml"):
+    folders = [folder, folder.parent]
+    if folder.parent.name == CHECKPOINTS:
+        folders.append(folder.parent.parent)
+    for path in (place / CONFIG for place in folders):
         if path.is_file():
             config = read_plain(path)
             return config if isinstance(config.get("stage"), DictConfig) and "name" in config.stage else None

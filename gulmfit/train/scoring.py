@@ -1,6 +1,5 @@
 """The final scores of a classifier: calibrated on validation, touched by the test part once, beside the baselines."""
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,23 +7,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gulmfit.checkpoint import build
-from gulmfit.config import plain
-from gulmfit.data.sources import Source
-from gulmfit.errors import GulmfitError
 from gulmfit.predict.predictor import Predictor
 from gulmfit.report.objective import Judged, Objective, objective
 from gulmfit.report.objective import objective_of as results_objective
 from gulmfit.report.predictions import Predictions
 from gulmfit.report.table import format_table
 from gulmfit.report.words import heading
-from gulmfit.seq.alphabet import Codes
 from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.overlap import find_overlaps
 from gulmfit.seq.split import PARTS
-from gulmfit.train.run import Run, read_config
-
-logger = logging.getLogger(__name__)
 
 Predicted = npt.NDArray[np.float64]
 
@@ -109,31 +100,6 @@ def _without_leaked(
         "scores": judge.scores(labels, predicted[clean]),
         "ci95": judge.intervals(labels, predicted[clean], groups[clean], seed),
     }
-
-
-def corpus_codes(run: Run) -> Codes | None:
-    """Return the base codes that the language model behind a run has learned, or None where they cannot be found.
-
-    `init_from` is followed from run folder to run folder to the one that was pre-trained.
-    """
-    origin, cache_dir = run.config.init_from, Path(str(run.config.paths.cache_dir))
-    seen: set[str] = set()
-    while origin and str(origin) not in seen:  # folders from elsewhere may name each other
-        seen.add(str(origin))
-        try:
-            config = read_config(Path(str(origin)))
-            if config is None:
-                break
-            if config.stage.name in ("pretrain", "ulmfit") and not config.get("init_from"):
-                source: Source = build(plain(config.get("data")), {}, Source)
-                return source.store(cache_dir).codes
-        except GulmfitError as error:
-            logger.warning("the language model's corpus cannot be read again: %s", error)
-            return None
-        origin = config.get("init_from")
-    if run.config.init_from:
-        logger.info("which genome %s has learned is not known; the leak check leaves it out.", run.config.init_from)
-    return None
 
 
 def score_table(models: dict[str, dict[str, Any]], baselines: dict[str, dict[str, Any]]) -> str:

@@ -27,6 +27,7 @@ LIBRARY = {
         "config",
         "overrides",
         "predict",
+        "pretrained",
         "report",
     )
 }
@@ -50,7 +51,8 @@ ALLOWED = {
         "gulmfit.locks",
     },
     "models": {"torch", "gulmfit.errors"},
-    "checkpoint": {"torch", "safetensors", "gulmfit.models", "gulmfit.seq", "gulmfit.errors"},
+    "pretrained": {"gulmfit.seq", "gulmfit.errors"},
+    "checkpoint": {"torch", "safetensors", "gulmfit.models", "gulmfit.pretrained", "gulmfit.seq", "gulmfit.errors"},
     "data": {"torch", "numpy", "pytorch_lightning", "gulmfit.seq", "gulmfit.errors", "gulmfit.locks"},
     "predict": {"torch", "numpy", "tqdm", "pyarrow", "pybigtools"}
     | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.errors"}
@@ -64,6 +66,7 @@ ALLOWED = {
         "gulmfit.data",
         "gulmfit.checkpoint",
         "gulmfit.predict",
+        "gulmfit.pretrained",
         "gulmfit.errors",
     },
     "schema": set(),

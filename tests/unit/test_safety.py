@@ -52,8 +52,8 @@ from gulmfit.seq.tokenizer import Tokenizer
 from gulmfit.seq.tracks import Track
 from gulmfit.seq.vcf import Vcf
 from gulmfit.train.durable import DurableCheckpointIO
+from gulmfit.train.origins import corpora
 from gulmfit.train.run import read_config
-from gulmfit.train.scoring import corpus_codes
 
 
 class Bomb:
@@ -264,9 +264,8 @@ PRETRAINED = "stage: {name: pretrain}\ninit_from: null\n"
 def test_the_corpus_behind_a_model_is_found(tmp_path: Path) -> None:
     (tmp_path / "g.fa").write_text(">a\nACGTACGT\n")
     data = f"data: {{_target_: gulmfit.data.sources.FastaSource, path: '{tmp_path / 'g.fa'}'}}\n"
-    codes = corpus_codes(run_with(run_folder(tmp_path / "run", PRETRAINED + data), tmp_path))
-    assert codes is not None
-    assert codes.tolist() == [0, 1, 2, 3, 0, 1, 2, 3]
+    (corpus,) = corpora(run_with(run_folder(tmp_path / "run", PRETRAINED + data), tmp_path))
+    assert corpus.search is not None
 
 
 @pytest.mark.parametrize(
@@ -282,14 +281,14 @@ def test_the_corpus_behind_a_model_is_found(tmp_path: Path) -> None:
 def test_the_data_of_a_run_that_is_started_from_run_nothing(tmp_path: Path, mark: Path, target: str) -> None:
     target = target.replace("MARK", str(mark)).replace("FOLDER", str(tmp_path))
     folder = run_folder(tmp_path / "run", f"{PRETRAINED}data: {target}\n")
-    assert corpus_codes(run_with(folder, tmp_path / "cache")) is None
+    assert [corpus.search for corpus in corpora(run_with(folder, tmp_path / "cache"))] == [None]
     assert tmp_path.exists()
 
 
 def test_runs_that_are_started_from_each_other_come_to_an_end(tmp_path: Path) -> None:
     for one, other in (("a", "b"), ("b", "a")):
         run_folder(tmp_path / one, f"stage: {{name: finetune}}\ninit_from: '{tmp_path / other}'\n")
-    assert corpus_codes(run_with(tmp_path / "a", tmp_path)) is None
+    assert {corpus.search for corpus in corpora(run_with(tmp_path / "a", tmp_path))} == {None}
 
 
 LAUGHS = "a: &a [x]\n" + "".join(

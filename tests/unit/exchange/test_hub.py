@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+import gulmfit.pretrained
 from gulmfit.checkpoint import load
 from gulmfit.errors import CheckpointError, ConfigError
 from gulmfit.exchange.hub import pull, push
+from gulmfit.pretrained import Hosted
 
 constants = pytest.importorskip("huggingface_hub.constants")
 
@@ -184,6 +186,34 @@ def test_only_the_files_of_a_model_are_fetched(
     assert {file.name for file in (tmp_path / "out").rglob("*")} == set(files)
     assert set(hub.fetched) == set(files)
     assert hub.tokens == {None}
+
+
+def test_a_model_with_a_name_is_fetched_by_it(
+    hub: Hub, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the commit that gulmfit names, with its card and sketch, to where the name then stands for it."""
+    files = {file.name: file.read_bytes() for file in (run / "model").iterdir() if file.name != "notes.txt"}
+    files |= {"card.json": b"{}", "corpus.npz": b"sketch"}
+    hub.repositories["owner/large-model"] = Repository(files=files, revisions={COMMIT})
+    monkeypatch.setattr(gulmfit.pretrained, "HOSTED", {"large": Hosted("owner/large-model", COMMIT)})
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError, match="pull repo=large"):
+        load("large")
+    pull(repo="large")
+    assert {file.name: file.read_bytes() for file in (tmp_path / "large").iterdir()} == files
+    assert load("large").classes == ["a", "b"]
+    pull(repo="large", output=str(tmp_path / "elsewhere"))
+    assert load(tmp_path / "elsewhere").classes == ["a", "b"]
+    with pytest.raises(ConfigError, match=r"OWNER/NAME.*: large"):
+        pull(repo="small", output="small")
+    with pytest.raises(ConfigError, match="output="):
+        pull(repo="owner/large-model")
+    (tmp_path / "package" / "tiny").mkdir(parents=True)
+    (tmp_path / "package" / "tiny" / "config.json").write_text("{}")
+    monkeypatch.setattr(gulmfit.pretrained, "FOLDER", tmp_path / "package")
+    with pytest.raises(ConfigError, match="init_from=tiny"):
+        pull(repo="tiny")
+    assert not (tmp_path / "small").exists()
 
 
 WRITES = {"_target_": "gulmfit.predict.writers.write_tsv", "columns": ["a"], "rows": []}
