@@ -37,7 +37,16 @@ class TrainingError(GulmfitError):
 
 
 class DivergenceError(TrainingError):
-    """A loss that became NaN or infinite, ran away, or fell back to where it began."""
+    """A loss that became NaN or infinite, ran away, or fell back to where it began.
+
+    Args:
+        message: What happened, and at which step.
+        healthy: The last step at which nothing was wrong yet; None if that is not known.
+    """
+
+    def __init__(self, message: str, healthy: int | None = None) -> None:
+        super().__init__(message)
+        self.healthy = healthy
 
 
 class StoppedError(GulmfitError):

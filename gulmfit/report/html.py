@@ -44,12 +44,14 @@ class Report:
         title: Heading of the page.
         subtitle: A line below it.
         verdict: What was found, in one plain sentence.
+        worthless: Why the result is worth nothing, in red above everything else; empty where it is not.
         sections: In the order to be read.
     """
 
     title: str
     subtitle: str = ""
     verdict: str = ""
+    worthless: str = ""
     sections: list[Section] = field(default_factory=list)
 
 
@@ -85,6 +87,7 @@ def render(report: Report) -> str:
         style=_STYLE,
         title=escape(report.title),
         subtitle=_element("p", report.subtitle, "subtitle"),
+        worthless=_element("p", report.worthless, "worthless"),
         verdict=_element("p", report.verdict, "verdict"),
         sections="\n".join(map(_section, report.sections)),
     )
@@ -166,6 +169,7 @@ $style
 <header>
 <h1>$title</h1>
 $subtitle
+$worthless
 $verdict
 </header>
 $sections
@@ -189,6 +193,8 @@ p { max-width: 46rem; margin: 0.4rem 0; overflow-wrap: anywhere; }
 .subtitle { color: var(--soft); }
 .verdict { font-size: 1.15rem; margin: 1rem 0; padding: 0.7rem 1rem; background: var(--tint);
   border-left: 4px solid var(--accent); }
+.worthless { font-size: 1.15rem; font-weight: 600; margin: 1rem 0; padding: 0.7rem 1rem;
+  background: var(--alarm-tint); border-left: 4px solid var(--alarm); }
 section { margin: 2rem 0; }
 .warning { padding: 1rem; background: var(--alarm-tint); border-left: 4px solid var(--alarm); }
 .warning h2::before { content: "\\26A0\\FE0E  "; color: var(--alarm); }

@@ -86,7 +86,7 @@ def spectrum_report(rows: Sequence[SpectrumRow], genome: Spectrum, facts: Mappin
         Section("Dinucleotide odds", ["1 is what independent neighbours would have."], [(odds_header, odds)]),
         Section("How it was made", tables=[(["", "value"], [[name, str(value)] for name, value in facts.items()])]),
     ]  # fmt: skip
-    return Report("Samples of a language model", str(facts.get("model", "")), verdict, sections)
+    return Report("Samples of a language model", str(facts.get("model", "")), verdict, sections=sections)
 
 
 class MapScores(NamedTuple):
@@ -206,7 +206,7 @@ def map_report(vectors: Points, labels: Sequence[str] | None, facts: Mapping[str
         Section("Map", text, [*tables], pictures),
         Section("How it was made", tables=[(["", "value"], [[name, str(value)] for name, value in facts.items()])]),
     ]
-    return Report("Map of sequences", str(facts.get("model", "")), verdict, sections)
+    return Report("Map of sequences", str(facts.get("model", "")), verdict, sections=sections)
 
 
 def _pairs(one: Spectrum, other: Spectrum) -> list[tuple[Points, Points]]:

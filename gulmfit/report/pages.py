@@ -67,7 +67,7 @@ def classification_report(results: Results) -> Report:
         *facts_sections(results),
     ]
     verdict = _classifier_verdict(objective, models["model"], baselines, tests, _split(results))
-    return Report(title("Classifier", results), subtitle(results), verdict, present(sections))
+    return Report(title("Classifier", results), subtitle(results), verdict, _worthless(results), present(sections))
 
 
 def language_model_report(results: Results) -> Report:
@@ -83,7 +83,14 @@ def language_model_report(results: Results) -> Report:
         _training_section(results),
         *facts_sections(results),
     ]
-    return Report(title("Language model", results), subtitle(results), _bits_verdict(results), present(sections))
+    return Report(
+        title("Language model", results), subtitle(results), _bits_verdict(results), _worthless(results),
+        present(sections),
+    )  # fmt: skip
+
+
+def _worthless(results: Results) -> str:
+    return str(results.get("worthless") or "")
 
 
 def comparison_report(results: Results) -> Report:
@@ -114,7 +121,9 @@ def comparison_report(results: Results) -> Report:
         *facts_sections(shared),
     ]
     verdict = _comparison_verdict(objective, models, baselines, tests)
-    return Report(title("Transfer against scratch", results), subtitle(shared), verdict, present(sections))
+    return Report(
+        title("Transfer against scratch", results), subtitle(shared), verdict, _worthless(results), present(sections)
+    )
 
 
 def _classifier_verdict(
@@ -199,7 +208,7 @@ def _bits_verdict(results: Results) -> str:
         return f"{start}; knowing nothing needs {alphabet.bits:.3g}, and no Markov model was fitted."
     gain = markov[0] - bits[0]
     if gain <= 0:
-        return f"{start}; the Markov model wins or does as well: {format_value(markov)}."
+        return f"{start}; the Markov model wins or does as well: {format_value(markov)}. Train longer, or on more sequence."
     return f"{start}, {format_value(gain)} less than the Markov model ({format_value(markov)})."
 
 

@@ -90,7 +90,7 @@ def repeated_report(results: Results) -> Report:
         verdict += _tested(results, objective, other)
     verdict += "."
     title = f"Over {results['over']}: {results['run']}"
-    return Report(title, subtitle(results), verdict, present(sections))
+    return Report(title, subtitle(results), verdict, sections=present(sections))
 
 
 def _pairs(results: Results, main: str) -> Section:
@@ -165,7 +165,7 @@ def learning_curve_report(results: Results) -> Report:
         pictures,
     )
     sections = [section, *facts_sections(results)]
-    return Report(f"Learning curve: {results['run']}", subtitle(results), str(results["verdict"]), sections)
+    return Report(f"Learning curve: {results['run']}", subtitle(results), str(results["verdict"]), sections=sections)
 
 
 def comparison_of_runs(results: Results) -> Report:
@@ -195,4 +195,4 @@ def comparison_of_runs(results: Results) -> Report:
             figures=[("Validation loss.", figures.compare_curves(results["losses"], "val/loss", "validation loss"))],
         ),
     ]
-    return Report(str(results["title"]), str(results["subtitle"]), str(results["verdict"]), present(sections))
+    return Report(str(results["title"]), str(results["subtitle"]), str(results["verdict"]), sections=present(sections))

@@ -85,12 +85,13 @@ def read_best_score(path: Path) -> float:
         raise CheckpointError(f"{path}: not a gulmfit checkpoint, or damaged: {error}") from error
 
 
-def newest_sound(folder: Path, *, finite: bool = False) -> Path | None:
+def newest_sound(folder: Path, *, finite: bool = False, up_to: int | None = None) -> Path | None:
     """Return the checkpoint to continue from: the last one, or the one before where it is damaged; None if none is.
 
     Args:
         folder: Folder of the checkpoints.
         finite: Take weights that are not numbers for damage, as the step that makes a run diverge leaves them.
+        up_to: Pass over checkpoints of later steps; None where there is no limit.
 
     Raises:
         CheckpointError: If there are checkpoints and none can be read.
@@ -101,7 +102,8 @@ def newest_sound(folder: Path, *, finite: bool = False) -> Path | None:
             continue
         try:
             _check(path)
-            read_progress(path)
+            if up_to is not None and read_progress(path)[1] > up_to:
+                continue
             if finite:
                 _check_finite(path)
         except CheckpointError as error:

@@ -192,12 +192,12 @@ def _train(
             with _ctrl_c_passed_on(run, trainer), threads(_threads(run)):
                 trainer.fit(task, datamodule=data, **arguments)
         except DivergenceError as error:
-            resume = newest_sound(run.checkpoints, finite=True)
+            resume = newest_sound(run.checkpoints, finite=True, up_to=error.healthy)
             good = f"The last good checkpoint is {resume}." if resume else "No checkpoint had been saved yet."
             if not rolls_back or task.halvings == MOST_HALVINGS:
                 raise DivergenceError(
-                    f"training diverged: {error}. {good} Lower the learning rate (lr_find=true suggests one), set "
-                    "trainer.gradient_clip_val=0.25, or let on_divergence=rollback halve the rate and go on."
+                    f"training diverged: {error}. {good} Lower the learning rate (lr_find=true suggests one) or "
+                    "trainer.gradient_clip_val, or let on_divergence=rollback halve the rate and go on."
                 ) from error
             task.halvings += 1
             logger.warning(

@@ -7,7 +7,6 @@ import logging
 import torch
 
 from gulmfit.data.language import LanguageModelDataModule
-from gulmfit.errors import WorthlessError
 from gulmfit.models.language_model import log_frequencies
 from gulmfit.train.language_task import LanguageModelTask
 from gulmfit.train.metrics import StreamScore
@@ -38,28 +37,25 @@ def score_of_frequencies(task: LanguageModelTask, data: LanguageModelDataModule)
     return {name: float(value) for name, value in score.compute().items()}
 
 
-def refuse_ignorance(bits: float, frequencies_bits: float, steps: int, unit: str) -> None:
-    """Say that a language model has learned nothing.
+def ignorance(bits: float, frequencies_bits: float, steps: int, unit: str) -> str:
+    """Return why a language model is worth nothing, or an empty text if it has learned something.
 
     Args:
         bits: What it needs for a base of the held-out part.
         frequencies_bits: What the frequencies of tokens need.
-        steps: Optimizer steps of its training.
+        steps: Optimizer steps of its training; a model of few steps is a trial, and only warned of.
         unit: What it counts by: base or residue.
-
-    Raises:
-        WorthlessError: It knows no more than frequencies, and had the steps to learn more.
     """
     if bits < frequencies_bits:
-        return
+        return ""
     text = (
-        f"the language model has learned nothing: it needs {bits:.4f} bits per {unit}, and the frequencies of tokens "
+        f"The language model has learned nothing: it needs {bits:.4f} bits per {unit}, and the frequencies of tokens "
         f"alone {frequencies_bits:.4f}."
     )
     if steps < ENOUGH_STEPS:
         logger.warning("%s It was trained for %d steps only: train longer.", text, steps)
-        return
-    raise WorthlessError(
+        return ""
+    return (
         f"{text} Lower the learning rate (lr_find=true suggests one) or drop_mult. If the curve in the report falls "
         "and then rises again, training collapsed."
     )

@@ -24,7 +24,7 @@ from gulmfit.seq.store import GenomeStore
 from gulmfit.train.classify import split_parts
 from gulmfit.train.fit import build_spec, fit, seed_everything
 from gulmfit.train.identity import LEARNED_FROM, of_stream, of_weights
-from gulmfit.train.ignorance import refuse_ignorance, score_of_frequencies
+from gulmfit.train.ignorance import ignorance, score_of_frequencies
 from gulmfit.train.language_task import LanguageModelTask
 from gulmfit.train.lr_find import lr_range_test
 from gulmfit.train.metrics import StreamScore
@@ -130,6 +130,9 @@ def run_language_model(run: Run, source: Source) -> dict[str, Any]:
     markov_bits = markov.bits_per_base(store.codes, [(part.start, part.end) for part in holdout.valid])
     results |= {
         "metrics": {f"val/{name}": value for name, value in scores.items()},
+        "worthless": ignorance(
+            scores["bits_per_base"], frequencies["bits_per_base"], task.trained_steps, alphabet.unit
+        ),
         "baselines": {
             "markov": {"bits_per_base": markov_bits, "order": markov.order},
             "token_frequencies": {"bits_per_base": frequencies["bits_per_base"]},
@@ -154,7 +157,7 @@ def run_language_model(run: Run, source: Source) -> dict[str, Any]:
         "%s: %.4f bits per %s on held-out sequence (Markov model of order %d: %.4f; knowing nothing: %.3g); %s",
         run.stage, scores["bits_per_base"], alphabet.unit, markov.order, markov_bits, alphabet.bits, CHOSE_THE_EPOCH,
     )  # fmt: skip
-    refuse_ignorance(scores["bits_per_base"], frequencies["bits_per_base"], task.trained_steps, alphabet.unit)
+    run.refuse_worthless(results)
     return results
 
 

@@ -16,7 +16,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from gulmfit.checkpoint import MODEL_FOLDER, LoadedModel, Spec, build_tokenizer, load, read_progress, weight_outlines
 from gulmfit.config import compose, read_plain, validate
-from gulmfit.errors import CheckpointError, ConfigError, TokenizerError
+from gulmfit.errors import CheckpointError, ConfigError, TokenizerError, WorthlessError
 from gulmfit.overrides import assign
 from gulmfit.predict.writers import whole_file
 from gulmfit.report.html import Report, write_report
@@ -214,6 +214,15 @@ class Run:
                 f"{settings or 'the arch= that it was trained with'}."
             )
         return source
+
+    def refuse_worthless(self, results: Mapping[str, Any]) -> None:
+        """End a run that has written its results with an exit status that tells what they are worth.
+
+        Raises:
+            WorthlessError: If they say why they are worth nothing.
+        """
+        if results.get("worthless"):
+            raise WorthlessError(f"{self.folder}: {results['worthless']}")
 
     def curves(self) -> list[dict[str, Any]]:
         """Read `metrics.csv`, numbers as floats; empty if there is none."""

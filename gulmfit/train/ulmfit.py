@@ -1,13 +1,15 @@
 """`stage=ulmfit`: the three stages in a row, beside the same network trained from scratch on the same split."""
 
 import logging
+import math
 import shutil
 from typing import Any
 
 from gulmfit.checkpoint import MODEL_FOLDER
 from gulmfit.data.sources import Source
-from gulmfit.report.objective import Judged, objective_of
+from gulmfit.report.objective import Judged, Objective, objective_of
 from gulmfit.report.pages import comparison_report
+from gulmfit.report.words import model_name
 from gulmfit.train.classify import run_classifier, scratch_overrides, split_parts
 from gulmfit.train.language import run_language_model
 from gulmfit.train.run import Run, sub_run
@@ -67,13 +69,33 @@ def run_ulmfit(run: Run, source: Source) -> dict[str, Any]:
         "config_yaml": (run.folder / "config.yaml").read_text(encoding="utf-8"),
         **language_models,
     }
+    page["worthless"] = _not_won(run, page, judge)
     shutil.copytree(run.folder / "classify" / MODEL_FOLDER, run.folder / MODEL_FOLDER, dirs_exist_ok=True)
     heavy = ("runs", "config_yaml")
     report = comparison_report(page)
     run.finish({name: value for name, value in page.items() if name not in heavy}, report)
     table = score_table({"transferred": transferred, "from scratch": scratch}, transferred["baselines"])
     logger.info("\n%s\n\n%s", table, report.verdict)
+    run.refuse_worthless(page)
     return page
+
+
+def _not_won(run: Run, page: dict[str, Any], judge: Objective) -> str:
+    """Return whom transfer was to beat, by `must_win`, and has not; an empty text if there is none."""
+    if run.config.must_win is None:
+        return ""
+    limit, score = float(run.config.must_win), f"test/{judge.headline}"
+    reached = {name: float(found[judge.headline]) for name, found in page["baselines"].items()}
+    reached["scratch"] = float(page["metrics"][f"scratch/{score}"])
+    tests = judge.tests(page, "scratch")
+    missed = [
+        f"{model_name(name)} (p {float(tests.get(name, {}).get('p_value', math.nan)):.2g})"
+        for name, value in reached.items()
+        if not (page["metrics"][score] > value and float(tests.get(name, {}).get("p_value", math.nan)) < limit)
+    ]
+    if not missed:
+        return ""
+    return f"Transfer was to win with p < {limit:g} (must_win), and has not beaten {', '.join(missed)}."
 
 
 def _prefixed(transferred: dict[str, Any], scratch: dict[str, Any], key: str) -> dict[str, Any]:

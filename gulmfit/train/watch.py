@@ -95,7 +95,8 @@ class LossWatch(Callback):
             what = "ran away" if worst == 2 else f"fell back to where it began, from {self.lowest:.3g}"
             raise DivergenceError(
                 f"the loss {what}: it was about {level:.3g} at the start and is about {median:.3g} at step "
-                f"{trainer.global_step}"
+                f"{trainer.global_step}",
+                healthy=max(0, trainer.global_step - WINDOW),
             )
 
     @property
