@@ -208,7 +208,10 @@ def _bits_verdict(results: Results) -> str:
         return f"{start}; knowing nothing needs {alphabet.bits:.3g}, and no Markov model was fitted."
     gain = markov[0] - bits[0]
     if gain <= 0:
-        return f"{start}; the Markov model wins or does as well: {format_value(markov)}. Train longer, or on more sequence."
+        return (
+            f"{start}; the Markov model wins or does as well: {format_value(markov)}. Train longer, or on more "
+            "sequence."
+        )
     return f"{start}, {format_value(gain)} less than the Markov model ({format_value(markov)})."
 
 
