@@ -51,8 +51,8 @@ def test_every_stage_goes_with_every_kind_of_data(stage: str, data: str) -> None
 
 def test_the_command_line_beats_the_experiment_which_beats_the_stage() -> None:
     assert compose(["stage=pretrain"]).batch_size == 64
-    assert compose(["experiment=demo", "stage=pretrain"]).batch_size == 32
-    assert compose(["experiment=demo", "stage=pretrain", "batch_size=7"]).batch_size == 7
+    assert compose(["experiment=demo_simulated", "stage=pretrain"]).batch_size == 32
+    assert compose(["experiment=demo_simulated", "stage=pretrain", "batch_size=7"]).batch_size == 7
     assert compose(["experiment=ecoli_lm"]).stage.name == "pretrain"
     assert compose(["experiment=ecoli_lm", "stage=classify"]).stage.name == "classify"
 

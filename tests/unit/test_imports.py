@@ -45,6 +45,7 @@ ALLOWED = {
         "pyfaidx",
         "pyarrow",
         "pybigtools",
+        "pyrodigal",
         "pysam",
         "tokenizers",
         "gulmfit.errors",

@@ -348,7 +348,7 @@ def test_everything_is_escaped() -> None:
     page = check(classification_report(results))
     assert HOSTILE in page.text
     section = Section(HOSTILE, [HOSTILE], [([HOSTILE], [[HOSTILE]])], [(HOSTILE, "<svg/>")], [(HOSTILE, HOSTILE)])
-    assert check(Report(HOSTILE, HOSTILE, HOSTILE, [section])).text.count(HOSTILE) == 11
+    assert check(Report(HOSTILE, HOSTILE, HOSTILE, HOSTILE, [section])).text.count(HOSTILE) == 12
 
 
 def test_pictures_in_every_form() -> None:
