@@ -21,7 +21,7 @@ GROWTH = ("memory_x1", "memory_x10", "memory_x100")
 
 def benchmark(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "scripts" / "benchmark.py"), "--json", str(folder / "results.json"), *words]
-    return subprocess.run(command, cwd=folder, text=True, capture_output=True, timeout=300, check=False)
+    return subprocess.run(command, cwd=folder, text=True, capture_output=True, timeout=900, check=False)
 
 
 def results(folder: Path) -> dict[str, dict]:
