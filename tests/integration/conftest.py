@@ -34,7 +34,7 @@ def run(*words: str, cwd: Path, check: bool = True, command: str = "train") -> s
     else:
         start = [sys.executable, str(ROOT / "train.py")] if command == "train" else [sys.executable, "-c", code]
         result = subprocess.run(
-            [*start, *words], cwd=cwd, env=environment, text=True, capture_output=True, timeout=300, check=False
+            [*start, *words], cwd=cwd, env=environment, text=True, capture_output=True, timeout=900, check=False
         )
     if check and result.returncode:
         raise AssertionError(f"exit {result.returncode}\n{result.stdout}\n{result.stderr}")

@@ -21,7 +21,7 @@ GROWTH = ("memory_x1", "memory_x10", "memory_x100")
 
 def benchmark(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "scripts" / "benchmark.py"), "--json", str(folder / "results.json"), *words]
-    return subprocess.run(command, cwd=folder, text=True, capture_output=True, timeout=300, check=False)
+    return subprocess.run(command, cwd=folder, text=True, capture_output=True, timeout=900, check=False)
 
 
 def results(folder: Path) -> dict[str, dict]:
@@ -56,7 +56,7 @@ def test_every_row_works(tmp_path: Path) -> None:
     assert records["store"]["fraction_of_ceiling"] is None
     for name in BUSY if CORES > 1 else ():
         ratio, idle = re.search(r"([0-9.]+) x ([0-9,]+) without", records[name]["note"]).groups()
-        assert float(ratio) == pytest.approx(records[name]["value"] / float(idle.replace(",", "")), abs=0.02)
+        assert float(ratio) == pytest.approx(records[name]["value"] / float(idle.replace(",", "")), rel=0.1)
     assert records["train"]["value"] == records["train_b256"]["value"]
     assert set(records["tokens"]["ratios"]) == {"tokens_python", "train"}
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]

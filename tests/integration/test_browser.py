@@ -46,7 +46,7 @@ def look(page: Path, tmp_path: Path, width: int) -> tuple[dict, str]:  # type: i
     result = subprocess.run(
         [str(BROWSER), *flags.split(), f"--window-size={width},900", f"--user-data-dir={tmp_path / 'profile'}",
          f"file://{probed}"],
-        capture_output=True, text=True, timeout=120, check=True,
+        capture_output=True, text=True, timeout=900, check=True,
     )  # fmt: skip
     found = re.search(r'<pre id="probe">(.*?)</pre>', result.stdout, re.DOTALL)
     assert found, result.stderr

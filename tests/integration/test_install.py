@@ -24,7 +24,7 @@ def run(*words: str | Path, cwd: Path) -> str:
     """Run a command as a user would, away from the checkout and without its path; return what it prints."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PIP_REQUIRE"))}
     result = subprocess.run(
-        [str(word) for word in words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
+        [str(word) for word in words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=900
     )
     assert result.returncode == 0, f"{words}\n{result.stdout}\n{result.stderr}"
     return result.stdout

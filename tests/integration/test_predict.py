@@ -106,7 +106,7 @@ def test_memory_does_not_grow_with_the_genome(model: Path, tmp_path: Path) -> No
             f"model={model}", f"input={megabases}.fa", "window_bp=30", "step_bp=500", "threshold=0.5",
             "output=a.tsv,a.parquet,a.bedgraph,a.bw,a.bed", cwd=tmp_path, code=measure,
         )  # fmt: skip
-        printed, errors = process.communicate(timeout=300)
+        printed, errors = process.communicate(timeout=900)
         assert process.returncode == 0, errors
         peaks[megabases] = int(printed.split()[-2]) / 1024
     sys.stdout.write(f"peak memory in MiB by megabases: {peaks}\n")

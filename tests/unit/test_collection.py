@@ -36,7 +36,7 @@ def names(places: list[Path], folder: Path, later: float, umask: int, **environm
     inherited = {name: value for name, value in os.environ.items() if name not in unset}
     done = subprocess.run(
         [*command, *map(str, places)], cwd=folder, umask=umask, capture_output=True, text=True, encoding="utf-8",
-        env={**inherited, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT), **environment}, timeout=600,
+        env={**inherited, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT), **environment}, timeout=1800,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return [line for line in done.stdout.splitlines() if "::" in line]

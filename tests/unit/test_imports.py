@@ -164,7 +164,7 @@ def loaded_by(statement: str) -> set[str]:
     """Return the top-level modules that a fresh interpreter has loaded after a statement."""
     code = f"import sys; {statement}; sys.stdout.write(' '.join(sys.modules))"
     result = subprocess.run(
-        [sys.executable, "-c", code], cwd=PACKAGE.parent, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", code], cwd=PACKAGE.parent, capture_output=True, text=True, timeout=900
     )
     assert result.returncode == 0, result.stderr
     return {name.partition(".")[0] for name in result.stdout.split()}

@@ -4,10 +4,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from omegaconf import OmegaConf
 
-from gulmfit.threads import HOW_TO_WAIT, PASSIVE, suited_threads, wait_passively
+from gulmfit.models.hardware import threads
+from gulmfit.threads import HOW_MANY, HOW_TO_WAIT, PASSIVE, suited_threads, wait_passively
+from gulmfit.train import fit
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -44,7 +48,7 @@ def test_it_is_set_before_torch_is_there(start: str) -> None:
     )
     environment = {name: value for name, value in os.environ.items() if name not in HOW_TO_WAIT}
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900
     )
     assert done.stdout == PASSIVE["OMP_WAIT_POLICY"], done.stderr
 
@@ -69,3 +73,18 @@ def test_a_thread_is_added_for_as_much_work_as_it_is_worth(
 @pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "MKL_NUM_THREADS"])
 def test_a_number_that_was_asked_for_is_kept(name: str) -> None:
     assert suited_threads(1, 8, 4, {name: "4"}) == 4
+
+
+@pytest.mark.parametrize(
+    ("arch", "batch_size", "expected"),
+    [({"hidden_size": 64}, 64, 1), ({"hidden_size": 384}, 64, 3), ({"channels": 64}, 64, 3)],
+)
+def test_a_run_takes_the_number_from_its_sizes(
+    arch: dict[str, int], batch_size: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An encoder without recurrent layers keeps all threads: the rule says nothing about it."""
+    for name in HOW_MANY:
+        monkeypatch.delenv(name, raising=False)
+    run = SimpleNamespace(config=OmegaConf.create({"arch": arch, "batch_size": batch_size}))
+    with threads(3):
+        assert fit._threads(run) == expected  # type: ignore[arg-type]

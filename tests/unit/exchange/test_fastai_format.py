@@ -170,7 +170,7 @@ def test_fastai_itself_computes_the_same(make_model: Any, exported: Any, tmp_pat
     tokens = torch.randint(2, 67, (5, 23))  # no padding: fastai reads it
     torch.save(ours_to_theirs[tokens], tmp_path / "tokens.pt")
     subprocess.run(
-        [FASTAI, Path(__file__).with_name("fastai_side.py"), tmp_path], check=True, timeout=300, capture_output=True,
+        [FASTAI, Path(__file__).with_name("fastai_side.py"), tmp_path], check=True, timeout=900, capture_output=True,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ""},
     )  # fmt: skip
 

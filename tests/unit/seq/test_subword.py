@@ -246,7 +246,7 @@ def test_learning_in_another_process_with_threads_gives_the_same_file(kind, tmp_
     words = [str(tmp_path / "codes.npy"), kind, "20000" if kind == "bpe" else "4000", str(tmp_path / "out.json")]
     root = str(Path(__file__).resolve().parents[3])
     environment = {**os.environ, "PYTHONPATH": root, "TOKENIZERS_PARALLELISM": "true", "RAYON_NUM_THREADS": "3"}
-    subprocess.run([sys.executable, "-c", script, *words], check=True, env=environment, timeout=120)
+    subprocess.run([sys.executable, "-c", script, *words], check=True, env=environment, timeout=900)
     assert (tmp_path / "out.json").read_text() == LEARNED[kind].document
 
 
