@@ -160,7 +160,7 @@ def stand_in(
 ) -> Mask:
     """Mark the sequences most of which can be found in a stretch of bases, such as a genome.
 
-    The bases are read once, a piece at a time, so that memory grows with the sequences alone: about 25 bytes for
+    The bases are read once, a piece at a time, so that memory grows with the sequences alone: about 30 bytes for
     each of their bases.
 
     Args:
@@ -184,6 +184,10 @@ def stand_in(
         raise DataError(f"share={share} is not a fraction of k-mers: allowed is above 0 and up to 1")
     k = near_duplicate_k(alphabet, len(codes)) if k is None else k
     kmers, owners = kmers_by_sequence(sequences, k, alphabet)
+    order = np.argsort(kmers)
+    kmers = kmers[order]
+    owners = owners[order]
+    del order
     seen = _seen(kmers, codes, k, alphabet)
     total = np.bincount(owners, minlength=len(sequences))
     found = np.bincount(owners[seen], minlength=len(sequences))
@@ -261,24 +265,28 @@ def count_marked(marked: Mask, names: Sequence[Any]) -> dict[str, Any]:
     }
 
 
-def _seen(kmers: Kmers, codes: Codes, k: int, alphabet: Alphabet) -> Mask:
-    """Mark the k-mers that occur in a stretch of bases (L,) on either strand."""
-    wanted = np.unique(kmers)
+def _seen(wanted: Kmers, codes: Codes, k: int, alphabet: Alphabet) -> Mask:
+    """Mark the k-mers, in ascending order, that occur in a stretch of bases (L,) on either strand."""
     found = np.zeros(len(wanted), np.bool_)
-    marked = np.zeros(len(kmers), np.bool_)
-    if len(wanted):
-        # Most k-mers of a genome are not wanted; their last bases tell for nearly all of them, at a tenth of the cost.
-        bits = min(27, max(12, len(wanted).bit_length() + 3))
-        last = np.uint64((1 << bits) - 1)
-        possible = np.zeros(1 << bits, np.bool_)
-        possible[wanted & last] = True
-        for here in _pieces(codes, k, alphabet):
-            likely = here[possible[here & last]]
-            index = np.minimum(np.searchsorted(wanted, likely), len(wanted) - 1)
-            found[index[wanted[index] == likely]] = True
-    for start in range(0, len(kmers), _CHUNK):
-        marked[start : start + _CHUNK] = found[np.searchsorted(wanted, kmers[start : start + _CHUNK])]
-    return marked
+    if not len(wanted):
+        return found
+    # Most k-mers of a genome are not wanted; their last bases tell for nearly all of them, at a tenth of the cost.
+    bits = min(27, max(12, len(wanted).bit_length() + 3))
+    last = np.uint64((1 << bits) - 1)
+    possible = np.zeros(1 << bits, np.bool_)
+    for start in range(0, len(wanted), _CHUNK):
+        possible[wanted[start : start + _CHUNK] & last] = True
+    for here in _pieces(codes, k, alphabet):
+        likely = here[possible[here & last]]
+        index = np.minimum(np.searchsorted(wanted, likely), len(wanted) - 1)
+        found[index[wanted[index] == likely]] = True
+    del possible
+    # Of equal ones the first was marked; the others follow it.
+    for start in range(1, len(wanted), _CHUNK):
+        here = wanted[start - 1 : start + _CHUNK]
+        repeated = np.flatnonzero(here[1:] == here[:-1]) + start
+        found[repeated] = found[np.searchsorted(wanted, wanted[repeated])]
+    return found
 
 
 def _pieces(codes: Codes, k: int, alphabet: Alphabet) -> Iterator[Kmers]:

@@ -11,7 +11,7 @@ from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.split import HomologySplit
 from gulmfit.seq.split_file import FileSplit, write_split
 from gulmfit.train.cross_validation import fold_trials
-from gulmfit.train.learning_curve import curve_trials, nested_order
+from gulmfit.train.learning_curve import curve_trials, nested_order, sizes
 from gulmfit.train.run import Run
 from gulmfit.train.trials import summarise
 
@@ -57,14 +57,14 @@ def test_groups_that_are_given_are_dealt(tmp_path: Path) -> None:
     assert all(len(set(folds[i : i + 4].tolist())) == 1 for i in range(0, 40, 4))
 
 
-@pytest.mark.parametrize(("share", "sizes"), [(0.1, [20, 50]), (0.2, [20]), (0.03, [50, 100])])
-def test_subsets_of_imbalanced_data_hold_every_class(tmp_path: Path, share: float, sizes: list[int]) -> None:
+@pytest.mark.parametrize(("share", "wanted"), [(0.1, [20, 50]), (0.2, [20]), (0.03, [50, 100])])
+def test_subsets_of_imbalanced_data_hold_every_class(tmp_path: Path, share: float, wanted: list[int]) -> None:
     labels = (np.arange(400) < 400 * share).astype(np.int64)
     data = sequences(labels)
-    words = ["stage=learning_curve", "split=stratified", f"learning_curve.sizes={sizes}", "learning_curve.draws=2"]
+    words = ["stage=learning_curve", "split=stratified", f"learning_curve.sizes={wanted}", "learning_curve.draws=2"]
     trials = curve_trials(made(tmp_path, *words), data)
     found = {trial.facts["labels"] for trial in trials}
-    assert found >= set(sizes)
+    assert found >= set(wanted)
     for trial in trials:
         path = tmp_path / "split.tsv"
         write_split(path, data, trial.parts, np.arange(400))
@@ -81,9 +81,8 @@ def test_a_size_too_small_is_left_out_and_the_others_run(tmp_path: Path, caplog:
     everything = max(trial.facts["labels"] for trial in trials)
     assert {trial.facts["labels"] for trial in trials} == {10, everything}
     assert "3 left out" in caplog.text
-    tiny = data.subset(np.arange(12))
-    with pytest.raises(DataError):
-        curve_trials(made(tmp_path, *words, "split.valid_fraction=0.4", "split.test_fraction=0.4"), tiny)
+    with pytest.raises(DataError, match="3 sequences"):
+        sizes(made(tmp_path, *words), 3, 2)
 
 
 def test_beginnings_hold_the_classes_in_proportion() -> None:

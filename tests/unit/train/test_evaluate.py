@@ -1,0 +1,55 @@
+"""What `gulmfit-evaluate` claims: no narrower intervals for copies, and what was calibrated on which strand."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gulmfit.report.calibration import Calibration
+from gulmfit.seq.alphabet import DNA
+from gulmfit.train import evaluate
+from gulmfit.train.evaluate import evaluate_file
+
+RNG = np.random.default_rng(0)
+TEXTS = ["".join(RNG.choice(list("ACGT"), 40)) for _ in range(60)]
+SCORES = dict(zip(TEXTS, RNG.random(60), strict=True))
+
+
+@pytest.fixture(autouse=True)
+def stand_in_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    def predict(sequences: list[str], **_: Any) -> np.ndarray:
+        positive = np.array([SCORES[text] for text in sequences])
+        return np.stack([1 - positive, positive], axis=1)
+
+    model = SimpleNamespace(
+        tokenizer=SimpleNamespace(alphabet=DNA, summary=dict),
+        model=SimpleNamespace(targets="classes"),
+        classes=["no", "yes"],
+        positive="yes",
+        calibration=Calibration(threshold=0.3),
+        predict=predict,
+    )
+    monkeypatch.setattr(evaluate.Predictor, "load", lambda _: model)
+
+
+def evaluated(folder: Path, copies: int, strand: str = "forward") -> dict[str, Any]:
+    rows = [f"{text},{'no' if i % 2 else 'yes'}" for i, text in enumerate(TEXTS) for _ in range(copies)]
+    (folder / "t.csv").write_text("\n".join(["sequence,label", *rows]) + "\n")
+    words = ["data=table", f"data.path={folder / 't.csv'}", f"paths.cache_dir={folder}"]
+    return evaluate_file(model="mine", data_overrides=words, output="", strand=strand, batch_size=8)
+
+
+def test_copies_do_not_narrow_an_interval(tmp_path: Path) -> None:
+    once, tenfold = (evaluated(tmp_path, copies)["ci95"]["test/accuracy"] for copies in (1, 10))
+    assert tenfold[1] - tenfold[0] == pytest.approx(once[1] - once[0], rel=0.25)  # by single sequences a third
+
+
+def test_the_validated_threshold_is_judged_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        found = evaluated(tmp_path, 1, "average")
+    called = np.array([SCORES[text] >= 0.3 for text in TEXTS])
+    assert found["metrics"]["test/accuracy_at_threshold"] == pytest.approx((called == (np.arange(60) % 2 == 0)).mean())
+    assert found["strand"] == "average"
+    assert "strand=average" in caplog.text
