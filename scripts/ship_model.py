@@ -12,7 +12,7 @@ cache=   folder of the genome store (outputs/store)
 
 The weights are scored as they ship, after rounding, on what training held out: each genome by itself, in pieces of
 100 kb that are read from <sep>, beside a back-off Markov model of all that was read. Ten million bases take a core some
-minutes.
+minutes; of an older model of the same name and corpus the Markov model's figures are taken over.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ from gulmfit.exchange.files import whole_folder
 from gulmfit.exchange.pretrained_card import page
 from gulmfit.predict.likelihood import LikelihoodScorer
 from gulmfit.predict.reading import Reading
-from gulmfit.pretrained import CARD, FOLDER, PAGE, SKETCH
+from gulmfit.pretrained import CARD, FOLDER, PAGE, SKETCH, read_card
 from gulmfit.seq.alphabet import decode
 from gulmfit.seq.holdout import Holdout
 from gulmfit.seq.markov import MarkovModel
@@ -88,7 +88,7 @@ def ship(
         save_model(folder, loaded.spec, {key: _rounded(tensor) for key, tensor in state.items()})
         sketch = Sketch.build(store.codes, [(part.start, part.end) for part in holdout.train])
         sketch.save(folder / SKETCH)
-        genomes, order = score(LikelihoodScorer.load(folder), store, holdout, sketch)
+        genomes, order = score(LikelihoodScorer.load(folder), store, holdout, sketch, read_card(target))
         card = {
             "name": name,
             "about": about,
@@ -125,35 +125,48 @@ def _rounded(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def score(
-    scorer: LikelihoodScorer, store: GenomeStore, holdout: Holdout, sketch: Sketch
+    scorer: LikelihoodScorer, store: GenomeStore, holdout: Holdout, sketch: Sketch, older: Mapping[str, Any]
 ) -> tuple[list[dict[str, Any]], int]:
     """Score what was held out of each genome, by the model and by a Markov model of all that was read.
+
+    Args:
+        scorer: The model as it ships.
+        store: The genomes.
+        holdout: What was read of them, and what was not.
+        sketch: Of what was read.
+        older: Card of an older model: of the same corpus the Markov model says the same.
 
     Returns:
         What the card says of each genome (a genome is a file), and the order of the Markov model.
     """
-    spans = [(part.start, part.end) for part in holdout.train]
-    markov = MarkovModel.fit(store.codes, spans)
-    bits, bases = held_out_bits(scorer, store, holdout.valid)
     paths = list(dict.fromkeys(contig.path for contig in store.contigs))
     genomes = []
     for path, source in zip(paths, store.sources, strict=True):
-        own = [number for number, contig in enumerate(store.contigs) if contig.path == path]
-        held = [(part.start, part.end) for part in holdout.valid if part.contig in own]
-        genomes.append(
-            {
-                "file": source.name,
-                "sha256": source.sha256,
-                "bases": sum(store.contigs[number].length for number in own),
-                "read": sum(part.end - part.start for part in holdout.train if part.contig in own),
-                "held_out": sum(end - start for start, end in held),
-                "bits_per_base": float(bits[own].sum() / bases[own].sum()),
-                "markov": markov.bits_per_base(store.codes, held),
-                "found": _found(store, held, sketch),
-                "records": [_record(store, number, holdout) for number in own],
-            }
-        )
-    return genomes, markov.order
+        records = [_record(store, number, holdout) for number, one in enumerate(store.contigs) if one.path == path]
+        sizes = {part: sum(end - start for one in records for start, end in one[part]) for part in ("read", "held_out")}
+        bases = sum(one["bases"] for one in records)
+        genomes.append({"file": source.name, "sha256": source.sha256, "bases": bases, **sizes, "records": records})
+    names = [contig.path for contig in store.contigs]
+    held = [[(part.start, part.end) for part in holdout.valid if names[part.contig] == path] for path in paths]
+    known = older.get("genomes", [])
+    if [_corpus(one) for one in known] == [_corpus(one) for one in genomes]:
+        order = int(older["markov_order"])
+        for genome, before in zip(genomes, known, strict=True):
+            genome |= {key: before[key] for key in ("markov", "found")}
+    else:
+        markov = MarkovModel.fit(store.codes, [(part.start, part.end) for part in holdout.train])
+        order = markov.order
+        for genome, spans in zip(genomes, held, strict=True):
+            genome |= {"markov": markov.bits_per_base(store.codes, spans), "found": _found(store, spans, sketch)}
+    bits, bases_scored = held_out_bits(scorer, store, holdout.valid)
+    for genome, path in zip(genomes, paths, strict=True):
+        own = [name == path for name in names]
+        genome["bits_per_base"] = float(bits[own].sum() / bases_scored[own].sum())
+    return genomes, order
+
+
+def _corpus(genome: Mapping[str, Any]) -> tuple[Any, ...]:
+    return genome["sha256"], genome["records"]
 
 
 def held_out_bits(

@@ -210,7 +210,7 @@ class Run:
             }
             settings = " ".join(f"arch.{key}={value}" for key, value in different.items())
             raise CheckpointError(
-                f"init_from={self.config.init_from} is built otherwise than this run's encoder. Set "
+                f"init_from={self.config.init_from} does not fit this architecture: set "
                 f"{settings or 'the arch= that it was trained with'}."
             )
         return source

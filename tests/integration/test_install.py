@@ -106,6 +106,15 @@ def test_archive_and_wheel_hold_every_configuration_file(archive: Path, wheel: P
     assert {"gulmfit/py.typed", "gulmfit/conf/__init__.py"} <= names(wheel)
 
 
+def test_archive_and_wheel_hold_the_models_that_ship(archive: Path, wheel: Path, installed: Path) -> None:
+    folder = REPOSITORY / "gulmfit" / "pretrained"
+    files = {path.relative_to(REPOSITORY).as_posix() for path in folder.glob("*/*") if path.parent.name[0] not in "._"}
+    assert files >= {f"gulmfit/pretrained/bacteria/{name}" for name in ("config.json", "card.json", "corpus.npz")}
+    assert files <= names(archive)
+    assert files <= names(wheel)
+    assert "| bacteria |" in run(installed / "gulmfit-models", cwd=installed)
+
+
 def test_local_settings_and_tests_stay_at_home(archive: Path, wheel: Path) -> None:
     assert not [name for name in names(archive) | names(wheel) if "local/default.yaml" in name]
     assert {name.partition("/")[0] for name in names(wheel)} == {
@@ -145,6 +154,9 @@ def test_editable_uses_the_files_of_the_checkout(tmp_path: Path) -> None:
     code = "import gulmfit.conf, gulmfit.config as c; print(gulmfit.conf.__file__, c.config_dir(), sep='\\n')"
     conf, folder = run(sys.executable, "-c", code, cwd=tmp_path).splitlines()
     assert Path(conf) == Path(folder) / "__init__.py"
+    code = "import gulmfit.pretrained as p; print(*p.shipped().values())"
+    folders = run(sys.executable, "-c", code, cwd=tmp_path).split()
+    assert REPOSITORY / "gulmfit" / "pretrained" / "bacteria" in map(Path, folders)
     command = Path(sys.executable).with_name("gulmfit-train")
     shown = run(command, "--cfg", "job", cwd=tmp_path)
     assert "seed: 0\n" in shown
