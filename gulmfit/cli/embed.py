@@ -1,5 +1,6 @@
 """`gulmfit-embed`."""
 
+from gulmfit.cli.pipes import piped
 from gulmfit.cli.words import arguments, command, log_to_stdout
 
 
@@ -22,7 +23,8 @@ def embed() -> None:
         "map": "", "seed": 0,
     }  # fmt: skip
     values = arguments(usage, known, ("model", "input", "output"))
-    log_to_stdout()
+    log_to_stdout(errors=values["output"] == "-")
     from gulmfit.predict.embed_file import embed_file
 
-    embed_file(**values)
+    with piped(values, text_output=False) as files:
+        embed_file(**files)

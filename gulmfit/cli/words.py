@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
+from gulmfit.cli.pipes import is_pipe
 from gulmfit.errors import ConfigError, GulmfitError, StoppedError
 from gulmfit.seq.limits import is_whole_number
 
@@ -129,6 +130,8 @@ def arguments(usage: str, known: dict[str, Any], required: tuple[str, ...]) -> d
                 raise ConfigError(f"{word}: a number is needed.") from error
         else:
             values[key] = _at_home(value)
+            if key not in ("input", "output") and is_pipe(values[key]):
+                raise ConfigError(f"{word}: a pipe can be read only once. Write it to a file first, and name that.")
     missing = [key for key in required if not values[key]]
     if missing:
         raise ConfigError(f"{', '.join(f'{key}=' for key in missing)} is missing.\n{usage}")
@@ -144,9 +147,15 @@ def _at_home(value: str) -> str:
     return re.sub(r"(?:^|(?<=,))~[^/,]*(?=/|,|$)", lambda found: os.path.expanduser(found[0]), value)
 
 
-def log_to_stdout() -> None:
-    """Print what a command has to say as it is; libraries speak in warnings alone."""
+def log_to_stdout(*, errors: bool = False) -> None:
+    """Print what a command has to say as it is; libraries speak in warnings alone.
+
+    Args:
+        errors: Print to standard error instead, where standard output is for results.
+    """
     from gulmfit.train.log import Console
 
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[Console()])
+    logging.basicConfig(
+        level=logging.WARNING, format="%(message)s", handlers=[Console(sys.stderr if errors else sys.stdout)]
+    )
     logging.getLogger("gulmfit").setLevel(logging.INFO)
