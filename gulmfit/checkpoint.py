@@ -214,7 +214,7 @@ def load(path: str | Path) -> LoadedModel:
     Raises:
         CheckpointError: If nothing there is a gulmfit model, or the file is damaged.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if path.is_file():
         spec, state = _read_checkpoint(path)
     else:
@@ -234,7 +234,7 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
     Raises:
         CheckpointError: If nothing there is a gulmfit model, or the file is damaged.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     return build_tokenizer(_read_checkpoint(path)[0] if path.is_file() else _read_folder(path)[0])
 
 

@@ -22,7 +22,7 @@ def embed() -> None:
         "strand": "forward", "batch_size": 64, "precision": "32", "sequence": "sequence", "id": "", "label": "",
         "map": "", "seed": 0,
     }  # fmt: skip
-    values = arguments(usage, known, ("model", "input", "output"))
+    values = arguments(usage, known, ("model", "input", "output"), pipes=True)
     log_to_stdout(errors=values["output"] == "-")
     from gulmfit.predict.embed_file import embed_file
 

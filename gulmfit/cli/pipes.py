@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import stat
 import sys
 import tempfile
 import zlib
@@ -12,17 +11,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from gulmfit.errors import ConfigError
+from gulmfit.seq.limits import is_pipe
 
 HEAD_BYTES = 1 << 16
-
-
-def is_pipe(path: str) -> bool:
-    """Whether a path is something that can be read only once, such as `<(zcat a.gz)` of a shell."""
-    try:
-        mode = os.stat(path).st_mode
-    except (OSError, ValueError):
-        return False
-    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)
 
 
 @contextmanager

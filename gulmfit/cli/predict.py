@@ -32,7 +32,7 @@ def predict() -> None:
         "max_ambiguous": "0.5", "threshold": "", "merge_bp": 0, "positive": "", "restart": False,
         "cache_dir": "outputs/store",
     }  # fmt: skip
-    values = arguments(USAGE, known, ("model", "input", "output"))
+    values = arguments(USAGE, known, ("model", "input", "output"), pipes=True)
     values["max_ambiguous"] = _number("max_ambiguous", values["max_ambiguous"])
     values["threshold"] = _number("threshold", values["threshold"]) if values["threshold"] else None
     log_to_stdout(errors=values["output"] == "-")

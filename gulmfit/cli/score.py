@@ -21,7 +21,7 @@ def score() -> None:
         "model": "", "input": "", "output": "", "window_bp": 1000, "step_bp": 0, "strand": "forward",
         "batch_size": 64, "precision": "32", "sequence": "sequence", "id": "",
     }  # fmt: skip
-    values = arguments(usage, known, ("model", "input", "output"))
+    values = arguments(usage, known, ("model", "input", "output"), pipes=True)
     log_to_stdout(errors=values["output"] == "-")
     from gulmfit.predict.score import score_file
 

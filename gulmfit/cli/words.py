@@ -15,9 +15,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from gulmfit.cli.pipes import is_pipe
 from gulmfit.errors import ConfigError, GulmfitError, StoppedError
-from gulmfit.seq.limits import is_whole_number
+from gulmfit.seq.limits import is_pipe, is_whole_number
 
 # Told to stop by a signal, and saved: the same command with resume=auto goes on (EX_TEMPFAIL of sysexits.h).
 STOPPED = 75
@@ -98,8 +97,14 @@ def _message(error: GulmfitError) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def arguments(usage: str, known: dict[str, Any], required: tuple[str, ...]) -> dict[str, Any]:
+def arguments(usage: str, known: dict[str, Any], required: tuple[str, ...], *, pipes: bool = False) -> dict[str, Any]:
     """Parse `key=value` words in the style of the training command.
+
+    Args:
+        usage: What `--help` prints.
+        known: Keys and their defaults, whose kind a value must have.
+        required: Keys that must have a value.
+        pipes: Whether `input=` may be a pipe.
 
     Raises:
         ConfigError: If a key is unknown, a value is of the wrong kind, or a required key is missing.
@@ -130,7 +135,7 @@ def arguments(usage: str, known: dict[str, Any], required: tuple[str, ...]) -> d
                 raise ConfigError(f"{word}: a number is needed.") from error
         else:
             values[key] = _at_home(value)
-            if key not in ("input", "output") and is_pipe(values[key]):
+            if key != "output" and not (pipes and key == "input") and is_pipe(values[key]):
                 raise ConfigError(f"{word}: a pipe can be read only once. Write it to a file first, and name that.")
     missing = [key for key in required if not values[key]]
     if missing:

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from gulmfit.cli.pipes import is_pipe, piped, suffix_of
+from gulmfit.cli.pipes import piped, suffix_of
 from gulmfit.cli.words import arguments
 from gulmfit.errors import ConfigError
+from gulmfit.overrides import overrides_for_hydra
+from gulmfit.seq.limits import is_pipe
 
 FORMATS = {
     ">a\nACGT\n": ".fa",
@@ -84,6 +86,8 @@ def test_a_pipe_where_a_file_is_read_more_than_once_is_refused(tmp_path: Path, m
     monkeypatch.setattr(sys, "argv", ["gulmfit-variants", f"vcf={pipe}"])
     with pytest.raises(ConfigError, match=r"vcf=.*pipe"):
         arguments("", {"vcf": ""}, ("vcf",))
+    with pytest.raises(ConfigError, match=r"data\.path=.*pipe"):
+        overrides_for_hydra([f"data.path={pipe}"])
     with pytest.raises(ConfigError, match="output=-"), piped({"input": "a.fa", "output": "-"}, text_output=False):
         pass
     with pytest.raises(ConfigError, match="genome"), piped({"input": str(pipe), "output": "a", "genome": "g.fa"}):
