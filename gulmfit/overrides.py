@@ -23,6 +23,7 @@ from omegaconf import OmegaConf
 
 from gulmfit.errors import ConfigError
 from gulmfit.schema import TrainSchema
+from gulmfit.seq.limits import is_pipe
 
 # Groups whose keys are paths, names of columns and the like; what they may be, the classes say that they build.
 GROUPS = ("data", "split", "tokenizer")
@@ -76,6 +77,8 @@ def _override(word: str, multirun: bool) -> str:
     if not equals or word.startswith("-") or not _KEY.fullmatch(key):
         return word
     kinds = _kinds(key.lstrip("+"))
+    if kinds.text and is_pipe(value):
+        raise ConfigError(f"{word}: a pipe can be read only once. Write it to a file first, and name that.")
     sweep = _parts(value) if multirun else None
     if sweep and len(sweep) > 1 and _is_unread_or_plain(_read(value)):
         return f"{key}={','.join(_value(key, part, kinds, multirun) for part in sweep)}"

@@ -1,6 +1,7 @@
 """`gulmfit-compare`."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from gulmfit.cli.words import arguments, command, log_to_stdout
@@ -15,7 +16,8 @@ def compare() -> None:
         "intervals, and paired tests. Run folders of stage=classify and stage=ulmfit. With output= the tables and\n"
         "curves are written to FOLDER/comparison.html and comparison.json."
     )
-    runs = [word for word in sys.argv[1:] if "=" not in word and not word.startswith("-")]
+    # A folder may have a "=" in its name.
+    runs = [word for word in sys.argv[1:] if not word.startswith("-") and ("=" not in word or Path(word).exists())]
     sys.argv[1:] = [word for word in sys.argv[1:] if word not in runs]
     values: dict[str, Any] = {"output": "", "seed": 0}
     if len(sys.argv) > 1 or not runs:

@@ -1,5 +1,6 @@
 """`gulmfit-embed`."""
 
+from gulmfit.cli.pipes import piped
 from gulmfit.cli.words import arguments, command, log_to_stdout
 
 
@@ -21,8 +22,9 @@ def embed() -> None:
         "strand": "forward", "batch_size": 64, "precision": "32", "sequence": "sequence", "id": "", "label": "",
         "map": "", "seed": 0,
     }  # fmt: skip
-    values = arguments(usage, known, ("model", "input", "output"))
-    log_to_stdout()
+    values = arguments(usage, known, ("model", "input", "output"), pipes=True)
+    log_to_stdout(errors=values["output"] == "-")
     from gulmfit.predict.embed_file import embed_file
 
-    embed_file(**values)
+    with piped(values, text_output=False) as files:
+        embed_file(**files)

@@ -1,5 +1,6 @@
 """`gulmfit-predict`."""
 
+from gulmfit.cli.pipes import piped
 from gulmfit.cli.words import arguments, command, log_to_stdout
 from gulmfit.errors import ConfigError
 
@@ -14,11 +15,12 @@ RUN is a run folder (outputs/classify/mine), its model folder, or a checkpoint. 
                  [restart=false]
 
 Output by suffix: .tsv .parquet (all classes, in the order of the input); .bedgraph .bw (one class along a genome); .bed
-(features, or calls: windows above the threshold, merged) and .windows.bed (windows). Files are plain or gzip. The same
-command goes on with a scan that was stopped; restart=true begins it anew. strand=both writes a record for each strand,
-average the mean over both. precision=auto takes bf16, about twice as fast, where the hardware computes in it;
-probabilities then move by some thousandths. Probabilities are calibrated on the validation part; raw=true writes those
-of the network beside them."""
+(features, or calls: windows above the threshold, merged) and .windows.bed (windows). Files are plain or gzip. Records
+may come through a pipe: input=- is standard input, output=- writes TSV to standard output. The same command goes on
+with a scan that was stopped; restart=true begins it again. strand=both writes a record for each strand, average the
+mean over both. precision=auto takes bf16, about twice as fast, where the hardware computes in it; probabilities then
+move by some thousandths. Probabilities are calibrated on the validation part; raw=true writes those of the network
+alongside them."""
 
 
 @command
@@ -30,13 +32,14 @@ def predict() -> None:
         "max_ambiguous": "0.5", "threshold": "", "merge_bp": 0, "positive": "", "restart": False,
         "cache_dir": "outputs/store",
     }  # fmt: skip
-    values = arguments(USAGE, known, ("model", "input", "output"))
+    values = arguments(USAGE, known, ("model", "input", "output"), pipes=True)
     values["max_ambiguous"] = _number("max_ambiguous", values["max_ambiguous"])
     values["threshold"] = _number("threshold", values["threshold"]) if values["threshold"] else None
-    log_to_stdout()
+    log_to_stdout(errors=values["output"] == "-")
     from gulmfit.predict.commands import predict_file
 
-    predict_file(**values)
+    with piped(values) as files:
+        predict_file(**files)
 
 
 def _number(key: str, text: str) -> float:

@@ -1,5 +1,6 @@
 """`gulmfit-score`."""
 
+from gulmfit.cli.pipes import piped
 from gulmfit.cli.words import arguments, command, log_to_stdout
 
 
@@ -20,8 +21,9 @@ def score() -> None:
         "model": "", "input": "", "output": "", "window_bp": 1000, "step_bp": 0, "strand": "forward",
         "batch_size": 64, "precision": "32", "sequence": "sequence", "id": "",
     }  # fmt: skip
-    values = arguments(usage, known, ("model", "input", "output"))
-    log_to_stdout()
+    values = arguments(usage, known, ("model", "input", "output"), pipes=True)
+    log_to_stdout(errors=values["output"] == "-")
     from gulmfit.predict.score import score_file
 
-    score_file(**values)
+    with piped(values) as files:
+        score_file(**files)

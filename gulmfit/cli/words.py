@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from gulmfit.errors import ConfigError, GulmfitError, StoppedError, WorthlessError
-from gulmfit.seq.limits import is_whole_number
+from gulmfit.seq.limits import is_pipe, is_whole_number
 
 # Told to stop by a signal, and saved: the same command with resume=auto goes on (EX_TEMPFAIL of sysexits.h).
 STOPPED = 75
@@ -104,8 +104,14 @@ def _message(error: GulmfitError) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def arguments(usage: str, known: dict[str, Any], required: tuple[str, ...]) -> dict[str, Any]:
+def arguments(usage: str, known: dict[str, Any], required: tuple[str, ...], *, pipes: bool = False) -> dict[str, Any]:
     """Parse `key=value` words in the style of the training command.
+
+    Args:
+        usage: What `--help` prints.
+        known: Keys and their defaults, whose kind a value must have.
+        required: Keys that must have a value.
+        pipes: Whether `input=` may be a pipe.
 
     Raises:
         ConfigError: If a key is unknown, a value is of the wrong kind, or a required key is missing.
@@ -136,6 +142,8 @@ def arguments(usage: str, known: dict[str, Any], required: tuple[str, ...]) -> d
                 raise ConfigError(f"{word}: a number is needed.") from error
         else:
             values[key] = _at_home(value)
+            if key != "output" and not (pipes and key == "input") and is_pipe(values[key]):
+                raise ConfigError(f"{word}: a pipe can be read only once. Write it to a file first, and name that.")
     missing = [key for key in required if not values[key]]
     if missing:
         raise ConfigError(f"{', '.join(f'{key}=' for key in missing)} is missing.\n{usage}")
@@ -151,9 +159,15 @@ def _at_home(value: str) -> str:
     return re.sub(r"(?:^|(?<=,))~[^/,]*(?=/|,|$)", lambda found: os.path.expanduser(found[0]), value)
 
 
-def log_to_stdout() -> None:
-    """Print what a command has to say as it is; libraries speak in warnings alone."""
+def log_to_stdout(*, errors: bool = False) -> None:
+    """Print what a command has to say as it is; libraries speak in warnings alone.
+
+    Args:
+        errors: Print to standard error instead, where standard output is for results.
+    """
     from gulmfit.train.log import Console
 
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[Console()])
+    logging.basicConfig(
+        level=logging.WARNING, format="%(message)s", handlers=[Console(sys.stderr if errors else sys.stdout)]
+    )
     logging.getLogger("gulmfit").setLevel(logging.INFO)

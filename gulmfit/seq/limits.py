@@ -6,6 +6,7 @@ raises the limit, in letters.
 
 import json
 import os
+import stat
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, TextIO
@@ -71,3 +72,12 @@ def parse_json(text: str | bytes) -> Any:
 def is_whole_number(text: str) -> bool:
     """Whether a text is a whole number of 0 or more in the digits 0 to 9; `str.isdigit` alone also takes `²`."""
     return text.isascii() and text.isdigit() and len(text) < 19
+
+
+def is_pipe(path: str) -> bool:
+    """Whether a path is something that can be read only once, such as `<(zcat a.gz)` of a shell."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)

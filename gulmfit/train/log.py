@@ -15,20 +15,22 @@ SHOWN = {"shown_as_bar": True}
 class Console(logging.StreamHandler[object]):  # type: ignore[type-var]
     """Print above a progress bar on a terminal; elsewhere line by line, and no line empty."""
 
-    def __init__(self, stream: object = None) -> None:  # Hydra names the stream
+    def __init__(self, stream: object = None) -> None:
         super().__init__(sys.stdout)
+        self._errors = stream is sys.stderr
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print a record."""
         if record.levelno < logging.WARNING and not record.name.startswith("gulmfit"):
             return  # the tips and news of libraries
-        on_terminal = sys.stdout.isatty()
+        stream = sys.stderr if self._errors else sys.stdout  # as it is now: notebooks and tests put another there
+        on_terminal = stream.isatty()
         if on_terminal and getattr(record, "shown_as_bar", False):
             return
         try:
             text = self.format(record)
-            tqdm.write(text if on_terminal else without_empty_lines(text), file=sys.stdout)
-            sys.stdout.flush()
+            tqdm.write(text if on_terminal else without_empty_lines(text), file=stream)
+            stream.flush()
         except BrokenPipeError:
             raise
         except Exception:
@@ -62,10 +64,14 @@ def logged(folder: Path, command: str) -> Iterator[None]:
     handler = _LogFile(folder / "log", encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     ours = logging.getLogger("gulmfit")
+    level = ours.level
+    if ours.getEffectiveLevel() > logging.INFO:  # as in a notebook
+        ours.setLevel(logging.INFO)
     ours.addHandler(handler)
     try:
         handler.emit(logging.LogRecord("gulmfit", logging.INFO, "", 0, command, None, None))
         yield
     finally:
         ours.removeHandler(handler)
+        ours.setLevel(level)
         handler.close()

@@ -72,7 +72,7 @@ ALLOWED = {
     },
     "schema": set(),
     "checks": {"gulmfit.schema"},
-    "overrides": {"hydra", "omegaconf", "yaml", "gulmfit.errors", "gulmfit.schema"},
+    "overrides": {"hydra", "omegaconf", "yaml", "gulmfit.errors", "gulmfit.schema", "gulmfit.seq"},
     "config": {"hydra", "omegaconf", "yaml"}
     | {"gulmfit.checkpoint", "gulmfit.checks", "gulmfit.errors", "gulmfit.overrides", "gulmfit.schema", "gulmfit.seq"},
     "train": {"torch", "numpy", "pytorch_lightning", "torchmetrics", "omegaconf", "hydra", "tqdm"} | LIBRARY,

@@ -78,7 +78,7 @@ def test_all_packages_are_listed(project: dict[str, Any]) -> None:
 
 def test_commands_exist(project: dict[str, Any]) -> None:
     scripts = project["project"]["scripts"]
-    files = {path.stem for path in (REPOSITORY / "gulmfit" / "cli").glob("*.py")} - {"__init__", "words"}
+    files = {path.stem for path in (REPOSITORY / "gulmfit" / "cli").glob("*.py")} - {"__init__", "words", "pipes"}
     assert set(scripts) == {f"gulmfit-{name}" for name in files}
     for target in scripts.values():
         module, _, function = target.partition(":")
