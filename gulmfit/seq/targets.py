@@ -38,11 +38,13 @@ class TargetKind(ABC):
         name: What configurations and files call it.
         needed_everywhere: Whether every part of a split must hold every class or label.
         few: Least number of classes, labels or values.
+        joined_by: What stands between the names of one sequence's labels, and in none of them.
     """
 
     name: ClassVar[str]
     needed_everywhere: ClassVar[bool] = False
     few: ClassVar[int] = 2
+    joined_by: ClassVar[str] = ""
 
     @abstractmethod
     def read(
@@ -174,6 +176,7 @@ class LabelSets(TargetKind):
     """
 
     name = LABEL_SETS
+    joined_by = SEPARATOR
     _noun = "label(s)"
     _user = "head=multi_label"
 

@@ -13,11 +13,12 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from gulmfit.checkpoint import MODEL_FOLDER, Spec, build, load_tokenizer, save_model
+from gulmfit.checkpoint import MODEL_FOLDER, Spec, build, load_tokenizer, resolve_target, save_model
 from gulmfit.config import instantiate, plain
 from gulmfit.errors import DivergenceError, TokenizerError, TrainingError
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.models.precision import fast_precision, guard, warn_of_slow_kernels
+from gulmfit.seq.letters import DEFAULT
 from gulmfit.seq.subword_training import Corpus, SubwordRecipe
 from gulmfit.seq.tokenizer import Tokenizer
 from gulmfit.train.callbacks import RandomState, Throughput
@@ -70,9 +71,19 @@ def build_spec(
         "head": plain(config.head),
         "dropout": {**plain(config.dropout), "drop_mult": float(config.drop_mult)},
         "tokenizer": _tokenizer(run, build(tokenizer, {}), corpus).spec(),
+        "letters": _letters(config.data, labelled=classes is not None),
         "classes": classes,
         "positive": positive,
     }
+
+
+def _letters(data: Any, *, labelled: bool) -> dict[str, str]:
+    """Return how letters of the data are read; a simulation has no policies, and its letters are capitals."""
+    own = DEFAULT._asdict()
+    source = str(data._target_)
+    if labelled and source.startswith("gulmfit.") and resolve_target(source).policies_of_genome_alone:
+        return own
+    return {name: str(data.get(name, value)) for name, value in own.items()}
 
 
 def _tokenizer(run: Run, asked: Tokenizer | SubwordRecipe, corpus: Callable[[], Corpus] | None) -> Tokenizer:

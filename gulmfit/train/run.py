@@ -14,10 +14,19 @@ from typing import Any, Self
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
 
-from gulmfit.checkpoint import MODEL_FOLDER, LoadedModel, Spec, build_tokenizer, load, read_progress
+from gulmfit.checkpoint import (
+    MODEL_FILES,
+    MODEL_FOLDER,
+    LoadedModel,
+    Spec,
+    build_tokenizer,
+    letters_of,
+    load,
+    read_progress,
+)
 from gulmfit.config import compose, read_plain, validate
 from gulmfit.errors import CheckpointError, ConfigError, TokenizerError
-from gulmfit.predict.writers import whole_file
+from gulmfit.files import remove_unfinished, write_whole
 from gulmfit.report.html import Report, write_report
 from gulmfit.report.scores import json_ready
 from gulmfit.seq.checksums import checksums
@@ -80,10 +89,12 @@ class Run:
             remove_partial(part)
         for name in RESULTS:  # and nothing else: a scan of a genome may keep its scores here
             remove_partial(self.folder, f".{name}*")
+            remove_unfinished(self.folder / name)
+        for name in MODEL_FILES:
+            remove_unfinished(self.folder / MODEL_FOLDER / name)
         self.folder.mkdir(parents=True, exist_ok=True)
         text = OmegaConf.to_yaml(self.config, resolve=True)
-        with whole_file(self.folder / "config.yaml") as unfinished:  # other ranks may be reading it
-            unfinished.write_text(text, encoding="utf-8")
+        write_whole(self.folder / "config.yaml", text)  # whole, for other ranks may be reading it
         return self
 
     def resume_from(self) -> Path | None:
@@ -137,6 +148,7 @@ class Run:
                 f"init_from={self.config.init_from} reads {source.tokenizer!r}; this run has {ours!r}: their tokens "
                 f"mean different things. Set {source.tokenizer.settings()}, or train a language model with this one."
             )
+        letters_of(spec).compared(source.letters, f"init_from={self.config.init_from}")
         return source
 
     def curves(self) -> list[dict[str, Any]]:
@@ -187,8 +199,7 @@ def read_config(folder: Path) -> DictConfig | None:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write plain values as JSON, whole or not at all."""
-    with whole_file(path) as unfinished:
-        unfinished.write_text(json.dumps(json_ready(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(json_ready(content), indent=2, allow_nan=False) + "\n")
 
 
 def file_checksums(files: Sequence[str], cache_dir: Path) -> list[dict[str, str | None]]:

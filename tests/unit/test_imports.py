@@ -16,7 +16,7 @@ MAX_LINES = 400
 # Every part but the two that put the others together.
 LIBRARY = {
     f"gulmfit.{name}"
-    for name in ("errors", "locks", "seq", "models", "data", "checkpoint", "config", "predict", "report")
+    for name in ("errors", "files", "locks", "seq", "models", "data", "checkpoint", "config", "predict", "report")
 }
 
 # What each part may import beside the standard library and itself. A part is a folder or module of gulmfit/.
@@ -24,6 +24,7 @@ ALLOWED = {
     "__init__": {"gulmfit.config", "gulmfit.predict", "gulmfit.seq"},  # for type checkers alone
     "errors": set(),
     "locks": set(),
+    "files": {"gulmfit.errors", "gulmfit.locks"},
     "seq": {
         "numpy",
         "Bio",
@@ -33,15 +34,16 @@ ALLOWED = {
         "pysam",
         "tokenizers",
         "gulmfit.errors",
+        "gulmfit.files",
         "gulmfit.locks",
     },
     "models": {"torch", "gulmfit.errors"},
-    "checkpoint": {"torch", "safetensors", "gulmfit.models", "gulmfit.seq", "gulmfit.errors"},
-    "data": {"torch", "numpy", "pytorch_lightning", "gulmfit.seq", "gulmfit.errors", "gulmfit.locks"},
+    "checkpoint": {"torch", "safetensors", "gulmfit.models", "gulmfit.seq", "gulmfit.errors", "gulmfit.files"},
+    "data": {"torch", "numpy", "pytorch_lightning", "gulmfit.seq", "gulmfit.errors", "gulmfit.files", "gulmfit.locks"},
     "predict": {"torch", "numpy", "tqdm", "pyarrow", "pybigtools"}
-    | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.errors"}
+    | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.files"}
     | {"gulmfit.report"},  # for its calibration: a classifier's probabilities are the calibrated ones
-    "report": {"numpy", "scipy", "sklearn", "matplotlib", "gulmfit.seq", "gulmfit.errors"},
+    "report": {"numpy", "scipy", "sklearn", "matplotlib", "gulmfit.seq", "gulmfit.errors", "gulmfit.files"},
     "exchange": {"torch", "numpy", "safetensors", "onnx", "onnxruntime", "huggingface_hub"}
     | {
         "gulmfit.config",
@@ -51,6 +53,7 @@ ALLOWED = {
         "gulmfit.checkpoint",
         "gulmfit.predict",
         "gulmfit.errors",
+        "gulmfit.files",
     },
     "schema": set(),
     "config": {"hydra", "omegaconf", "yaml", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.schema", "gulmfit.seq"},
