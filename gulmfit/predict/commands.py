@@ -20,6 +20,7 @@ from gulmfit.predict.scan import STRANDS, Scan, gives_probabilities
 from gulmfit.predict.windows import Windows
 from gulmfit.report.target_calibration import LabelCalibration
 from gulmfit.seq.intervals import contigs_by_name
+from gulmfit.seq.names import check_names
 from gulmfit.seq.store import GenomeStore
 from gulmfit.seq.tables import not_one_of
 
@@ -108,6 +109,7 @@ def predict_file(
             raise ConfigError(
                 f"the model reads {alphabet.name} sequences, and a genome has none. Give them as records."
             )
+        check_names(predictor.classes, "class or label", model)
         start = time.perf_counter()
         column = _column(predictor, positive, outputs)
         if window_bp:

@@ -71,7 +71,7 @@ class LabelledSequences:
             raise DataError(f"labelled sequences of unequal lengths: {lengths}")
         self.kind.check(self.labels, self.classes, self.ids)
         source = ", ".join(self.files) or "the data"
-        check_names(self.classes, self.kind.name[:-1].replace("_", " "), source, joined_by=self.kind.joined_by)
+        check_names(self.classes, self.kind.one, source, joined_by=self.kind.joined_by)
         check_ids(self.ids, source)
         if not self.classes:
             raise DataError("labelled sequences without classes: at least one is needed")
