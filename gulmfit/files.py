@@ -162,12 +162,16 @@ def hidden(path: Path, ending: str) -> Path:
 
 
 def remove_unfinished(path: Path) -> None:
-    """Remove what processes that are gone left of a file; hold a lock where another computer may be writing it."""
+    """Remove what processes that are gone left of a file, or of all files in a folder.
+
+    Hold a lock where another computer may be writing there.
+    """
     target = _real(path)
+    folder, name = (target, None) if target.is_dir() else (target.parent, hidden(target, "").name)
     with suppress(OSError):
-        for file in target.parent.iterdir():
+        for file in folder.iterdir():
             found = _TEMPORARY.search(file.name)
-            if found and file.name[: found.start()] == hidden(target, "").name and not _lives(int(found[1])):
+            if found and name in (None, file.name[: found.start()]) and not _lives(int(found[1])):
                 shutil.rmtree(file) if file.is_dir() else file.unlink(missing_ok=True)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gulmfit.files import whole_file
+from gulmfit.files import remove_unfinished, whole_file
 
 Floats = NDArray[np.float64]
 
@@ -42,6 +42,7 @@ def recall(path: Path, names: Sequence[str], shape: tuple[int, int]) -> dict[str
 
 def keep(path: Path, found: dict[str, Floats]) -> None:
     """Write results, whole or not at all; where they cannot be written, the log says so."""
+    remove_unfinished(path)
     try:
         with whole_file(path, sync=False, kind=None) as unfinished, unfinished.open("wb") as handle:
             np.savez(handle, **found)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gulmfit.files import whole_file
+from gulmfit.files import remove_unfinished, whole_file
 
 MEMORY_NAME = "checksums.json"
 
@@ -62,6 +62,7 @@ def _remember(folder: Path, learned: _Files) -> None:
     files = {name: entry for name, entry in (_recall(folder) | learned).items() if os.path.exists(name)}
     if not folder.is_dir():
         return
+    remove_unfinished(folder / MEMORY_NAME)
     with suppress(OSError), whole_file(folder / MEMORY_NAME, sync=False, kind=None) as unfinished:
         unfinished.write_text(json.dumps({"files": files, "sha256": _seal(files)}), encoding="utf-8")
 

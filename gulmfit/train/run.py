@@ -15,7 +15,6 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
 
 from gulmfit.checkpoint import (
-    MODEL_FILES,
     MODEL_FOLDER,
     LoadedModel,
     Spec,
@@ -89,9 +88,8 @@ class Run:
             remove_partial(part)
         for name in RESULTS:  # and nothing else: a scan of a genome may keep its scores here
             remove_partial(self.folder, f".{name}*")
+        for name in ("", MODEL_FOLDER, "predictions", "splits"):
             remove_unfinished(self.folder / name)
-        for name in MODEL_FILES:
-            remove_unfinished(self.folder / MODEL_FOLDER / name)
         self.folder.mkdir(parents=True, exist_ok=True)
         text = OmegaConf.to_yaml(self.config, resolve=True)
         write_whole(self.folder / "config.yaml", text)  # whole, for other ranks may be reading it

@@ -164,6 +164,9 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) 
     assert names(tmp_path) == sorted(path.name for path in kept)
     remove_unfinished(tmp_path / "b.tsv")
     assert not kept[2].exists()
+    (left[0]).write_text("half")
+    remove_unfinished(tmp_path)
+    assert names(tmp_path) == sorted(path.name for path in kept if path != kept[2])
 
 
 @pytest.mark.parametrize("how", ["same", "dots", "symlink", "hard link", "linked folder", "pattern", "folder"])
