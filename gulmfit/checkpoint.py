@@ -1,10 +1,10 @@
 """Models as documents: a plain specification, weights, and nothing that runs code when it is read.
 
 A *spec* is a dictionary of plain values that says how to build a model and its tokenizer:
-`{"format", "arch", "head", "dropout", "tokenizer", "classes", "positive"}`, where `arch`, `head` and `tokenizer` name
-a class in `_target_`. A *model folder* holds `config.json` (the spec) and `model.safetensors`: all that prediction
-needs. Where the tokenizer was learned, its part of the spec holds all of it, and the folder has it once more as
-`tokenizer.json`, for other programs.
+`{"format", "arch", "head", "dropout", "tokenizer", "letters", "classes", "positive"}`, where `arch`, `head` and
+`tokenizer` name a class in `_target_`, and `letters` says how letters are read (`gulmfit.seq.letters`). A *model
+folder* holds `config.json` (the spec) and `model.safetensors`: all that prediction needs. Where the tokenizer was
+learned, its part of the spec holds all of it, and the folder has it once more as `tokenizer.json`, for other programs.
 """
 
 import importlib
@@ -23,15 +23,24 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from gulmfit.errors import CheckpointError, GulmfitError
+from gulmfit.errors import CheckpointError, ConfigError, GulmfitError
+from gulmfit.files import cannot_be_written, whole_file, write_whole
 from gulmfit.models.dropout import DropoutRates
 from gulmfit.pretrained import find, known, shipped
+from gulmfit.seq.letters import DEFAULT as DEFAULT_LETTERS
+from gulmfit.seq.letters import Letters
 from gulmfit.seq.limits import parse_json
 from gulmfit.seq.tokenizer import Tokenizer
 
 FORMAT = 1
 MODEL_FOLDER = "model"
 CALIBRATION = "calibration.json"
+# What else of a run's folder commands read.
+RECORDS = (
+    "config.yaml", "metrics.json", "metrics.csv", "split.tsv", "checkpoints/best.ckpt", "checkpoints/last.ckpt",
+    "predictions/test.tsv", "predictions/baselines.tsv",
+)  # fmt: skip
+MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", CALIBRATION)
 Spec = dict[str, Any]
 
 _RATES = f"{DropoutRates.__module__}.{DropoutRates.__name__}"
@@ -57,6 +66,11 @@ class LoadedModel:
     def classes(self) -> list[str]:
         """Names of the classes in the order of the model's outputs; empty for a language model."""
         return list(self.spec.get("classes") or [])
+
+    @property
+    def letters(self) -> Letters:
+        """How the model reads letters."""
+        return letters_of(self.spec)
 
 
 _trusts_foreign = False
@@ -185,38 +199,55 @@ def _check_fit(spec: Spec, tokenizer: Tokenizer, state: Mapping[str, Tensor], pa
 
 
 def save_model(folder: Path, spec: Spec, state: Mapping[str, Tensor]) -> None:
-    """Write a model folder; the configuration comes last, so that its presence means the weights are whole."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write a model folder; the configuration comes last, so that its presence means the weights are whole.
+
+    Raises:
+        CheckpointError: If it cannot be written.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    weights, config = folder / "model.safetensors", folder / "config.json"
-    partial = weights.with_suffix(".partial")
-    try:
-        save_file(tensors, partial)
-        os.replace(partial, weights)
-        texts = {**build_tokenizer(spec).files(), config.name: json.dumps({"format": FORMAT, **spec}, indent=2) + "\n"}
-        for name, text in texts.items():
-            partial = folder / f"{name}.partial"
-            partial.write_text(text, encoding="utf-8")
-            os.replace(partial, folder / name)
-    except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
-        raise CheckpointError(
-            f"{folder}: the model could not be written: {error}. Free space or choose another folder."
-        ) from error
+    weights = folder / "model.safetensors"
+    with whole_file(weights, kind=CheckpointError) as unfinished:
+        try:
+            save_file(tensors, unfinished)
+        except SafetensorError as error:  # what it makes of a full disk
+            raise cannot_be_written(weights, error, CheckpointError) from error
+    texts = {**build_tokenizer(spec).files(), "config.json": json.dumps({"format": FORMAT, **spec}, indent=2) + "\n"}
+    for name, text in texts.items():
+        write_whole(folder / name, text, kind=CheckpointError)
 
 
 def save_calibration(folder: Path, calibration: Mapping[str, Any]) -> None:
-    """Write into a model folder how its probabilities are to be calibrated."""
-    target = folder / CALIBRATION
-    partial = target.with_suffix(".partial")
+    """Write into a model folder how its probabilities are to be calibrated.
+
+    Raises:
+        CheckpointError: If it cannot be written.
+    """
+    write_whole(folder / CALIBRATION, json.dumps(calibration, indent=2) + "\n", kind=CheckpointError)
+
+
+def letters_of(spec: Spec) -> Letters:
+    """Return how a model reads letters; one of a version that did not keep it has the defaults.
+
+    Raises:
+        CheckpointError: If there is no such policy.
+    """
     try:
-        partial.write_text(json.dumps(calibration, indent=2) + "\n", encoding="utf-8")
-        os.replace(partial, target)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise CheckpointError(
-            f"{target} could not be written: {error}. Free space or choose another folder."
-        ) from error
+        return Letters(**spec.get("letters", {})).checked()
+    except (TypeError, ConfigError) as error:
+        raise CheckpointError(f"the configuration of the model is damaged: letters: {error}") from error
+
+
+def files_of(path: str | Path) -> list[Path]:
+    """List the files of a run folder, a model folder or a checkpoint that commands may read."""
+    run = Path(path)
+    if not run.is_dir():
+        return [run]
+    if run.name == MODEL_FOLDER:
+        run = run.parent
+    names = [*RECORDS, *(f"{MODEL_FOLDER}/{name}" for name in MODEL_FILES), *MODEL_FILES]
+    return [file for name in names if (file := run / name).is_file()] + [
+        file for name in MODEL_FILES if (file := Path(path) / name).is_file()
+    ]
 
 
 def load(path: str | Path) -> LoadedModel:
@@ -270,7 +301,13 @@ def _read_calibration(path: Path) -> dict[str, Any] | None:
 def _read_folder(path: Path) -> tuple[Spec, dict[str, Tensor], Path]:
     for folder in (path / MODEL_FOLDER, path):
         config, weights = folder / "config.json", folder / "model.safetensors"
-        if config.is_file() and weights.is_file():
+        try:
+            there = config.is_file() and weights.is_file()
+        except PermissionError as error:
+            raise _unreadable(folder) from error
+        if there:
+            if closed := next((file for file in (config, weights) if not os.access(file, os.R_OK)), None):
+                raise _unreadable(closed)
             try:
                 spec = parse_json(config.read_text(encoding="utf-8"))
                 state = load_file(weights)
@@ -289,6 +326,10 @@ def _read_folder(path: Path) -> tuple[Spec, dict[str, Tensor], Path]:
     )
 
 
+def _unreadable(path: Path) -> CheckpointError:
+    return CheckpointError(f"{path}: you lack the permission to read it. Ask its owner for it, or to run chmod a+r.")
+
+
 def read_progress(path: Path) -> tuple[Spec, int, dict[str, Any]]:
     """Return the spec of a checkpoint, the step at which it was saved, and what it had learned from.
 
@@ -298,7 +339,8 @@ def read_progress(path: Path) -> tuple[Spec, int, dict[str, Any]]:
     content = _read_content(path)
     learned_from = content.get("learned_from")
     known = dict(learned_from) if isinstance(learned_from, Mapping) else {}
-    return _checked(content["hyper_parameters"]["spec"], path), content["global_step"], known
+    spec = {"letters": DEFAULT_LETTERS._asdict(), **_checked(content["hyper_parameters"]["spec"], path)}
+    return spec, content["global_step"], known
 
 
 def _read_checkpoint(path: Path) -> tuple[Spec, dict[str, Tensor]]:

@@ -7,6 +7,7 @@ from gulmfit.errors import ConfigError
 USAGE = """\
 gulmfit-predict model=RUN input=FILE output=FILE[,FILE...] [strand=forward|both|average] [batch_size=64]
                 [precision=32|bf16|auto] [raw=false] [positive=CLASS] [cache_dir=outputs/store]
+                [case=upper|mask] [ambiguity=unk|error]
 
 RUN is a run folder (outputs/classify/mine), its model folder, or a checkpoint. What is predicted:
   records        input=FASTA, FASTQ or table (CSV, TSV, JSONL, Parquet) [sequence=sequence] [id=COLUMN]
@@ -20,7 +21,8 @@ may come through a pipe: input=- is standard input, output=- writes TSV to stand
 with a scan that was stopped; restart=true begins it again. strand=both writes a record for each strand, average the
 mean over both. precision=auto takes bf16, about twice as fast, where the hardware computes in it; probabilities then
 move by some thousandths. Probabilities are calibrated on the validation part; raw=true writes those of the network
-alongside them."""
+alongside them. Letters are read as in training; case= and ambiguity= ask for
+another way."""
 
 
 @command
@@ -30,7 +32,7 @@ def predict() -> None:
         "model": "", "input": "", "output": "", "strand": "forward", "batch_size": 64, "precision": "32", "raw": False,
         "sequence": "sequence", "id": "", "genome": "", "features": "", "window_bp": 0, "step_bp": 0,
         "max_ambiguous": "0.5", "threshold": "", "merge_bp": 0, "positive": "", "restart": False,
-        "cache_dir": "outputs/store",
+        "cache_dir": "outputs/store", "case": "", "ambiguity": "",
     }  # fmt: skip
     values = arguments(USAGE, known, ("model", "input", "output"), pipes=True)
     values["max_ambiguous"] = _number("max_ambiguous", values["max_ambiguous"])

@@ -8,7 +8,6 @@ bases or so, both strands together about as much as the genome's store.
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gulmfit.errors import DataError
+from gulmfit.files import remove_unfinished, whole_file
 from gulmfit.locks import locked
 from gulmfit.seq.alphabet import Codes, reverse_complement
 from gulmfit.seq.tokenizer import KmerTokenizer, Tokenizer
@@ -172,22 +172,13 @@ class StoredSegments:
         """Cut all segments; the edges come last, so that their presence means that the tokens are whole."""
         bases = sum(segment.end - segment.start for segment in segments)
         logger.info("cutting %s bases into tokens (once; kept in %s)", f"{bases:,}", ids_path.parent)
-        partial = ids_path.with_name(f".{ids_path.name}.partial")  # what a killed process left is written over
+        remove_unfinished(ids_path)
         edges = [0]
-        try:
-            with partial.open("wb") as handle:
-                for segment in segments:
-                    edges.append(edges[-1] + sum(handle.write(ids.data) for ids in self._cut(segment)))
-                handle.flush()
-                os.fsync(handle.fileno())
-            os.replace(partial, ids_path)
-            with partial.open("wb") as handle:
-                np.save(handle, np.array(edges, dtype=np.int64) // self.dtype.itemsize)
-                handle.flush()
-                os.fsync(handle.fileno())
-            os.replace(partial, edges_path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with whole_file(ids_path, kind=None) as unfinished, unfinished.open("wb") as handle:
+            for segment in segments:
+                edges.append(edges[-1] + sum(handle.write(ids.data) for ids in self._cut(segment)))
+        with whole_file(edges_path, kind=None) as unfinished, unfinished.open("wb") as handle:
+            np.save(handle, np.array(edges, dtype=np.int64) // self.dtype.itemsize)
 
 
 def _strand(codes: Codes, segment: Segment, low: int, high: int, tokenizer: Tokenizer) -> Codes:

@@ -40,6 +40,8 @@ class Source:
     """
 
     has_proteins: ClassVar[bool] = False
+    policies_of_genome_alone: ClassVar[bool] = False
+    """Whether labelled sequences are read as `upper` and `split` whatever the policies."""
     genome: Paths | None = None
     case: str = "upper"
     ambiguity: str = "split"
@@ -216,6 +218,8 @@ class GenBankPromoterSource(Source):
         jitter_bp: Move every positive window by up to so many bases, at random.
         seed: Of the negatives and the jitter.
     """
+
+    policies_of_genome_alone: ClassVar[bool] = True
 
     path: Paths
     upstream_bp: int = 100

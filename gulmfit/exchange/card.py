@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gulmfit.checkpoint import MODEL_FOLDER, LoadedModel, load
+from gulmfit.checkpoint import MODEL_FOLDER, LoadedModel, files_of, load
 from gulmfit.errors import CheckpointError, ConfigError
-from gulmfit.predict.writers import whole_file
+from gulmfit.files import claimed, write_whole
 from gulmfit.seq.alphabet import DNA, alphabet_named
 from gulmfit.seq.limits import parse_json
 
@@ -42,9 +42,8 @@ CITATION = """\
 
 def write_card(*, model: str, output: str, license: str, repo: str) -> None:
     """Write the card of a model to a file, whole or not at all."""
-    text = model_card(load(model), license=license, repo=repo)
-    with whole_file(Path(output)) as unfinished:
-        unfinished.write_text(text, encoding="utf-8")
+    with claimed([output], files_of(model)):
+        write_whole(Path(output), model_card(load(model), license=license, repo=repo))
 
 
 def model_card(loaded: LoadedModel, *, license: str, repo: str) -> str:

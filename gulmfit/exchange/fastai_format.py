@@ -12,15 +12,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gulmfit.checkpoint import Spec, build_model, load, save_model
+from gulmfit.checkpoint import Spec, build_model, files_of, load, save_model
 from gulmfit.errors import CheckpointError, ConfigError
 from gulmfit.exchange.fastai_names import State, from_fastai, to_fastai
-from gulmfit.exchange.files import whole_folder
 from gulmfit.exchange.vocabulary import read_vocabulary
+from gulmfit.files import claimed, whole_file, whole_folder
 from gulmfit.models.classifier import SequenceClassifier
 from gulmfit.models.language_model import LanguageModel
 from gulmfit.models.transfer import VOCABULARY_ROWS
-from gulmfit.predict.writers import whole_file
 from gulmfit.seq.tokenizer import KmerTokenizer
 
 logger = logging.getLogger(__name__)
@@ -106,7 +105,12 @@ def export_fastai(*, model: str, output: str) -> None:
     order += range(tokenizer.num_special, len(vocabulary))
     state = {name: tensor[order] if name in VOCABULARY_ROWS else tensor for name, tensor in ours.state_dict().items()}
     entries = [*FASTAI_SPECIAL, *vocabulary[tokenizer.num_special :]]
-    with whole_file(path.with_suffix(".json")) as names, whole_file(path) as unfinished:
+    names_path = path.with_suffix(".json")
+    with (
+        claimed([path, names_path], files_of(model)),
+        whole_file(names_path) as names,
+        whole_file(path) as unfinished,
+    ):
         torch.save(to_fastai(state, classifier=isinstance(ours, SequenceClassifier)), unfinished)
         names.write_text(json.dumps(entries) + "\n", encoding="utf-8")
     logger.info("%s and %s: %d tokens", path, path.with_suffix(".json").name, len(entries))

@@ -16,7 +16,8 @@ from gulmfit import pretrained
 from gulmfit.checkpoint import CALIBRATION, load, resolve_target
 from gulmfit.errors import CheckpointError, ConfigError, GulmfitError
 from gulmfit.exchange.card import check_repo, model_card
-from gulmfit.exchange.files import library, whole_folder
+from gulmfit.exchange.libraries import library
+from gulmfit.files import whole_folder
 from gulmfit.predict.predictor import Predictor
 from gulmfit.seq.tokenizer import Tokenizer
 

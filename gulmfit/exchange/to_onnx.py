@@ -16,15 +16,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from gulmfit.checkpoint import LoadedModel, load
+from gulmfit.checkpoint import LoadedModel, files_of, load
 from gulmfit.data.batches import collate, tokenise
 from gulmfit.errors import CheckpointError, ConfigError
-from gulmfit.exchange.files import library
 from gulmfit.exchange.graphs import FLOOR, ClassifierGraph, LanguageModelGraph, state_sizes
+from gulmfit.exchange.libraries import library
+from gulmfit.files import claimed, whole_file
 from gulmfit.models.classifier import EVALUATION_WINDOW
 from gulmfit.models.language_model import LanguageModel
 from gulmfit.predict.predictor import Predictor
-from gulmfit.predict.writers import whole_file
 from gulmfit.seq.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
@@ -53,9 +53,16 @@ def export_onnx(*, model: str, output: str, opset: int = DEFAULT_OPSET) -> float
         raise ConfigError(f"opset={opset}: choose {OPSETS[0]} to {OPSETS[-1]}; {DEFAULT_OPSET} is read everywhere.")
     library("onnx", "onnx")
     runtime = library("onnxruntime", "onnx")
-    loaded = load(model)
+    card_path = path.with_suffix(".json")
+    with claimed([path, card_path], files_of(model)):
+        difference = _export(load(model), path, card_path, opset, runtime)
+    logger.info("%s and %s: largest difference from the model %.1e", path, card_path.name, difference)
+    return difference
+
+
+def _export(loaded: LoadedModel, path: Path, card_path: Path, opset: int, runtime: Any) -> float:
     form = _LanguageModelForm(loaded) if isinstance(loaded.model, LanguageModel) else _ClassifierForm(loaded)
-    with whole_file(path.with_suffix(".json")) as card, whole_file(path) as unfinished:
+    with whole_file(card_path) as card, whole_file(path) as unfinished:
         _trace(form.graph, form.example(), form.inputs, form.outputs, unfinished, opset)
         options = runtime.SessionOptions()
         options.log_severity_level = 3
@@ -63,15 +70,14 @@ def export_onnx(*, model: str, output: str, opset: int = DEFAULT_OPSET) -> float
         difference = max(float(found) for found in form.differences(session))
         if not difference <= TOLERANCE:
             raise CheckpointError(
-                f"{model}: its ONNX form differs from it by {difference:.2g}, more than {TOLERANCE:g}, and was not "
-                f"kept. Try another opset= ({OPSETS[0]} to {OPSETS[-1]}), or another version of torch."
+                f"{loaded.source}: its ONNX form differs from it by {difference:.2g}, more than {TOLERANCE:g}, and was "
+                f"not kept. Try another opset= ({OPSETS[0]} to {OPSETS[-1]}), or another version of torch."
             )
         content = {
             "format": 1, "opset": opset, "max_difference": difference, **form.description(),
-            "tokenizer": _described(loaded.tokenizer),
+            "tokenizer": _described(loaded.tokenizer), "letters": loaded.letters._asdict(),
         }  # fmt: skip
         card.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    logger.info("%s and %s: largest difference from the model %.1e", path, path.with_suffix(".json").name, difference)
     return difference
 
 

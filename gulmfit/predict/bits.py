@@ -2,7 +2,8 @@
 
 Shape letters: `L` bases, `S` steps (of all contigs, one after the other), `T` tokens.
 
-A contig is cut at runs of ambiguous bases, as in training by default; the model starts afresh after each. The nats of a
+A contig is cut at runs of ambiguous bases, and the model starts afresh after each, unless it has learned to read them
+as unknown (`data.ambiguity=unk`). The nats of a
 token are shared out evenly over the bases that it adds, so that what stands in disjoint windows adds up to the total.
 Sums of steps lie in a scratch file: memory does not grow with the genome.
 """
@@ -136,7 +137,9 @@ def score_genome(
         raise ConfigError(f"step_bp={step_bp}, batch_size={batch_size}: both must be 1 or more.")
     _check_names(store.contigs)
     directions = (False, True) if strand == "average" else (False,)
-    jobs = [(interval, reverse) for interval in store.clear_intervals("split") for reverse in directions]
+    # Bases that a model has learned to refuse are cut out: it reads none of them.
+    policy = "unk" if scorer.letters.ambiguity == "unk" else "split"
+    jobs = [(interval, reverse) for interval in store.clear_intervals(policy) for reverse in directions]
     # The longest first: at the end the lanes then have the least to wait for each other.
     jobs.sort(key=lambda job: job[0].start - job[0].end)
     codes = np.asarray(store.codes)

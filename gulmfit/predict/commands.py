@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
+from gulmfit.checkpoint import files_of
 from gulmfit.errors import ConfigError
+from gulmfit.files import claimed
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.genome import Wanted, scan_genome
 from gulmfit.predict.inputs import check_input, feature_records, sequence_records
-from gulmfit.predict.outputs import TABLES, Output, check_libraries, check_writable, parse_outputs
+from gulmfit.predict.outputs import TABLES, Output, check_libraries, parse_outputs
 from gulmfit.predict.predictor import Predictor
 from gulmfit.predict.records import predict_records, write_records
 from gulmfit.predict.scan import STRANDS, Scan, gives_probabilities
@@ -19,6 +21,7 @@ from gulmfit.predict.windows import Windows
 from gulmfit.report.target_calibration import LabelCalibration
 from gulmfit.report.words import CALIBRATED_FORWARD
 from gulmfit.seq.intervals import contigs_by_name
+from gulmfit.seq.names import check_names
 from gulmfit.seq.store import GenomeStore
 from gulmfit.seq.tables import not_one_of
 
@@ -46,6 +49,8 @@ def predict_file(
     positive: str = "",
     restart: bool = False,
     cache_dir: str = "outputs/store",
+    case: str = "",
+    ambiguity: str = "",
 ) -> None:
     """Predict every record of a file, every feature of a genome, or every window of one.
 
@@ -70,6 +75,8 @@ def predict_file(
         positive: Class whose score BED, bedGraph and bigWig have; the model's positive one if empty.
         restart: Begin a scan anew where a stopped one could be gone on with.
         cache_dir: Folder of genome stores.
+        case: `upper` or `mask` (lower-case letters are ambiguous); as in training if empty.
+        ambiguity: `unk`, or `error` to refuse ambiguous letters; as in training if empty.
 
     Raises:
         ConfigError: If options are out of range or do not go together.
@@ -89,41 +96,51 @@ def predict_file(
         raise ConfigError("threshold=, merge_bp= and restart= are for a scan of a genome, which needs window_bp=.")
     outputs = parse_outputs(output, scan=window_bp > 0)
     check_libraries(outputs)
-    check_writable([path for one in outputs for path in one.by_strand(STRANDS[strand]).values()])
     if not window_bp:
         check_input(input, genome, features)
-    keep_freed_memory()
-    predictor = Predictor.load(model, precision=precision)
-    alphabet = predictor.tokenizer.alphabet
-    if strand != "forward":
-        alphabet.check_strands()
-    if strand == "average" and gives_probabilities(predictor):
-        logger.info("strand=average: %s", CALIBRATED_FORWARD)
-    if (window_bp or genome) and not alphabet.complements:
-        raise ConfigError(f"the model reads {alphabet.name} sequences, and a genome has none. Give them as records.")
-    start = time.perf_counter()
-    column = _column(predictor, positive, outputs)
-    if window_bp:
-        wanted = Wanted(outputs, raw, column, _threshold(predictor, threshold, column, outputs), merge_bp)
-        store = GenomeStore.build(input, cache_dir)
-        lengths = [contig.length for contig in contigs_by_name(store).values()]
-        windows = Windows(lengths, window_bp, step_bp or max(1, window_bp // 2), predictor.tokenizer.min_bases)
-        count = scan_genome(Scan(predictor, store, windows, strand, max_ambiguous, batch_size), wanted, restart=restart)
-    else:
-        placed = GenomeStore.build(genome, cache_dir) if genome else None
-        records = (
-            feature_records(input, placed, [kind.strip() for kind in features.split(",") if kind.strip()])
-            if placed
-            else sequence_records(input, sequence=sequence, id=id, alphabet=alphabet.name)
-        )
-        found = predict_records(
-            predictor, tqdm(records, desc="predict", unit=" records"), strand=strand, batch_size=batch_size,
-            where=f"{input}, ",
-        )  # fmt: skip
-        count = write_records(predictor, found, outputs, strand=strand, raw=raw, positive=column, store=placed)
-    seconds = time.perf_counter() - start
-    what = "windows" if window_bp else "records"
-    logger.info("%s: %d %s in %.1f s (%.0f a second)", output, count, what, seconds, count / max(seconds, 1e-9))
+    written = [path for one in outputs for path in one.by_strand(STRANDS[strand]).values()]
+    with claimed(written, [input, genome, *files_of(model)]):
+        keep_freed_memory()
+        predictor = Predictor.load(model, precision=precision)
+        letters = predictor.letters = predictor.letters.asked(case, ambiguity)
+        alphabet = predictor.tokenizer.alphabet
+        if strand != "forward":
+            alphabet.check_strands()
+        if strand == "average" and gives_probabilities(predictor):
+            logger.info("strand=average: %s", CALIBRATED_FORWARD)
+        if (window_bp or genome) and not alphabet.complements:
+            raise ConfigError(
+                f"the model reads {alphabet.name} sequences, and a genome has none. Give them as records."
+            )
+        check_names(predictor.classes, "class or label", model)
+        start = time.perf_counter()
+        column = _column(predictor, positive, outputs)
+        if window_bp:
+            if letters.ambiguity == "error" and max_ambiguous:
+                logger.info("the model has learned no ambiguous bases: windows that hold one are passed over")
+                max_ambiguous = 0.0
+            wanted = Wanted(outputs, raw, column, _threshold(predictor, threshold, column, outputs), merge_bp)
+            store = GenomeStore.build(input, cache_dir, case=letters.case)
+            lengths = [contig.length for contig in contigs_by_name(store).values()]
+            windows = Windows(lengths, window_bp, step_bp or max(1, window_bp // 2), predictor.tokenizer.min_bases)
+            count = scan_genome(
+                Scan(predictor, store, windows, strand, max_ambiguous, batch_size), wanted, restart=restart
+            )
+        else:
+            placed = GenomeStore.build(genome, cache_dir, case=letters.case) if genome else None
+            records = (
+                feature_records(input, placed, [kind.strip() for kind in features.split(",") if kind.strip()])
+                if placed
+                else sequence_records(input, sequence=sequence, id=id, alphabet=alphabet.name, letters=letters)
+            )
+            found = predict_records(
+                predictor, tqdm(records, desc="predict", unit=" records"), strand=strand, batch_size=batch_size,
+                where=f"{input}, ",
+            )  # fmt: skip
+            count = write_records(predictor, found, outputs, strand=strand, raw=raw, positive=column, store=placed)
+        seconds = time.perf_counter() - start
+        what = "windows" if window_bp else "records"
+        logger.info("%s: %d %s in %.1f s (%.0f a second)", output, count, what, seconds, count / max(seconds, 1e-9))
 
 
 def _column(predictor: Predictor, name: str, outputs: Sequence[Output]) -> int:

@@ -22,7 +22,7 @@ from gulmfit.models.awd_rnn import AWDRNN, State
 from gulmfit.predict.device import place
 from gulmfit.predict.likelihood import check_options
 from gulmfit.predict.reading import Integers, Reading, groups_of_records, read_side_by_side
-from gulmfit.seq.alphabet import encode
+from gulmfit.seq.letters import DEFAULT, Letters
 from gulmfit.seq.tokenizer import KmerTokenizer, Tokenizer
 
 Vectors = npt.NDArray[np.float32]
@@ -74,6 +74,7 @@ class Embedder:
         layer: `last`, or a number: 0 for the embedding of the tokens, 1 for the first recurrent layer, and so on.
         device: Where to run; the first GPU if there is one.
         precision: `32`, `bf16` or `auto`.
+        letters: How letters are read.
 
     Raises:
         ConfigError: If the layer or the precision does not exist.
@@ -87,7 +88,9 @@ class Embedder:
         layer: str | int = "last",
         device: str | torch.device | None = None,
         precision: str = "32",
+        letters: Letters = DEFAULT,
     ) -> None:
+        self.letters = letters
         encoder: Any = model.encoder
         depth = len(encoder.layers)
         if layer != "last" and str(layer) not in map(str, range(depth + 1)):
@@ -117,7 +120,9 @@ class Embedder:
         loaded = load(path)
         if not isinstance(getattr(loaded.model, "encoder", None), AWDRNN):
             raise CheckpointError(f"{path} has no recurrent encoder to take vectors from.")
-        return cls(loaded.model, loaded.tokenizer, layer=layer, device=device, precision=precision)
+        return cls(
+            loaded.model, loaded.tokenizer, layer=layer, device=device, precision=precision, letters=loaded.letters
+        )
 
     def embed(
         self,
@@ -205,7 +210,7 @@ class Embedder:
     def _reading(self, name: str, sequence: str, where: str, *, reverse: bool) -> Reading:
         place = f"{where}record {name!r}"
         reading = Reading(
-            encode(sequence, where=place, alphabet=self.tokenizer.alphabet), self.tokenizer, reverse=reverse
+            self.letters.encode(sequence, place, self.tokenizer.alphabet), self.tokenizer, reverse=reverse
         )
         if not reading.ready(1):
             raise SequenceError(f"{place}: {self.tokenizer.too_short(len(sequence))}")

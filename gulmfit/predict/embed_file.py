@@ -10,16 +10,18 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from gulmfit.checkpoint import files_of
 from gulmfit.errors import ConfigError, DataError
+from gulmfit.files import claimed, whole_file
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.embed import Embedder, Embedding, Vectors
-from gulmfit.predict.outputs import check_writable
-from gulmfit.predict.writers import cannot_be_written, pyarrow, whole_file
+from gulmfit.predict.writers import pyarrow
 from gulmfit.report.html import write_report
 from gulmfit.report.maps import map_report
 from gulmfit.seq.alphabet import clean_sequence
 from gulmfit.seq.fasta import expand_paths
 from gulmfit.seq.labelled import read_sequences
+from gulmfit.seq.letters import Letters
 from gulmfit.seq.tables import is_table, read_rows
 
 logger = logging.getLogger(__name__)
@@ -47,6 +49,8 @@ def embed_file(
     label: str,
     map: str,
     seed: int,
+    case: str = "",
+    ambiguity: str = "",
 ) -> None:
     """Write the vectors of every record of a file, in input order, and a map of them if one is asked for.
 
@@ -65,6 +69,8 @@ def embed_file(
         label: Column of the label in a table; empty for none.
         map: `.html` of a map of the sequences; empty for none.
         seed: Of the map.
+        case: `upper` or `mask` (lower-case letters are ambiguous); as in training if empty.
+        ambiguity: `unk`, or `error` to refuse ambiguous letters; as in training if empty.
 
     Raises:
         ConfigError: If an option is out of range, or the name of an output is of no known kind.
@@ -75,34 +81,35 @@ def embed_file(
         raise ConfigError(f"output={output}: vectors are written as .parquet or .npz. Name the file so.")
     if map and (level != "sequence" or not map.endswith(".html")):
         raise ConfigError(f"map={map}: a map shows level=sequence and is written as .html.")
-    check_writable([target, *([Path(map)] if map else [])])
-    keep_freed_memory()
-    embedder = Embedder.load(model, layer=layer, precision=precision)
-    facts = {"model": model, "input": input, "level": level, "layer": layer, "strand": strand}
-    if level == "sequence":
-        facts["pooling"] = pooling
-    labels: list[str] = []  # of records that have been read and not yet embedded
-    alphabet = embedder.tokenizer.alphabet
-    if strand != "forward":
-        alphabet.check_strands()
-    records = _with_labels(_read(input, sequence, id, label, alphabet.name), labels)
-    shown = Sample(MOST_POINTS, seed) if map else None
-    start, count = time.perf_counter(), 0
-    vectors = embedder.embed(
-        records, level=level, pooling=pooling, strand=strand, batch_size=batch_size, where=f"{input}, "
-    )
-    writer = _parquet if target.suffix == ".parquet" else _npz
-    with whole_file(target) as unfinished, writer(unfinished, embedder, level, bool(label), facts) as add:
-        for found in tqdm(vectors, desc="embed", unit=" records"):
-            name = labels.pop(0) if label else None
-            add(found, name)
-            count += 1
-            if shown is not None:
-                shown.add(found.vectors[0], name)
-    seconds = time.perf_counter() - start
-    logger.info("%s: %d records in %.1f s (%.0f a second)", output, count, seconds, count / max(seconds, 1e-9))
-    if shown is not None:
-        _write_map(Path(map), shown, count, facts, seed)
+    with claimed([target, *([Path(map)] if map else [])], [input, *files_of(model)]):
+        keep_freed_memory()
+        embedder = Embedder.load(model, layer=layer, precision=precision)
+        embedder.letters = embedder.letters.asked(case, ambiguity)
+        facts = {"model": model, "input": input, "level": level, "layer": layer, "strand": strand}
+        if level == "sequence":
+            facts["pooling"] = pooling
+        labels: list[str] = []  # of records that have been read and not yet embedded
+        alphabet = embedder.tokenizer.alphabet
+        if strand != "forward":
+            alphabet.check_strands()
+        records = _with_labels(_read(input, sequence, id, label, alphabet.name, embedder.letters), labels)
+        shown = Sample(MOST_POINTS, seed) if map else None
+        start, count = time.perf_counter(), 0
+        vectors = embedder.embed(
+            records, level=level, pooling=pooling, strand=strand, batch_size=batch_size, where=f"{input}, "
+        )
+        writer = _parquet if target.suffix == ".parquet" else _npz
+        with whole_file(target) as unfinished, writer(unfinished, embedder, level, bool(label), facts) as add:
+            for found in tqdm(vectors, desc="embed", unit=" records"):
+                name = labels.pop(0) if label else None
+                add(found, name)
+                count += 1
+                if shown is not None:
+                    shown.add(found.vectors[0], name)
+        seconds = time.perf_counter() - start
+        logger.info("%s: %d records in %.1f s (%.0f a second)", output, count, seconds, count / max(seconds, 1e-9))
+        if shown is not None:
+            _write_map(Path(map), shown, count, facts, seed)
 
 
 class Sample:
@@ -122,10 +129,12 @@ class Sample:
             self.kept[place] = (vector, label)
 
 
-def _read(input: str, sequence: str, id: str, label: str, alphabet: str) -> Iterator[tuple[str, str, str | None]]:
+def _read(
+    input: str, sequence: str, id: str, label: str, alphabet: str, letters: Letters
+) -> Iterator[tuple[str, str, str | None]]:
     """Yield id, sequence and label of each record."""
     if not label:
-        for name, text in read_sequences(input, sequence=sequence, id=id or None, alphabet=alphabet):
+        for name, text in read_sequences(input, sequence=sequence, id=id or None, alphabet=alphabet, letters=letters):
             yield name, text, None
         return
     number = 0
@@ -134,7 +143,7 @@ def _read(input: str, sequence: str, id: str, label: str, alphabet: str) -> Iter
             raise ConfigError(f"label={label}: {file} is no table and has no columns. Leave label= out.")
         for place, row in read_rows(file, {"sequence": sequence, "id": id or None, "label": label}):
             number += 1
-            text = clean_sequence(row["sequence"], place, alphabet=alphabet)
+            text = clean_sequence(row["sequence"], place, alphabet=alphabet, **letters._asdict())
             yield row.get("id", str(number)), text, row["label"]
 
 
@@ -184,6 +193,8 @@ def _parquet(path: Path, embedder: Embedder, level: str, labelled: bool, facts: 
 
     try:
         yield add
+        if writer is None:
+            raise DataError(f"{path}: there is no record to embed.")
         if waiting:
             flush()
     finally:
@@ -226,8 +237,5 @@ def _write_map(path: Path, shown: Sample, count: int, facts: Mapping[str, str], 
     labels = [label for _, label in shown.kept if label is not None]
     more = {"sequences": f"{len(vectors):,} of {count:,}", "seed": seed}
     report = map_report(vectors, labels or None, {**facts, **more}, seed=seed)
-    try:
-        write_report(path, report)
-    except OSError as error:
-        raise cannot_be_written(path, error) from error
+    write_report(path, report)
     logger.info("%s: %s", path, report.verdict)

@@ -15,11 +15,12 @@ import numpy as np
 from tqdm import tqdm
 
 from gulmfit.errors import DataError
+from gulmfit.files import hidden
 from gulmfit.predict.calls import Call, Floats, merge
 from gulmfit.predict.outputs import TABLES, TRACKS, Output
 from gulmfit.predict.partial import PartialScores
 from gulmfit.predict.predictor import Probabilities
-from gulmfit.predict.records import LOCUS_COLUMNS, WRITE_TABLE, score_columns
+from gulmfit.predict.records import LOCUS_COLUMNS, WRITE_TABLE, table_columns
 from gulmfit.predict.scan import Scan, gives_probabilities, model_digest
 from gulmfit.predict.tracks import Interval, bed_line, digits, write_lines, write_track
 from gulmfit.predict.windows import Stretch
@@ -74,7 +75,7 @@ def scan_genome(scan: Scan, wanted: Wanted, *, restart: bool = False) -> int:
         logger.info("%d contigs have fewer than %d bases and are left out", windows.contigs_left_out, needed)
     first = wanted.outputs[0].path
     shape = len(scan.strands), len(scan.predictor.classes)
-    scores = PartialScores(first.with_name(f".{first.name}.partial"), _asked(scan), shape, restart=restart)
+    scores = PartialScores(hidden(first, ".partial"), _asked(scan), shape, restart=restart)
     try:
         if scores.done:
             logger.info("going on after %d of %d windows", scores.done, len(windows))
@@ -114,7 +115,7 @@ def write_outputs(scan: Scan, scores: PartialScores, wanted: Wanted) -> None:
         )
     tables = [output for output in wanted.outputs if output.kind in TABLES]
     with ExitStack() as stack:
-        columns = {"id": str, **LOCUS_COLUMNS, **score_columns(scan.predictor, wanted.raw)}
+        columns = table_columns([("id", str), *LOCUS_COLUMNS], scan.predictor, wanted.raw)
         writes = [stack.enter_context(WRITE_TABLE[output.kind](output.path, columns)) for output in tables]
         if writes:
             for first in range(0, len(scan.windows), WINDOWS_AT_ONCE):

@@ -9,6 +9,7 @@ from gulmfit.seq.alphabet import DNA, reverse_complement_text
 from gulmfit.seq.fasta import expand_paths
 from gulmfit.seq.intervals import extract, read_features
 from gulmfit.seq.labelled import read_sequences
+from gulmfit.seq.letters import DEFAULT, Letters
 from gulmfit.seq.store import GenomeStore
 
 _FEATURE_SUFFIXES = (".bed", ".narrowpeak", ".broadpeak", ".gff", ".gff3", ".gtf", ".gb", ".gbk", ".gbff")
@@ -38,9 +39,11 @@ def check_input(input: str, genome: str, features: str) -> None:
         raise ConfigError(f"features={features} chooses features of a GFF3, GTF or GenBank file, read with genome=.")
 
 
-def sequence_records(input: str, *, sequence: str, id: str, alphabet: str = DNA.name) -> Iterator[Record]:
+def sequence_records(
+    input: str, *, sequence: str, id: str, alphabet: str = DNA.name, letters: Letters = DEFAULT
+) -> Iterator[Record]:
     """Stream the records of FASTA, FASTQ or tables; arguments as for `gulmfit.seq.labelled.read_sequences`."""
-    for name, text in read_sequences(input, sequence=sequence, id=id or None, alphabet=alphabet):
+    for name, text in read_sequences(input, sequence=sequence, id=id or None, alphabet=alphabet, letters=letters):
         yield Record(name, text)
 
 

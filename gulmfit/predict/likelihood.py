@@ -23,7 +23,7 @@ from gulmfit.errors import CheckpointError, ConfigError, SequenceError
 from gulmfit.models.language_model import LanguageModel
 from gulmfit.predict.device import place
 from gulmfit.predict.reading import Integers, Reading, Step, Window, read_side_by_side
-from gulmfit.seq.alphabet import encode
+from gulmfit.seq.letters import DEFAULT, Letters
 from gulmfit.seq.tokenizer import Tokenizer
 
 Floats = npt.NDArray[np.float64]
@@ -54,6 +54,7 @@ class LikelihoodScorer:
         device: Where to run; the first GPU if there is one.
         precision: `32`; `bf16` or `auto` are faster where the hardware computes in bf16, and off by some thousandths of
             a bit a base.
+        letters: How letters are read.
 
     Raises:
         ConfigError: If the precision is unknown.
@@ -65,8 +66,9 @@ class LikelihoodScorer:
         tokenizer: Tokenizer,
         device: str | torch.device | None = None,
         precision: str = "32",
+        letters: Letters = DEFAULT,
     ) -> None:
-        self.model, self.tokenizer = model, tokenizer
+        self.model, self.tokenizer, self.letters = model, tokenizer, letters
         self.device, self.reduced = place(model, model.encoder, device, precision)
 
     @classmethod
@@ -85,7 +87,7 @@ class LikelihoodScorer:
                 f"{path} is no language model: give a run of stage=pretrain or stage=finetune, "
                 "such as the folder language_model or the run that this model started from."
             )
-        return cls(loaded.model, loaded.tokenizer, device, precision)
+        return cls(loaded.model, loaded.tokenizer, device, precision, loaded.letters)
 
     def score(
         self,
@@ -143,7 +145,7 @@ class LikelihoodScorer:
             SequenceError: If it is shorter than one token or holds a letter that is no nucleotide.
         """
         reading = Reading(
-            encode(sequence, where=where, alphabet=self.tokenizer.alphabet), self.tokenizer, reverse=reverse
+            self.letters.encode(sequence, where, self.tokenizer.alphabet), self.tokenizer, reverse=reverse
         )
         if not reading.ready(1):
             raise SequenceError(f"{where}: {self.tokenizer.too_short(len(sequence))}")

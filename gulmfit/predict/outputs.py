@@ -1,13 +1,12 @@
 """The files that predictions are written to: their names say what stands in them."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from gulmfit.errors import ConfigError
 from gulmfit.predict.tracks import pybigtools
-from gulmfit.predict.writers import cannot_be_written, pyarrow
+from gulmfit.predict.writers import pyarrow
 
 TABLES = ("tsv", "parquet")
 TRACKS = ("bedgraph", "bigwig")
@@ -58,28 +57,6 @@ def parse_outputs(text: str, *, scan: bool) -> list[Output]:
     if not outputs:
         raise ConfigError(f"output={text}: no file is named.")
     return outputs
-
-
-def check_writable(paths: Sequence[Path]) -> None:
-    """Make the folders of files, and make sure early that all can be written.
-
-    Raises:
-        ConfigError: Two files are the same.
-        DataError: A folder cannot be made or written to, or a folder has the name of a file.
-    """
-    seen: set[Path] = set()
-    for path in paths:
-        if path.resolve() in seen:
-            raise ConfigError(f"output={path}: two outputs have this name. Give each its own.")
-        seen.add(path.resolve())
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_be_written(path, error) from error
-        if path.is_dir():
-            raise cannot_be_written(path, "a folder has this name")
-        if not os.access(path.parent, os.W_OK):
-            raise cannot_be_written(path, "its folder is read-only")
 
 
 def check_libraries(outputs: Sequence[Output]) -> None:

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gulmfit.errors import ConfigError, DataError
+from gulmfit.files import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -83,13 +84,8 @@ class PartialScores:
         """Bring all scores to the disk, then write the journal."""
         self._handle.flush()
         os.fsync(self._handle.fileno())
-        unfinished = self._journal.with_suffix(".unfinished")
-        with unfinished.open("w", encoding="utf-8") as handle:
-            entry = {"format": FORMAT, "windows": self.done, "crc32": self._checksum, "asked": self.asked}
-            json.dump(entry, handle, indent=2)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(unfinished, self._journal)
+        entry = {"format": FORMAT, "windows": self.done, "crc32": self._checksum, "asked": self.asked}
+        write_whole(self._journal, json.dumps(entry, indent=2), kind=None)
         self._saved = time.monotonic()
 
     def read(self, first: int, last: int) -> Scores:

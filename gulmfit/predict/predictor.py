@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gulmfit.checkpoint import LoadedModel, Spec, load
+from gulmfit.checkpoint import LoadedModel, Spec, letters_of, load
 from gulmfit.data.batches import collate, tokenise
 from gulmfit.errors import CheckpointError, ConfigError
 from gulmfit.models.classifier import SequenceClassifier
@@ -61,6 +61,8 @@ class Predictor:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.model = model.to(self.device).eval()
         self.tokenizer = tokenizer
+        self.letters = letters_of(spec)
+        """How letters are read: as in training, unless another way is set."""
         if precision == "auto":
             precision = "bf16" if fast_precision(self.device.type) == "bf16-mixed" else "32"
         self.precision = precision
@@ -142,7 +144,8 @@ class Predictor:
         self, records: Sequence[tuple[str, str]], batch_size: int, where: str, *, reverse: bool
     ) -> Probabilities:
         tokens: list[Tensor] = [
-            tokenise(sequence, self.tokenizer, f"{where}record {name!r}", reverse=reverse) for name, sequence in records
+            tokenise(sequence, self.tokenizer, f"{where}record {name!r}", reverse=reverse, letters=self.letters)
+            for name, sequence in records
         ]
         order = sorted(range(len(tokens)), key=lambda index: len(tokens[index]))
         probabilities = np.empty((len(tokens), len(self.classes)))

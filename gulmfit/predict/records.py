@@ -19,10 +19,11 @@ from gulmfit.predict.outputs import TABLES, Output
 from gulmfit.predict.predictor import Predictor, Probabilities
 from gulmfit.predict.scan import STRANDS, gives_probabilities
 from gulmfit.predict.tracks import Interval, bed_line, digits, write_lines, write_track
-from gulmfit.predict.writers import Row, Value, parquet_table, tsv_table
+from gulmfit.predict.writers import Columns, Row, Value, parquet_table, tsv_table
+from gulmfit.seq.names import column_names, raw_names
 from gulmfit.seq.store import GenomeStore
 
-LOCUS_COLUMNS = {"contig": str, "start": int, "end": int, "strand": str}
+LOCUS_COLUMNS = (("contig", str), ("start", int), ("end", int), ("strand", str))
 WRITE_TABLE = {"tsv": tsv_table, "parquet": parquet_table}
 
 
@@ -37,10 +38,12 @@ class Placed(NamedTuple):
     value: float
 
 
-def score_columns(predictor: Predictor, raw: bool) -> dict[str, type]:
-    """Return the columns of a table that hold scores."""
+def table_columns(fixed: Sequence[tuple[str, type]], predictor: Predictor, raw: bool) -> Columns:
+    """Return the columns of a table: fixed ones, then scores, which have the names of classes, labels or values."""
     kind = float if gives_probabilities(predictor) else Value
-    return dict.fromkeys([*predictor.classes, *(f"raw:{name}" for name in predictor.classes if raw)], kind)
+    scores = [*predictor.classes, *(raw_names(predictor.classes) if raw else [])]
+    names = column_names([name for name, _ in fixed], scores)
+    return [*zip(names, (kind for _, kind in fixed), strict=True), *((name, kind) for name in scores)]
 
 
 def predict_records(
@@ -93,9 +96,9 @@ def write_records(
             f"output={placed[0].path}: these records lie on no genome. Write .tsv or .parquet; or give window_bp= to "
             "scan a genome, or features (BED, GFF3) with genome=."
         )
-    before = {} if store is None and strand != "both" else {"strand": str} if store is None else LOCUS_COLUMNS
-    columns = {"id": str, **before, **score_columns(predictor, raw)}
-    of_record = attrgetter("name", *before) if before else lambda record: (record.name,)
+    before = LOCUS_COLUMNS if store is not None else LOCUS_COLUMNS[3:] if strand == "both" else ()
+    columns = table_columns([("id", str), *before], predictor, raw)
+    of_record = attrgetter("name", *(name for name, _ in before)) if before else lambda record: (record.name,)
     placed_records: list[Placed] = []
     count = 0
     with ExitStack() as stack:

@@ -10,12 +10,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from tqdm import tqdm
 
+from gulmfit.checkpoint import files_of
 from gulmfit.errors import ConfigError, DataError
+from gulmfit.files import claimed, whole_file
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.generate import Sample, Sampler
 from gulmfit.predict.likelihood import LikelihoodScorer
-from gulmfit.predict.outputs import check_writable
-from gulmfit.predict.writers import cannot_be_written, whole_file
 from gulmfit.report.html import write_report
 from gulmfit.report.maps import SpectrumRow, spectrum_report, spectrum_table
 from gulmfit.report.spectra import Spectrum, longest_repeat, spectrum
@@ -70,45 +70,52 @@ def generate_file(
     target = Path(output)
     if target.suffix.lower() not in (".fasta", ".fa", ".fna"):
         raise ConfigError(f"output={output}: sequences are written as .fasta, .fa or .fna. Name the file so.")
-    check_writable([target])
-    keep_freed_memory()
-    scorer = LikelihoodScorer.load(model)
-    alphabet = scorer.tokenizer.alphabet
-    if compare and not alphabet.complements:
-        raise ConfigError(f"compare={compare}: spectra are of genomes, and the model reads {alphabet.name} sequences.")
-    sampler = Sampler(scorer, temperature=temperature, top_k=top_k)
-    start = time.perf_counter()
-    drawn = sampler.draw(num_sequences, length_bp, prompt=prompt, seed=seed, batch_size=batch_size)
-    samples = list(tqdm(drawn, total=num_sequences, desc="generate", unit=" sequences"))
-    _write_fasta(target, samples, f"temperature={temperature:g} top_k={top_k} seed={seed}")
-    seconds, nats = time.perf_counter() - start, sum(sample.nats for sample in samples)
-    bits = -nats / np.log(2) / sum(sample.bases for sample in samples)
-    logger.info(
-        "%s: %d sequences of %d letters in %.1f s; the model finds them worth %.4f bits per %s",
-        output, num_sequences, length_bp, seconds, bits, alphabet.unit,
-    )  # fmt: skip
-    if not compare:
-        return []
-    codes = [encode(sample.sequence, alphabet=alphabet) for sample in samples]
-    rows, genome = compare_with_genome(codes, compare, length_bp, seed=seed, folder=target.parent)
-    header, cells = spectrum_table(rows, genome)
-    logger.info("%s", format_table([dict(zip(header, row, strict=True)) for row in cells], header))
-    facts = {
-        "model": model, "genome": compare, "sequences": num_sequences, "length_bp": length_bp,
-        "temperature": temperature, "top_k": top_k or "all", "prompt": prompt or "none", "seed": seed,
-        "bits per base of the samples": f"{bits:.4f}",
-    }  # fmt: skip
     page = target.with_suffix(".html")
-    try:
+    with claimed([target, *([page] if compare else [])], [compare, *files_of(model)]):
+        keep_freed_memory()
+        scorer = LikelihoodScorer.load(model)
+        alphabet = scorer.tokenizer.alphabet
+        if compare and not alphabet.complements:
+            raise ConfigError(
+                f"compare={compare}: spectra are of genomes, and the model reads {alphabet.name} sequences."
+            )
+        sampler = Sampler(scorer, temperature=temperature, top_k=top_k)
+        start = time.perf_counter()
+        drawn = sampler.draw(num_sequences, length_bp, prompt=prompt, seed=seed, batch_size=batch_size)
+        samples = list(tqdm(drawn, total=num_sequences, desc="generate", unit=" sequences"))
+        _write_fasta(target, samples, f"temperature={temperature:g} top_k={top_k} seed={seed}")
+        seconds, nats = time.perf_counter() - start, sum(sample.nats for sample in samples)
+        bits = -nats / np.log(2) / sum(sample.bases for sample in samples)
+        logger.info(
+            "%s: %d sequences of %d letters in %.1f s; the model finds them worth %.4f bits per %s",
+            output, num_sequences, length_bp, seconds, bits, alphabet.unit,
+        )  # fmt: skip
+        if not compare:
+            return []
+        codes = [encode(sample.sequence, alphabet=alphabet) for sample in samples]
+        rows, genome = compare_with_genome(
+            codes, compare, length_bp, seed=seed, folder=target.parent, case=scorer.letters.case
+        )
+        header, cells = spectrum_table(rows, genome)
+        logger.info("%s", format_table([dict(zip(header, row, strict=True)) for row in cells], header))
+        facts = {
+            "model": model, "genome": compare, "sequences": num_sequences, "length_bp": length_bp,
+            "temperature": temperature, "top_k": top_k or "all", "prompt": prompt or "none", "seed": seed,
+            "bits per base of the samples": f"{bits:.4f}",
+        }  # fmt: skip
         write_report(page, spectrum_report(rows, genome, facts))
-    except OSError as error:
-        raise cannot_be_written(page, error) from error
-    logger.info("%s", page)
-    return rows
+        logger.info("%s", page)
+        return rows
 
 
 def compare_with_genome(
-    samples: Sequence[Codes], genome: str, length_bp: int, *, seed: int = 0, folder: Path | None = None
+    samples: Sequence[Codes],
+    genome: str,
+    length_bp: int,
+    *,
+    seed: int = 0,
+    folder: Path | None = None,
+    case: str = "upper",
 ) -> tuple[list[SpectrumRow], Spectrum]:
     """Compare samples, those of a Markov model, and pieces of a genome with the rest of that genome.
 
@@ -121,6 +128,7 @@ def compare_with_genome(
         length_bp: Bases of a sample.
         seed: Of the pieces and of the Markov model's samples.
         folder: Where the genome store is built for the time being.
+        case: How its letters are read; masked ones are left out.
 
     Returns:
         The three sets in this order, and the spectrum of the genome without the pieces.
@@ -129,7 +137,7 @@ def compare_with_genome(
         DataError: If the genome holds no 5 stretches of so many bases.
     """
     with TemporaryDirectory(dir=folder, prefix=".gulmfit-generate-", ignore_cleanup_errors=True) as scratch:
-        store = GenomeStore.build(genome, scratch)
+        store = GenomeStore.build(genome, scratch, case=case)
         pieces, rest = _set_aside(store.clear_intervals("split"), length_bp, len(samples), seed)
         if not pieces:
             raise DataError(

@@ -11,11 +11,13 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from gulmfit.checkpoint import files_of
 from gulmfit.errors import ConfigError
+from gulmfit.files import claimed
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.bits import check_windows, score_genome
 from gulmfit.predict.likelihood import LikelihoodScorer, check_options
-from gulmfit.predict.outputs import TRACKS, Output, check_libraries, check_writable, parse_outputs
+from gulmfit.predict.outputs import TRACKS, Output, check_libraries, parse_outputs
 from gulmfit.predict.reading import groups_of_records
 from gulmfit.predict.tracks import Interval, write_track
 from gulmfit.predict.writers import tsv_table
@@ -51,6 +53,8 @@ def score_file(
     precision: str,
     sequence: str,
     id: str,
+    case: str = "",
+    ambiguity: str = "",
 ) -> float:
     """Score a genome in windows (a track), or every record of a file (a table), under a language model.
 
@@ -65,6 +69,8 @@ def score_file(
         precision: `32`, `bf16` or `auto`.
         sequence: Column of the sequence in a table.
         id: Column of the id in a table; the number of the record if empty.
+        case: `upper` or `mask` (lower-case letters are ambiguous); as in training if empty.
+        ambiguity: `split`, `unk` or `error`; as in training if empty.
 
     Returns:
         Bits per base of everything that was scored.
@@ -82,26 +88,27 @@ def score_file(
         raise ConfigError(f"output={output}: name tracks (.bedgraph, .bw), or one table of records (.tsv).")
     if tracks and is_table(Path(input)):
         raise ConfigError(f"output={output}: a track needs a FASTA, and {input} is a table. Write a .tsv of records.")
-    check_writable([one.path for one in outputs])
     check_libraries(outputs)
-    keep_freed_memory()
-    scorer = LikelihoodScorer.load(model, precision=precision)
-    if strand != "forward":
-        scorer.tokenizer.alphabet.check_strands()
-    start = time.perf_counter()
-    if tracks:
-        bits, bases = _write_tracks(scorer, input, outputs, window_bp, step_bp, strand, batch_size)
-    else:
-        alphabet = scorer.tokenizer.alphabet.name
-        records = read_sequences(input, sequence=sequence, id=id or None, alphabet=alphabet)
-        bits, bases = _write_records(scorer, records, outputs[0].path, strand, batch_size, f"{input}, ")
-    seconds, unit = time.perf_counter() - start, scorer.tokenizer.alphabet.unit
-    logger.info(
-        "%s: %.4f bits per %s over %s %ss, in %.1f s (%s a second)",
-        output, bits / bases if bases else math.nan, unit, f"{bases:,.0f}", unit, seconds,
-        f"{bases / max(seconds, 1e-9):,.0f}",
-    )  # fmt: skip
-    return bits / bases if bases else math.nan
+    with claimed([one.path for one in outputs], [input, *files_of(model)]):
+        keep_freed_memory()
+        scorer = LikelihoodScorer.load(model, precision=precision)
+        scorer.letters = scorer.letters.asked(case, ambiguity)
+        if strand != "forward":
+            scorer.tokenizer.alphabet.check_strands()
+        start = time.perf_counter()
+        if tracks:
+            bits, bases = _write_tracks(scorer, input, outputs, window_bp, step_bp, strand, batch_size)
+        else:
+            alphabet = scorer.tokenizer.alphabet.name
+            records = read_sequences(input, sequence=sequence, id=id or None, alphabet=alphabet, letters=scorer.letters)
+            bits, bases = _write_records(scorer, records, outputs[0].path, strand, batch_size, f"{input}, ")
+        seconds, unit = time.perf_counter() - start, scorer.tokenizer.alphabet.unit
+        logger.info(
+            "%s: %.4f bits per %s over %s %ss, in %.1f s (%s a second)",
+            output, bits / bases if bases else math.nan, unit, f"{bases:,.0f}", unit, seconds,
+            f"{bases / max(seconds, 1e-9):,.0f}",
+        )  # fmt: skip
+        return bits / bases if bases else math.nan
 
 
 def score_records(
@@ -142,7 +149,7 @@ def _write_records(
     where: str,
 ) -> tuple[float, float]:
     totals = np.zeros(2)
-    columns = RecordBits.__annotations__
+    columns = list(RecordBits.__annotations__.items())
     with tsv_table(target, columns) as write:
         rows = score_records(scorer, records, strand=strand, batch_size=batch_size, where=where)
         for row in tqdm(rows, desc="score", unit=" records"):
@@ -161,7 +168,7 @@ def _write_tracks(
     batch_size: int,
 ) -> tuple[float, float]:
     with TemporaryDirectory(dir=outputs[0].path.parent, prefix=".gulmfit-score-", ignore_cleanup_errors=True) as folder:
-        store = GenomeStore.build(input, folder, alphabet=scorer.tokenizer.alphabet.name)
+        store = GenomeStore.build(input, folder, case=scorer.letters.case, alphabet=scorer.tokenizer.alphabet.name)
         readings = len(store.codes) * (2 if strand == "average" else 1)
         with (
             tqdm(total=readings, desc="score", unit="b", unit_scale=True) as bar,

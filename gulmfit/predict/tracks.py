@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gulmfit.errors import DataError
-from gulmfit.predict.writers import cannot_be_written, whole_file
+from gulmfit.files import cannot_be_written, whole_file
 
 DECIMALS = 6
 

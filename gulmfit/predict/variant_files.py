@@ -16,22 +16,23 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from gulmfit.checkpoint import load
+from gulmfit.checkpoint import files_of, load
 from gulmfit.errors import ConfigError, DataError
+from gulmfit.files import claimed, whole_file
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.likelihood import LikelihoodScorer
-from gulmfit.predict.outputs import check_writable
 from gulmfit.predict.predictor import Predictor
-from gulmfit.predict.variant_check import left_out, survey
-from gulmfit.predict.variants import NO_SCORE, Allele, Score, VariantScorer
-from gulmfit.predict.writers import parquet_table, tsv_table, whole_file
+from gulmfit.predict.variant_check import Contigs, left_out, survey
+from gulmfit.predict.variants import AMBIGUOUS_NOTE, NO_SCORE, Allele, Score, VariantScorer, contig_codes
+from gulmfit.predict.writers import parquet_table, tsv_table
+from gulmfit.seq.letters import Letters
 from gulmfit.seq.store import GenomeStore
 from gulmfit.seq.vcf import VCF_SUFFIXES, Vcf, VcfRecord, declared, described, vcf_file, with_info
 
 logger = logging.getLogger(__name__)
 
 MISMATCH_POLICIES = ("error", "skip")
-MISMATCH_COLUMNS = {"place": str, "contig": str, "position": int, "ref": str, "genome": str}
+MISMATCH_COLUMNS = (("place", str), ("contig", str), ("position", int), ("ref", str), ("genome", str))
 NOTE = "GULMFIT_NOTE"
 
 # Records that are scored together; a window that occurs more than once among them is run once.
@@ -71,6 +72,23 @@ class Models(NamedTuple):
             files["language_model"] = _weights(load(language_model).source)
         return cls(predictor, likelihood, files, int(loaded.spec.get("sequence_bp") or 0))
 
+    def letters(self, case: str, ambiguity: str) -> Letters:
+        """Return how all models read letters, or how they are asked to.
+
+        Raises:
+            ConfigError: If two models have learned different ways, and none is asked for.
+        """
+        scorers = [model for model in (self.predictor, self.likelihood) if model is not None]
+        for name, asked in (("case", case), ("ambiguity", ambiguity)):
+            learned = {getattr(model.letters, name) for model in scorers}
+            if len(learned) > 1 and not asked:
+                raise ConfigError(
+                    f"the models have learned with data.{name}={' and '.join(sorted(learned))}: give {name}=."
+                )
+        for model in scorers:
+            model.letters = model.letters.asked(case, ambiguity)
+        return scorers[0].letters
+
 
 def score_vcf(
     *,
@@ -85,6 +103,8 @@ def score_vcf(
     precision: str,
     on_mismatch: str,
     cache_dir: str,
+    case: str = "",
+    ambiguity: str = "",
 ) -> None:
     """Score every alternative allele of a VCF; `docs/variants.md` says what the words and the numbers mean.
 
@@ -93,60 +113,71 @@ def score_vcf(
         DataError: If the VCF is damaged, does not fit the genome, or the output cannot be written.
         GulmfitError: If a model or the genome cannot be read.
     """
-    if not output.endswith((*VCF_SUFFIXES, ".tsv", ".parquet")) or Path(output).resolve() == Path(vcf).resolve():
+    if not output.endswith((*VCF_SUFFIXES, ".tsv", ".parquet")):
         allowed = ", ".join((*VCF_SUFFIXES, ".tsv, .parquet"))
-        raise ConfigError(
-            f"output={output}: give the name of a file other than vcf=, with one of the endings {allowed}."
-        )
+        raise ConfigError(f"output={output}: give a name with one of the endings {allowed}.")
     if on_mismatch not in MISMATCH_POLICIES:
         raise ConfigError(f"on_mismatch={on_mismatch!r} is unknown; choose {' or '.join(MISMATCH_POLICIES)}.")
     mismatches = Path(f"{output}.mismatches.tsv")
-    check_writable([Path(output), mismatches])
-    keep_freed_memory()
-    calls = Vcf(vcf)
-    models = Models.load(model, language_model, precision)
-    window_bp = window_bp or models.sequence_bp
-    if not window_bp:
-        raise ConfigError(
-            f"window_bp= is missing: {model} does not say how long the sequences were that it was trained on. Give "
-            "that length for a classifier; for a language model some hundred bases, such as window_bp=501."
-        )
-    store = GenomeStore.build(genome, cache_dir)
-    scorer = VariantScorer(
-        store, models.predictor, models.likelihood, window_bp=window_bp, strand=strand, batch_size=batch_size
-    )
-    with tsv_table(mismatches, MISMATCH_COLUMNS) if on_mismatch == "skip" else nullcontext() as note:
-        found = survey(calls, scorer.contigs, genome, note)
-        if found.mismatches and on_mismatch == "error":
-            raise DataError(
-                f"{found.message(calls.path)}\nGive the genome that the variants were called on, or leave such records "
-                "without scores: on_mismatch=skip."
+    read: list[str | Path] = [vcf, genome, *files_of(model), *(files_of(language_model) if language_model else [])]
+    with claimed([output, mismatches], read):
+        keep_freed_memory()
+        calls = Vcf(vcf)
+        models = Models.load(model, language_model, precision)
+        window_bp = window_bp or models.sequence_bp
+        if not window_bp:
+            raise ConfigError(
+                f"window_bp= is missing: {model} does not say how long the sequences were that it was trained on. Give "
+                "that length for a classifier; for a language model some hundred bases, such as window_bp=501."
             )
-        start, unscored = time.perf_counter(), Counter[str]()
-        with tqdm(total=found.alleles, desc="variants", unit=" alleles") as bar:
-            outcomes = _outcomes(calls, scorer, unscored, bar.update)
-            if output.endswith(VCF_SUFFIXES):
-                _write_vcf(Path(output), outcomes, calls, scorer, models)
-            else:
-                _write_table(Path(output), outcomes, scorer)
-    seconds = time.perf_counter() - start
-    count = found.alleles - sum(unscored[reason] for reason in NO_SCORE)
-    logger.info("%s: %d alleles scored in %.1f s (%.0f a second)", output, count, seconds, count / max(seconds, 1e-9))
-    for reason, number in sorted(unscored.items()):
-        first = f", the first: {found.first[reason]}" if reason in found.first else ""
-        logger.info("not scored: %d %s%s", number, reason, first)
-    if found.mismatches:
-        logger.warning("%s\nAll are listed in %s.", found.message(calls.path), mismatches)
+        letters = models.letters(case, ambiguity)
+        store = GenomeStore.build(genome, cache_dir, case=letters.case)
+        # REF is checked against all letters of the genome, masked ones too.
+        plain = store if letters.case == "upper" else GenomeStore.build(genome, cache_dir)
+        scorer = VariantScorer(
+            store,
+            models.predictor,
+            models.likelihood,
+            window_bp=window_bp,
+            strand=strand,
+            batch_size=batch_size,
+            refuse_ambiguous=letters.ambiguity == "error",
+        )
+        contigs = contig_codes(plain)
+        with tsv_table(mismatches, MISMATCH_COLUMNS) if on_mismatch == "skip" else nullcontext() as note:
+            found = survey(calls, contigs, genome, note)
+            if found.mismatches and on_mismatch == "error":
+                raise DataError(
+                    f"{found.message(calls.path)}\nGive the genome that the variants were called on, or leave such "
+                    "records without scores: on_mismatch=skip."
+                )
+            start, unscored = time.perf_counter(), Counter[str]()
+            with tqdm(total=found.alleles, desc="variants", unit=" alleles") as bar:
+                outcomes = _outcomes(calls, scorer, contigs, unscored, bar.update)
+                if output.endswith(VCF_SUFFIXES):
+                    _write_vcf(Path(output), outcomes, calls, scorer, models)
+                else:
+                    _write_table(Path(output), outcomes, scorer)
+        seconds = time.perf_counter() - start
+        count = found.alleles - sum(unscored[reason] for reason in (*NO_SCORE, AMBIGUOUS_NOTE))
+        logger.info(
+            "%s: %d alleles scored in %.1f s (%.0f a second)", output, count, seconds, count / max(seconds, 1e-9)
+        )
+        for reason, number in sorted(unscored.items()):
+            first = f", the first: {found.first[reason]}" if reason in found.first else ""
+            logger.info("not scored: %d %s%s", number, reason, first)
+        if found.mismatches:
+            logger.warning("%s\nAll are listed in %s.", found.message(calls.path), mismatches)
 
 
 def _outcomes(
-    calls: Vcf, scorer: VariantScorer, unscored: Counter[str], advance: Callable[[int], object]
+    calls: Vcf, scorer: VariantScorer, contigs: Contigs, unscored: Counter[str], advance: Callable[[int], object]
 ) -> Iterator[Outcome]:
     """Yield every record with a score for each alternative allele, and count those without one by reason."""
     nothing = np.full(len(scorer.fields), np.nan)
     records = calls.records()
     while ahead := list(islice(records, RECORDS_AT_ONCE)):
-        reasons = [left_out(record, scorer.contigs[record.contig]) for record in ahead]
+        reasons = [left_out(record, contigs[record.contig]) for record in ahead]
         alleles = [
             Allele(record.contig, record.start, record.ref, alt)
             for record, here in zip(ahead, reasons, strict=True)
@@ -213,8 +244,8 @@ def _weights(source: Path) -> Path:
 
 
 def _write_table(path: Path, outcomes: Iterable[Outcome], scorer: VariantScorer) -> None:
-    columns = {"chrom": str, "pos": int, "id": str, "ref": str, "alt": str}
-    columns |= dict.fromkeys(scorer.fields, float) | {NOTE: str}
+    fixed = [("chrom", str), ("pos", int), ("id", str), ("ref", str), ("alt", str)]
+    columns = [*fixed, *((name, float) for name in scorer.fields), (NOTE, str)]
     with (tsv_table if path.suffix == ".tsv" else parquet_table)(path, columns) as write:
         for record, scores in outcomes:
             name = record.fields[2].encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from gulmfit.errors import ConfigError
 from gulmfit.predict.likelihood import LikelihoodScorer
 from gulmfit.predict.predictor import Predictor
-from gulmfit.seq.alphabet import decode
+from gulmfit.seq.alphabet import AMBIGUOUS, Codes, decode
 from gulmfit.seq.haplotypes import windows
 from gulmfit.seq.intervals import contigs_by_name
 from gulmfit.seq.store import GenomeStore
@@ -49,6 +49,7 @@ class Score(NamedTuple):
 
 
 NO_SCORE = ("too_long", "too_short")
+AMBIGUOUS_NOTE = "ambiguous"
 
 
 class VariantScorer:
@@ -62,6 +63,7 @@ class VariantScorer:
         strand: `average` over both strands, which is the same however the genome is written; `forward`; or `both`, each
             for itself.
         batch_size: Windows that are run at once.
+        refuse_ambiguous: Give alleles whose windows hold an N no score.
 
     Attributes:
         fields: Name and description of each value of a score, in order.
@@ -80,6 +82,7 @@ class VariantScorer:
         window_bp: int,
         strand: str = "average",
         batch_size: int = 64,
+        refuse_ambiguous: bool = False,
     ) -> None:
         if predictor is None and likelihood is None:
             raise ConfigError("variants are scored by a classifier, a language model, or both: give at least one.")
@@ -96,9 +99,9 @@ class VariantScorer:
             raise ConfigError(f"batch_size={batch_size}: 1 or more is needed.")
         self.store, self.predictor, self.likelihood = store, predictor, likelihood
         self.window_bp, self.strand, self.batch_size = window_bp, strand, batch_size
-        self.contigs = {
-            name: store.codes[contig.start :][: contig.length] for name, contig in contigs_by_name(store).items()
-        }
+        self.refuse_ambiguous = refuse_ambiguous
+        self.masks = any(model.letters.case == "mask" for model in (predictor, likelihood) if model is not None)
+        self.contigs = contig_codes(store)
         self.shown = _shown(predictor) if predictor else {}
         self.fields = dict(self._fields())
 
@@ -122,21 +125,26 @@ class VariantScorer:
                     pairs[row, int(reverse)] = [numbers.setdefault(text, len(numbers)) for text in texts]
             notes.append(tuple(found))
         values = np.full((len(alleles), len(self.fields)), np.nan)
-        scored = np.array([not set(found) & set(NO_SCORE) for found in notes], dtype=bool)
+        without = {*NO_SCORE, *([AMBIGUOUS_NOTE] if self.refuse_ambiguous else [])}
+        scored = np.array([not set(found) & without for found in notes], dtype=bool)
         if scored.any():
             values[scored] = self._values(list(numbers), pairs[scored])
         return [Score(row, found) for row, found in zip(values, notes, strict=True)]
 
     def _texts(self, allele: Allele, reverse: bool) -> tuple[list[str], list[str]]:
         """Spell both windows, if there are any, and note what is special about them."""
-        codes = self.contigs[allele.contig]
-        cut = windows(codes, allele.start, allele.ref, allele.alt, self.window_bp, reverse=reverse)
+        codes, ref, alt = self.contigs[allele.contig], allele.ref, allele.alt
+        if self.masks and (codes[allele.start :][: len(ref)] == AMBIGUOUS).all():  # what is masked hides what is there
+            ref, alt = "N" * len(ref), "N" * len(alt)
+        cut = windows(codes, allele.start, ref, alt, self.window_bp, reverse=reverse)
         if cut.allele_bp >= self.window_bp:
             return [], ["too_long"]
         lengths = [len(window) for window in cut[:2]]
         if min(lengths) < self.min_bp:
             return [], ["too_short"]
         texts = [decode(window) for window in cut[:2]]
+        if self.refuse_ambiguous and any("N" in text for text in texts):
+            return [], [AMBIGUOUS_NOTE]
         special = {
             "ambiguous": any("N" in text for text in texts),
             "off_centre": not cut.centred,
@@ -181,6 +189,11 @@ class VariantScorer:
                     f"GULMFIT_LLR{end}",
                     f"Log-likelihood ratio in nats, alternative to reference haplotype, {place[end]}",
                 )
+
+
+def contig_codes(store: GenomeStore) -> dict[str, Codes]:
+    """Return the base codes of each contig, `(L,)`, by its name."""
+    return {name: store.codes[contig.start :][: contig.length] for name, contig in contigs_by_name(store).items()}
 
 
 def log_ratio(nats: Floats, bases: Floats) -> Floats:

@@ -1,16 +1,19 @@
 """Write predictions as tables, TSV or Parquet, row after row: whole or not at all."""
 
-import csv
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from gulmfit.errors import DataError
+from gulmfit.files import whole_file
+from gulmfit.seq.names import tsv_line
 
 Cell = str | int | float
 Row = Sequence[Cell]
+Columns = Sequence[tuple[str, type]]
+"""Name and type of each column."""
 Write = Callable[[Iterable[Row]], None]
 
 _ROWS_AT_ONCE = 4_096  # of a row group of Parquet: what is held in memory
@@ -21,52 +24,30 @@ class Value(float):
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Lend a temporary name in the same folder, with the same suffix; what is there in the end takes the path's name.
-
-    On any failure neither is left. A process that was killed leaves the temporary file, which the next one replaces.
-
-    Raises:
-        DataError: If the file cannot be written.
-    """
-    unfinished = path.with_name(f".{path.name}.unfinished{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield unfinished
-        with unfinished.open("rb+") as handle:
-            os.fsync(handle.fileno())
-        os.replace(unfinished, path)
-    except OSError as error:
-        raise cannot_be_written(path, error) from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-
-
-def cannot_be_written(path: Path, error: object) -> DataError:
-    """Say that a file cannot be written, and what to do."""
-    return DataError(f"{path} cannot be written: {error}. Free space or choose another output=.")
-
-
-@contextmanager
-def tsv_table(path: Path, columns: Mapping[str, type]) -> Iterator[Write]:
+def tsv_table(path: Path, columns: Columns) -> Iterator[Write]:
     """Lend a function that writes rows to a TSV file with a header; floats have six decimals, a `Value` nine digits.
 
     Args:
         path: Output file; its folder is made.
-        columns: Name and type (str, int, float or `Value`) of each column.
+        columns: Name and type (str, int, float or `Value`) of each column; each name occurs once.
 
     Raises:
-        DataError: If the file cannot be written.
+        DataError: If the file cannot be written, or a cell holds a tab or the end of a line.
     """
-    with whole_file(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
-        writer.writerow(columns)
-        forms = [".9g" if kind is Value else ".6f" for kind in columns.values()]
+    _check_columns(path, columns)
+    with whole_file(path) as unfinished, unfinished.open("wb") as handle:
+        handle.write(tsv_line([name for name, _ in columns], path))
+        forms = [".9g" if kind is Value else ".6f" for _, kind in columns]
 
         def write(rows: Iterable[Row]) -> None:
-            writer.writerows(
-                [format(cell, form) if isinstance(cell, float) else cell for cell, form in zip(row, forms, strict=True)]
+            handle.writelines(
+                tsv_line(
+                    [
+                        format(cell, form) if isinstance(cell, float) else str(cell)
+                        for cell, form in zip(row, forms, strict=True)
+                    ],
+                    path,
+                )
                 for row in rows
             )
 
@@ -74,21 +55,26 @@ def tsv_table(path: Path, columns: Mapping[str, type]) -> Iterator[Write]:
 
 
 @contextmanager
-def parquet_table(path: Path, columns: Mapping[str, type]) -> Iterator[Write]:
+def parquet_table(path: Path, columns: Columns) -> Iterator[Write]:
     """Lend a function that writes rows to a Parquet file, floats in full; arguments as for `tsv_table`.
 
     Raises:
         DataError: If pyarrow is missing or the file cannot be written.
     """
     arrow = pyarrow()
+    _check_columns(path, columns)
     kinds = {str: arrow.string(), int: arrow.int64(), float: arrow.float64(), Value: arrow.float64()}
-    schema = arrow.schema([(name, kinds[kind]) for name, kind in columns.items()])
+    schema = arrow.schema([(name, kinds[kind]) for name, kind in columns])
     waiting: list[Row] = []
     with whole_file(path) as unfinished, arrow.parquet.ParquetWriter(unfinished, schema) as writer:
 
         def flush() -> None:
             cells = zip(*waiting, strict=True)
-            writer.write_table(arrow.table([list(column) for column in cells], schema=schema))
+            try:
+                table = arrow.table([list(column) for column in cells], schema=schema)
+            except (UnicodeEncodeError, arrow.ArrowException) as error:
+                raise DataError(f"{path}: a name is no text: {error}. Rename it.") from error
+            writer.write_table(table)
             waiting.clear()
 
         def write(rows: Iterable[Row]) -> None:
@@ -107,7 +93,7 @@ def write_tsv(path: str | Path, columns: Sequence[str], rows: Iterable[tuple[str
 
     Args:
         path: Output file; its folder is made.
-        columns: Names of the columns after `id`: classes, for probabilities.
+        columns: Names of all columns, that of the record ids first.
         rows: Record id and its values; numbers are written with six decimals.
 
     Returns:
@@ -117,11 +103,17 @@ def write_tsv(path: str | Path, columns: Sequence[str], rows: Iterable[tuple[str
         DataError: If the file cannot be written; nothing is left of it.
     """
     count = 0
-    with tsv_table(Path(path), dict.fromkeys(["id", *columns], float)) as write:
+    with tsv_table(Path(path), [(name, float) for name in columns]) as write:
         for name, values in rows:
             write([[name, *(value if isinstance(value, str) else float(value) for value in values)]])
             count += 1
     return count
+
+
+def _check_columns(path: Path, columns: Columns) -> None:
+    names = [name for name, _ in columns]
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise DataError(f"{path}: two columns would be called {twice[0]!r}. Rename that class or label.")
 
 
 def pyarrow() -> Any:

@@ -43,7 +43,7 @@ def find(model: str | Path) -> Path:
     Raises:
         CheckpointError: If it is the name of a model that has to be fetched first.
     """
-    path, name = Path(model), str(model)
+    path, name = Path(model).expanduser(), str(model)
     if path.exists():
         return path
     if name in HOSTED:

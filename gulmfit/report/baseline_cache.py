@@ -1,15 +1,14 @@
 """What baselines predicted, kept from run to run: fitting them again would give the same."""
 
 import logging
-import os
-import uuid
 import zipfile
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gulmfit.files import remove_unfinished, whole_file
 
 Floats = NDArray[np.float64]
 
@@ -43,13 +42,9 @@ def recall(path: Path, names: Sequence[str], shape: tuple[int, int]) -> dict[str
 
 def keep(path: Path, found: dict[str, Floats]) -> None:
     """Write results, whole or not at all; where they cannot be written, the log says so."""
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    remove_unfinished(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "xb") as handle:
+        with whole_file(path, sync=False, kind=None) as unfinished, unfinished.open("wb") as handle:
             np.savez(handle, **found)  # type: ignore[arg-type]
-        os.replace(temporary, path)
     except OSError as error:
         log.warning("%s: results of baselines cannot be kept (%s)", path, error)
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)

@@ -379,4 +379,6 @@ def _with_bounds(entry: float | Sequence[float | None]) -> tuple[float, float, f
 def short(text: str, limit: int = 14) -> str:
     """At most `limit` characters; a dollar sign is escaped, for it would start a formula."""
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
+    if cut.startswith("_"):  # which Matplotlib leaves out of legends
+        cut = f"\u200b{cut}"
     return cut.replace("$", r"\$")

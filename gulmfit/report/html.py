@@ -1,14 +1,13 @@
 """The HTML page of a report: one file that needs no network, no script and no other file."""
 
 import base64
-import contextlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from string import Template
 
+from gulmfit.files import write_whole
 from gulmfit.report.table import format_value, is_number
 
 Table = tuple[Sequence[str], Sequence[Sequence[object]]]  # header, rows
@@ -59,26 +58,14 @@ def write_report(path: str | Path, report: Report) -> None:
     """Write a report as one HTML file, whole or not at all.
 
     Args:
-        path: The file to write; its folder must exist, an older file is replaced.
+        path: The file to write; an older file is replaced.
         report: What to say.
 
     Raises:
-        OSError: The file cannot be written; nothing is left behind and an older file stays.
+        DataError: The file cannot be written; nothing is left behind and an older file stays.
     """
-    target = Path(path)
     # Names of files that are not UTF-8 reach us as lone surrogates, which UTF-8 cannot hold.
-    page = render(report).encode("utf-8", "backslashreplace")
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as stream:
-            stream.write(page)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise
+    write_whole(Path(path), render(report).encode("utf-8", "backslashreplace"))
 
 
 def render(report: Report) -> str:

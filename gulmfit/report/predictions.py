@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gulmfit.errors import DataError
+from gulmfit.seq.names import column_names
 from gulmfit.seq.targets import CLASSES, LABEL_SETS, SEPARATOR, VALUES, Labels, target_kind
 
 Floats = NDArray[np.float64]
@@ -56,7 +57,7 @@ class Predictions:
 
     def tables(self) -> Iterator[tuple[str, list[str], Iterator[tuple[str, list[str | float]]]]]:
         """Yield name, columns and rows of the two files: the model's predictions with labels, and the baselines'."""
-        columns = [COLUMN_OF[self.targets], "group", *self.classes]
+        columns = [*column_names(["id", COLUMN_OF[self.targets], "group"], self.classes), *self.classes]
         kind = target_kind(self.targets)
         known = [
             [kind.text(label, self.classes), str(group)] for label, group in zip(self.labels, self.groups, strict=True)
@@ -66,7 +67,7 @@ class Predictions:
         yield "test.tsv", columns, rows
         baselines = [name for name in self.by_model if name != "model"]
         if baselines:
-            columns = [f"{name}:{item}" for name in baselines for item in self.classes]
+            columns = ["id", *(f"{name}:{item}" for name in baselines for item in self.classes)]
             wide = np.concatenate([self.by_model[name] for name in baselines], axis=1)
             yield "baselines.tsv", columns, ((name, written(wide[i])) for i, name in enumerate(self.ids))
 
@@ -83,7 +84,12 @@ class Predictions:
         """
         path = Path(folder) / "test.tsv"
         header, cells = _read(path)
-        targets = next((name for name, column in COLUMN_OF.items() if header[:3] == ["id", column, "group"]), None)
+        fixed = [
+            name
+            for name, column in COLUMN_OF.items()
+            if header[:3] == column_names(["id", column, "group"], header[3:])
+        ]
+        targets = fixed[0] if fixed else None
         if targets is None or len(header) < 3 + target_kind(targets).few:
             raise DataError(f"{path}: columns {header} are not id, label, group and two classes or more.")
         classes = header[3:]
@@ -96,7 +102,10 @@ class Predictions:
                 raise DataError(f"{beside}: its records are not those of {path.name}, in the same order.")
             values = _numbers(beside, [row[1:] for row in rows])
             for start in range(1, len(names), len(classes)):
-                name = names[start].removesuffix(f":{classes[0]}")  # a class may have a colon in its name
+                columns = names[start : start + len(classes)]
+                name = columns[0].removesuffix(f":{classes[0]}")
+                if columns != [f"{name}:{item}" for item in classes]:
+                    raise DataError(f"{beside}: columns {columns} are not those of one baseline for {classes}.")
                 by_model[name] = values[:, start - 1 : start - 1 + len(classes)]
         labels = _labels(path, [row[1] for row in cells], classes, targets)
         try:
@@ -152,7 +161,7 @@ def _read(path: Path) -> tuple[list[str], list[list[str]]]:
         raise DataError(f"{path} does not exist: give a finished run of stage=classify.")
     try:
         with path.open(encoding="utf-8", newline="") as handle:
-            rows = list(csv.reader(handle, delimiter="\t"))
+            rows = list(csv.reader(handle, delimiter="\t", quoting=csv.QUOTE_NONE))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} is damaged: {error}.") from error
     for number, row in enumerate(rows, start=1):

@@ -10,10 +10,11 @@ import hashlib
 import json
 import os
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from gulmfit.files import remove_unfinished, whole_file
 
 MEMORY_NAME = "checksums.json"
 
@@ -70,13 +71,11 @@ def _recall(folder: Path) -> _Files:
 def _remember(folder: Path, learned: _Files) -> None:
     """Add to the memory, as other processes may have left it by now, and drop files that are gone."""
     files = {name: entry for name, entry in (_recall(folder) | learned).items() if os.path.exists(name)}
-    temporary = folder / f"{MEMORY_NAME}.{uuid.uuid4().hex}.tmp"
-    with suppress(OSError):
-        try:
-            temporary.write_text(json.dumps({"files": files, "sha256": _seal(files)}), encoding="utf-8")
-            os.replace(temporary, folder / MEMORY_NAME)
-        finally:
-            temporary.unlink(missing_ok=True)
+    if not folder.is_dir():
+        return
+    remove_unfinished(folder / MEMORY_NAME)
+    with suppress(OSError), whole_file(folder / MEMORY_NAME, sync=False, kind=None) as unfinished:
+        unfinished.write_text(json.dumps({"files": files, "sha256": _seal(files)}), encoding="utf-8")
 
 
 def _seal(files: _Files) -> str:

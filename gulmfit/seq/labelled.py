@@ -12,6 +12,8 @@ import numpy.typing as npt
 from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import DNA, Alphabet, clean_sequence, held_alphabet
 from gulmfit.seq.fasta import expand_paths, read_fasta
+from gulmfit.seq.letters import DEFAULT, Letters
+from gulmfit.seq.names import check_ids, check_names
 from gulmfit.seq.positive import default_positive
 from gulmfit.seq.tables import is_table, not_one_of, read_rows
 from gulmfit.seq.targets import CLASSES, Labels, TargetKind, target_kind
@@ -70,6 +72,9 @@ class LabelledSequences:
         if len(set(lengths.values())) > 1:
             raise DataError(f"labelled sequences of unequal lengths: {lengths}")
         self.kind.check(self.labels, self.classes, self.ids)
+        source = ", ".join(self.files) or "the data"
+        check_names(self.classes, self.kind.one, source, joined_by=self.kind.joined_by)
+        check_ids(self.ids, source)
         if not self.classes:
             raise DataError("labelled sequences without classes: at least one is needed")
         if self.targets != CLASSES:
@@ -296,11 +301,17 @@ def read_fasta_classes(
 
 
 def read_sequences(
-    path: Paths, *, sequence: str = "sequence", id: str | None = None, alphabet: str = DNA.name
+    path: Paths,
+    *,
+    sequence: str = "sequence",
+    id: str | None = None,
+    alphabet: str = DNA.name,
+    letters: Letters = DEFAULT,
 ) -> Iterator[tuple[str, str]]:
     """Read sequences without labels, one (id, sequence) after the other, from FASTA files or tables.
 
-    What is a table is told by its name (see `read_table`); every other file is taken for FASTA.
+    What is a table is told by its name (see `read_table`); every other file is taken for FASTA. Letters are read as
+    `letters` says.
 
     Raises:
         DataError: A table lacks a column or has a broken row.
@@ -311,11 +322,15 @@ def read_sequences(
         if not is_table(file):
             for record in read_fasta(file):
                 number += 1
-                yield record.id, clean_sequence(record.sequence, f"{file}, record {record.id!r}", alphabet=alphabet)
+                place = f"{file}, record {record.id!r}"
+                yield record.id, clean_sequence(record.sequence, place, alphabet=alphabet, **letters._asdict())
         else:
             for place, row in read_rows(file, {"sequence": sequence, "id": id}):
                 number += 1
-                yield row.get("id", str(number)), clean_sequence(row["sequence"], place, alphabet=alphabet)
+                yield (
+                    row.get("id", str(number)),
+                    clean_sequence(row["sequence"], place, alphabet=alphabet, **letters._asdict()),
+                )
 
 
 def _read_parts(

@@ -5,12 +5,9 @@ The file is a table with tabs and a header: `id`, `part`, `group`, `fold` (empty
 Shape: N sequences.
 """
 
-import csv
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -19,8 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from gulmfit.errors import ConfigError, DataError
+from gulmfit.files import whole_file
 from gulmfit.seq.homology import Groups, join
 from gulmfit.seq.labelled import LabelledSequences
+from gulmfit.seq.names import tsv_line
 from gulmfit.seq.split import PARTS, Split, check_classes, check_parts, source_of
 from gulmfit.seq.tables import not_one_of, read_rows
 
@@ -54,24 +53,10 @@ def write_split(
     columns = [np.asarray(column).tolist() for column in (parts, groups, folds)]
     if (lengths := [len(column) for column in columns]) != [size] * len(columns):
         raise DataError(f"{path}: {lengths} parts, groups and folds for {size} sequences; one for each is needed")
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.partial")  # what a killed process left is written over
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8", newline="") as handle:
-            writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows(zip(data.ids, *columns, map(_digest, data.sequences), strict=True))
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(partial, path)
-    except OSError as error:
-        raise DataError(
-            f"{path}: the split cannot be written ({error}); free space or choose another folder"
-        ) from error
-    finally:
-        with suppress(OSError):  # missing, most of the time; and no clean-up hides what went wrong before
-            partial.unlink()
+    with whole_file(Path(path)) as unfinished, unfinished.open("wb") as handle:
+        handle.write(tsv_line(COLUMNS, path))
+        rows = zip(data.ids, *columns, map(_digest, data.sequences), strict=True)
+        handle.writelines(tsv_line([str(cell) for cell in row], path) for row in rows)
 
 
 def sequence_digests(path: Path) -> dict[str, str]:

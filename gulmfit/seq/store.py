@@ -14,16 +14,17 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from gulmfit.errors import ConfigError, SequenceError, StoreError
+from gulmfit.files import remove_unfinished, whole_file
 from gulmfit.locks import locked
 from gulmfit.seq.alphabet import DNA, Alphabet, Codes, encode, held_alphabet
 from gulmfit.seq.checksums import checksums
@@ -305,22 +306,27 @@ def _write_store(
 def _write_files(
     folder: Path, digest: str, files: Sequence[Path], sources: Sequence[Source], case: str, alphabet: Alphabet
 ) -> None:
-    """Parse the files into the three files of a store; the temporary names may hold what a killed process left."""
-    temporary = {suffix: folder / f"{digest}{suffix}.tmp" for suffix in _SUFFIXES}
-    placed: list[Path] = []
+    """Parse the files into the three files of a store, in the order of `_SUFFIXES`; the caller holds its lock."""
+    final = {suffix: folder / f"{digest}{suffix}" for suffix in _SUFFIXES}
+    for path in final.values():
+        remove_unfinished(path)
     logger.info("building the genome store %s from %d files", digest[:12], len(files))
-    try:
+    with ExitStack() as stack:
+        stack.callback(_drop_unmarked, final)
+        # Left in reverse order: the table, whose presence means that all is there, is put in place last.
+        table_path, runs_path, codes_path = (
+            stack.enter_context(whole_file(final[suffix], kind=None)) for suffix in reversed(_SUFFIXES)
+        )
         gathered = Gatherer(case, alphabet)
         codes_hash = hashlib.sha256()
-        with _new_file(temporary[".codes"]) as handle:
+        with codes_path.open("wb") as handle:
             for piece in read_fasta_pieces(files):
                 codes = gathered.add(piece.id, piece.path, piece.letters, piece.start)
                 codes_hash.update(codes.data)
                 handle.write(codes.data)
         runs = io.BytesIO()
         np.save(runs, gathered.runs())
-        with _new_file(temporary[".runs.npy"]) as handle:
-            handle.write(runs.getbuffer())
+        runs_path.write_bytes(runs.getbuffer())
         index = {str(path): position for position, path in enumerate(files)}
         table = {
             "format_version": FORMAT_VERSION,
@@ -336,26 +342,15 @@ def _write_files(
             "counts": gathered.counts(),
             "sha256": {".codes": codes_hash.hexdigest(), ".runs.npy": hashlib.sha256(runs.getbuffer()).hexdigest()},
         }
-        with _new_file(temporary[".json"]) as handle:
-            handle.write(json.dumps(table).encode("utf-8"))
-        for suffix in _SUFFIXES:
-            final = folder / f"{digest}{suffix}"
-            os.replace(temporary[suffix], final)
-            placed.append(final)
-        placed.clear()
-    finally:
-        for path in [*temporary.values(), *placed]:
+        table_path.write_bytes(json.dumps(table).encode("utf-8"))
+
+
+def _drop_unmarked(final: Mapping[str, Path]) -> None:
+    """Remove the files of a store whose table is not in place."""
+    if not final[".json"].exists():
+        for path in final.values():
             with suppress(OSError):  # missing, most of the time; and no clean-up hides what went wrong before
                 path.unlink()
-
-
-@contextmanager
-def _new_file(path: Path) -> Iterator[BinaryIO]:
-    """Lend a new file to write to, all of it on the disk in the end."""
-    with open(path, "wb") as handle:
-        yield handle
-        handle.flush()
-        os.fsync(handle.fileno())
 
 
 def _map_codes(path: Path) -> Codes:

@@ -72,7 +72,11 @@ def _csv_rows(path: Path, columns: Iterable[str]) -> Iterator[tuple[str, dict[st
     csv.field_size_limit(min(longest_record(), 2**31 - 1))  # the default of 128 KiB is shorter than many a sequence
     comma = path.name.lower().removesuffix(".gz").endswith(".csv")
     with _open_text(path) as handle:
-        reader = csv.reader(bounded_lines(handle, path), delimiter="," if comma else "\t", strict=True)
+        lines = bounded_lines(handle, path)
+        if comma:
+            reader = csv.reader(lines, strict=True)
+        else:  # a quote in TSV is a letter
+            reader = csv.reader(lines, delimiter="\t", strict=True, quoting=csv.QUOTE_NONE)
         header = next(reader, None)
         if header is not None:
             _check_columns(f"{path}, line 1", header, columns)

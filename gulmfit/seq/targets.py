@@ -38,11 +38,15 @@ class TargetKind(ABC):
         name: What configurations and files call it.
         needed_everywhere: Whether every part of a split must hold every class or label.
         few: Least number of classes, labels or values.
+        one: What messages call one of the names.
+        joined_by: What stands between the names of one sequence's labels, and in none of them.
     """
 
     name: ClassVar[str]
     needed_everywhere: ClassVar[bool] = False
     few: ClassVar[int] = 2
+    one: ClassVar[str] = "class"
+    joined_by: ClassVar[str] = ""
 
     @abstractmethod
     def read(
@@ -174,6 +178,8 @@ class LabelSets(TargetKind):
     """
 
     name = LABEL_SETS
+    one = "label"
+    joined_by = SEPARATOR
     _noun = "label(s)"
     _user = "head=multi_label"
 
@@ -250,6 +256,7 @@ class Values(TargetKind):
     """Measured values; labels are `(N, C)` float64 in the units of the table, one column each."""
 
     name = VALUES
+    one = "value"
     few = 1
     _noun = "value(s)"
     _user = "head=regressor"

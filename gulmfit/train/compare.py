@@ -7,7 +7,9 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from gulmfit.checkpoint import files_of
 from gulmfit.errors import ConfigError, DataError
+from gulmfit.files import claimed
 from gulmfit.report.html import write_report
 from gulmfit.report.objective import Floats, objective
 from gulmfit.report.predictions import Predictions
@@ -54,48 +56,50 @@ def compare(runs: Sequence[str], output: str, seed: int = 0) -> dict[str, Any]:
     folders = _classifiers(runs)
     if len(folders) < 2:
         raise ConfigError(f"{len(folders)} classifier(s) in {', '.join(runs)}: name two runs or more.")
-    read = {name: _read(folder) for name, folder in folders.items()}
-    first, *others = read
-    scored = read[first].beside({name: read[name] for name in others})
-    _check_sequences(folders, scored.ids)
-    by_run = {first: scored.by_model["model"], **{name: scored.by_model[name] for name in others}}
-    judge = objective(scored.targets, scored.classes, scored.positive)
-    labels, groups = scored.labels, scored.groups
-    rows: list[dict[str, object]] = []
-    for name, values in by_run.items():
-        scores, bounds = judge.scores(labels, values), judge.intervals(labels, values, groups, seed)
-        shown = [item for item in (*judge.summary, *EXTRA.get(judge.targets, ())) if item in scores]
-        rows.append({"run": name} | {heading(item): (scores[item], *bounds[item]) for item in shown})
-    pairs: list[dict[str, object]] = []
-    for one, two in combinations(by_run, 2):
-        paired = judge.paired(labels, (by_run[one], judge), (by_run[two], judge), groups, seed)
-        row: dict[str, object] = {"first": one, "second": two}
-        for item in (judge.headline, judge.second):
-            found = paired[item]
-            row[f"{heading(item)} gained"] = (found["difference"], found["low"], found["high"])
-            row[f"p ({heading(item)})"] = p_text(found["p_value"])
-        pairs.append(row | _class_tests(scored, by_run[one], by_run[two]))
-    best = max(rows, key=lambda row: row[heading(judge.headline)][0])  # type: ignore[index]
-    results: dict[str, Any] = {
-        "title": f"{len(by_run)} runs on {len(scored)} test sequences",
-        "subtitle": ", ".join(str(folder) for folder in folders.values()),
-        "verdict": f"{best['run']} has the highest {heading(judge.headline)} of these runs; whether by more than the "
-        "chance of the test sequences, the paired tests say. Another training run may differ.",
-        "runs": rows,
-        "pairs": pairs,
-        "tests_text": "".join((TESTS_TEXT, *_tests_text(scored), CHANCE_TEXT)),
-    }
-    logger.info("%s\n\n%s", format_table(rows, list(rows[0])), format_table(pairs, list(pairs[0])))
-    if output:
-        page = {
-            **results,
-            "curves": score_curves(replace(scored, by_model=by_run)),
-            "losses": {name: _losses(folder) for name, folder in folders.items()},
+    written = [Path(output) / "comparison.json", Path(output) / "comparison.html"] if output else []
+    with claimed(written, [file for folder in folders.values() for file in files_of(folder)]):
+        read = {name: _read(folder) for name, folder in folders.items()}
+        first, *others = read
+        scored = read[first].beside({name: read[name] for name in others})
+        _check_sequences(folders, scored.ids)
+        by_run = {first: scored.by_model["model"], **{name: scored.by_model[name] for name in others}}
+        judge = objective(scored.targets, scored.classes, scored.positive)
+        labels, groups = scored.labels, scored.groups
+        rows: list[dict[str, object]] = []
+        for name, values in by_run.items():
+            scores, bounds = judge.scores(labels, values), judge.intervals(labels, values, groups, seed)
+            shown = [item for item in (*judge.summary, *EXTRA.get(judge.targets, ())) if item in scores]
+            rows.append({"run": name} | {heading(item): (scores[item], *bounds[item]) for item in shown})
+        pairs: list[dict[str, object]] = []
+        for one, two in combinations(by_run, 2):
+            paired = judge.paired(labels, (by_run[one], judge), (by_run[two], judge), groups, seed)
+            row: dict[str, object] = {"first": one, "second": two}
+            for item in (judge.headline, judge.second):
+                found = paired[item]
+                row[f"{heading(item)} gained"] = (found["difference"], found["low"], found["high"])
+                row[f"p ({heading(item)})"] = p_text(found["p_value"])
+            pairs.append(row | _class_tests(scored, by_run[one], by_run[two]))
+        best = max(rows, key=lambda row: row[heading(judge.headline)][0])  # type: ignore[index]
+        results: dict[str, Any] = {
+            "title": f"{len(by_run)} runs on {len(scored)} test sequences",
+            "subtitle": ", ".join(str(folder) for folder in folders.values()),
+            "verdict": f"{best['run']} has the highest {heading(judge.headline)} of these runs; whether by more than "
+            "the chance of the test sequences, the paired tests say. Another training run may differ.",
+            "runs": rows,
+            "pairs": pairs,
+            "tests_text": "".join((TESTS_TEXT, *_tests_text(scored), CHANCE_TEXT)),
         }
-        write_json(Path(output) / "comparison.json", results)
-        write_report(Path(output) / "comparison.html", comparison_of_runs(page))
-        logger.info("\nreport: %s", Path(output) / "comparison.html")
-    return results
+        logger.info("%s\n\n%s", format_table(rows, list(rows[0])), format_table(pairs, list(pairs[0])))
+        if output:
+            page = {
+                **results,
+                "curves": score_curves(replace(scored, by_model=by_run)),
+                "losses": {name: _losses(folder) for name, folder in folders.items()},
+            }
+            write_json(Path(output) / "comparison.json", results)
+            write_report(Path(output) / "comparison.html", comparison_of_runs(page))
+            logger.info("\nreport: %s", Path(output) / "comparison.html")
+        return results
 
 
 def _class_tests(scored: Predictions, first: Floats, second: Floats) -> dict[str, object]:

@@ -5,7 +5,6 @@ written yet is gone. This one keeps the rows before the checkpoint, and writes t
 """
 
 import csv
-import os
 import time
 from argparse import Namespace
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
 from gulmfit.errors import DataError
+from gulmfit.files import whole_file
 
 CURVES = "metrics.csv"
 
@@ -73,18 +73,16 @@ class CurveLogger(Logger):
         """Write all rows: whole or not at all."""
         start = time.monotonic()
         columns = sorted({name for row in self.rows for name in row} - {"step", "epoch"})
-        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
-        try:
-            with partial.open("w", encoding="utf-8", newline="") as handle:
-                writer = csv.DictWriter(handle, ["epoch", "step", *columns])
-                writer.writeheader()
-                writer.writerows(
-                    {key: int(value) if key in ("step", "epoch") else value for key, value in row.items()}
-                    for row in self.rows
-                )
-            os.replace(partial, self.path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with (
+            whole_file(self.path, sync=False) as unfinished,
+            unfinished.open("w", encoding="utf-8", newline="") as handle,
+        ):
+            writer = csv.DictWriter(handle, ["epoch", "step", *columns])
+            writer.writeheader()
+            writer.writerows(
+                {key: int(value) if key in ("step", "epoch") else value for key, value in row.items()}
+                for row in self.rows
+            )
         now = time.monotonic()
         self._next = now + max(SECONDS_BETWEEN, (now - start) / SHARE_OF_TIME)
 

@@ -1,15 +1,17 @@
 """What `gulmfit-evaluate` does: score a classifier on labelled data."""
 
 import logging
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gulmfit.checkpoint import MODEL_FOLDER
-from gulmfit.config import compose, instantiate, validate
+from gulmfit.checkpoint import MODEL_FOLDER, files_of
+from gulmfit.config import compose, instantiate, plain, validate
 from gulmfit.data.sources import Source
 from gulmfit.errors import ConfigError, DataError
+from gulmfit.files import claimed
 from gulmfit.predict.predictor import Predictor
 from gulmfit.predict.writers import write_tsv
 from gulmfit.report.html import write_report
@@ -49,46 +51,68 @@ def evaluate_file(
     config = compose(["stage=classify", f"alphabet={predictor.tokenizer.alphabet.name}", *data_overrides])
     if "targets" in config.data:
         config.data.targets = predictor.model.targets
+    given = {item.partition("=")[0] for item in data_overrides}
+    learned = predictor.letters._asdict()
+    for name in learned.keys() & config.data.keys():
+        if f"data.{name}" not in given:
+            config.data[name] = learned[name]
     validate(config)
-    source: Source = instantiate(config.data)
-    data = source.labelled()
-    labels = _in_order_of(predictor, data)
-    predicted = predictor.predict(data.sequences, strand=strand, batch_size=batch_size)
-    positive = predictor.positive if data.targets == CLASSES else ""
-    judge = objective(data.targets, predictor.classes, positive).decided(predictor.calibration)
-    groups = instantiate(config.split).groups(data)  # relatives, as in training: an interval counts them once
-    scores, intervals = judge.scores(labels, predicted), judge.intervals(labels, predicted, groups)
-    decided, decided_intervals = judge.at_threshold(labels, predicted, predictor.calibration, groups)
-    scores, intervals = {**scores, **decided}, {**intervals, **decided_intervals}
-    if strand == "average" and data.targets != VALUES:
-        logger.info("strand=average: %s", CALIBRATED_FORWARD)
-    details = judge.details(labels, predicted, {"model": (predicted, judge)}, predictor.calibration, groups, 0)
-    details.pop("calibration", None)  # what it did is judged on the test part, where it was not fitted
-    results: dict[str, Any] = {
-        "stage": "evaluate",
-        "run": model,
-        "strand": strand,
-        "metrics": {f"test/{name}": value for name, value in scores.items()},
-        "ci95": {f"test/{name}": pair for name, pair in intervals.items()},
-        **details,
-        "targets": data.targets,
-        "classes": predictor.classes,
-        "positive": positive,
-        "data": {"files": file_checksums(data.files, Path(str(config.paths.cache_dir))), "counts": {"test": len(data)}},
-        "model": {"tokenizer": predictor.tokenizer.summary()},
-        "versions": versions(),
-    }
-    logger.info("%s", score_table({"model": results}, {}))
-    if output:
-        by_model = {"model": predicted}
-        scored = Predictions(data.ids, labels, groups, predictor.classes, by_model, positive, targets=data.targets)
-        for _, columns, rows in scored.tables():
-            write_tsv(folder / "predictions" / "evaluate.tsv", columns, rows)
-        write_json(folder / "metrics.json", results)
-        page = {**results, "predictions": scored}
-        write_report(folder / "report.html", classification_report(page))
-        logger.info("report: %s", folder / "report.html")
-    return results
+    predictor.letters = predictor.letters.asked(
+        **{name: str(config.data[name]) for name in learned.keys() & config.data.keys()}
+    )
+    names = ("metrics.json", "report.html", "predictions/evaluate.tsv") if output else ()
+    with claimed([folder / name for name in names], [*files_of(model), *_paths(plain(config.data))]):
+        source: Source = instantiate(config.data)
+        data = source.labelled()
+        labels = _in_order_of(predictor, data)
+        predicted = predictor.predict(data.sequences, strand=strand, batch_size=batch_size)
+        positive = predictor.positive if data.targets == CLASSES else ""
+        judge = objective(data.targets, predictor.classes, positive).decided(predictor.calibration)
+        groups = instantiate(config.split).groups(data)  # relatives, as in training: an interval counts them once
+        scores, intervals = judge.scores(labels, predicted), judge.intervals(labels, predicted, groups)
+        decided, decided_intervals = judge.at_threshold(labels, predicted, predictor.calibration, groups)
+        scores, intervals = {**scores, **decided}, {**intervals, **decided_intervals}
+        if strand == "average" and data.targets != VALUES:
+            logger.info("strand=average: %s", CALIBRATED_FORWARD)
+        details = judge.details(labels, predicted, {"model": (predicted, judge)}, predictor.calibration, groups, 0)
+        details.pop("calibration", None)  # what it did is judged on the test part, where it was not fitted
+        results: dict[str, Any] = {
+            "stage": "evaluate",
+            "run": model,
+            "strand": strand,
+            "metrics": {f"test/{name}": value for name, value in scores.items()},
+            "ci95": {f"test/{name}": pair for name, pair in intervals.items()},
+            **details,
+            "targets": data.targets,
+            "classes": predictor.classes,
+            "positive": positive,
+            "data": {
+                "files": file_checksums(data.files, Path(str(config.paths.cache_dir))),
+                "counts": {"test": len(data)},
+            },
+            "model": {"tokenizer": predictor.tokenizer.summary()},
+            "versions": versions(),
+        }
+        logger.info("%s", score_table({"model": results}, {}))
+        if output:
+            by_model = {"model": predicted}
+            scored = Predictions(data.ids, labels, groups, predictor.classes, by_model, positive, targets=data.targets)
+            for _, columns, rows in scored.tables():
+                write_tsv(folder / "predictions" / "evaluate.tsv", columns, rows)
+            write_json(folder / "metrics.json", results)
+            page = {**results, "predictions": scored}
+            write_report(folder / "report.html", classification_report(page))
+            logger.info("report: %s", folder / "report.html")
+        return results
+
+
+def _paths(value: Any) -> Iterator[str]:
+    """Yield every text in a description of data: those that are paths say what is read."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _paths(part)
 
 
 def _in_order_of(predictor: Predictor, data: LabelledSequences) -> Labels:

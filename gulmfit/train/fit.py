@@ -16,11 +16,20 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from gulmfit.checkpoint import MODEL_FOLDER, Spec, build, load_tokenizer, read_progress, save_model
+from gulmfit.checkpoint import (
+    MODEL_FOLDER,
+    Spec,
+    build,
+    load_tokenizer,
+    read_progress,
+    resolve_target,
+    save_model,
+)  # fmt: skip
 from gulmfit.config import instantiate, plain
 from gulmfit.errors import DivergenceError, TokenizerError, TrainingError
 from gulmfit.models.hardware import keep_freed_memory, threads
 from gulmfit.models.precision import fast_precision, guard, warn_of_slow_kernels
+from gulmfit.seq.letters import DEFAULT
 from gulmfit.seq.subword_training import Corpus, SubwordRecipe
 from gulmfit.seq.tokenizer import Tokenizer
 from gulmfit.threads import suited_threads
@@ -28,7 +37,6 @@ from gulmfit.train.callbacks import RandomState, RunCheckpoint, Throughput
 from gulmfit.train.curves import CurveLogger
 from gulmfit.train.durable import BEST, LAST, DurableCheckpointIO, newest_sound, read_best_score
 from gulmfit.train.identity import LEARNED_FROM
-from gulmfit.train.machine import MachineWatch
 from gulmfit.train.run import CONFIG, Run
 from gulmfit.train.tasks import Task
 from gulmfit.train.watch import LossWatch
@@ -76,9 +84,19 @@ def build_spec(
         "head": plain(config.head),
         "dropout": {**plain(config.dropout), "drop_mult": float(config.drop_mult)},
         "tokenizer": _tokenizer(run, build(tokenizer, {}), corpus).spec(),
+        "letters": _letters(config.data, labelled=classes is not None),
         "classes": classes,
         "positive": positive,
     }
+
+
+def _letters(data: Any, *, labelled: bool) -> dict[str, str]:
+    """Return how letters of the data are read; a simulation has no policies, and its letters are capitals."""
+    own = DEFAULT._asdict()
+    source = str(data._target_)
+    if labelled and source.startswith("gulmfit.") and resolve_target(source).policies_of_genome_alone:
+        return own
+    return {name: str(data.get(name, value)) for name, value in own.items()}
 
 
 def _tokenizer(run: Run, asked: Tokenizer | SubwordRecipe, corpus: Callable[[], Corpus] | None) -> Tokenizer:
@@ -114,7 +132,7 @@ def _callbacks(run: Run, task: Task) -> list[pl.Callback]:
         if name == "checkpoint":
             node = {"dirpath": run.checkpoints, "monitor": config.stage.monitor, "mode": config.stage.mode, **node}
         callbacks.append(instantiate(node))
-    return [*callbacks, LossWatch(task.ignorance), RandomState(), MachineWatch()]
+    return [*callbacks, LossWatch(task.ignorance), RandomState()]
 
 
 def _limits(run: Run, task: Task) -> dict[str, Any]:

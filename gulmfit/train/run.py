@@ -14,11 +14,20 @@ from typing import Any, Self
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
 
-from gulmfit.checkpoint import MODEL_FOLDER, LoadedModel, Spec, build_tokenizer, load, read_progress, weight_outlines
+from gulmfit.checkpoint import (
+    MODEL_FOLDER,
+    LoadedModel,
+    Spec,
+    build_tokenizer,
+    letters_of,
+    load,
+    read_progress,
+    weight_outlines,
+)  # fmt: skip
 from gulmfit.config import compose, read_plain, validate
 from gulmfit.errors import CheckpointError, ConfigError, TokenizerError, WorthlessError
+from gulmfit.files import remove_unfinished, write_whole
 from gulmfit.overrides import assign
-from gulmfit.predict.writers import whole_file
 from gulmfit.report.html import Report, write_report
 from gulmfit.report.scores import json_ready
 from gulmfit.seq.checksums import checksums
@@ -84,6 +93,8 @@ class Run:
             remove_partial(part)
         for name in RESULTS:  # and nothing else: a scan of a genome may keep its scores here
             remove_partial(self.folder, f".{name}*")
+        for name in ("", MODEL_FOLDER, "predictions", "splits"):
+            remove_unfinished(self.folder / name)
         self.folder.mkdir(parents=True, exist_ok=True)
         continued = self.config.resume and any((self.checkpoints / name).is_file() for name in (LAST, PREVIOUS))
         if not (continued and (self.folder / CONFIG).is_file()):  # else it may still be refused: see `take_up`
@@ -94,8 +105,7 @@ class Run:
         if not self.writes:
             return
         text = OmegaConf.to_yaml(self.config, resolve=True)
-        with whole_file(self.folder / CONFIG) as unfinished:  # other ranks may be reading it
-            unfinished.write_text(text, encoding="utf-8")
+        write_whole(self.folder / CONFIG, text)  # whole, for other ranks may be reading it
 
     def take_up(self, identity: Identity) -> None:
         """Make sure that the run learns from what it learned from before; then let its files be written again.
@@ -213,6 +223,7 @@ class Run:
                 f"init_from={self.config.init_from} does not fit this architecture: set "
                 f"{settings or 'the arch= that it was trained with'}."
             )
+        letters_of(spec).compared(source.letters, f"init_from={self.config.init_from}")
         return source
 
     def refuse_worthless(self, results: Mapping[str, Any]) -> None:
@@ -279,8 +290,7 @@ def read_config(folder: Path) -> DictConfig | None:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write plain values as JSON, whole or not at all."""
-    with whole_file(path) as unfinished:
-        unfinished.write_text(json.dumps(json_ready(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(json_ready(content), indent=2, allow_nan=False) + "\n")
 
 
 def file_checksums(files: Sequence[str], cache_dir: Path) -> list[dict[str, str | None]]:

@@ -1,7 +1,6 @@
 """`gulmfit-tokens`: what tokenizers make of one corpus, and what a small language model learns from each."""
 
 import logging
-import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -13,10 +12,11 @@ import numpy.typing as npt
 import torch
 from torch.optim.lr_scheduler import OneCycleLR
 
-from gulmfit.checkpoint import load_tokenizer
+from gulmfit.checkpoint import files_of, load_tokenizer
 from gulmfit.config import compose, instantiate, plain
 from gulmfit.data.language import LanguageModelDataModule, thin_out
 from gulmfit.errors import ConfigError, DataError, TokenizerError
+from gulmfit.files import claimed, write_whole
 from gulmfit.models.awd_rnn import detach
 from gulmfit.models.language_model import initialise_bias
 from gulmfit.report.html import write_report
@@ -70,45 +70,49 @@ def compare_tokens(
         own = maker.alphabet.name if isinstance(maker, Tokenizer) else maker.alphabet
         if own != alphabet:
             raise ConfigError(f"{name} is of {own} letters, and the corpus of {alphabet}: alphabet= says which it is.")
-    with tempfile.TemporaryDirectory(prefix="gulmfit-tokens-") as folder:
-        store, holdout = _corpus(input, Path(folder), seed, alphabet)
-        bases = holdout.bases()
-        unit = store.alphabet.unit
-        logger.info("%s: %s %ss to learn from, %s held out", input, f"{bases['train']:,}", unit, f"{bases['valid']:,}")
-        training = training_part(store, holdout)
-        entries, made = [], {}
-        for name, maker in makers.items():
-            start = time.perf_counter()
-            tokenizer = maker.learn(training, seed=seed) if isinstance(maker, SubwordRecipe) else maker
-            learned_in = time.perf_counter() - start if isinstance(maker, SubwordRecipe) else None
-            made[name] = tokenizer
-            entry = {"tokenizer": name, **describe(tokenizer, training), "seconds_to_learn": learned_in}
-            if steps:
-                data = _data(store, holdout, tokenizer, entry["bases_per_token"], Path(folder), seed)
-                window = data.batch_size * data.bptt * entry["bases_per_token"]
-                enough = max(1, round(steps * data.batch_size * WINDOW_BASES / window))
-                entry |= language_model_bits(tokenizer, data, steps=enough, seed=seed)
-            logger.info("%s: %s", name, tokenizer)
-            entries.append(entry)
-    results: dict[str, Any] = {
-        "input": input,
-        "alphabet": alphabet,
-        "bases": bases,
-        "steps": steps,
-        "seed": seed,
-        "tokenizers": entries,
-    }
-    if steps:
-        spans = [(part.start, part.end) for part in holdout.train]
-        markov = MarkovModel.fit(store.codes, spans, alphabet=store.alphabet)
-        bits = markov.bits_per_base(store.codes, [(part.start, part.end) for part in holdout.valid])
-        results["markov"] = {"bits_per_base": bits, "order": markov.order}
-    results["verdict"] = _verdict(results)
-    rows = table_rows(entries)
-    logger.info("\n%s\n\n%s", format_table(rows, list(rows[0])), results["verdict"])
-    if output:
-        _write(Path(output), results, made)
-    return results
+    written = _outputs(Path(output), makers) if output else []
+    with claimed(written, [input, *(file for name in names for file in files_of(name))]):
+        with tempfile.TemporaryDirectory(prefix="gulmfit-tokens-") as folder:
+            store, holdout = _corpus(input, Path(folder), seed, alphabet)
+            bases = holdout.bases()
+            unit = store.alphabet.unit
+            logger.info(
+                "%s: %s %ss to learn from, %s held out", input, f"{bases['train']:,}", unit, f"{bases['valid']:,}"
+            )
+            training = training_part(store, holdout)
+            entries, made = [], {}
+            for name, maker in makers.items():
+                start = time.perf_counter()
+                tokenizer = maker.learn(training, seed=seed) if isinstance(maker, SubwordRecipe) else maker
+                learned_in = time.perf_counter() - start if isinstance(maker, SubwordRecipe) else None
+                made[name] = tokenizer
+                entry = {"tokenizer": name, **describe(tokenizer, training), "seconds_to_learn": learned_in}
+                if steps:
+                    data = _data(store, holdout, tokenizer, entry["bases_per_token"], Path(folder), seed)
+                    window = data.batch_size * data.bptt * entry["bases_per_token"]
+                    enough = max(1, round(steps * data.batch_size * WINDOW_BASES / window))
+                    entry |= language_model_bits(tokenizer, data, steps=enough, seed=seed)
+                logger.info("%s: %s", name, tokenizer)
+                entries.append(entry)
+        results: dict[str, Any] = {
+            "input": input,
+            "alphabet": alphabet,
+            "bases": bases,
+            "steps": steps,
+            "seed": seed,
+            "tokenizers": entries,
+        }
+        if steps:
+            spans = [(part.start, part.end) for part in holdout.train]
+            markov = MarkovModel.fit(store.codes, spans, alphabet=store.alphabet)
+            bits = markov.bits_per_base(store.codes, [(part.start, part.end) for part in holdout.valid])
+            results["markov"] = {"bits_per_base": bits, "order": markov.order}
+        results["verdict"] = _verdict(results)
+        rows = table_rows(entries)
+        logger.info("\n%s\n\n%s", format_table(rows, list(rows[0])), results["verdict"])
+        if output:
+            _write(Path(output), results, made)
+        return results
 
 
 def describe(tokenizer: Tokenizer, corpus: Sequence[Codes]) -> dict[str, Any]:
@@ -282,13 +286,21 @@ def _verdict(results: dict[str, Any]) -> str:
     )
 
 
+def _outputs(folder: Path, makers: dict[str, Tokenizer | SubwordRecipe]) -> list[Path]:
+    """List what is written: k-mers have no file."""
+    learned = [name for name, maker in makers.items() if not isinstance(maker, KmerTokenizer)]
+    named = [_tokenizer_path(folder, name, "tokenizer.json") for name in learned]
+    return [folder / "tokens.json", folder / "tokens.html", *named]
+
+
+def _tokenizer_path(folder: Path, name: str, file: str) -> Path:
+    return folder / f"{Path(name).name.replace(':', '_')}_{file}"
+
+
 def _write(folder: Path, results: dict[str, Any], tokenizers: dict[str, Tokenizer]) -> None:
     write_json(folder / "tokens.json", results)
     write_report(folder / "tokens.html", tokens_report(results))
     for name, tokenizer in tokenizers.items():
         for file, text in tokenizer.files().items():
-            target = folder / f"{Path(name).name.replace(':', '_')}_{file}"
-            partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-            partial.write_text(text, encoding="utf-8")
-            os.replace(partial, target)
+            write_whole(_tokenizer_path(folder, name, file), text)
     logger.info("report: %s", folder / "tokens.html")

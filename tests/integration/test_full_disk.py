@@ -68,8 +68,8 @@ def test_a_checkpoint(small_disk: Path) -> None:
 
 def test_predictions(small_disk: Path) -> None:
     output = small_disk / "hits.tsv"
-    write_tsv(output, ["a"], [("one", [0.5])])
+    write_tsv(output, ["id", "a"], [("one", [0.5])])
     before = contents(small_disk)
     with pytest.raises(DataError, match=r"hits\.tsv cannot be written.*No space left"):
-        write_tsv(output, ["a"], ((f"record {number:060d}", [0.5]) for number in range(MEBIBYTES << 20)))
+        write_tsv(output, ["id", "a"], ((f"record {number:060d}", [0.5]) for number in range(MEBIBYTES << 20)))
     assert contents(small_disk) == before

@@ -18,6 +18,7 @@ LIBRARY = {
     f"gulmfit.{name}"
     for name in (
         "errors",
+        "files",
         "locks",
         "threads",
         "seq",
@@ -39,6 +40,7 @@ ALLOWED = {
     "errors": set(),
     "locks": set(),
     "threads": set(),
+    "files": {"gulmfit.errors", "gulmfit.locks"},
     "seq": {
         "numpy",
         "Bio",
@@ -49,16 +51,18 @@ ALLOWED = {
         "pysam",
         "tokenizers",
         "gulmfit.errors",
+        "gulmfit.files",
         "gulmfit.locks",
     },
     "models": {"torch", "gulmfit.errors"},
     "pretrained": {"gulmfit.seq", "gulmfit.errors"},
-    "checkpoint": {"torch", "safetensors", "gulmfit.models", "gulmfit.pretrained", "gulmfit.seq", "gulmfit.errors"},
-    "data": {"torch", "numpy", "pytorch_lightning", "gulmfit.seq", "gulmfit.errors", "gulmfit.locks"},
+    "checkpoint": {"torch", "safetensors", "gulmfit.models", "gulmfit.pretrained", "gulmfit.seq"}
+    | {"gulmfit.errors", "gulmfit.files"},
+    "data": {"torch", "numpy", "pytorch_lightning", "gulmfit.seq", "gulmfit.errors", "gulmfit.files", "gulmfit.locks"},
     "predict": {"torch", "numpy", "tqdm", "pyarrow", "pybigtools"}
-    | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.errors"}
+    | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.files"}
     | {"gulmfit.report"},  # for its calibration: a classifier's probabilities are the calibrated ones
-    "report": {"numpy", "scipy", "sklearn", "matplotlib", "gulmfit.seq", "gulmfit.errors"},
+    "report": {"numpy", "scipy", "sklearn", "matplotlib", "gulmfit.seq", "gulmfit.errors", "gulmfit.files"},
     "exchange": {"torch", "numpy", "safetensors", "onnx", "onnxruntime", "huggingface_hub"}
     | {
         "gulmfit.config",
@@ -69,6 +73,7 @@ ALLOWED = {
         "gulmfit.predict",
         "gulmfit.pretrained",
         "gulmfit.errors",
+        "gulmfit.files",
     },
     "schema": set(),
     "checks": {"gulmfit.schema"},

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gulmfit.errors import DataError
 from gulmfit.report.html import Report, Section, render, write_report
 from gulmfit.report.pages import classification_report, comparison_report, language_model_report
 from gulmfit.report.predictions import Predictions
@@ -370,7 +371,7 @@ def test_writing_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         raise OSError("disk full")
 
     monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(DataError, match="disk full"):
         write_report(path, Report("second"))
     assert "first" in path.read_text(encoding="utf-8")
     assert list(tmp_path.iterdir()) == [path]

@@ -50,7 +50,7 @@ def test_rows_and_columns_may_be_in_any_order(stored):
     assert FileSplit(str(path))(data).tolist() == split(data).tolist()
 
 
-@given(st.lists(st.text("ab \t\n\"',;|é", min_size=1).map(str.strip), unique=True, min_size=6, max_size=6))
+@given(st.lists(st.text("ab \"',;|é", min_size=1).map(str.strip), unique=True, min_size=6, max_size=6))
 def test_any_record_id_survives(tmp_path_factory, ids):
     data = sequences(6)
     data.ids = ids
