@@ -85,12 +85,10 @@ def read_best_score(path: Path) -> float:
         raise CheckpointError(f"{path}: not a gulmfit checkpoint, or damaged: {error}") from error
 
 
-def newest_sound(folder: Path, *, finite: bool = False) -> Path | None:
+def newest_sound(folder: Path) -> Path | None:
     """Return the checkpoint to continue from: the last one, or the one before where it is damaged; None if none is.
 
-    Args:
-        folder: Folder of the checkpoints.
-        finite: Take weights that are not numbers for damage, as the step that makes a run diverge leaves them.
+    Weights that are not numbers are damage: the step that made the run diverge was saved.
 
     Raises:
         CheckpointError: If there are checkpoints and none can be read.
@@ -102,8 +100,7 @@ def newest_sound(folder: Path, *, finite: bool = False) -> Path | None:
         try:
             _check(path)
             read_progress(path)
-            if finite:
-                _check_finite(path)
+            _check_finite(path)
         except CheckpointError as error:
             errors.append(error)
             continue

@@ -14,7 +14,7 @@ import torch
 
 from gulmfit.checkpoint import MODEL_FOLDER, Spec, build, load_tokenizer, save_model
 from gulmfit.config import instantiate, plain
-from gulmfit.errors import DivergenceError, TokenizerError, TrainingError
+from gulmfit.errors import CheckpointError, ConfigError, DivergenceError, TokenizerError, TrainingError
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.models.precision import fast_precision, guard, warn_of_slow_kernels
 from gulmfit.seq.subword_training import Corpus, SubwordRecipe
@@ -162,6 +162,8 @@ def _train(
     run: Run, task: Task, data: pl.LightningDataModule, spec: Spec, node: dict[str, Any], throughput: Throughput
 ) -> pl.Trainer:
     """Train from the start, or from a checkpoint on; where the loss diverges, once more at half the rate if asked."""
+    if node.get("limit_val_batches") is not None and not node["limit_val_batches"]:
+        raise ConfigError("trainer.limit_val_batches=0: weights are chosen by validation, so it needs a batch or more.")
     rolls_back = str(run.config.on_divergence) == "rollback"
     initial = {name: tensor.clone() for name, tensor in task.state_dict().items()} if rolls_back else {}
     resume = run.resume_from()
@@ -183,7 +185,7 @@ def _train(
         try:
             trainer.fit(task, datamodule=data, **arguments)
         except DivergenceError as error:
-            resume = newest_sound(run.checkpoints, finite=True)
+            resume = _last_good(run)
             good = f"The last good checkpoint is {resume}." if resume else "No checkpoint had been saved yet."
             if not rolls_back or task.halvings == MOST_HALVINGS:
                 raise DivergenceError(
@@ -201,6 +203,15 @@ def _train(
         if trainer.interrupted:
             raise KeyboardInterrupt
         return trainer
+
+
+def _last_good(run: Run) -> Path | None:
+    """Return the newest checkpoint whose weights are numbers; None if there is none."""
+    try:
+        return newest_sound(run.checkpoints)
+    except CheckpointError as error:
+        logger.warning("%s", error)
+        return None
 
 
 def _choose(run: Run, trainer: pl.Trainer, task: Task, data: pl.LightningDataModule) -> tuple[Path, float]:

@@ -43,7 +43,7 @@ CLASSIFY = [
 PRETRAIN = ["stage=pretrain", "data=fasta", "data.path=g.fa", "pretrain.epochs=2", "pretrain.batch_size=4", *TINY]
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """The end of a run that nothing catches."""
 
 
@@ -53,10 +53,16 @@ def killed_once_saved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     def then_die(self: RunCheckpoint, trainer: Any) -> None:
         save(self, trainer)
-        raise Killed
+        raise KilledError
 
     monkeypatch.setattr(RunCheckpoint, "_save_last", then_die)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def scripts(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    return importlib.import_module
 
 
 def rows() -> list[list[str]]:
@@ -100,7 +106,7 @@ def test_a_classifier_is_continued_on_its_own_data_only() -> None:
     table = rows()
     write(table)
     folder = Path("outputs/classify/r")
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train(CLASSIFY)
     before = files(folder)
     assert len(before) >= 3
@@ -116,18 +122,24 @@ def test_a_classifier_is_continued_on_its_own_data_only() -> None:
         assert said in str(caught.value), name
         assert files(folder) == before, name
     write(table)
-    with pytest.raises(Killed):  # the same data is gone on with
+    with pytest.raises(KilledError):  # the same data is gone on with
         train([*CLASSIFY, "resume=auto"])
     assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 2
 
 
-def test_a_genome_of_the_same_size_and_time_is_another_one() -> None:
+def test_a_genome_of_the_same_size_and_time_is_another_one(
+    scripts: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("STEP_TRACE", str(tmp_path / "steps.txt"))
     rng, path = random.Random(0), Path("g.fa")
     old = ">chr\n" + "".join(rng.choices("ACGT", k=120_000)) + "\n"
     path.write_text(old)
     os.utime(path, (10**9, 10**9))
-    with pytest.raises(Killed):
-        train(PRETRAIN)
+    with pytest.raises(KilledError):
+        train([*PRETRAIN, "+callbacks.trace._target_=step_trace.StepTrace"])
+    steps = (tmp_path / "steps.txt").read_text()
+    assert steps == f"{Path('outputs/pretrain/r').absolute()}\t{os.getpid()}\t1\n"
+    assert scripts("kill_and_resume").redone(steps * 2).total == 1
     before = files(Path("outputs/pretrain/r"))
     path.write_text(old.translate(str.maketrans("GC", "AT")))
     os.utime(path, (10**9, 10**9))
@@ -169,12 +181,6 @@ def test_runs_with_the_same_ids_of_other_sequences_are_not_compared(tmp_path: Pa
         compare._check_sequences(folders, ["row 1"])
 
 
-@pytest.fixture
-def scripts(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    return importlib.import_module
-
-
 def test_rules_of_swapped_files_hold_and_can_fail(
     scripts: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,7 +197,7 @@ def test_rules_of_swapped_files_hold_and_can_fail(
 
     assert {name: cases(name, 40) for name in rules.RULES} == {name: [] for name in rules.RULES}
     look = rules.memory._look
-    monkeypatch.setattr(rules.memory, "_look", lambda state: look(state)[:2] + [0, 0])  # as it was before
+    monkeypatch.setattr(rules.memory, "_look", lambda state: [*look(state)[:2], 0, 0])  # as it was before
     (tmp_path / "last").mkdir()
     assert rules.RULES["checksums of swapped files"](random.Random(0), tmp_path / "last")
 
