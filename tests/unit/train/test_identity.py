@@ -98,6 +98,7 @@ CHANGES: dict[str, tuple[Callable[[list[list[str]]], None] | None, list[str], st
     "base": (mutate, [], RECORDS),
     "seed": (None, ["seed=1"], f"{SEED} (0 before, now 1)"),
     "split": (None, ["split.seed=5"], PARTS),
+    "model": (None, ["arch.hidden_size=16"], "arch"),
     "batches": (None, ["classify.batch_size=8"], f"{BATCHES} (16 before, now 8)"),
 }
 
