@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping
+from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, Timer
 from pytorch_lightning.trainer.states import TrainerFn
 
 from gulmfit.errors import ConfigError, StoppedError
@@ -72,7 +72,13 @@ class RunCheckpoint(Checkpoint):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Take the best score up again, if the weights that reached it are in this folder."""
+        """Take the best score up again, if the weights that reached it are in this folder; forget the time gone by.
+
+        `trainer.max_time` counts from each start: a run that it ended goes on by the same words.
+        """
+        for item in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(item, Timer):
+                checkpoint["callbacks"].pop(item.state_key, None)
         self.best_score = best_score(checkpoint) if (self.folder / BEST).is_file() else math.nan
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

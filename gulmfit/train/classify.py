@@ -110,7 +110,7 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
     spec = _spec(run, parts["train"])
     initial = run.initial_model(spec)
     identity = learned_from(run, labelled, where, initial)
-    run.take_up(identity)
+    run.take_up(spec, identity)
     if run.writes:
         write_split(run.folder / "split.tsv", labelled, where, groups)
     tokenizer = build_tokenizer(spec)

@@ -85,12 +85,13 @@ def read_best_score(path: Path) -> float:
         raise CheckpointError(f"{path}: not a gulmfit checkpoint, or damaged: {error}") from error
 
 
-def newest_sound(folder: Path, *, finite: bool = False, up_to: int | None = None) -> Path | None:
+def newest_sound(folder: Path, *, up_to: int | None = None) -> Path | None:
     """Return the checkpoint to continue from: the last one, or the one before where it is damaged; None if none is.
+
+    Weights that are not numbers are damage: the step that made the run diverge was saved.
 
     Args:
         folder: Folder of the checkpoints.
-        finite: Take weights that are not numbers for damage, as the step that makes a run diverge leaves them.
         up_to: Pass over checkpoints of later steps; None where there is no limit.
 
     Raises:
@@ -104,8 +105,8 @@ def newest_sound(folder: Path, *, finite: bool = False, up_to: int | None = None
             _check(path)
             if up_to is not None and read_progress(path)[1] > up_to:
                 continue
-            if finite:
-                _check_finite(path)
+            read_progress(path)
+            _check_finite(path)
         except CheckpointError as error:
             errors.append(error)
             continue

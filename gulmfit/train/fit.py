@@ -26,7 +26,7 @@ from gulmfit.checkpoint import (
     save_model,
 )  # fmt: skip
 from gulmfit.config import instantiate, plain
-from gulmfit.errors import DivergenceError, TokenizerError, TrainingError
+from gulmfit.errors import CheckpointError, ConfigError, DivergenceError, TokenizerError, TrainingError
 from gulmfit.models.hardware import keep_freed_memory, threads
 from gulmfit.models.precision import fast_precision, guard, warn_of_slow_kernels
 from gulmfit.seq.letters import DEFAULT
@@ -188,6 +188,8 @@ def _train(
     run: Run, task: Task, data: pl.LightningDataModule, spec: Spec, node: dict[str, Any], throughput: Throughput
 ) -> pl.Trainer:
     """Train from the start, or from a checkpoint on; where the loss diverges, once more at half the rate if asked."""
+    if node.get("limit_val_batches") is not None and not node["limit_val_batches"]:
+        raise ConfigError("trainer.limit_val_batches=0: weights are chosen by validation, so it needs a batch or more.")
     rolls_back = str(run.config.on_divergence) == "rollback"
     initial = {name: tensor.clone() for name, tensor in task.state_dict().items()} if rolls_back else {}
     resume = run.resume_from()
@@ -210,7 +212,7 @@ def _train(
             with _ctrl_c_passed_on(run, trainer), threads(_threads(run)):
                 trainer.fit(task, datamodule=data, **arguments)
         except DivergenceError as error:
-            resume = newest_sound(run.checkpoints, finite=True, up_to=error.healthy)
+            resume = _last_good(run, error.healthy)
             good = f"The last good checkpoint is {resume}." if resume else "No checkpoint had been saved yet."
             if not rolls_back or task.halvings == MOST_HALVINGS:
                 raise DivergenceError(
@@ -255,6 +257,15 @@ def _threads(run: Run) -> int:
     if count < available:
         logger.info("training with %d of %d threads: layers this small gain nothing from more", count, available)
     return count
+
+
+def _last_good(run: Run, up_to: int | None) -> Path | None:
+    """Return the newest checkpoint, of steps before the trouble, whose weights are numbers; None if there is none."""
+    try:
+        return newest_sound(run.checkpoints, up_to=up_to)
+    except CheckpointError as error:
+        logger.warning("%s", error)
+        return None
 
 
 def _choose(run: Run, trainer: pl.Trainer, task: Task, data: pl.LightningDataModule) -> tuple[Path, float]:

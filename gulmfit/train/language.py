@@ -85,7 +85,7 @@ def run_language_model(run: Run, source: Source) -> dict[str, Any]:
     batches = int(config.batch_size), int(config.bptt)
     strands = store.alphabet.strands(str(config.strands))
     identity = of_stream(store.codes, holdout, strands, int(config.seed), batches, first)
-    run.take_up(identity)
+    run.take_up(spec, identity)
     data = LanguageModelDataModule(
         store.codes,
         holdout,

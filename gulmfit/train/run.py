@@ -107,16 +107,17 @@ class Run:
         text = OmegaConf.to_yaml(self.config, resolve=True)
         write_whole(self.folder / CONFIG, text)  # whole, for other ranks may be reading it
 
-    def take_up(self, identity: Identity) -> None:
-        """Make sure that the run learns from what it learned from before; then let its files be written again.
+    def take_up(self, spec: Spec, identity: Identity) -> None:
+        """Make sure that the run trains and learns from what it did before; then let its files be written again.
 
         Every stage calls this before it writes into the folder: until then its `config.yaml` and `split.tsv` are those
         of the run that may be refused.
 
         Raises:
-            CheckpointError: If it is continued and data, split, order or seed are other ones than before.
+            CheckpointError: If it is continued and the model, data, split, order or seed are other ones than before.
         """
-        self.check_checkpoint(identity)
+        if (checkpoint := self.resume_from()) is not None:
+            self.check_resumable(checkpoint, spec, identity)
         self._write_config()
 
     def check_checkpoint(self, identity: Identity) -> None:

@@ -59,6 +59,12 @@ def killed_once_saved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture
+def scripts(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    return importlib.import_module
+
+
 def rows() -> list[list[str]]:
     rng = np.random.default_rng(0)
     texts = ["".join(rng.choice(list("ACGT"), 30)) for _ in range(60)]
@@ -92,6 +98,7 @@ CHANGES: dict[str, tuple[Callable[[list[list[str]]], None] | None, list[str], st
     "base": (mutate, [], RECORDS),
     "seed": (None, ["seed=1"], f"{SEED} (0 before, now 1)"),
     "split": (None, ["split.seed=5"], PARTS),
+    "model": (None, ["arch.hidden_size=16"], "arch"),
     "batches": (None, ["classify.batch_size=8"], f"{BATCHES} (16 before, now 8)"),
 }
 
@@ -121,13 +128,19 @@ def test_a_classifier_is_continued_on_its_own_data_only() -> None:
     assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 2
 
 
-def test_a_genome_of_the_same_size_and_time_is_another_one() -> None:
+def test_a_genome_of_the_same_size_and_time_is_another_one(
+    scripts: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("STEP_TRACE", str(tmp_path / "steps.txt"))
     rng, path = random.Random(0), Path("g.fa")
     old = ">chr\n" + "".join(rng.choices("ACGT", k=120_000)) + "\n"
     path.write_text(old)
     os.utime(path, (10**9, 10**9))
     with pytest.raises(KilledError):
-        train(PRETRAIN)
+        train([*PRETRAIN, "+callbacks.trace._target_=step_trace.StepTrace"])
+    steps = (tmp_path / "steps.txt").read_text()
+    assert steps == f"{Path('outputs/pretrain/r').absolute()}\t{os.getpid()}\t1\n"
+    assert scripts("kill_and_resume").redone(steps * 2).total == 1
     before = files(Path("outputs/pretrain/r"))
     path.write_text(old.translate(str.maketrans("GC", "AT")))
     os.utime(path, (10**9, 10**9))
@@ -167,12 +180,6 @@ def test_runs_with_the_same_ids_of_other_sequences_are_not_compared(tmp_path: Pa
     compare._check_sequences({name: folders[name] for name in ("one", "two")}, ["row 1"])
     with pytest.raises(DataError, match=r"row 1.*three"):
         compare._check_sequences(folders, ["row 1"])
-
-
-@pytest.fixture
-def scripts(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    return importlib.import_module
 
 
 def test_rules_of_swapped_files_hold_and_can_fail(
