@@ -22,7 +22,7 @@ from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.likelihood import LikelihoodScorer
 from gulmfit.predict.outputs import check_writable
 from gulmfit.predict.predictor import Predictor
-from gulmfit.predict.variant_check import left_out, survey
+from gulmfit.predict.variant_check import NO_BASES, left_out, survey
 from gulmfit.predict.variants import NO_SCORE, Allele, Score, VariantScorer
 from gulmfit.predict.writers import parquet_table, tsv_table, whole_file
 from gulmfit.seq.store import GenomeStore
@@ -146,7 +146,7 @@ def _outcomes(
     nothing = np.full(len(scorer.fields), np.nan)
     records = calls.records()
     while ahead := list(islice(records, RECORDS_AT_ONCE)):
-        reasons = [left_out(record, scorer.contigs[record.contig]) for record in ahead]
+        reasons = [left_out(record, scorer.contigs.get(record.contig, NO_BASES)) for record in ahead]
         alleles = [
             Allele(record.contig, record.start, record.ref, alt)
             for record, here in zip(ahead, reasons, strict=True)
