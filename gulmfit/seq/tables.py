@@ -132,15 +132,15 @@ def _csv_rows(path: Path, columns: Iterable[str], own: bool) -> Iterator[tuple[s
 
 def _check_header(place: str, header: list[str], columns: Iterable[str], comma: bool, own: bool) -> None:
     """Check that the columns are there; where all stand in one, say how its fields are parted."""
-    own = "," if comma else "\t"
+    mark = "," if comma else "\t"
     text = header[0] if header else ""
-    other = next((mark for mark in _DELIMITERS if mark != own and mark in text), "")
+    other = next((other for other in _DELIMITERS if other != mark and other in text), "")
     if text.lower().startswith("sep="):
         raise DataError(f"{place}: {text!r} is for Excel alone; remove this line, so that the header is the first")
     if len(header) == 1 and other and not set(columns) <= {text}:
         raise DataError(
             f"{place}: {_DELIMITERS[other]} part the fields: {text[:80]!r}; in a {'.csv' if comma else '.tsv'} "
-            f"these are {_DELIMITERS[own]}. Save it so{', or name it .tsv' if other == chr(9) else ''}."
+            f"these are {_DELIMITERS[mark]}. Save it so{', or name it .tsv' if other == chr(9) else ''}."
         )
     if not comma and not own and any(_quoted(name) for name in header):
         raise DataError(f"{place}: quotes around the names of columns; write the TSV without quotes, or save it as CSV")
