@@ -3,10 +3,12 @@
     python scripts/fuzz.py --cases 1000000 --json fuzz.json --jobs 2
     python scripts/fuzz.py --cases 50000 --only vcf,bed --seed 7
     python scripts/fuzz.py --replay
+    python scripts/fuzz.py --rules --cases 200000
 
 A reader may refuse a file with one of `gulmfit.errors`, and nothing else: another exception, more than 2 s of processor
 time, more than 128 MB for a file of 64 kB, or a crash is a finding. It is made smaller and kept in
-`tests/fuzz/findings/TARGET/`, where the tests read it again ever after. Ends with 0 if nothing was found, else with 1.
+`tests/fuzz/findings/TARGET/`, where the tests read it again ever after. `--rules` checks instead, in this process, that
+nothing is silently different from what was given (`scripts/fuzz_rules.py`). Ends with 0 if nothing was found, else 1.
 """
 
 import argparse
@@ -35,6 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from fuzz_engine import Finding, Runner, Tally, Target, describe, fuzz_target, limits
 from fuzz_mutate import Case
+from fuzz_rules import find_rules, report_rules, run_rules
 from fuzz_targets import TARGETS
 
 FINDINGS = Path(__file__).resolve().parents[1] / "tests" / "fuzz" / "findings"
@@ -289,7 +292,8 @@ def main() -> None:
     """Parse the words and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=100_000, help="cases in all (100000)")
-    parser.add_argument("--only", default="", help="targets, with commas between them")
+    parser.add_argument("--only", default="", help="targets, or with --rules rules, with commas between them")
+    parser.add_argument("--rules", action="store_true", help="check the rules of scripts/fuzz_rules_*.py")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1, help="processes at once")
     parser.add_argument("--minutes", type=float, help="stop after so long")
@@ -297,6 +301,10 @@ def main() -> None:
     parser.add_argument("--replay", action="store_true", help="read the kept findings again, and nothing else")
     parser.add_argument("--findings", type=Path, default=FINDINGS, help="folder of findings")
     words = parser.parse_args()
+    if words.rules:
+        rules = find_rules(words.only)
+        found_rules = run_rules(rules, words.cases, words.seed, words.minutes, _memory_folder())
+        sys.exit(report_rules(found_rules, words.seed, words.json))
     targets = list(TARGETS)
     if words.only:
         chosen = words.only.split(",")

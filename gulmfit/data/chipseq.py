@@ -13,6 +13,7 @@ from gulmfit.data.sources import Paths, Source
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.seq.alphabet import clean_sequence
 from gulmfit.seq.deepbind import Peak, read_deepbind
+from gulmfit.seq.duplicates import check_distinct, unique_ids
 from gulmfit.seq.fasta import expand_paths
 from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.matched import matched_negatives
@@ -75,15 +76,16 @@ class ChipSeqSource(Source):
             raise ConfigError(f"data.strongest={self.strongest} leaves no peak: at least 1, or null for all.")
         self.record: dict[str, Any] = {}
 
-    def labelled(self) -> LabelledSequences:
+    def _labelled(self) -> LabelledSequences:
         """Read the peaks, and read or make their negatives, which follow them.
 
         Peak and negatives are one group. Classes are "background" and "positive"; ids are those of the files, with
-        "/shuffled-1" and the like behind them for negatives that were made, and their file before them where they occur
-        in several.
+        "/shuffled-1" and the like behind them for negatives that were made, and their file before those that
+        occur in several.
         """
         paths: dict[str, Paths] = {"train": self.path, **({"test": self.test} if self.test else {})}
         files = {part: expand_paths(found) for part, found in paths.items()}
+        check_distinct([file for found in files.values() for file in found])
         rows = [
             (part, file, peak)
             for part, found in files.items()
@@ -91,7 +93,7 @@ class ChipSeqSource(Source):
             for peak in self._peaks(file, self.strongest if part == "train" else None)
         ]
         data = self._sequences(
-            [peak for *_, peak in rows], _unique_ids(rows), [str(file) for found in files.values() for file in found]
+            [peak for *_, peak in rows], _ids(rows), [str(file) for found in files.values() for file in found]
         )
         parts = np.array([part for part, *_ in rows])
         groups = np.unique([f"{file}\t{peak.origin}" for _, file, peak in rows], return_inverse=True)[1].reshape(-1)
@@ -161,9 +163,7 @@ class ChipSeqSource(Source):
         return replace(made, record={**made.record, "files": others.files})
 
 
-def _unique_ids(rows: Sequence[tuple[str, Path, Peak]]) -> list[str]:
-    """Return the EventIDs, which are unique in a file; with the name of the file before them where they repeat."""
-    names = [peak.event for *_, peak in rows]
-    if len(set(names)) == len(names):
-        return names
-    return [f"{file.name.removesuffix('.gz').removesuffix('.seq')}/{peak.event}" for _, file, peak in rows]
+def _ids(rows: Sequence[tuple[str, Path, Peak]]) -> list[str]:
+    """Return the EventIDs, which are unique in a file; with the name of the file before those that repeat."""
+    files = [file.name.removesuffix(".gz").removesuffix(".seq") for _, file, _ in rows]
+    return unique_ids([peak.event for *_, peak in rows], files, "file")

@@ -17,6 +17,7 @@ from gulmfit.seq.dataset_folder import (
     find_parts,
     read_table_rows,
 )
+from gulmfit.seq.duplicates import check_distinct, unique_ids
 from gulmfit.seq.labelled import LabelledSequences
 
 logger = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class FolderSource(Source):
         if not self.path:
             raise ConfigError("data.path is empty: give the folder that holds train.csv, test.csv and so on.")
 
-    def labelled(self) -> LabelledSequences:
+    def _labelled(self) -> LabelledSequences:
         """Read all parts.
 
         Numbered labels that the folder has names for get these, in order of their number. Ids that are not given are
@@ -62,6 +63,7 @@ class FolderSource(Source):
         folder = Path(self.path).expanduser()
         parts = find_parts(folder)
         files = [file for members in parts.values() for file in members]
+        check_distinct(files)
         found, where = column_names(files[0]), str(files[0])
         columns = {
             "sequence": choose_column(found, self.sequence, SEQUENCE_COLUMNS, where, "data.sequence"),
@@ -70,14 +72,12 @@ class FolderSource(Source):
         }
         names = class_names(folder, files, str(columns["label"]))
         ids, sequences, labels, splits, places = (list[str]() for _ in range(5))
-        first: dict[str, str] = {}
         for part, members in parts.items():
             before = len(ids)
             for place, row in (item for file in members for item in read_table_rows(file, columns)):
-                name = row.get("id") or "/".join(filter(None, (part, str(len(ids) - before + 1))))
-                if (earlier := first.setdefault(name, place)) != place:
-                    raise DataError(f"id {name!r} occurs twice: {earlier} and {place}; ids must be unique")
-                ids.append(name)
+                if row.get("id") == "":
+                    raise DataError(f"{place}: empty id; every record needs one, or set data.id=null")
+                ids.append(row.get("id") or "/".join(filter(None, (part, str(len(ids) - before + 1)))))
                 sequences.append(row["sequence"])
                 labels.append(_named(row["label"], names, place))
                 splits.append(part)
@@ -85,7 +85,7 @@ class FolderSource(Source):
         shown = {part or "all": splits.count(part) for part in parts}
         logger.info("%s: %s; columns %s; classes named: %s", folder, shown, columns, names or "by their labels")
         return LabelledSequences.from_strings(
-            ids,
+            unique_ids(ids, splits),
             sequences,
             labels,
             splits=splits if len(parts) > 1 else None,

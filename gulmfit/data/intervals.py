@@ -13,8 +13,9 @@ from gulmfit.data.negatives import POSITIVE, PositivesSource
 from gulmfit.data.sources import Paths, Source
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.seq.alphabet import clean_sequence
+from gulmfit.seq.duplicates import check_distinct
 from gulmfit.seq.fasta import expand_paths
-from gulmfit.seq.features import Feature, join_parts
+from gulmfit.seq.features import ODD_ATTRIBUTES, Feature, join_parts, name_is_odd
 from gulmfit.seq.genbank import genbank_store
 from gulmfit.seq.intervals import has_kinds, is_genbank, read_features
 from gulmfit.seq.labelled import LabelledSequences
@@ -38,8 +39,10 @@ class IntervalsSource(Source):
         label: `name` or `score` of a feature, its `kind`, or `attribute:KEY`, as in attribute:gene_biotype.
         kinds: Types of features to take from GFF3, GTF and GenBank, such as [CDS, tRNA]; all if null.
         join: Whether parts of one feature, such as the exons of a transcript, count as one from first to last base.
-        window, anchor, upstream_bp, downstream_bp, window_bp, flank_bp, edges, conflicts: As in
+        window, anchor, upstream_bp, downstream_bp, window_bp, flank_bp, edges: As in
             `gulmfit.seq.windows.WindowRule`.
+        conflicts: One window with two classes: `error`, the default, `warn`, which keeps one for each class, or `drop`.
+            The same letters at two places with two classes: `warn`, the default, `error` or `drop`.
         positive: The positive one of two classes; the last by default.
         negatives: Arguments of `gulmfit.data.negatives.NegativeSettings`; `how` is null where none are made.
         cache_dir: Folder of the genome's store.
@@ -65,7 +68,6 @@ class IntervalsSource(Source):
     window_bp: int = 0
     flank_bp: int = 0
     edges: str = "drop"
-    conflicts: str = "error"
     positive: str | int | None = None
     negatives: Mapping[str, Any] = field(default_factory=dict)
     cache_dir: str = "outputs/store"
@@ -93,8 +95,10 @@ class IntervalsSource(Source):
             )
         if not self.genome and not all(map(is_genbank, self._files())):
             raise ConfigError("data.genome is missing: give the FASTA file (or files) that the windows are cut from.")
-        names = ("window", "anchor", "upstream_bp", "downstream_bp", "window_bp", "flank_bp", "edges", "conflicts")
-        self._rule = WindowRule(**{name: getattr(self, name) for name in names})
+        check_distinct(self._files())
+        names = ("window", "anchor", "upstream_bp", "downstream_bp", "window_bp", "flank_bp", "edges")
+        rule = {name: getattr(self, name) for name in names}
+        self._rule = WindowRule(**rule, conflicts=self.conflicts or "error")
         common = {name: getattr(self, name) for name in ("negatives", "cache_dir", "seed", "case", "ambiguity")}
         self._maker = _Negatives(path=self.path or "", **common) if made else None
         self.windows: dict[str, Any] = {}
@@ -105,7 +109,7 @@ class IntervalsSource(Source):
         files = expand_paths(self.genome) if self.genome else self._files()
         return genbank_store(files, case=self.case) if all(map(is_genbank, files)) else super().store(cache_dir)
 
-    def labelled(self) -> LabelledSequences:
+    def _labelled(self) -> LabelledSequences:
         """Cut the windows, and make negatives where there is one class."""
         positive = None if self.positive is None else str(self.positive)
         store = self.store(Path(self.cache_dir))
@@ -144,6 +148,11 @@ class IntervalsSource(Source):
     def _class(self, feature: Feature) -> str:
         """Read the class of a feature where `label` says that it stands."""
         key = str(self.label).removeprefix(ATTRIBUTE)
+        if key in feature.attributes.get(ODD_ATTRIBUTES, "").split(",") or (key == "name" and name_is_odd(feature)):
+            raise DataError(
+                f"{feature.place}: {self.label} cannot be read from column 9, where a value holds ';' or a key comes "
+                "twice; write ';' inside a value as %3B, and every key once"
+            )
         if str(self.label).startswith(ATTRIBUTE):
             found = feature.attributes.get(key)
             known = f"; it has {', '.join(map(repr, feature.attributes)) or 'none'}"
@@ -170,7 +179,7 @@ class _Negatives(PositivesSource):
             for text, place in zip(cut.sequences, cut.places, strict=True)
         ]
         self._cut = LabelledSequences(cut.ids, sequences, labels, [POSITIVE], files=files, loci=cut.loci)
-        data = self.labelled()
+        data = self._labelled()
         data.groups = np.array(cut.features, np.int64)[data.groups]
         return data
 

@@ -101,7 +101,7 @@ class PositivesSource(Source):
         self._settings = NegativeSettings(**self.negatives)
         self.record: dict[str, Any] = {}
 
-    def labelled(self) -> LabelledSequences:
+    def _labelled(self) -> LabelledSequences:
         """Read the positives and make their negatives, which follow them in the order of the positives.
 
         The id of a negative is that of its positive with "/shuffled-1" or "/genomic-1" behind it. Classes are

@@ -92,7 +92,7 @@ class ReadsSource(Source):
                 raise ConfigError(f"data.{name}={value} is not allowed: at least {lowest}")
         self.record: dict[str, Any] = {}
 
-    def labelled(self) -> LabelledSequences:
+    def _labelled(self) -> LabelledSequences:
         """Cut the reads: ids and loci say the gene, the place and the strand ("S000392825:17-317(-)").
 
         Raises:

@@ -13,6 +13,10 @@ import numpy as np
 
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.seq.alphabet import DNA, held_alphabet
+from gulmfit.seq.conflicts import POLICIES as CONFLICTS
+from gulmfit.seq.conflicts import settle_conflicts
+from gulmfit.seq.duplicates import check_distinct, unique_ids
+from gulmfit.seq.fasta import expand_paths
 from gulmfit.seq.genbank import promoter_windows
 from gulmfit.seq.labelled import LabelledSequences, read_fasta_classes, read_table, read_table_splits
 from gulmfit.seq.store import GenomeStore
@@ -21,7 +25,7 @@ from gulmfit.seq.synthetic_task import simulate
 logger = logging.getLogger(__name__)
 
 Paths = str | Sequence[str]
-POLICIES = {"case": ("upper", "mask"), "ambiguity": ("split", "unk", "error")}
+POLICIES = {"case": ("upper", "mask"), "ambiguity": ("split", "unk", "error"), "conflicts": CONFLICTS}
 
 
 @dataclass(kw_only=True)
@@ -34,6 +38,9 @@ class Source:
         ambiguity: What N and other ambiguous letters do to a genome: `split` cuts the contig there, `unk` reads a
             token of their own, `error` refuses. In labelled sequences, which cannot be cut, `split` acts as `unk`.
         alphabet: What sequences are written in: `dna`, `rna` or, where the source has them, `protein`.
+        conflicts: What happens to a sequence that is there with several labels: `warn`, the default, counts and keeps
+            it, `error` refuses it, `drop` leaves all its copies out.
+        stranded: Whether a sequence and its reverse complement may differ in their labels; of RNA they always may.
 
     Raises:
         ConfigError: If a policy or the alphabet is unknown, or the source has no proteins.
@@ -46,12 +53,14 @@ class Source:
     case: str = "upper"
     ambiguity: str = "split"
     alphabet: str = DNA.name
+    conflicts: str | None = None
+    stranded: bool = False
 
     def __post_init__(self) -> None:
         if not held_alphabet(self.alphabet).complements and not self.has_proteins:
             raise ConfigError(f"data.alphabet={self.alphabet}: a {type(self).__name__} reads nucleotides.")
         for name, allowed in POLICIES.items():
-            if getattr(self, name) not in allowed:
+            if getattr(self, name) not in (*allowed, *((None,) if name == "conflicts" else ())):
                 raise ConfigError(f"data.{name}={getattr(self, name)!r} is unknown; choose {' or '.join(allowed)}.")
 
     @property
@@ -74,7 +83,17 @@ class Source:
         return GenomeStore.build(paths, cache_dir, case=self.case, alphabet=self.alphabet)
 
     def labelled(self) -> LabelledSequences:
-        """Return the labelled sequences, soft-masked and ambiguous letters as the policies say."""
+        """Return the labelled sequences, soft-masked and ambiguous letters, and conflicts, as the policies say.
+
+        Raises:
+            ConfigError: If the source has no labels.
+            DataError: If the data cannot be read, or are refused.
+        """
+        both_strands = self.alphabet == DNA.name and not self.stranded
+        return settle_conflicts(self._labelled(), self.conflicts or "warn", both_strands=both_strands)
+
+    def _labelled(self) -> LabelledSequences:
+        """Read the labelled sequences, conflicts included."""
         raise ConfigError("this data has no labels. Use data=table, data=fasta_classes or another labelled source.")
 
 
@@ -137,7 +156,7 @@ class TableSource(Source):
                 "data=table needs either data.path (one table) or both data.train and data.test (one for each part)."
             )
 
-    def labelled(self) -> LabelledSequences:
+    def _labelled(self) -> LabelledSequences:
         """Read the table or tables."""
         positive = None if self.positive is None else str(self.positive)
         if self.path:
@@ -170,11 +189,17 @@ class FastaClassesSource(Source):
     test: Mapping[str, Paths] | None = None
     positive: str | int | None = None
 
-    def labelled(self) -> LabelledSequences:
+    def _labelled(self) -> LabelledSequences:
         """Read the files."""
         if self.valid and not self.test:
             raise ConfigError("data.valid without data.test: name the files of a test part too, or of none.")
         parts = {"train": self.classes, "valid": self.valid, "test": self.test}
+        wanted = sorted(map(str, self.classes))
+        for name, classes in parts.items():
+            if classes and (found := sorted(map(str, classes))) != wanted:
+                raise DataError(f"data.{name} has the classes {found}, data.classes has {wanted}: name all.")
+        paths = [one for classes in parts.values() if classes for one in classes.values()]
+        check_distinct([file for one in paths for file in expand_paths(one)])
         read = {name: self._read(classes) for name, classes in parts.items() if classes}
         return read["train"] if len(read) == 1 else _joined(read)
 
@@ -187,16 +212,11 @@ class FastaClassesSource(Source):
 
 
 def _joined(parts: Mapping[str, LabelledSequences]) -> LabelledSequences:
-    """Put parts that were read from files of their own together; ids begin with their part where they repeat."""
+    """Put parts that were read from files of their own together; an id that repeats begins with its part."""
     first = parts["train"]
-    for name, part in parts.items():
-        if part.classes != first.classes:
-            raise DataError(f"data.{name} has the classes {part.classes}, data.classes has {first.classes}: name all.")
-    ids = [record for part in parts.values() for record in part.ids]
-    if len(set(ids)) < len(ids):
-        ids = [f"{name}/{record}" for name, part in parts.items() for record in part.ids]
+    names = [name for name, part in parts.items() for _ in part.ids]
     return LabelledSequences(
-        ids,
+        unique_ids([record for part in parts.values() for record in part.ids], names),
         [sequence for part in parts.values() for sequence in part.sequences],
         np.concatenate([part.labels for part in parts.values()]),
         first.classes,
@@ -227,7 +247,7 @@ class GenBankPromoterSource(Source):
     jitter_bp: int = 0
     seed: int = 0
 
-    def labelled(self) -> LabelledSequences:
+    def _labelled(self) -> LabelledSequences:
         """Cut the windows."""
         return promoter_windows(
             self.path,
@@ -274,6 +294,6 @@ class SyntheticSource(Source):
         names, sequences = zip(*self._data.corpus, strict=True)
         return GenomeStore.from_sequences(list(names), list(sequences))
 
-    def labelled(self) -> LabelledSequences:
+    def _labelled(self) -> LabelledSequences:
         """Return the simulated task, already split by genome position."""
         return replace(self._data.labelled, files=[f"SIMULATED genome and promoters, seed {self.seed}"])

@@ -12,6 +12,7 @@ from gulmfit.seq.vcf import Vcf, VcfRecord, unsequenced
 SHOWN = 20
 
 Contigs = Mapping[str, Codes]
+NO_BASES = encode("")  # of a contig that is not there
 
 
 @dataclass
@@ -53,15 +54,16 @@ def survey(
         note: Takes rows (place, contig, 1-based position, REF, what the genome has) of mismatches.
 
     Raises:
-        DataError: If a line is damaged, a contig is not in the genome, or a REF lies outside its contig.
+        DataError: If a line is damaged; or a contig is not in the genome, or a REF lies outside its contig, in a
+            record with an allele that spells bases.
     """
     found, unknown = Survey(), Counter[str]()
     for record in calls.records():
         found.records += 1
-        if record.contig not in contigs:
+        if record.contig not in contigs and not all(map(unsequenced, record.alts)):
             unknown[record.contig] += 1
             continue
-        reasons = left_out(record, contigs[record.contig])
+        reasons = left_out(record, contigs.get(record.contig, NO_BASES))
         if "ref_mismatch" in reasons:
             found.mismatches += 1
             there = decode(_there(record, contigs[record.contig]))
@@ -86,19 +88,20 @@ def left_out(record: VcfRecord, codes: Codes) -> list[str]:
         codes: Base codes of its contig, `(L,)`. An ambiguous base there agrees with every REF.
 
     Raises:
-        DataError: If REF lies outside the contig; not where no allele spells bases, such as those before its start.
+        DataError: If REF lies outside the contig; not where no allele spells bases, whatever REF is: callers of
+            structural variants write N there.
     """
     reasons = [unsequenced(alt) for alt in record.alts]
+    if all(reasons):
+        return reasons
     there = _there(record, codes)
     if len(there) < len(record.ref):
-        if all(reasons):
-            return reasons
         raise DataError(
             f"{record.place}, {record.locus}: REF of {len(record.ref)} base(s) is not within contig {record.contig!r}, "
             f"which has the positions 1 to {len(codes)}. Another genome build?"
         )
     agrees = (there == encode(record.ref)) | (there == AMBIGUOUS)
-    return reasons if agrees.all() else ["ref_mismatch"] * len(reasons)
+    return reasons if agrees.all() else [reason or "ref_mismatch" for reason in reasons]
 
 
 def _there(record: VcfRecord, codes: Codes) -> Codes:

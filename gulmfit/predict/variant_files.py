@@ -22,7 +22,7 @@ from gulmfit.files import claimed, whole_file
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.likelihood import LikelihoodScorer
 from gulmfit.predict.predictor import Predictor
-from gulmfit.predict.variant_check import Contigs, left_out, survey
+from gulmfit.predict.variant_check import NO_BASES, Contigs, left_out, survey
 from gulmfit.predict.variants import AMBIGUOUS_NOTE, NO_SCORE, Allele, Score, VariantScorer, contig_codes
 from gulmfit.predict.writers import parquet_table, tsv_table
 from gulmfit.seq.letters import Letters
@@ -177,7 +177,7 @@ def _outcomes(
     nothing = np.full(len(scorer.fields), np.nan)
     records = calls.records()
     while ahead := list(islice(records, RECORDS_AT_ONCE)):
-        reasons = [left_out(record, contigs[record.contig]) for record in ahead]
+        reasons = [left_out(record, contigs.get(record.contig, NO_BASES)) for record in ahead]
         alleles = [
             Allele(record.contig, record.start, record.ref, alt)
             for record, here in zip(ahead, reasons, strict=True)

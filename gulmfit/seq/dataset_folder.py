@@ -7,17 +7,16 @@ and .arrow files). Class names of numbered labels come from the table itself, `d
 """
 
 import csv
-import gzip
 import logging
 import re
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gulmfit.errors import DataError
 from gulmfit.seq.limits import bounded_lines, parse_json
-from gulmfit.seq.tables import is_table, not_one_of, read_rows
+from gulmfit.seq.tables import is_table, not_one_of, quoting, read_rows, row_texts
+from gulmfit.seq.text import READ_ERRORS, open_text, unreadable
 
 _log = logging.getLogger(__name__)
 
@@ -30,19 +29,24 @@ LABEL_COLUMNS = ("label", "labels", "class", "target")
 
 _WORD = re.compile(r"[A-Za-z]+")
 _NUMBER = re.compile(r"\d{1,9}")
+# "train", "train-00000-of-00002" with or without a fingerprint behind it, "train_3", "train.part7"
+_SHARD = re.compile(r"[A-Za-z]+([-_.]?(part|shard)?[-_.]?\d+([-_.]of[-_.]\d+)?(-[0-9a-f]{16})?)?", re.IGNORECASE)
 
 
 def find_parts(folder: Path) -> dict[str, list[Path]]:
     """Find the tables of each part.
 
     The part is told by the first word of a file's name ("train-00000-of-00002.parquet") or of its folder's. Where none
-    tells it, all tables are one part without a name, "". Other files and folders are passed over.
+    tells it, all tables are one part without a name, "". Other files and folders are passed over. Files whose names say
+    more than their part, such as "train_old.csv", are passed over with a warning where others do not; they may be a
+    part where each comes alone.
 
     Returns:
         Files, sorted, by "train", "valid" and "test", in this order; or by "".
 
     Raises:
-        DataError: The folder is missing or has no table, or a part comes in two formats.
+        DataError: The folder is missing or has no table, a part comes in two formats, or two files of one part have
+            names that say more than the part.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder (looked for in {Path.cwd()}); give that of the data set")
@@ -58,6 +62,8 @@ def find_parts(folder: Path) -> dict[str, list[Path]]:
     parts: dict[str, list[Path]] = {}
     for part, file in sorted(named) if named else [("", file) for file in sorted(files)]:
         parts.setdefault(part, []).append(file)
+    if named:
+        parts = {part: _members(part, members, folder) for part, members in parts.items()}
     for part, members in parts.items():
         if len({_format(file) for file in members}) > 1:
             raise DataError(
@@ -78,13 +84,15 @@ def column_names(path: Path) -> list[str]:
     try:
         if path.suffix in (".arrow", ".parquet"):
             return list(_schema(path).names)
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig", newline="") as handle:
+        with open_text(path, newline="") as handle:
             kind = Path(path.name.removesuffix(".gz")).suffix
             if kind == ".jsonl":
                 record = parse_json(next(line for line in bounded_lines(handle, path) if line.strip()))
                 return list(record) if isinstance(record, dict) else []
-            return next(csv.reader(bounded_lines(handle, path), delimiter="," if kind == ".csv" else "\t"))
-    except (OSError, EOFError, ValueError, zlib.error, csv.Error, StopIteration) as error:
+            return next(csv.reader(bounded_lines(handle, path), **quoting(kind == ".csv")))
+    except READ_ERRORS as error:
+        raise unreadable(path, "", error) from error
+    except (ValueError, csv.Error, StopIteration) as error:
         raise DataError(f"{path}: its first line cannot be read: {error or 'an empty file'}") from error
 
 
@@ -122,8 +130,8 @@ def read_table_rows(path: Path, columns: Mapping[str, str | None]) -> Iterator[t
         if column not in (found := column_names(path)):
             raise DataError(f"{path}: column {not_one_of(column, found)}")
     for number, row in enumerate(_arrow_rows(path, list(named.values())), start=1):
-        cells = {role: row[column] for role, column in named.items()}
-        yield f"{path}, row {number}", {role: "" if cell is None else str(cell).strip() for role, cell in cells.items()}
+        place = f"{path}, row {number}"
+        yield place, row_texts(row, named, place)
 
 
 def class_names(folder: Path, files: Sequence[Path], label: str) -> list[str] | None:
@@ -179,6 +187,20 @@ def _tables(place: Path) -> list[Path]:
     return [place / name for name in names]
 
 
+def _members(part: str, files: list[Path], folder: Path) -> list[Path]:
+    """Choose among the files that may belong to a part: not a copy, an older state or predictions that lie with it."""
+    plain = [file for file in files if not _word(file.name) or _SHARD.fullmatch(_stem(file))]
+    more = [file for file in files if file not in plain]
+    names = ", ".join(file.name for file in more)
+    if plain and more:
+        _log.warning("%s: not taken for %s, since their names say more than that: %s", folder, part, names)
+    elif len(more) > 1 and len({re.sub(r"\d+", "#", _stem(file)) for file in more}) > 1:
+        raise DataError(
+            f"{folder}: which is the {part} part? {names}. Call it {part}{_format(more[0])}, or move the others"
+        )
+    return plain or more
+
+
 def _part(file: Path, folder: Path) -> str:
     return _word(file.name) or ("" if file.parent == folder else _word(file.parent.name))
 
@@ -187,6 +209,10 @@ def _word(name: str) -> str:
     """Return the part that the first word of a name tells, or ""."""
     found = _WORD.match(name)
     return PART_WORDS.get(found[0].lower(), "") if found else ""
+
+
+def _stem(file: Path) -> str:
+    return Path(file.name.removesuffix(".gz")).stem
 
 
 def _format(file: Path) -> str:

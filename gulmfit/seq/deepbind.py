@@ -12,15 +12,13 @@ in that release (`deepbind_train_encode.py`) calls the training ranks even and t
 same script the reverse; the files agree with the help text, and with DFLM, which uses them as they are.
 """
 
-import gzip
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, TextIO, cast
+from typing import NamedTuple
 
 from gulmfit.errors import DataError
-from gulmfit.seq.fasta import GZIP_MAGIC
 from gulmfit.seq.limits import bounded_lines
+from gulmfit.seq.text import READ_ERRORS, open_text, unreadable
 
 HEADER = ("FoldID", "EventID", "seq", "Bound")
 
@@ -55,7 +53,7 @@ def read_deepbind(path: Path) -> Iterator[Peak]:
     """
     line, events = 0, dict[str, int]()
     try:
-        with _open_text(path) as handle:
+        with open_text(path) as handle:
             for line, text in enumerate(bounded_lines(handle, path), start=1):
                 place, fields = f"{path}, line {line}", text.rstrip("\r\n").split("\t")
                 if line == 1:
@@ -74,13 +72,7 @@ def read_deepbind(path: Path) -> Iterator[Peak]:
                 if (earlier := events.setdefault(event, line)) != line:
                     raise DataError(f"{place}: EventID {event!r} occurs on line {earlier} too; they must be unique")
                 yield Peak(event, sequence, bound == "1", place)
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: unreadable after line {line}: {error}; missing, damaged or cut short?") from error
+    except READ_ERRORS as error:
+        raise unreadable(path, f"line {line}", error) from error
     if not events:
         raise DataError(f"{path}: no peak in this file")
-
-
-def _open_text(path: Path) -> TextIO:
-    with open(path, "rb") as handle:
-        zipped = handle.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-    return cast(TextIO, (gzip.open if zipped else open)(path, "rt", encoding="utf-8-sig"))

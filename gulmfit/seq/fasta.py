@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
 from gulmfit.errors import SequenceError
-from gulmfit.seq.fastq import parse_fastq
+from gulmfit.seq.duplicates import check_distinct
+from gulmfit.seq.fastq import name_mates, parse_fastq
 from gulmfit.seq.limits import longest_record, too_long
-
-GZIP_MAGIC = b"\x1f\x8b"
+from gulmfit.seq.seen import SeenTexts
+from gulmfit.seq.text import GZIP_MAGIC as GZIP_MAGIC
+from gulmfit.seq.text import LENIENT
 
 _BLOCK_BYTES = 1 << 18  # stays in the processor's cache while it is worked on
 _LINE_BYTES = 1 << 18  # what is kept in one piece of a line
@@ -67,6 +69,7 @@ def expand_paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:
 
     Raises:
         SequenceError: if nothing is named, a path does not exist, is a folder, or a pattern matches no file.
+        DataError: if two files have the same content, such as `a.csv` and `a.csv.gz`.
     """
     named = [paths] if isinstance(paths, str | Path) else list(paths)
     if not named:
@@ -75,6 +78,7 @@ def expand_paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     for name in named:
         for path in _expand_one(str(name)):
             found.setdefault(path.resolve(), path)
+    check_distinct(found.values())
     return list(found.values())
 
 
@@ -82,14 +86,16 @@ def read_fasta(paths: str | Path | Sequence[str | Path], *, repeated_ids: bool =
     """Stream the records of FASTA or FASTQ files in order, holding one record at a time.
 
     Compression and FASTQ are recognised by the first bytes of a file, not by its name. Line ends may be those of Unix,
-    Windows or old Macs. Letters are not checked against an alphabet: `gulmfit.seq.alphabet.encode` does that.
+    Windows or old Macs. Headers that are not UTF-8 are read as Windows-1252. The two reads of a pair that follow each
+    other in one FASTQ file under one id, told apart by "1:" and "2:" behind it, are "id/1" and "id/2". Letters
+    are not checked against an alphabet: `gulmfit.seq.alphabet.encode` does that.
 
     Args:
         paths: whatever `expand_paths` takes.
         repeated_ids: Whether an id may occur more than once in a file.
 
     Yields:
-        The records. An id may occur in several files.
+        The records. An id may occur in several files; one that repeats in a file may be told some records late.
 
     Raises:
         SequenceError: if a file is missing, empty, unreadable, truncated or neither FASTA nor FASTQ, or a record lacks
@@ -133,19 +139,33 @@ def _expand_one(name: str) -> list[Path]:
 
 def _read_one(path: Path, repeated_ids: bool = False) -> Iterator[tuple[str, str, Iterator[bytes]]]:
     """Yield the id, the description and the pieces of each record."""
-    first_use: dict[str, int] = {}
+    seen = SeenTexts()
     for (number, description), pieces in groupby(_raw_pieces(path), key=itemgetter(0)):
         record_id = description.split(maxsplit=1)[0] if description else ""
         if not record_id:
             raise SequenceError(f"{path}, record number {number}: no id in its header. Give the record a unique id.")
-        where = f"{path}, record {record_id!r}"
-        first = first_use.setdefault(record_id, number)
-        if first != number and not repeated_ids:
+        if not repeated_ids and (again := seen.add(record_id, number)):
+            _check_ids(path, again)
+        yield record_id, description, _checked((letters for _, letters in pieces), f"{path}, record {record_id!r}")
+    if not repeated_ids and (again := seen.settle()):
+        _check_ids(path, again)
+
+
+def _check_ids(path: Path, suspected: Sequence[int]) -> None:
+    """Look whether the ids of records of these numbers came before, where their hashes did; raise if so."""
+    wanted, first = set(suspected), dict[str, int]()
+    headers = ((number, text) for (number, text), _ in groupby(_raw_pieces(path), key=itemgetter(0)))
+    # Twice through the file, so that only the ids in question are held.
+    ids = {text.split(maxsplit=1)[0] for number, text in headers if number in wanted}
+    for (number, text), _ in groupby(_raw_pieces(path), key=itemgetter(0)):
+        words = text.split(maxsplit=1)
+        if words and words[0] in ids and (earlier := first.setdefault(words[0], number)) != number:
             raise SequenceError(
-                f"{where}: the id occurs twice in the file, as record number {first} and {number}. "
-                "Rename or remove one of them."
+                f"{path}, record {words[0]!r}: the id occurs twice in the file, as record number {earlier} and "
+                f"{number}. Rename or remove one of them."
             )
-        yield record_id, description, _checked((letters for _, letters in pieces), where)
+        if number >= max(wanted):
+            return
 
 
 def _checked(pieces: Iterable[bytes], where: str) -> Iterator[bytes]:
@@ -185,7 +205,7 @@ def _raw_pieces(path: Path) -> Iterator[tuple[tuple[int, str], bytes]]:
     first = next(blocks, b"")
     if first.startswith(b"@"):
         whole = _whole_lines(path, chain([first], blocks))
-        yield from (((read, title), letters) for read, title, letters in parse_fastq(path, whole))
+        yield from (((read, title), letters) for read, title, letters in name_mates(parse_fastq(path, whole)))
         return
     at_line = True
     for block in chain([first], blocks):
@@ -205,7 +225,7 @@ def _raw_pieces(path: Path) -> Iterator[tuple[tuple[int, str], bytes]]:
             line, ended, body = start.partition(b"\n")
             if not ended and len(line) >= _LINE_BYTES:
                 raise SequenceError(f"{path}, record number {number + 1}: a header of more than {len(line):,} letters.")
-            number, header = number + 1, line.decode("utf-8", "replace").strip()
+            number, header = number + 1, line.decode("utf-8", LENIENT).strip()
             yield (number, header), _letters(body)
     if not number:
         raise SequenceError(f"{path}: an empty file, without any FASTA record. Remove it or download it again.")

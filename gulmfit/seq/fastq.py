@@ -1,14 +1,19 @@
 """FASTQ: reads of four lines each, whose qualities are checked and left behind."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gulmfit.errors import SequenceError
+from gulmfit.seq.text import LENIENT
 
 _QUALITIES = bytes(range(ord("!"), ord("~") + 1))
+_MATE = re.compile(r"(\S+)\s+([12]):[YN]:\d+.*", re.DOTALL)  # "id 1:N:0:ACGT", as Illumina's software writes since 1.8
+
+Read = tuple[int, str, bytes]
 
 
-def parse_fastq(path: Path, blocks: Iterator[bytes]) -> Iterator[tuple[int, str, bytes]]:
+def parse_fastq(path: Path, blocks: Iterator[bytes]) -> Iterator[Read]:
     """Read FASTQ records from the text of a file.
 
     Args:
@@ -45,7 +50,31 @@ def parse_fastq(path: Path, blocks: Iterator[bytes]) -> Iterator[tuple[int, str,
         if wrong := quality.translate(None, _QUALITIES):
             position = quality.index(wrong[:1])
             raise SequenceError(_broken(path, number, f"quality {wrong[:1]!r} at position {position}: not '!' to '~'"))
-        yield number, header[1:].decode("utf-8", "replace").strip(), letters
+        yield number, header[1:].decode("utf-8", LENIENT).strip(), letters
+
+
+def name_mates(reads: Iterable[Read]) -> Iterator[Read]:
+    """Tell the reads of a pair that follow each other under one id apart: "id 1:N:0" becomes "id/1 1:N:0"."""
+    waiting: tuple[Read, str, str] | None = None  # a read that may be the first of a pair, its id and number
+    for read in reads:
+        found = _MATE.fullmatch(read[1])
+        pair = waiting is not None and found is not None and waiting[1] == found[1] and waiting[2] != found[2]
+        if waiting is not None:
+            yield _as_mate(*waiting) if pair else waiting[0]
+            waiting = None
+        if found is None:
+            yield read
+        elif pair:
+            yield _as_mate(read, found[1], found[2])
+        else:
+            waiting = read, found[1], found[2]
+    if waiting is not None:
+        yield waiting[0]
+
+
+def _as_mate(read: Read, name: str, mate: str) -> Read:
+    number, title, letters = read
+    return number, f"{name}/{mate}{title[len(name) :]}", letters
 
 
 def _broken(path: Path, number: int, found: str) -> str:

@@ -1,21 +1,22 @@
 """A feature of a genome, and what the readers of its file formats share."""
 
-import gzip
 import re
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple, TextIO, cast
+from typing import NamedTuple
 
 from gulmfit.errors import DataError
-from gulmfit.seq.fasta import GZIP_MAGIC
 from gulmfit.seq.limits import bounded_lines
+from gulmfit.seq.text import READ_ERRORS, open_text, unreadable
 
 STRANDS = ("+", "-", ".")
 
 # Marks the two pieces of a feature that crosses the origin of a circular contig: no one interval holds them both.
 CROSSES_ORIGIN = "crosses_origin"
+
+# Names the keys, with commas between them, whose values in column 9 of GFF3 or GTF are not what they seem.
+ODD_ATTRIBUTES = "odd_attributes"
 
 _NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
 _NAME_KEYS = ("Name", "gene_name", "gene", "locus_tag", "ID", "transcript_id", "gene_id")
@@ -54,6 +55,12 @@ def name_of(attributes: Mapping[str, str]) -> str:
     return next((attributes[key] for key in _NAME_KEYS if attributes.get(key)), "")
 
 
+def name_is_odd(feature: Feature) -> bool:
+    """Tell whether the name of a feature comes from an attribute that is not what it seems."""
+    key = next((key for key in _NAME_KEYS if feature.attributes.get(key)), "")
+    return bool(key) and key in feature.attributes.get(ODD_ATTRIBUTES, "").split(",")
+
+
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Stream the lines of a text file, plain, gzip or bgzip, with their numbers from 1 and without their ends.
 
@@ -62,11 +69,11 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """
     number = 0
     try:
-        with _open_text(path) as handle:
+        with open_text(path) as handle:
             for number, line in enumerate(bounded_lines(handle, path), start=1):
                 yield number, line.rstrip("\n")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: unreadable after line {number}: {error}; damaged or cut short?") from error
+    except READ_ERRORS as error:
+        raise unreadable(path, f"line {number}", error) from error
 
 
 def whole_number(text: str, column: str, place: str) -> int:
@@ -89,6 +96,8 @@ def score_of(text: str, place: str) -> float | None:
     if text in (".", ""):
         return None
     try:
+        if "_" in text:  # Python's own way to write long numbers: "1_5" is 15 there, and a slip of the pen here
+            raise ValueError
         return float(text)
     except ValueError as error:
         raise DataError(f"{place}: score {text!r} is neither a number nor '.'") from error
@@ -109,10 +118,3 @@ def join_parts(features: Iterable[Feature]) -> list[Feature]:
         first = joined.setdefault(key, feature)
         joined[key] = first._replace(start=min(first.start, feature.start), end=max(first.end, feature.end))
     return list(joined.values())
-
-
-def _open_text(path: Path) -> TextIO:
-    with open(path, "rb") as handle:
-        zipped = handle.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-    # utf-8-sig drops a byte order mark; lines may end as in Unix, in Windows or on old Macs.
-    return cast(TextIO, (gzip.open if zipped else open)(path, "rt", encoding="utf-8-sig"))

@@ -1,6 +1,5 @@
 """GenBank files: their features, their sequences, and the promoter windows that are cut from the two."""
 
-import gzip
 import warnings
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -11,11 +10,14 @@ from Bio.SeqFeature import CompoundLocation, ExactPosition, SeqFeature, SimpleLo
 from Bio.SeqRecord import SeqRecord
 
 from gulmfit.errors import DataError
-from gulmfit.seq.fasta import GZIP_MAGIC, expand_paths
+from gulmfit.seq.fasta import expand_paths
 from gulmfit.seq.features import CROSSES_ORIGIN, Feature, name_of
 from gulmfit.seq.gene_starts import GeneSpan, start_windows
 from gulmfit.seq.labelled import LabelledSequences, Paths
 from gulmfit.seq.store import GenomeStore
+from gulmfit.seq.text import LENIENT, open_text
+
+_NO_NAMES = ("", ".", "<unknown id>")
 
 Location = SimpleLocation | CompoundLocation
 
@@ -110,10 +112,17 @@ def genbank_store(paths: Paths, *, case: str = "upper") -> GenomeStore:
 
     Raises:
         ConfigError: `case` is no policy.
-        DataError: A file is truncated or no GenBank file, or a record has no sequence.
-        SequenceError: Two records have one id, or one holds a letter outside the alphabet.
+        DataError: A file is truncated or no GenBank file, or a record has no sequence, or the id of another one.
+        SequenceError: One holds a letter outside the alphabet.
     """
-    records = [(str(record.id), _letters(record, file)) for file in expand_paths(paths) for record in _records(file)]
+    records: list[tuple[str, str]] = []
+    first: dict[str, str] = {}
+    for file in expand_paths(paths):
+        for number, record in enumerate(_records(file), start=1):
+            place = f"{file}, record number {number}"
+            if (earlier := first.setdefault(str(record.id), place)) != place:
+                raise DataError(f"{place}: {record.id!r} is the name of {earlier}, too; every sequence needs its own")
+            records.append((str(record.id), _letters(record, file)))
     return GenomeStore.from_sequences([name for name, _ in records], [letters for _, letters in records], case=case)
 
 
@@ -162,13 +171,18 @@ def _records(path: Path) -> Iterator[SeqRecord]:
     """Stream the records of a GenBank file."""
     count = 0
     try:
-        with open(path, "rb") as raw:
-            zipped = raw.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-        with (gzip.open if zipped else open)(path, "rt", encoding="utf-8") as handle:
+        with open_text(path, errors=LENIENT) as handle:  # files of NCBI itself have letters of Latin-1
             records = SeqIO.parse(handle, "genbank")  # type: ignore[no-untyped-call]
             while (record := _next_record(records)) is not None:
                 count += 1
+                if str(record.id).strip() in _NO_NAMES:
+                    raise DataError(
+                        f"{path}, record number {count} (LOCUS {record.name!r}): no name, since ACCESSION and VERSION "
+                        f"are {str(record.id)!r}; write the name of the sequence there"
+                    )
                 yield record
+    except DataError:
+        raise
     except Exception as error:  # Biopython asserts, indexes and splits what it expects to be there
         raise DataError(
             f"{path}: not a readable GenBank file, stopped after {count} record(s): "

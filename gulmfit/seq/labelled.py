@@ -11,12 +11,14 @@ import numpy.typing as npt
 
 from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import DNA, Alphabet, clean_sequence, held_alphabet
+from gulmfit.seq.duplicates import check_distinct, unique_ids
 from gulmfit.seq.fasta import expand_paths, read_fasta
+from gulmfit.seq.letter_counts import LetterCounts
 from gulmfit.seq.letters import DEFAULT, Letters
 from gulmfit.seq.names import check_ids, check_names
 from gulmfit.seq.positive import default_positive
 from gulmfit.seq.tables import is_table, not_one_of, read_rows
-from gulmfit.seq.targets import CLASSES, Labels, TargetKind, target_kind
+from gulmfit.seq.targets import CLASSES, LABEL_SETS, Labels, TargetKind, target_kind
 
 _log = logging.getLogger(__name__)
 
@@ -163,6 +165,10 @@ class LabelledSequences:
             for text, place in zip(sequences, where, strict=True)
         ]
         held = held_alphabet(alphabet)
+        letters_seen = LetterCounts(held)
+        for text in cleaned:
+            letters_seen.add(text)
+        letters_seen.warn(source)
         counts = [len(text.encode("ascii").translate(None, held.letters.encode("ascii"))) for text in cleaned]
         if letters := sum(counts):
             message = "%s: %d of %d sequences hold ambiguous letters, %d in all, which are read as unknown"
@@ -204,7 +210,8 @@ def read_table(
         sequence: Name of the column of sequences.
         label: Name of the column of classes: names or whole numbers; of label sets, names joined by ";", or several
             columns of 0 and 1; of values, one or several columns of numbers.
-        id: Name of the column of unique record ids; without it, records are numbered from 1.
+        id: Name of the column of record ids, of which those that repeat get a number behind them; without it, records
+            are numbered from 1.
         split: Name of the column that says train, valid or test.
         positive: Positive class of a two-class set; by default as `default_positive` says.
         classes: All classes in the wanted order; those found, sorted, if not given.
@@ -212,7 +219,8 @@ def read_table(
         case, ambiguity, alphabet: As in `gulmfit.seq.alphabet.clean_sequence`.
 
     Raises:
-        DataError: A column is missing, a row is broken, an id occurs twice, or a label or split is not one.
+        DataError: A column is missing, a row is broken, an id is empty, a label or split is not one, or two files
+            have the same content.
         ConfigError, SequenceError: As `clean_sequence`; or a file is missing.
     """
     columns = {"sequence": sequence, "id": id, "split": split}
@@ -236,8 +244,8 @@ def read_table_splits(
 ) -> LabelledSequences:
     """Read labelled sequences from tables that hold one part each; `splits` says which.
 
-    The arguments are those of `read_table`. Where an id occurs in more than one part, all ids are prefixed
-    with their part ("test/17").
+    The arguments are those of `read_table`. An id that occurs in more than one part is prefixed with its part
+    ("test/17").
 
     Raises:
         DataError: As `read_table`; or train and test, or train and valid, do not have the same classes.
@@ -269,9 +277,8 @@ def read_fasta_classes(
 ) -> LabelledSequences:
     """Read labelled sequences from FASTA files that hold one class each.
 
-    Ids are kept where they are unique over all files. Else all are prefixed with their class
-    ("promoter/seq1"); where they repeat inside a class too, they are the class and the number of the record
-    ("promoter/17").
+    Ids that are unique over all files are kept. Those that repeat are prefixed with their class ("promoter/seq1");
+    where they repeat inside a class, they get the number of their occurrence behind them ("seq1/2").
 
     Args:
         classes: Class name to file, glob, or several of them. Classes are sorted (numbers by value).
@@ -279,15 +286,16 @@ def read_fasta_classes(
         case, ambiguity, alphabet: As in `gulmfit.seq.alphabet.clean_sequence`.
 
     Raises:
-        DataError: Fewer than two classes.
+        DataError: Fewer than two classes, or two files with the same content.
         ConfigError, SequenceError: As `clean_sequence`; or a file is missing, empty or damaged.
     """
+    check_distinct([file for paths in classes.values() for file in expand_paths(paths)])
     records = [
         (str(name), record) for name, paths in classes.items() for record in read_fasta(paths, repeated_ids=True)
     ]
     names = [name for name, _ in records]
     return LabelledSequences.from_strings(
-        _unique_ids([record.id for _, record in records], names),
+        unique_ids([record.id for _, record in records], names),
         [record.sequence for _, record in records],
         names,
         positive=positive,
@@ -311,26 +319,27 @@ def read_sequences(
     """Read sequences without labels, one (id, sequence) after the other, from FASTA files or tables.
 
     What is a table is told by its name (see `read_table`); every other file is taken for FASTA. Letters are read as
-    `letters` says.
+    `letters` says. At the end a warning counts records without a known letter, and says where proteins look like DNA.
 
     Raises:
         DataError: A table lacks a column or has a broken row.
         SequenceError: A FASTA file is damaged, or a sequence is empty or holds a letter outside the alphabet.
     """
-    number = 0
-    for file in expand_paths(path):
+    files = expand_paths(path)
+    counts = LetterCounts(held_alphabet(alphabet))
+    for file in files:
         if not is_table(file):
             for record in read_fasta(file):
-                number += 1
                 place = f"{file}, record {record.id!r}"
-                yield record.id, clean_sequence(record.sequence, place, alphabet=alphabet, **letters._asdict())
+                cleaned = clean_sequence(record.sequence, place, alphabet=alphabet, **letters._asdict())
+                counts.add(cleaned)
+                yield record.id, cleaned
         else:
             for place, row in read_rows(file, {"sequence": sequence, "id": id}):
-                number += 1
-                yield (
-                    row.get("id", str(number)),
-                    clean_sequence(row["sequence"], place, alphabet=alphabet, **letters._asdict()),
-                )
+                cleaned = clean_sequence(row["sequence"], place, alphabet=alphabet, **letters._asdict())
+                counts.add(cleaned)
+                yield row.get("id", str(counts.records)), cleaned
+    counts.warn(", ".join(map(str, files)))
 
 
 def _read_parts(
@@ -352,20 +361,19 @@ def _read_parts(
     places: list[str] = []
     groups: list[str] = []
     files = {name: expand_paths(paths) for name, paths in parts.items()}
-    first: dict[tuple[str, str], str] = {}
+    check_distinct([file for found in files.values() for file in found])
+    sets = roles if targets == LABEL_SETS and len(roles) == 1 else []
     for name, file in ((name, file) for name, found in files.items() for file in found):
-        for place, row in read_rows(file, columns):
+        for place, row in read_rows(file, columns, sets=sets):
             if "id" in row and not row["id"]:
                 raise DataError(f"{place}: empty id; every record needs one, or leave the id column out")
-            if "id" in row and (earlier := first.setdefault((name, row["id"]), place)) != place:
-                raise DataError(f"id {row['id']!r} occurs twice: {earlier} and {place}; ids must be unique")
             places.append(f"{place}, record {row['id']!r}" if "id" in row else place)
             groups.append(name)
             for role, text in row.items():
                 cells[role].append(text)
     ids = cells.get("id") or [str(number) for number in range(1, len(places) + 1)]
     return LabelledSequences.from_strings(
-        _unique_ids(ids, groups),
+        unique_ids(ids, groups),
         cells["sequence"],
         list(zip(*(cells[role] for role in roles), strict=True)),
         splits=cells.get("split", groups if len(parts) > 1 else None),
@@ -386,13 +394,3 @@ def _split_name(text: str, place: str) -> str:
     if name is None:
         raise DataError(f"{place}: split {text!r} is not one of {sorted(_SPLIT_NAMES)}")
     return name
-
-
-def _unique_ids(ids: Sequence[str], groups: Sequence[str]) -> list[str]:
-    """Prefix ids that repeat with their group, and number the records where that is not enough."""
-    prefixed = [f"{group}/{record}" for group, record in zip(groups, ids, strict=True)]
-    numbered = [f"{group}/{number}" for number, group in enumerate(groups, start=1)]
-    chosen = next((names for names in (list(ids), prefixed) if len(set(names)) == len(names)), numbered)
-    if chosen != list(ids):
-        _log.warning("record ids repeat; all now begin with their class or part, as in %r", chosen[0])
-    return chosen

@@ -53,15 +53,19 @@ def bounded_lines(handle: TextIO, path: object) -> Iterator[str]:
         yield line
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str | bytes, *, unique: bool = False) -> Any:
     """Read JSON.
 
+    Args:
+        text: What to read.
+        unique: Refuse a key that an object has twice, of which Python keeps the last.
+
     Raises:
-        ValueError: It is not JSON, nested deeper than Python reads, or holds half of a surrogate pair, which no file
-            can hold.
+        ValueError: It is not JSON, nested deeper than Python reads, holds half of a surrogate pair, which no file
+            can hold, or has a key twice where that is refused.
     """
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=_unique_keys if unique else None)
         if (b"\\u" if isinstance(text, bytes) else "\\u") in text:  # type: ignore[operator]
             json.dumps(content, ensure_ascii=False).encode("utf-8")
     except RecursionError as error:
@@ -81,3 +85,11 @@ def is_pipe(path: str) -> bool:
     except (OSError, ValueError):
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands there twice")
+    return found

@@ -3,17 +3,15 @@
 A class that is a lineage has a path for a name, its taxa joined by ";": `Bacteria;Firmicutes;Bacilli`.
 """
 
-import gzip
+import logging
 import re
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TextIO, cast
 
 from gulmfit.errors import DataError
-from gulmfit.seq.fasta import GZIP_MAGIC
 from gulmfit.seq.limits import bounded_lines
 from gulmfit.seq.tables import is_table, read_rows
+from gulmfit.seq.text import READ_ERRORS, open_text, unreadable
 
 SEPARATOR = ";"
 
@@ -23,15 +21,15 @@ RANK_LETTERS = {
     "s": "species",
 }  # fmt: skip
 _PREFIX = re.compile(r"([a-z])__")
+_NO_TAXON = {"", "unassigned", "unclassified", "na", "n/a", "nan", "none", "null"}  # in small letters
+
+_log = logging.getLogger(__name__)
 
 Lineage = tuple[str, ...]
 
 
 def split_lineage(text: str) -> Lineage:
-    """Split a lineage at ";", else at tabs, else at white space; nothing is left of empty taxa at its end.
-
-    A taxon is empty if there is nothing in its place, or nothing behind its prefix, as in "g__".
-    """
+    """Split a lineage at ";", else at tabs, else at white space; nothing is left of empty taxa at its end."""
     separator = next((mark for mark in (SEPARATOR, "\t") if mark in text), None)
     taxa = [taxon.strip() for taxon in text.split(separator)]
     while taxa and is_empty(taxa[-1]):
@@ -40,8 +38,8 @@ def split_lineage(text: str) -> Lineage:
 
 
 def is_empty(taxon: str) -> bool:
-    """Tell whether a taxon has no name: "" or "g__"."""
-    return not _PREFIX.sub("", taxon, count=1).strip()
+    """Tell whether a taxon has no name: "", "g__", or a word for nothing, as in "Unassigned"."""
+    return _PREFIX.sub("", taxon, count=1).strip().lower() in _NO_TAXON
 
 
 def prefix_ranks(lineages: Sequence[Lineage]) -> list[str]:
@@ -74,9 +72,12 @@ def read_lineages(
         lineage: Of a table: column of the lineages.
         ranks: Of a table without `lineage`: columns of the ranks, from the top.
 
+    Returns:
+        Lineages by id. Ids without one are left out, and counted in a warning.
+
     Raises:
-        DataError: The file is unreadable or empty, a column is missing, a line has no lineage, an id has two, or a
-            table is given without a name of columns.
+        DataError: The file is unreadable or has no lineage, a column is missing, a line has no id, an id has two
+            lineages, or a table is given without a name of columns.
     """
     if is_table(path) and not (lineage or ranks):
         raise DataError(
@@ -85,13 +86,19 @@ def read_lineages(
         )
     rows = _table(path, id, lineage, ranks) if is_table(path) else _lines(path)
     found: dict[str, Lineage] = {}
+    without: list[str] = []
     for place, name, taxa in rows:
-        if not name or not taxa:
-            raise DataError(f"{place}: an id and its lineage are needed; found id {name!r} and {len(taxa)} taxa")
+        if not name:
+            raise DataError(f"{place}: an id and its lineage are needed; found no id and {len(taxa)} taxa")
+        if not taxa:
+            without.append(f"{place}, id {name!r}")
+            continue
         if found.setdefault(name, taxa) != taxa:
             raise DataError(f"{place}: {name!r} had the lineage {SEPARATOR.join(found[name])!r} before; keep one")
     if not found:
         raise DataError(f"{path}: no lineage in this file")
+    if without:
+        _log.warning("%s: %d id(s) have no lineage and are left out, the first: %s", path, len(without), without[0])
     return found
 
 
@@ -105,16 +112,10 @@ def _table(path: Path, id: str, lineage: str | None, ranks: Sequence[str]) -> It
 def _lines(path: Path) -> Iterator[tuple[str, str, Lineage]]:
     number = 0
     try:
-        with _open_text(path) as handle:
+        with open_text(path) as handle:
             for number, line in enumerate(bounded_lines(handle, path), start=1):
                 if line.strip():
                     name, *rest = line.strip().removeprefix(">").split(maxsplit=1) or [""]
                     yield f"{path}, line {number}", name, split_lineage("".join(rest))
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: unreadable after line {number}: {error}; missing, damaged or cut short?") from error
-
-
-def _open_text(path: Path) -> TextIO:
-    with open(path, "rb") as handle:
-        zipped = handle.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-    return cast(TextIO, (gzip.open if zipped else open)(path, "rt", encoding="utf-8-sig"))
+    except READ_ERRORS as error:
+        raise unreadable(path, f"line {number}", error) from error

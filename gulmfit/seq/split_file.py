@@ -131,7 +131,7 @@ class FileSplit(Split):
                 f"split.path={self.path or 'null'}: no such file; split=file needs the split.tsv of a run"
             )
         rows: dict[str, dict[str, str]] = {}
-        for place, row in read_rows(Path(self.path), {column: column for column in COLUMNS}):
+        for place, row in read_rows(Path(self.path), {column: column for column in COLUMNS}, own=True):
             if row["part"] not in (*PARTS, UNUSED):
                 raise DataError(f"{place}: part {not_one_of(row['part'], (*PARTS, UNUSED))}")
             if rows.setdefault(row["id"], row) is not row:

@@ -2,32 +2,40 @@
 
 import csv
 import difflib
-import gzip
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any
 
 from gulmfit.errors import DataError
-from gulmfit.seq.fasta import GZIP_MAGIC
+from gulmfit.seq.cells import cell_text
 from gulmfit.seq.limits import bounded_lines, longest_record, parse_json
+from gulmfit.seq.text import READ_ERRORS, open_text, unreadable
 
 _PARQUET_ROWS = 1024
+_DELIMITERS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "bars"}
 
 
-def read_rows(path: Path, columns: Mapping[str, str | None]) -> Iterator[tuple[str, dict[str, str]]]:
+def read_rows(
+    path: Path, columns: Mapping[str, str | None], *, sets: Collection[str] = (), own: bool = False
+) -> Iterator[tuple[str, dict[str, str]]]:
     """Read a table row by row.
+
+    CSV is quoted. TSV is not, as its writers in biology have it: a quote is a letter there.
 
     Args:
         path: A table; its name says of what kind (see `is_table`).
-        columns: Name of the column that plays each role; a role without a column is left out.
+        columns: Name of the column that plays each role; a role without a column is left out. The cells of the role
+            "sequence" must not be missing values, such as NA.
+        sets: Roles whose cells may be lists of names, which are joined by ";".
+        own: Whether this is a file that the package itself wrote: there TSV is quoted, too.
 
     Yields:
         Where the row stands ("a.csv, line 7"), and its cell for each role that has a column, stripped.
 
     Raises:
-        DataError: The file is no table by its name, is damaged, lacks a column, or has a broken or no row.
+        DataError: The file is no table by its name, is damaged, lacks a column, has a broken or no row, or has a cell
+            that is neither text nor a number; names file, line and column.
     """
     named = {role: column for role, column in columns.items() if column}
     reader = _reader(path)
@@ -37,12 +45,30 @@ def read_rows(path: Path, columns: Mapping[str, str | None]) -> Iterator[tuple[s
         )
     place = ""
     try:
-        for place, cells in reader(path, named.values()):
-            yield place, {role: _text(cells[column]) for role, column in named.items()}
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: unreadable after {place or 'its start'}: {error}; damaged or cut short?") from error
+        for place, cells in reader(path, named.values(), own):
+            yield place, row_texts(cells, named, place, sets)
+    except (*READ_ERRORS, csv.Error) as error:
+        raise unreadable(path, place.removeprefix(f"{path}, "), error) from error
     if not place:
         raise DataError(f"{path}: no record in this table")
+
+
+def row_texts(
+    cells: Mapping[str, Any], columns: Mapping[str, str], place: str, sets: Collection[str] = ()
+) -> dict[str, str]:
+    """Turn the cells of a row into the text of each role; arguments and exceptions as for `read_rows`."""
+    return {
+        role: cell_text(cells[column], f"{place}: column {column!r}", needed=role == "sequence", names=role in sets)
+        for role, column in columns.items()
+    }
+
+
+def quoting(comma: bool, quoted: bool = False) -> dict[str, Any]:
+    """Return what tells `csv.reader` how CSV (`comma`) and TSV, perhaps `quoted`, are written."""
+    # The default limit of 128 KiB is shorter than many a sequence.
+    csv.field_size_limit(min(longest_record(), 2**31 - 1))
+    quotes = csv.QUOTE_MINIMAL if comma or quoted else csv.QUOTE_NONE
+    return {"delimiter": "," if comma else "\t", "strict": True, "quoting": quotes}
 
 
 def is_table(path: Path) -> bool:
@@ -56,7 +82,7 @@ def not_one_of(name: str, allowed: Sequence[str]) -> str:
     return f"{name!r} is not one of {list(allowed)}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
-def _reader(path: Path) -> Callable[[Path, Iterable[str]], Iterator[tuple[str, dict[str, Any]]]] | None:
+def _reader(path: Path) -> Callable[[Path, Iterable[str], bool], Iterator[tuple[str, dict[str, Any]]]] | None:
     name = path.name.lower().removesuffix(".gz")
     kinds = {
         ".csv": _csv_rows,
@@ -68,33 +94,86 @@ def _reader(path: Path) -> Callable[[Path, Iterable[str]], Iterator[tuple[str, d
     return kinds.get(Path(name).suffix)
 
 
-def _csv_rows(path: Path, columns: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    csv.field_size_limit(min(longest_record(), 2**31 - 1))  # the default of 128 KiB is shorter than many a sequence
+def _csv_rows(path: Path, columns: Iterable[str], own: bool) -> Iterator[tuple[str, dict[str, Any]]]:
     comma = path.name.lower().removesuffix(".gz").endswith(".csv")
-    with _open_text(path) as handle:
-        lines = bounded_lines(handle, path)
-        if comma:
-            reader = csv.reader(lines, strict=True)
-        else:  # a quote in TSV is a letter
-            reader = csv.reader(lines, delimiter="\t", strict=True, quoting=csv.QUOTE_NONE)
+    lines: list[str] = []  # those of the row that is read
+
+    def remembered(handle: Iterable[str]) -> Iterator[str]:
+        for line in handle:
+            lines.append(line)
+            yield line
+
+    with open_text(path, newline="") as handle:
+        reader = csv.reader(remembered(bounded_lines(handle, path)), **quoting(comma, own))
         header = next(reader, None)
-        if header is not None:
-            _check_columns(f"{path}, line 1", header, columns)
-            for row in filter(None, reader):
-                place = f"{path}, line {reader.line_num}"
-                if len(row) != len(header):
-                    raise DataError(f"{place}: {len(row)} field(s) where the header has {len(header)}: {header}")
-                yield place, dict(zip(header, row, strict=True))
+        if header is None:
+            return
+        _check_header(f"{path}, line 1", header, columns, comma, own)
+        wanted = [(header.index(column), column) for column in columns]
+        lines.clear()
+        for row in reader:
+            place = f"{path}, line {reader.line_num}"
+            if len(lines) > 1 and not own:
+                _check_swallowed(
+                    f"{path}, lines {reader.line_num - len(lines) + 1} to {reader.line_num}", lines, header
+                )
+            lines.clear()
+            if not row:
+                continue
+            if len(row) != len(header):
+                raise DataError(f"{place}: {len(row)} field(s) where the header has {len(header)}: {header}")
+            if wanted and all(row[index].strip() == column for index, column in wanted):
+                raise DataError(f"{place}: the header stands here again; were two tables joined? Remove this line.")
+            if not comma and not own:
+                for index, column in wanted:
+                    _check_unquoted(row[index], f"{place}: column {column!r}")
+            yield place, dict(zip(header, row, strict=True))
 
 
-def _json_rows(path: Path, columns: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    with _open_text(path) as handle:
+def _check_header(place: str, header: list[str], columns: Iterable[str], comma: bool, own: bool) -> None:
+    """Check that the columns are there; where all stand in one, say how its fields are parted."""
+    mark = "," if comma else "\t"
+    text = header[0] if header else ""
+    other = next((other for other in _DELIMITERS if other != mark and other in text), "")
+    if text.lower().startswith("sep="):
+        raise DataError(f"{place}: {text!r} is for Excel alone; remove this line, so that the header is the first")
+    if len(header) == 1 and other and not set(columns) <= {text}:
+        raise DataError(
+            f"{place}: {_DELIMITERS[other]} part the fields: {text[:80]!r}; in a {'.csv' if comma else '.tsv'} "
+            f"these are {_DELIMITERS[mark]}. Save it so{', or name it .tsv' if other == chr(9) else ''}."
+        )
+    if not comma and not own and any(_quoted(name) for name in header):
+        raise DataError(f"{place}: quotes around the names of columns; write the TSV without quotes, or save it as CSV")
+    _check_columns(place, header, columns)
+
+
+def _check_swallowed(place: str, lines: Sequence[str], header: list[str]) -> None:
+    """Refuse a row of several lines each of which looks like a row: a quote that is not closed holds them together."""
+    if len(header) > 1 and all(line.count(",") >= len(header) - 1 for line in lines):
+        raise DataError(
+            f"{place}: one row by its quotes, though each of its {len(lines)} lines has the fields of a row; a quote "
+            'inside a field is written "". Mend the first of these lines.'
+        )
+
+
+def _check_unquoted(cell: str, where: str) -> None:
+    if _quoted(cell):
+        raise DataError(f"{where} holds {cell[:80]!r} with quotes around it; write the TSV without, or save it as CSV")
+
+
+def _quoted(cell: str) -> bool:
+    cell = cell.strip()
+    return len(cell) > 1 and cell[0] == cell[-1] == '"'
+
+
+def _json_rows(path: Path, columns: Iterable[str], _: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+    with open_text(path, newline="") as handle:
         for number, line in enumerate(bounded_lines(handle, path), start=1):
             if not line.strip():
                 continue
             place = f"{path}, line {number}"
             try:
-                row = parse_json(line)
+                row = parse_json(line, unique=True)
             except ValueError as error:
                 raise DataError(f"{place}: not JSON: {error}") from error
             if not isinstance(row, dict):
@@ -103,7 +182,7 @@ def _json_rows(path: Path, columns: Iterable[str]) -> Iterator[tuple[str, dict[s
             yield place, row
 
 
-def _parquet_rows(path: Path, columns: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _parquet_rows(path: Path, columns: Iterable[str], _: bool) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         import pyarrow.parquet
     except ImportError as error:
@@ -121,14 +200,6 @@ def _parquet_rows(path: Path, columns: Iterable[str]) -> Iterator[tuple[str, dic
         raise DataError(f"{path}: not a readable Parquet file: {error}") from error
 
 
-def _open_text(path: Path) -> TextIO:
-    with open(path, "rb") as handle:
-        zipped = handle.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-    # utf-8-sig drops the byte order mark that spreadsheet programs write.
-    opener = gzip.open if zipped else open
-    return cast(TextIO, opener(path, "rt", encoding="utf-8-sig", newline=""))
-
-
 def _check_columns(where: str, found: Sequence[str], needed: Iterable[str]) -> None:
     counts = Counter(found)
     for column in needed:
@@ -138,7 +209,3 @@ def _check_columns(where: str, found: Sequence[str], needed: Iterable[str]) -> N
             raise DataError(
                 f"{where}: {counts[column]} columns are called {column!r}: {list(found)}; rename all but one"
             )
-
-
-def _text(value: object) -> str:
-    return "" if value is None else str(value).strip()

@@ -16,16 +16,19 @@ import numpy as np
 import numpy.typing as npt
 
 from gulmfit.errors import DataError
+from gulmfit.seq.cells import SEPARATOR as SEPARATOR
+from gulmfit.seq.cells import check_no_container
+from gulmfit.seq.label_check import warn_of_names
 from gulmfit.seq.tables import not_one_of
 
 Labels = npt.NDArray[Any]
 Names = list[str]
 
 CLASSES, LABEL_SETS, VALUES = "classes", "label_sets", "values"
-SEPARATOR = ";"  # of the names of a label set
 
 _NOT_A_CLASS = re.compile(r"[+-]?((\d+\.\d*|\.\d+|\d+(?=e))(e[+-]?\d+)?|nan|inf|infinity)", re.IGNORECASE)
-_WHOLE = re.compile(r"[+-]?\d{1,18}")
+_WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _YES_NO = {"1": 1, "0": 0, "1.0": 1, "0.0": 0, "true": 1, "false": 0}
 _MIN_STRATUM = 20  # sequences; fewer cannot be dealt to parts of a tenth in proportion
 _MAX_QUANTILES = 10
@@ -134,6 +137,8 @@ class Classes(TargetKind):
         column = columns[0]
         found = [_class_name(cell, column, place) for (cell,), place in zip(cells, places, strict=True)]
         names = _sorted(found) if declared is None else [str(name) for name in declared]
+        if declared is None:
+            warn_of_names(found, column, source)
         self._few(names, columns, source)
         index = {name: number for number, name in enumerate(names)}
         for name, place in zip(found, places, strict=True):
@@ -200,6 +205,8 @@ class LabelSets(TargetKind):
             return np.array(rows, np.int64).reshape(len(rows), len(columns)), list(columns)
         sets = [_label_set(cell, columns[0], place) for (cell,), place in zip(cells, places, strict=True)]
         names = _sorted(name for one in sets for name in one) if declared is None else [str(item) for item in declared]
+        if declared is None:
+            warn_of_names([name for one in sets for name in one], columns[0], source, sets=True)
         self._few(names, columns, source)
         index = {name: number for number, name in enumerate(names)}
         labels = np.zeros((len(sets), len(names)), np.int64)
@@ -336,6 +343,7 @@ def _class_name(label: str, column: str, place: str) -> str:
     name = str(label).strip()
     if not name:
         raise DataError(f"{place}: empty {column}; every record needs a class")
+    check_no_container(name, f"{place}: {column}")
     if _NOT_A_CLASS.fullmatch(name):
         raise DataError(
             f"{place}: {column} {name!r} is not a class; use a name or whole number (1, not 1.0). For measured values "
@@ -363,10 +371,8 @@ def _yes_no(cell: str, column: str, place: str) -> int:
 
 
 def _number(cell: str, column: str, place: str) -> float:
-    try:
-        value = float(cell)
-    except ValueError:
-        value = math.nan
+    # float() alone would read "1_5" as 15, and digits of every script.
+    value = float(cell) if _NUMBER.fullmatch(cell.strip()) else math.nan
     if not math.isfinite(value):
         raise DataError(
             f"{place}: column {column!r} holds {cell!r}; every record needs a finite number there: mend it, or leave "

@@ -5,17 +5,15 @@ Positions are 1-based in the file and in messages, 0-based here. Bytes that are 
 Source: The Variant Call Format Specification, VCFv4.3 and VCFv4.4, section 1.
 """
 
-import gzip
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TextIO, cast
+from typing import BinaryIO, NamedTuple, cast
 
 from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import NUCLEOTIDE_LETTERS
-from gulmfit.seq.fasta import GZIP_MAGIC
 from gulmfit.seq.limits import bounded_lines, is_whole_number
+from gulmfit.seq.text import READ_ERRORS, open_text, unreadable
 
 FIXED = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
 VCF_SUFFIXES = (".vcf", ".vcf.gz", ".vcf.bgz")
@@ -113,14 +111,12 @@ class Vcf:
     def _lines(self) -> Iterator[Iterator[str]]:
         """Lend the lines without their ends."""
         try:
-            with open(self.path, "rb") as handle:
-                zipped = handle.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-            opener = cast(Callable[..., TextIO], gzip.open if zipped else open)
-            # utf-8-sig drops the byte order mark that some editors write.
-            with opener(self.path, "rt", newline="\n", encoding="utf-8-sig", errors=_AS_IS) as text:
+            if self.path.exists() and not self.path.is_file():
+                raise DataError(f"{self.path}: not a regular file; a VCF is read twice, so write it to one first.")
+            with open_text(self.path, newline="\n", errors=_AS_IS) as text:
                 yield (line.rstrip("\r\n") for line in bounded_lines(text, self.path))
-        except (OSError, EOFError, zlib.error) as error:
-            raise DataError(f"{self.path}: the VCF cannot be read: {error}. Missing, damaged or cut short?") from error
+        except READ_ERRORS as error:
+            raise unreadable(self.path, "", error) from error
 
 
 def unsequenced(allele: str) -> str:
@@ -153,7 +149,8 @@ def with_info(record: VcfRecord, info: Mapping[str, Sequence[str]]) -> str:
     """Spell a record with more keys in its INFO column, each with one value an alternative allele."""
     fields = list(record.fields)
     added = [f"{key}={','.join(values)}" for key, values in info.items()]
-    fields[_INFO] = ";".join([*([] if fields[_INFO] in (".", "") else [fields[_INFO]]), *added]) or "."
+    given = fields[_INFO].strip(";")  # "AC=1;" is common, and ";;" is forbidden
+    fields[_INFO] = ";".join([*([] if given in (".", "") else [given]), *added]) or "."
     return "\t".join(fields)
 
 

@@ -1,5 +1,6 @@
 """Windows of a genome, cut by a rule at each of its labelled features, on the strand of the feature."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -8,20 +9,26 @@ from typing import Any
 import numpy as np
 
 from gulmfit.errors import ConfigError, DataError
+from gulmfit.seq.duplicates import unique_ids
 from gulmfit.seq.features import Feature
 from gulmfit.seq.intervals import check_contigs, contig_of, contigs_by_name, extract
 from gulmfit.seq.labelled import LabelledSequences, Locus
 from gulmfit.seq.store import GenomeStore
 from gulmfit.seq.tables import not_one_of
 
+_log = logging.getLogger(__name__)
+
+Window = tuple[str, int, int, str]  # contig, start, end, strand
+
 _OUTSIDE, _SHORT = "reaches over the end of its contig", "shorter than window_bp"
 _REPEATED, _CONFLICT = "same window and class as another one", "same window as one of another class"
+_FURTHER = "a further class of such a window"
 
 _CHOICES = {
     "window": ("feature", "around", "inside"),
     "anchor": ("start", "end", "centre"),
     "edges": ("drop", "error", "pad"),
-    "conflicts": ("error", "drop"),
+    "conflicts": ("error", "warn", "drop"),
 }
 _USED_BY = {"upstream_bp": "around", "downstream_bp": "around", "window_bp": "inside"}
 
@@ -44,8 +51,8 @@ class WindowRule:
         flank_bp: Bases to add on either side of every window.
         edges: A window that reaches over the end of its contig is left out (`drop`), is an error (`error`), or has N
             there (`pad`), unless no base of it lies in the contig.
-        conflicts: Features of different classes that give one and the same window are an error, or (`drop`) that
-            window is left out.
+        conflicts: Features of different classes that give one and the same window are an error, or (`warn`) it is
+            there once for each class and counted in a warning, or (`drop`) it is left out.
 
     Raises:
         ConfigError: A choice is unknown, a length is negative or of another `window`, or windows would be empty.
@@ -150,8 +157,7 @@ def cut_windows(features: Iterable[tuple[str, Feature]], store: GenomeStore, rul
             rule refuses, or no window is left; names the place of the feature.
     """
     left_out = Counter(dict.fromkeys((_OUTSIDE, _SHORT, _REPEATED, _CONFLICT), 0))
-    found: dict[tuple[str, int, int, str], tuple[str, int, Feature]] = {}
-    contested: set[tuple[str, int, int, str]] = set()
+    found: dict[Window, dict[str, tuple[int, Feature]]] = {}  # each window, by class
     features = list(features)
     places: dict[str, str] = {}
     for _, feature in features:
@@ -171,35 +177,49 @@ def cut_windows(features: Iterable[tuple[str, Feature]], store: GenomeStore, rul
                 left_out[_OUTSIDE] += 1
                 continue
             key = (feature.contig, start, end, "-" if feature.strand == "-" else "+")
-            first_label, _, first = found.setdefault(key, (label, number, feature))
-            if first is feature:
-                continue
-            if first_label == label:
+            classes = found.setdefault(key, {})
+            if label in classes:
                 left_out[_REPEATED] += 1
-            elif rule.conflicts == "drop":
-                contested.add(key)
-            else:
+                continue
+            if classes and rule.conflicts == "error":
+                first_label, (_, first) = next(iter(classes.items()))
                 raise DataError(
                     f"{feature.place}: a window of class {label!r} that {first.place} gives to {first_label!r}: "
                     f"{_id(key)}. Choose data.kinds or data.label so that a place has one class, or leave such windows "
                     "out with data.conflicts=drop"
                 )
-    left_out[_CONFLICT] = len(contested)
-    for key in contested:
-        del found[key]
-    record = {**asdict(rule), "features": len(features), "windows": len(found), "left_out": dict(left_out)}
+            classes[label] = (number, feature)
+    contested = [key for key, classes in found.items() if len(classes) > 1]
+    if contested:
+        fate = "left out" if rule.conflicts == "drop" else "kept, once for each class"
+        _log.warning(
+            "%d windows have several classes, such as %s; they are %s", len(contested), _id(contested[0]), fate
+        )
+    if rule.conflicts == "drop":
+        left_out[_CONFLICT] = len(contested)
+        left_out[_FURTHER] += sum(len(found[key]) - 1 for key in contested)
+        for key in contested:
+            del found[key]
+    record = {
+        **asdict(rule),
+        "features": len(features),
+        "windows": sum(map(len, found.values())),
+        "left_out": dict(left_out),
+    }
     if not found:
         raise DataError(
             f"{len(features)} feature(s) gave no window: {record['left_out']}; change data.window and its lengths"
         )
-    cut = [(key, *_read(store, key, feature)) for key, (_, _, feature) in found.items()]
+    kept = [(key, label, *given) for key, classes in found.items() for label, given in classes.items()]
+    cut = [_read(store, key, feature) for key, _, _, feature in kept]
+    labels = [label for _, label, _, _ in kept]
     return Windows(
-        [_id(key) for key, _, _ in cut],
-        [sequence for _, sequence, _ in cut],
-        [label for label, _, _ in found.values()],
-        [locus for _, _, locus in cut],
-        [number for _, number, _ in found.values()],
-        [f"{feature.place}, window {_id(key)!r}" for key, (_, _, feature) in found.items()],
+        unique_ids([_id(key) for key, *_ in kept], labels, "class"),
+        [sequence for sequence, _ in cut],
+        labels,
+        [locus for _, locus in cut],
+        [number for _, _, number, _ in kept],
+        [f"{feature.place}, window {_id(key)!r}" for key, _, _, feature in kept],
         record,
     )
 
@@ -214,7 +234,7 @@ def _padded(start: int, end: int, length: int, rule: WindowRule, feature: Featur
     return rule.edges == "pad" and start < length and end > 0
 
 
-def _read(store: GenomeStore, key: tuple[str, int, int, str], feature: Feature) -> tuple[str, Locus]:
+def _read(store: GenomeStore, key: Window, feature: Feature) -> tuple[str, Locus]:
     """Return the letters of a window, N where it reaches over an end, and what of it lies in the genome."""
     contig, start, end, strand = key
     length = contigs_by_name(store)[contig].length
@@ -225,6 +245,6 @@ def _read(store: GenomeStore, key: tuple[str, int, int, str], feature: Feature) 
     return text, (contig, first, last, strand)
 
 
-def _id(key: tuple[str, int, int, str]) -> str:
+def _id(key: Window) -> str:
     contig, start, end, strand = key
     return f"{contig}:{start}-{end}({strand})"

@@ -123,8 +123,8 @@ def test_patterns_are_sorted_lists_keep_their_order_and_repeats_are_dropped(
 
 
 def test_the_same_id_may_stand_in_two_files(tmp_path: Path) -> None:
-    for name in ("a.fa", "b.fa"):
-        (tmp_path / name).write_text(">x\nA\n")
+    for name, letter in (("a.fa", "A"), ("b.fa", "C")):
+        (tmp_path / name).write_text(f">x\n{letter}\n")
     records = list(read_fasta(str(tmp_path / "*.fa")))
     assert [(record.id, Path(record.path).name) for record in records] == [("x", "a.fa"), ("x", "b.fa")]
 

@@ -64,7 +64,7 @@ def test_tables_have_a_column_of_lineages_or_one_for_each_rank(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.txt", "S1 A B\nS2\n", "a.txt, line 2: an id and its lineage are needed; found id 'S2' and 0 taxa"),
+        ("a.txt", "S1\nS2\n", "a.txt: no lineage in this file"),
         ("a.txt", "S1 A B\nS1 A C\n", "a.txt, line 2: 'S1' had the lineage 'A;B' before"),
         ("a.txt", "\n", "a.txt: no lineage in this file"),
         ("a.csv", "id,taxon\nS1,A;B\n", "a.csv: a table needs data.lineage=COLUMN"),
