@@ -294,7 +294,7 @@ def folder_seeds() -> list[Case]:
         writer.write_table(columns)
     state = {"_data_files": [{"filename": "data-00000.arrow"}], "_indices_data_files": None}
     return [
-        {"train.csv": rows, "test.csv": rows, "README.md": card},
+        {"train.csv": rows, "test.csv": rows.replace(b"GGGG", b"GATT"), "README.md": card},
         {"data-00000.arrow": packed.getvalue(), "state.json": json.dumps(state).encode(), "dataset_info.json": info},
         {"train.jsonl": "".join(json.dumps(record) + "\n" for record in records).encode(), "dataset_info.json": info},
     ]  # fmt: skip

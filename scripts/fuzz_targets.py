@@ -323,7 +323,7 @@ TARGETS: Iterable[Target] = (
     ),
     Target(
         "csv",
-        lambda: [*both("t.csv", TABLE), {"t.tsv": TABLE.replace(b",", b"\t")}],
+        lambda: [*both("t.csv", TABLE), {"t.tsv": TABLE.replace(b",", b"\t").replace(b'"', b"")}],
         table,
         (b"sequence", b"label", b"split", b'"', b'""', b"pos;neg", b"train"),
         ("seq/tables.py", "seq/labelled.py"),
