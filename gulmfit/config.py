@@ -341,10 +341,11 @@ def _check_head(config: Mapping[str, Any], stage: Any) -> list[str]:
 
 
 def _can_read_targets(node: Any) -> bool:
-    """Whether a source of data reads other labels than one class a sequence, or does not say."""
+    """Whether a source of data reads other labels than one class a sequence; what reads no file is told of later."""
     module, _, name = str((node or {}).get("_target_", "")).rpartition(".")
     try:
-        return "targets" in inspect.signature(getattr(importlib.import_module(module), name)).parameters
+        known = inspect.signature(getattr(importlib.import_module(module), name)).parameters
+        return "targets" in known or not {"path", "classes"} & set(known)
     except (ImportError, AttributeError, ValueError):  # told elsewhere
         return True
 
