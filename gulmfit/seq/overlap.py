@@ -51,7 +51,7 @@ def near_duplicate_k(alphabet: Alphabet = DNA, letters: int = 0) -> int:
 
 def distinct_kmers(k: int, alphabet: Alphabet = DNA) -> float:
     """Return how many k-mers there are to tell apart: with two strands a k-mer is its reverse complement, too."""
-    return len(alphabet) ** k / (2 if alphabet.complements else 1)
+    return float(len(alphabet)) ** float(k) / (2 if alphabet.complements else 1)
 
 
 def canonical_kmers(codes: Codes, k: int, alphabet: Alphabet = DNA) -> Kmers:
