@@ -119,7 +119,7 @@ def _pairs(results: Results, main: str) -> Section:
 def _tested(results: Results, objective: Objective, other: str) -> str:
     """Add what the paired test of pooled predictions against another model says, where it was made."""
     tests = objective.tests(results.get("pooled") or {}, SCRATCH)
-    p_value = finite(next((test.get("p_value") for name, test in tests.items() if model_name(name) == other), None))
+    p_value = next((finite(test.get("p_value")) for name, test in tests.items() if model_name(name) == other), None)
     if p_value is None:
         return ""
     return f" ({objective.test} on the pooled out-of-fold predictions, {p_text(p_value)})"

@@ -3,6 +3,7 @@
 Shapes: L bases (or residues) of one run of codes, K = L - k + 1 windows of k of them, N sequences.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -51,7 +52,7 @@ def near_duplicate_k(alphabet: Alphabet = DNA, letters: int = 0) -> int:
 
 def distinct_kmers(k: int, alphabet: Alphabet = DNA) -> float:
     """Return how many k-mers there are to tell apart: with two strands a k-mer is its reverse complement, too."""
-    return float(len(alphabet) ** k) / (2 if alphabet.complements else 1)
+    return math.pow(len(alphabet), k) / (2 if alphabet.complements else 1)
 
 
 def canonical_kmers(codes: Codes, k: int, alphabet: Alphabet = DNA) -> Kmers:
