@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gulmfit.data import segments as module
 from gulmfit.data.segments import Segment, StoredSegments
 from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import reverse_complement
@@ -73,7 +72,7 @@ def test_nothing_half_written_is_left(tmp_path: Path, monkeypatch: pytest.Monkey
     def full(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(DataError, match=r"cannot be written.*No space left"):
         StoredSegments(CODES, SEGMENTS, SUBWORDS, tmp_path)
     assert list(tmp_path.iterdir()) == []

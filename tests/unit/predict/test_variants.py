@@ -351,7 +351,7 @@ def test_a_ref_that_is_not_in_the_genome_is_refused_or_left_out(command, tmp_pat
         ("d\t9\t.\tNNN\tN\t.\t.\t.\tGT\t1", {}, "line 5, d:9: REF of 3 .* 1 to 10"),
         ("d\t0\t.\tA\tC\t.\t.\t.\tGT\t1", {}, "line 5, d:0: REF"),
         (line(SUBSTITUTION), {"output": "out.bed"}, "out.bed: give"),
-        (line(SUBSTITUTION), {"output": "in.vcf"}, "in.vcf: give"),
+        (line(SUBSTITUTION), {"output": "in.vcf"}, "in.vcf is read"),
         (line(SUBSTITUTION), {"on_mismatch": "warn"}, "on_mismatch='warn'"),
         (
             line(SUBSTITUTION),
