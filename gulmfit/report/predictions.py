@@ -173,13 +173,15 @@ def _read(path: Path) -> tuple[list[str], list[list[str]]]:
 
 
 def _labels(path: Path, texts: list[str], classes: list[str], targets: str) -> Labels:
-    if targets == CLASSES:  # of a small test part that lacks a class, too
-        unknown = sorted(set(texts) - set(classes))
+    if targets != VALUES:  # of a small test part that lacks a class, too
+        names = [[text] if targets == CLASSES else [name for name in text.split(SEPARATOR) if name] for text in texts]
+        unknown = sorted({name for row in names for name in row} - set(classes))
         if unknown:
             raise DataError(f"{path}: label {unknown[0]!r} is not one of the columns {', '.join(classes)}.")
-        return np.array([classes.index(text) for text in texts], np.int64)
-    cells = [text.split(SEPARATOR) if targets == VALUES else [text] for text in texts]
-    columns = classes if targets == VALUES else [COLUMN_OF[targets]]
+        if targets == CLASSES:
+            return np.array([classes.index(row[0]) for row in names], np.int64)
+        return target_kind(targets).array(np.array([[name in row for name in classes] for row in names]))
+    cells, columns = [text.split(SEPARATOR) for text in texts], classes
     places = [f"{path}, line {number}" for number in range(2, len(texts) + 2)]
     if wrong := [place for place, row in zip(places, cells, strict=True) if len(row) != len(columns)]:
         raise DataError(f"{wrong[0]}: one value for each of {', '.join(classes)} is needed.")

@@ -28,7 +28,7 @@ def read_rows(
         columns: Name of the column that plays each role; a role without a column is left out. The cells of the role
             "sequence" must not be missing values, such as NA.
         sets: Roles whose cells may be lists of names, which are joined by ";".
-        own: Whether this is a file that the package itself wrote: there TSV is quoted, too.
+        own: Whether the package itself wrote this file: its names may well begin and end with quotes.
 
     Yields:
         Where the row stands ("a.csv, line 7"), and its cell for each role that has a column, stripped.
@@ -63,11 +63,11 @@ def row_texts(
     }
 
 
-def quoting(comma: bool, quoted: bool = False) -> dict[str, Any]:
-    """Return what tells `csv.reader` how CSV (`comma`) and TSV, perhaps `quoted`, are written."""
+def quoting(comma: bool) -> dict[str, Any]:
+    """Return what tells `csv.reader` how CSV (`comma`) and TSV are written."""
     # The default limit of 128 KiB is shorter than many a sequence.
     csv.field_size_limit(min(longest_record(), 2**31 - 1))
-    quotes = csv.QUOTE_MINIMAL if comma or quoted else csv.QUOTE_NONE
+    quotes = csv.QUOTE_MINIMAL if comma else csv.QUOTE_NONE
     return {"delimiter": "," if comma else "\t", "strict": True, "quoting": quotes}
 
 
@@ -104,7 +104,7 @@ def _csv_rows(path: Path, columns: Iterable[str], own: bool) -> Iterator[tuple[s
             yield line
 
     with open_text(path, newline="") as handle:
-        reader = csv.reader(remembered(bounded_lines(handle, path)), **quoting(comma, own))
+        reader = csv.reader(remembered(bounded_lines(handle, path)), **quoting(comma))
         header = next(reader, None)
         if header is None:
             return

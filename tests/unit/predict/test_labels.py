@@ -132,7 +132,7 @@ def test_what_a_run_writes_is_read_again(tmp_path: Path, classes: tuple[str, str
     for name, values in by_model.items():
         np.testing.assert_allclose(read.by_model[name], values, atol=1e-6)
     header, _ = read_columns(tmp_path / "test.tsv")
-    known = [row["label"] for _, row in read_rows(tmp_path / "test.tsv", {"label": header[1]})]
+    known = [row["label"] for _, row in read_rows(tmp_path / "test.tsv", {"label": header[1]}, own=True)]
     if targets == "classes":
         assert known == [classes[label] for label in labels]
 

@@ -42,6 +42,7 @@ def made(folder: Path, *words: str, corpus: Any = lambda: [CODES], kind: str = "
     config = compose(["stage=pretrain", f"tokenizer={kind}", *words])
     if kind != "kmer":
         config.tokenizer.vocab_size = 32
+    config.arch = {**model_spec(KmerTokenizer(1))["arch"]}
     run = Run(config, folder)
     spec = build_spec(run, plain(config.tokenizer), corpus=corpus)
     initial = run.initial_model(spec)

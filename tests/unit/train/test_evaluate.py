@@ -9,6 +9,7 @@ import pytest
 
 from gulmfit.report.calibration import Calibration
 from gulmfit.seq.alphabet import DNA
+from gulmfit.seq.letters import Letters
 from gulmfit.train import evaluate
 from gulmfit.train.evaluate import evaluate_file
 
@@ -28,10 +29,12 @@ def stand_in_model(monkeypatch: pytest.MonkeyPatch) -> None:
         model=SimpleNamespace(targets="classes"),
         classes=["no", "yes"],
         positive="yes",
+        letters=Letters(),
         calibration=Calibration(threshold=0.3),
         predict=predict,
     )
     monkeypatch.setattr(evaluate.Predictor, "load", lambda _: model)
+    monkeypatch.setattr(evaluate, "files_of", lambda _: [])
 
 
 def evaluated(folder: Path, copies: int, strand: str = "forward") -> dict[str, Any]:
