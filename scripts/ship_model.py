@@ -34,8 +34,8 @@ from gulmfit.checkpoint import LoadedModel, load, read_progress, save_model
 from gulmfit.cli.words import arguments, command, log_to_stdout
 from gulmfit.config import instantiate
 from gulmfit.errors import CheckpointError, ConfigError
-from gulmfit.files import whole_folder
 from gulmfit.exchange.pretrained_card import page
+from gulmfit.files import whole_folder
 from gulmfit.predict.likelihood import LikelihoodScorer
 from gulmfit.predict.reading import Reading
 from gulmfit.pretrained import CARD, FOLDER, PAGE, SKETCH, read_card

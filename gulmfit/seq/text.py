@@ -72,7 +72,7 @@ def _not_text(path: Path, error: UnicodeError) -> str:
         return f"{path}: unreadable: UTF-16 or UTF-32 by its first bytes, and else not: {error}; damaged or cut short?"
     line, waiting = 1, b""
     with _opener(path)(path, "rb") as handle:
-        while block := handle.read(_BLOCK_BYTES):
+        while block := _next_block(handle):
             waiting += block
             try:
                 _, used = codecs.utf_8_decode(waiting, "strict", False)
@@ -87,6 +87,14 @@ def _not_text(path: Path, error: UnicodeError) -> str:
             line += _line_ends(waiting[:used])
             waiting = waiting[used:]
     return f"{path}, line {line}: unreadable: the file ends within a letter of UTF-8; damaged or cut short?"
+
+
+def _next_block(handle: BinaryIO) -> bytes:
+    """Read on; nothing where a compressed file is damaged, which is then said of the text before."""
+    try:
+        return handle.read(_BLOCK_BYTES)
+    except (OSError, EOFError, zlib.error):
+        return b""
 
 
 def _line_ends(text: bytes) -> int:

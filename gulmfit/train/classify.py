@@ -109,8 +109,10 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
     check_leakage(leakage, float(config.leakage_threshold), str(config.leakage))
     spec = _spec(run, parts["train"])
     initial = run.initial_model(spec)
-    identity = learned_from(run, labelled, where, initial)
-    run.take_up(spec, identity)
+    loss = fitted_loss(config, parts["train"])
+    task = ClassificationTask(spec, plain(config.optimizer), _schedule(run), loss)
+    task.learned_from = identity = learned_from(run, labelled, where, initial)
+    run.take_up(spec, identity)  # after all that can be refused: a folder with a split in it counts as a run's
     if run.writes:
         write_split(run.folder / "split.tsv", labelled, where, groups)
     tokenizer = build_tokenizer(spec)
@@ -126,9 +128,6 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
     logger.info("classify: %s labelled sequences, %s %s", counts, noun, ", ".join(labelled.classes))
     if labelled.positive and len(labelled.classes) == 2:
         logger.info("classify: %r is the positive class (data.positive= names another)", labelled.positive)
-    loss = fitted_loss(config, parts["train"])
-    task = ClassificationTask(spec, plain(config.optimizer), _schedule(run), loss)
-    task.learned_from = identity
     results: dict[str, Any] = {"stage": run.stage, "run": str(config.run.name), "seed": int(config.seed)}
     if initial is not None:
         report = transfer(

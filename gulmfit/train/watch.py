@@ -114,7 +114,8 @@ class LossWatch(Callback):
         if self.steps == WINDOW:
             self.first, self.highest = median, high
         self.lowest = min(self.lowest, median)
-        if low > self.highest + (RUNAWAY - 1) * abs(self.highest):
+        usual = self.highest if self.ignorance is None else self.ignorance  # the first window may have exploded already
+        if low > usual + (RUNAWAY - 1) * abs(usual):
             return 2
         gain = self.level - self.lowest
         if median < self.level - (1 - LOST) * gain:

@@ -112,16 +112,15 @@ def test_a_second_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_divergence_stops_with_what_to_do_and_rolls_back_if_asked(tmp_path: Path) -> None:
-    wild = ["stage=pretrain", "pretrain.lr=100", "pretrain.epochs=1", "trainer.limit_train_batches=60"]
-    words = [*wild, "batch_size=32", "trainer.precision=32-true", *TINY]
-    stopped = run(*words, "run.name=stops", cwd=tmp_path, check=False)
+    wild = ["stage=pretrain", "pretrain.lr=100", "pretrain.epochs=1", "trainer.limit_train_batches=120"]
+    wild += ["trainer.gradient_clip_val=null"]
+    words = [*wild, "batch_size=16", "trainer.precision=32-true", *TINY]
+    stopped = run(*words, "run.name=stops", "on_divergence=stop", cwd=tmp_path, check=False)
     assert stopped.returncode == 1
     assert "training diverged" in stopped.stderr
     assert "on_divergence=rollback" in stopped.stderr
     assert not (tmp_path / "outputs/pretrain/stops/model").exists()
-    rolled = run(
-        *words, "run.name=rolls", "on_divergence=rollback", "checkpoint.every_n_steps=1", cwd=tmp_path, check=False
-    )
+    rolled = run(*words, "run.name=rolls", "checkpoint.every_n_steps=1", cwd=tmp_path, check=False)
     assert "with the learning rate halved (1 of 4 times)" in rolled.stdout
 
 
@@ -151,6 +150,6 @@ def test_three_processes_continue_bit_for_bit_and_one_cannot(tmp_path: Path) -> 
     process.communicate()
     refused = run(*PRETRAIN, "run.name=killed", "resume=auto", cwd=tmp_path, check=False)
     assert refused.returncode == 1
-    assert "saved by 3 process(es) and cannot be continued by 1" in refused.stderr
+    assert "batch_size" in refused.stderr  # of all processes together
     run(*words, "run.name=killed", "resume=auto", cwd=tmp_path)
     assert weights(tmp_path, "killed") == weights(tmp_path, "whole")

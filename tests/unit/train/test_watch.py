@@ -132,3 +132,8 @@ def test_a_job_of_slurm_puts_itself_back(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("SCONTROL_FAILS", "1")
     assert not slurm.requeue()
     assert (tmp_path / "called").read_text() == "requeue 41\n" * 2
+
+
+def test_a_language_model_that_explodes_in_its_first_steps_is_noticed() -> None:
+    losses = np.concatenate([[2.7, 2.7], np.full(100, 40.0)])
+    assert first_stop(LossWatch(ignorance=2.7), losses) == WINDOW - 1
