@@ -127,7 +127,7 @@ class TrainSchema:
     trust: bool = False
     init_from: str | None = None
     resume: str | None = None
-    on_divergence: str = "stop"
+    on_divergence: str = "rollback"
     checkpoint: CheckpointSchema = field(default_factory=CheckpointSchema)
     overwrite: bool = False
     leakage: str = "warn"
