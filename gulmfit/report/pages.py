@@ -133,7 +133,22 @@ def _classifier_verdict(
     if score not in model:
         return ""
     start = f"This run's model reaches {format_value(model[score])} {heading(score)} on the {split} sequences"
-    return f"{start}; {_baseline_clause(objective, model[score][0], baselines, tests)}."
+    return f"{start}; {_baseline_clause(objective, model[score][0], baselines, tests)}.{_no_better(model, baselines)}"
+
+
+def _no_better(model: Scores, baselines: dict[str, Scores]) -> str:
+    """Say what to try where a classifier is no better than the answer that needs no sequence; else nothing."""
+    majority = baselines.get("majority", {})
+    name = next((name for name in ("auroc", "mcc") if name in model and name in majority), None)
+    if name is None:
+        return ""
+    value, low, _ = model[name]
+    if (value if low is None else low) > majority[name][0]:
+        return ""
+    return (
+        " It is no better than always giving the commonest class: give it more labels or epochs, or start from a "
+        "language model (init_from=bacteria, for bacteria); if nothing helps, look at the labels."
+    )
 
 
 def _comparison_verdict(

@@ -318,6 +318,14 @@ def test_what_the_comparison_itself_gives_stands_before_that_of_a_run() -> None:
     assert {"Data", "Leak check"} <= set(titles(report))
 
 
+@pytest.mark.parametrize(("auroc", "low", "learned"), [(0.6, 0.55, True), (0.6, 0.45, False), (0.48, 0.4, False)])
+def test_a_classifier_that_is_no_better_than_the_majority_is_told(auroc: float, low: float, learned: bool) -> None:
+    results = facts()
+    results["metrics"]["test/auroc"] = auroc
+    results["ci95"]["test/auroc"] = [low, 0.7]
+    assert ("init_from=" in classification_report(results).verdict) is not learned
+
+
 def test_the_comparison_verdict_follows_the_numbers() -> None:
     unsure = comparison_report(comparison(p_value=0.2)).verdict
     assert "on this run is not significant at 0.05 (transferred is ahead, accuracy 0.962 against 0.941, " in unsure
