@@ -46,7 +46,8 @@ class ClassificationTask(Task):
         frozen = self.frozen_groups() if self.trainer.world_size == 1 else 0
         logits, penalty = self.model(batch.tokens, batch.lengths, frozen)
         loss: Tensor = self.loss(logits.float(), self.model.learned(batch.labels))
-        self.log("train/loss", loss.detach(), prog_bar=True, on_step=True, on_epoch=False, batch_size=len(logits))
+        self.fitted_loss = loss.detach()
+        self.log("train/loss", self.fitted_loss, prog_bar=True, on_step=True, on_epoch=False, batch_size=len(logits))
         total: Tensor = loss + penalty
         return total
 

@@ -51,6 +51,7 @@ class LanguageModelTask(Task):
         output = self.model(batch.tokens, batch.targets, self.state)
         self.state = detach(output.state)
         loss = output.loss
+        self.fitted_loss = loss.detach()
         bits = output.losses.detach().double().sum() / self.bases(output).sum().clamp_min(1) / math.log(2.0)
         self.log("train/loss", loss.detach(), on_step=True, on_epoch=False)
         self.log("train/bits_per_base", bits.float(), prog_bar=True, on_step=True, on_epoch=False)

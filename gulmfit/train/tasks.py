@@ -9,6 +9,7 @@ import math
 from typing import Any, cast
 
 import pytorch_lightning as pl
+from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
@@ -43,6 +44,8 @@ class Task(pl.LightningModule):
         self.halvings = 0
         # Loss of a model that knows frequencies only; None where the first losses tell it.
         self.ignorance: float | None = None
+        # Loss of the last step without penalties on activations.
+        self.fitted_loss: Tensor | None = None
         self.validated_at = -1
         self.learned_from: dict[str, str] = {}
 

@@ -85,9 +85,12 @@ class LossWatch(Callback):
         """Look at the loss of a step."""
         if not watched(trainer, batch_idx):
             return
-        loss = float(outputs["loss"].detach() if isinstance(outputs, dict) else outputs.detach())
+        total = outputs["loss"].detach() if isinstance(outputs, dict) else outputs.detach()
+        # Penalties on activations grow as a model learns: they say nothing of how it fits.
+        fitted = getattr(pl_module, "fitted_loss", None)
+        loss = float(total if fitted is None else fitted)
         # Processes that see different losses still have to stop in the same step.
-        worst = agreed(trainer, 3 if not math.isfinite(loss) else self._look(loss))
+        worst = agreed(trainer, 3 if not math.isfinite(loss + float(total)) else self._look(loss))
         if worst == 3:
             raise DivergenceError(f"the loss is not a number at step {trainer.global_step}")
         if worst:
@@ -96,7 +99,7 @@ class LossWatch(Callback):
             raise DivergenceError(
                 f"the loss {what}: it was about {level:.3g} at the start and is about {median:.3g} at step "
                 f"{trainer.global_step}",
-                healthy=max(0, trainer.global_step - WINDOW),
+                healthy=max(0, trainer.global_step - WINDOW * looks_every(trainer)),
             )
 
     @property
@@ -134,10 +137,14 @@ class LossWatch(Callback):
         self.recent.extend(state_dict["recent"])
 
 
+def looks_every(trainer: pl.Trainer) -> int:
+    """Return after how many optimizer steps the processes look up."""
+    return EVERY_ON_GPU if trainer.strategy.root_device.type == "cuda" else 1
+
+
 def watched(trainer: pl.Trainer, batch_idx: int) -> bool:
     """Whether the processes look up after this batch; never in the middle of an accumulated step."""
-    every = EVERY_ON_GPU if trainer.strategy.root_device.type == "cuda" else 1
-    return (batch_idx + 1) % (trainer.accumulate_grad_batches * every) == 0
+    return (batch_idx + 1) % (trainer.accumulate_grad_batches * looks_every(trainer)) == 0
 
 
 def agreed(trainer: pl.Trainer, seen: int) -> int:

@@ -137,3 +137,16 @@ def test_a_job_of_slurm_puts_itself_back(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_language_model_that_explodes_in_its_first_steps_is_noticed() -> None:
     losses = np.concatenate([[2.7, 2.7], np.full(100, 40.0)])
     assert first_stop(LossWatch(ignorance=2.7), losses) == WINDOW - 1
+
+
+def test_penalties_on_activations_are_no_collapse() -> None:
+    """They grow while the model learns, so that the sum of both may return to where it began."""
+    watch, strategy = LossWatch(ignorance=2.7), SimpleNamespace(root_device=torch.device("cpu"))
+    trainer: Any = SimpleNamespace(strategy=strategy, accumulate_grad_batches=1, world_size=1, global_step=0)
+    for loss in np.linspace(2.7, 2.5, 300):
+        task: Any = SimpleNamespace(fitted_loss=torch.tensor(loss))
+        watch.on_train_batch_end(trainer, task, {"loss": torch.tensor(2.7)}, None, 0)
+    with pytest.raises(DivergenceError):
+        watch.on_train_batch_end(
+            trainer, SimpleNamespace(fitted_loss=torch.tensor(2.5)), {"loss": torch.tensor(float("nan"))}, None, 0
+        )  # type: ignore[arg-type]
