@@ -1,5 +1,6 @@
 """Starts of predicted genes in a bacterial genome, few of them labelled: a real task that needs a FASTA file only."""
 
+import functools
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -58,18 +59,14 @@ class GeneStartsSource(Source):
         names, sequences = zip(*kept, strict=True)
         return GenomeStore.from_sequences(list(names), list(sequences), case=self.case)
 
-    def labelled(self) -> LabelledSequences:
+    def _labelled(self) -> LabelledSequences:
         """Predict the genes, cut the windows, and deal them out.
 
         Raises:
             DataError: There are fewer windows than asked for.
         """
-        contigs = self._contigs()
-        windows = start_windows(
-            predicted_genes(contigs), [str(path) for path in self._files()],
-            upstream_bp=self.upstream_bp, downstream_bp=self.downstream_bp, jitter_bp=self.jitter_bp, seed=self.seed,
-        )  # fmt: skip
-        boundaries = {name: self._boundary(sequence) for name, sequence in contigs}
+        windows = self._windows
+        boundaries = {name: self._boundary(sequence) for name, sequence in self._contigs()}
         loci = windows.loci or []
         starts = np.array([start - boundaries[contig] for contig, start, _, _ in loci])
         ends = np.array([end - boundaries[contig] for contig, _, end, _ in loci])
@@ -88,6 +85,14 @@ class GeneStartsSource(Source):
             parts[free[:train]], parts[free[train : train + valid]] = "train", "valid"
         kept = np.flatnonzero(parts != "")
         return replace(windows.subset(kept), splits=parts[kept])
+
+    @functools.cached_property
+    def _windows(self) -> LabelledSequences:
+        """All windows of the genome; every stage asks for them, and to predict genes takes seconds."""
+        return start_windows(
+            predicted_genes(self._contigs()), [str(path) for path in self._files()],
+            upstream_bp=self.upstream_bp, downstream_bp=self.downstream_bp, jitter_bp=self.jitter_bp, seed=self.seed,
+        )  # fmt: skip
 
     def _files(self) -> list[Path]:
         return expand_paths(self.genome) if self.genome else [packaged_genome()]

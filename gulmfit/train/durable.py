@@ -103,9 +103,9 @@ def newest_sound(folder: Path, *, up_to: int | None = None) -> Path | None:
             continue
         try:
             _check(path)
-            if up_to is not None and read_progress(path)[1] > up_to:
+            step = read_progress(path)[1]
+            if up_to is not None and step > up_to:
                 continue
-            read_progress(path)
             _check_finite(path)
         except CheckpointError as error:
             errors.append(error)

@@ -130,9 +130,7 @@ def run_language_model(run: Run, source: Source) -> dict[str, Any]:
     markov_bits = markov.bits_per_base(store.codes, [(part.start, part.end) for part in holdout.valid])
     results |= {
         "metrics": {f"val/{name}": value for name, value in scores.items()},
-        "worthless": ignorance(
-            scores["bits_per_base"], frequencies["bits_per_base"], task.trained_steps, alphabet.unit
-        ),
+        "worthless": ignorance(scores["bits_per_base"], frequencies["bits_per_base"], task.global_step, alphabet.unit),
         "baselines": {
             "markov": {"bits_per_base": markov_bits, "order": markov.order},
             "token_frequencies": {"bits_per_base": frequencies["bits_per_base"]},

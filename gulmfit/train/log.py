@@ -33,7 +33,7 @@ class Console(logging.StreamHandler[object]):  # type: ignore[type-var]
             stream.flush()
         except BrokenPipeError:
             raise
-        except Exception:
+        except Exception:  # as every handler of logging does: what is said never stops the work
             self.handleError(record)
 
 

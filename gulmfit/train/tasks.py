@@ -100,11 +100,6 @@ class Task(pl.LightningModule):
         self.validated_at = int(checkpoint.get("validated_at", -1))
 
     @property
-    def trained_steps(self) -> int:
-        """Optimizer steps so far."""
-        return int(self.global_step)
-
-    @property
     def total_steps(self) -> int:
         """Optimizer steps of the whole training."""
         return max(1, int(self.trainer.estimated_stepping_batches))

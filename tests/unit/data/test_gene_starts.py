@@ -64,3 +64,9 @@ def test_mistakes_are_told(genome: tuple[Path, str], monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(gene_starts, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"gulmfit\[genes\]"):
         gene_starts.packaged_genome()
+
+
+def test_sequences_with_two_labels_are_settled_as_everywhere(genome: tuple[Path, str]) -> None:
+    """The policy of all sources holds here, too: an unknown one is refused."""
+    with pytest.raises(ConfigError, match="conflicts"):
+        GeneStartsSource(genome=str(genome[0]), num_valid=20, conflicts="sometimes").labelled()
