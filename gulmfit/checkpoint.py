@@ -3,13 +3,15 @@
 A *spec* is a dictionary of plain values that says how to build a model and its tokenizer:
 `{"format", "arch", "head", "dropout", "tokenizer", "letters", "classes", "positive"}`, where `arch`, `head` and
 `tokenizer` name a class in `_target_`, and `letters` says how letters are read (`gulmfit.seq.letters`). A *model
-folder* holds `config.json` (the spec) and `model.safetensors`: all that prediction needs. Where the tokenizer was
-learned, its part of the spec holds all of it, and the folder has it once more as `tokenizer.json`, for other programs.
+folder* holds `config.json` (the spec) and `model.safetensors`, or its shards: all that prediction needs. Where the
+tokenizer was learned, its part of the spec holds all of it, and the folder has it once more as `tokenizer.json`, for
+other programs.
 """
 
 import importlib
 import inspect
 import json
+import math
 import os
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -19,18 +21,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from gulmfit.errors import CheckpointError, ConfigError, GulmfitError
-from gulmfit.files import cannot_be_written, whole_file, write_whole
+from gulmfit.files import write_whole
 from gulmfit.models.dropout import DropoutRates
 from gulmfit.pretrained import find, known, shipped
 from gulmfit.seq.letters import DEFAULT as DEFAULT_LETTERS
 from gulmfit.seq.letters import Letters
 from gulmfit.seq.limits import parse_json
 from gulmfit.seq.tokenizer import Tokenizer
+from gulmfit.weights import SHARDS, WEIGHTS, load_weights, save_weights, weight_files
 
 FORMAT = 1
 MODEL_FOLDER = "model"
@@ -40,7 +41,7 @@ RECORDS = (
     "config.yaml", "metrics.json", "metrics.csv", "split.tsv", "checkpoints/best.ckpt", "checkpoints/last.ckpt",
     "predictions/test.tsv", "predictions/baselines.tsv",
 )  # fmt: skip
-MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", CALIBRATION)
+MODEL_FILES = ("config.json", "tokenizer.json", CALIBRATION)  # and those of the weights
 Spec = dict[str, Any]
 
 _RATES = f"{DropoutRates.__module__}.{DropoutRates.__name__}"
@@ -198,19 +199,19 @@ def _check_fit(spec: Spec, tokenizer: Tokenizer, state: Mapping[str, Tensor], pa
         )
 
 
-def save_model(folder: Path, spec: Spec, state: Mapping[str, Tensor]) -> None:
+def save_model(folder: Path, spec: Spec, state: Mapping[str, Tensor], shard_bytes: float = math.inf) -> None:
     """Write a model folder; the configuration comes last, so that its presence means the weights are whole.
+
+    Args:
+        folder: Where to; it must be empty or hold an older model of as many shards.
+        spec: How to build the model.
+        state: Its weights.
+        shard_bytes: Weights beyond this go into further files, named as elsewhere: `model-00001-of-00003.safetensors`.
 
     Raises:
         CheckpointError: If it cannot be written.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    weights = folder / "model.safetensors"
-    with whole_file(weights, kind=CheckpointError) as unfinished:
-        try:
-            save_file(tensors, unfinished)
-        except SafetensorError as error:  # what it makes of a full disk
-            raise cannot_be_written(weights, error, CheckpointError) from error
+    save_weights(folder, state, shard_bytes)
     texts = {**build_tokenizer(spec).files(), "config.json": json.dumps({"format": FORMAT, **spec}, indent=2) + "\n"}
     for name, text in texts.items():
         write_whole(folder / name, text, kind=CheckpointError)
@@ -244,10 +245,10 @@ def files_of(path: str | Path) -> list[Path]:
         return [run]
     if run.name == MODEL_FOLDER:
         run = run.parent
-    names = [*RECORDS, *(f"{MODEL_FOLDER}/{name}" for name in MODEL_FILES), *MODEL_FILES]
-    return [file for name in names if (file := run / name).is_file()] + [
-        file for name in MODEL_FILES if (file := Path(path) / name).is_file()
-    ]
+    folders = dict.fromkeys((run / MODEL_FOLDER, run, Path(path)))
+    files = [run / name for name in RECORDS] + [folder / name for folder in folders for name in MODEL_FILES]
+    weights = [file for folder in folders for pattern in (WEIGHTS, SHARDS) for file in sorted(folder.glob(pattern))]
+    return [file for file in files if file.is_file()] + weights
 
 
 def load(path: str | Path) -> LoadedModel:
@@ -300,17 +301,17 @@ def _read_calibration(path: Path) -> dict[str, Any] | None:
 
 def _read_folder(path: Path) -> tuple[Spec, dict[str, Tensor], Path]:
     for folder in (path / MODEL_FOLDER, path):
-        config, weights = folder / "config.json", folder / "model.safetensors"
+        config = folder / "config.json"
         try:
-            there = config.is_file() and weights.is_file()
+            weights = weight_files(folder) if config.is_file() else []
         except PermissionError as error:
             raise _unreadable(folder) from error
-        if there:
-            if closed := next((file for file in (config, weights) if not os.access(file, os.R_OK)), None):
+        if weights:
+            if closed := next((file for file in (config, *weights) if not os.access(file, os.R_OK)), None):
                 raise _unreadable(closed)
             try:
                 spec = parse_json(config.read_text(encoding="utf-8"))
-                state = load_file(weights)
+                state = load_weights(weights)
             except Exception as error:
                 raise CheckpointError(f"{folder}: the model folder is damaged: {error}.") from error
             return _checked(spec, folder), state, folder

@@ -5,6 +5,7 @@
 run=     run folder of stage=pretrain, or one of its checkpoints; its data must be where its config.yaml says
 name=    what it will be called: init_from=NAME, model=NAME
 output=  folder of such folders; that of this checkout by default, where an older model of this name is replaced
+trained_by= the command that trained it (gulmfit-train experiment=NAME)
 about=   a sentence on what it is; data= where its corpus comes from; relatives= what a reader should know of relatives
          among the genomes (of bacteria they are known to this script)
 license= of the weights (MIT)
@@ -12,10 +13,9 @@ cache=   folder of the genome store (outputs/store)
 
 The weights are scored as they ship, after rounding, on what training held out: each genome by itself, in pieces of
 100 kb that are read from <sep>, beside a back-off Markov model of all that was read. Ten million bases take a core some
-minutes; of an older model of the same name and corpus the Markov model's figures are taken over.
+minutes; of an older model of the same corpus the Markov model's figures are taken over.
 """
 
-import hashlib
 import json
 import math
 import os
@@ -27,7 +27,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
 import gulmfit
 from gulmfit.checkpoint import LoadedModel, load, read_progress, save_model
@@ -46,6 +45,7 @@ from gulmfit.seq.sketch import Sketch
 from gulmfit.seq.store import GenomeStore, Interval
 from gulmfit.train.language import corpus
 from gulmfit.train.run import CHECKPOINTS, Run, read_config
+from gulmfit.weights import weight_files, weights_digest
 
 # What a card says that no record says, by the name of the model.
 WORDS = {
@@ -60,13 +60,23 @@ WORDS = {
     }
 }
 
+SHARD_BYTES = 15e6  # what code hosts take without a word
 PIECE = 100_000  # bases that are read with the memory carried along: far more than it reaches back
 PROBE = 1_000  # bases of the pieces that are searched in what was read
 UNRELATED = 0.1  # of such pieces: a genome of which fewer are found has no close relative among the others
 
 
 def ship(
-    *, run: str, name: str, output: str, about: str, license: str, data: str, relatives: str, cache: str
+    *,
+    run: str,
+    name: str,
+    output: str,
+    trained_by: str,
+    about: str,
+    license: str,
+    data: str,
+    relatives: str,
+    cache: str,
 ) -> dict[str, Any]:
     """Write the folder; return its card.
 
@@ -85,10 +95,11 @@ def ship(
     target = Path(output) / name
     with whole_folder(target.with_name(f"{name}.new")) as folder:
         state = loaded.model.state_dict()
-        save_model(folder, loaded.spec, {key: _rounded(tensor) for key, tensor in state.items()})
+        save_model(folder, loaded.spec, {key: _rounded(tensor) for key, tensor in state.items()}, SHARD_BYTES)
         sketch = Sketch.build(store.codes, [(part.start, part.end) for part in holdout.train])
         sketch.save(folder / SKETCH)
-        genomes, order = score(LikelihoodScorer.load(folder), store, holdout, sketch, read_card(target))
+        older = [read_card(one) for one in Path(output).iterdir() if one.is_dir()]
+        genomes, order = score(LikelihoodScorer.load(folder), store, holdout, sketch, older)
         card = {
             "name": name,
             "about": about,
@@ -101,7 +112,7 @@ def ship(
             "overall": _mean(genomes),
             "unrelated": {**_mean([one for one in genomes if one["found"] < UNRELATED]), "found": UNRELATED},
             "markov_order": order,
-            "training": _training(Path(run), config, loaded.source),
+            "training": _training(Path(run), config, loaded.source, trained_by),
             "sketch": {
                 "k": sketch.k,
                 "window": sketch.window,
@@ -125,7 +136,7 @@ def _rounded(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def score(
-    scorer: LikelihoodScorer, store: GenomeStore, holdout: Holdout, sketch: Sketch, older: Mapping[str, Any]
+    scorer: LikelihoodScorer, store: GenomeStore, holdout: Holdout, sketch: Sketch, older: Sequence[Mapping[str, Any]]
 ) -> tuple[list[dict[str, Any]], int]:
     """Score what was held out of each genome, by the model and by a Markov model of all that was read.
 
@@ -134,7 +145,7 @@ def score(
         store: The genomes.
         holdout: What was read of them, and what was not.
         sketch: Of what was read.
-        older: Card of an older model: of the same corpus the Markov model says the same.
+        older: Cards of older models: of the same corpus the Markov model says the same.
 
     Returns:
         What the card says of each genome (a genome is a file), and the order of the Markov model.
@@ -148,10 +159,11 @@ def score(
         genomes.append({"file": source.name, "sha256": source.sha256, "bases": bases, **sizes, "records": records})
     names = [contig.path for contig in store.contigs]
     held = [[(part.start, part.end) for part in holdout.valid if names[part.contig] == path] for path in paths]
-    known = older.get("genomes", [])
-    if [_corpus(one) for one in known] == [_corpus(one) for one in genomes]:
-        order = int(older["markov_order"])
-        for genome, before in zip(genomes, known, strict=True):
+    read = [_corpus(one) for one in genomes]
+    same = next((card for card in older if [_corpus(one) for one in card.get("genomes", [])] == read), None)
+    if same is not None:
+        order = int(same["markov_order"])
+        for genome, before in zip(genomes, same["genomes"], strict=True):
             genome |= {key: before[key] for key in ("markov", "found")}
     else:
         markov = MarkovModel.fit(store.codes, [(part.start, part.end) for part in holdout.train])
@@ -226,7 +238,6 @@ def _model(loaded: LoadedModel, folder: Path) -> dict[str, Any]:
         **{f"arch.{key}": arch[key] for key in ("embed_size", "hidden_size", "num_layers")},
         **{f"tokenizer.{key}": tokenizer[key] for key in ("k", "stride") if key in tokenizer},
     }
-    weights = folder / "model.safetensors"
     return {
         "architecture": f"AWD-{str(arch.get('cell', 'lstm')).upper()}, {arch['num_layers']} layers, "
         f"{arch['embed_size']}/{arch['hidden_size']}",
@@ -235,22 +246,19 @@ def _model(loaded: LoadedModel, folder: Path) -> dict[str, Any]:
         if "k" in tokenizer
         else repr(loaded.tokenizer),
         "settings": settings,
-        "bytes": weights.stat().st_size,
-        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        "bytes": sum(file.stat().st_size for file in weight_files(folder)),
+        "sha256": weights_digest(folder),
     }
 
 
-def _training(run: Path, config: Any, source: Path) -> dict[str, Any]:
-    """Say how a model was trained: the words that it was started with, without the folders of one machine."""
+def _training(run: Path, config: Any, source: Path, trained_by: str) -> dict[str, Any]:
+    """Say how a model was trained."""
     folder = next(place for place in (run, *run.parents) if (place / "config.yaml").is_file())
-    words = folder / ".hydra" / "overrides.yaml"
-    overrides = yaml.safe_load(words.read_text(encoding="utf-8")) if words.is_file() else []
-    kept = [word for word in overrides if not word.startswith(("paths.", "resume=", "checkpoint.", "trainer.enable_"))]
     checkpoint = source if source.is_file() else folder / CHECKPOINTS / "best.ckpt"
     if not checkpoint.is_file():
         raise CheckpointError(f"{checkpoint} is not there: the step at which the weights were saved is not known.")
     return {
-        "command": " ".join(["gulmfit-train", *kept]),
+        "command": trained_by,
         "step": read_progress(checkpoint)[1],
         "steps": int(config.trainer.max_steps) if (config.trainer.max_steps or -1) > 0 else None,
         "seed": int(config.seed),
@@ -261,8 +269,9 @@ def _training(run: Path, config: Any, source: Path) -> dict[str, Any]:
 @command
 def main() -> None:
     known = {"run": "", "name": "", "output": str(FOLDER), "license": "MIT", "cache": "outputs/store"}
-    known |= {"about": "", "data": "", "relatives": ""}
+    known |= {"trained_by": "", "about": "", "data": "", "relatives": ""}
     values = arguments(str(__doc__), known, ("run", "name"))
+    values["trained_by"] = values["trained_by"] or f"gulmfit-train experiment={values['name']}"
     words = WORDS.get(values["name"], {})
     values |= {key: values[key] or words.get(key, "") for key in ("about", "data", "relatives")}
     if missing := [key for key in ("about", "data") if not values[key]]:

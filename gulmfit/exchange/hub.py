@@ -1,11 +1,12 @@
 """Model folders to and from the Hugging Face hub: five files with known names, and nothing that runs code."""
 
+import fnmatch
 import inspect
 import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,13 @@ from gulmfit.exchange.libraries import library
 from gulmfit.files import whole_folder
 from gulmfit.predict.predictor import Predictor
 from gulmfit.seq.tokenizer import Tokenizer
+from gulmfit.weights import SHARDS, WEIGHTS
 
 logger = logging.getLogger(__name__)
 
-NEEDED = ("config.json", "model.safetensors")
 CARD = "README.md"
-FILES = (*NEEDED, CALIBRATION, "tokenizer.json", CARD, pretrained.CARD, pretrained.SKETCH)
+PATTERNS = ("config.json", WEIGHTS, SHARDS, CALIBRATION, "tokenizer.json", CARD, pretrained.CARD, pretrained.SKETCH)
+NEEDED = {"config.json": ("config.json",), WEIGHTS: (WEIGHTS, SHARDS)}
 TOKEN, ENDPOINT = "HF_TOKEN", "HF_ENDPOINT"
 
 
@@ -54,7 +56,7 @@ def push(*, model: str, repo: str, private: bool = True, revision: str = "", lic
     folder = loaded.source
     if not folder.is_dir():
         raise CheckpointError(f"{model} has a checkpoint and no model folder; only a finished run can be pushed.")
-    contents: dict[str, Any] = {name: folder / name for name in FILES if (folder / name).is_file()}
+    contents: dict[str, Any] = {name: folder / name for name in _ours(file.name for file in folder.iterdir())}
     if CARD not in contents:
         contents[CARD] = model_card(loaded, license=license, repo=repo).encode()
     operations = [
@@ -106,18 +108,27 @@ def pull(*, repo: str, output: str = "", revision: str = "") -> None:
         with _explained(repo, revision):
             found = api.model_info(repo, revision=revision or None)
             there = {sibling.rfilename for sibling in found.siblings or []}
-            missing = [name for name in NEEDED if name not in there]
+            ours = _ours(there)
+            missing = [what for what, patterns in NEEDED.items() if not _matching(patterns, ours)]
             if missing:
-                raise CheckpointError(f"{repo} has no {' and no '.join(missing)}: it is no gulmfit model.")
-            for name in FILES:
-                if name in there:
-                    # By commit, so that all files are of one state of the repository.
-                    api.hf_hub_download(repo, name, revision=found.sha, local_dir=str(folder))
+                raise CheckpointError(f"{repo} has no {' and no '.join(missing)}: it is not a gulmfit model.")
+            for name in ours:
+                # By commit, so that all files are of one state of the repository.
+                api.hf_hub_download(repo, name, revision=found.sha, local_dir=str(folder))
         shutil.rmtree(folder / ".cache", ignore_errors=True)
         _check(folder, repo)
-    logger.info("%s: %s of %s, commit %s", output, ", ".join(n for n in FILES if n in there), repo, found.sha)
-    if others := sorted(there - set(FILES)):
+    logger.info("%s: %s of %s, commit %s", output, ", ".join(ours), repo, found.sha)
+    if others := sorted(there - set(ours)):
         logger.info("Left there: %s", ", ".join(others))
+
+
+def _ours(names: Iterable[str]) -> list[str]:
+    """Choose the files of a model folder, in the order in which we name them."""
+    return _matching(PATTERNS, sorted(names))
+
+
+def _matching(patterns: Sequence[str], names: Sequence[str]) -> list[str]:
+    return [name for pattern in patterns for name in fnmatch.filter(names, pattern)]
 
 
 def _check(folder: Path, repo: str) -> None:

@@ -121,7 +121,7 @@ def _training(card: Card) -> str:
     of = f" of {training['steps']:,}" if training["steps"] else ""
     return (
         f"{code(training['command'])}, weights of step {training['step']:,}{of}, seed {training['seed']}, gulmfit "
-        f"{training['gulmfit']}; kept in bf16. SHA-256 of `model.safetensors`: {code(card['sha256'])}."
+        f"{training['gulmfit']}; kept in bf16. SHA-256 of the weights: {code(card['sha256'])}."
     )
 
 

@@ -3,7 +3,6 @@
 The VCF is read twice, so that a wrong genome is told before hours of scoring. Memory does not grow with its records.
 """
 
-import hashlib
 import logging
 import time
 from collections import Counter
@@ -28,6 +27,7 @@ from gulmfit.predict.writers import parquet_table, tsv_table
 from gulmfit.seq.letters import Letters
 from gulmfit.seq.store import GenomeStore
 from gulmfit.seq.vcf import VCF_SUFFIXES, Vcf, VcfRecord, declared, described, vcf_file, with_info
+from gulmfit.weights import weights_digest
 
 logger = logging.getLogger(__name__)
 
@@ -64,12 +64,12 @@ class Models(NamedTuple):
             if language_model:
                 raise ConfigError(f"model={model} is a language model itself: leave out language_model=.")
             scorer = LikelihoodScorer.load(model, precision=precision)
-            return cls(None, scorer, {"language_model": _weights(loaded.source)}, 0)
+            return cls(None, scorer, {"language_model": loaded.source}, 0)
         predictor, likelihood = Predictor.load(model, precision=precision), None
-        files = {"classifier": _weights(loaded.source)}
+        files = {"classifier": loaded.source}
         if language_model:
             likelihood = LikelihoodScorer.load(language_model, precision=precision)
-            files["language_model"] = _weights(load(language_model).source)
+            files["language_model"] = load(language_model).source
         return cls(predictor, likelihood, files, int(loaded.spec.get("sequence_bp") or 0))
 
     def letters(self, case: str, ambiguity: str) -> Letters:
@@ -203,7 +203,7 @@ def _write_vcf(path: Path, outcomes: Iterable[Outcome], calls: Vcf, scorer: Vari
     lines = [
         *(_info_line(name, "Float", text) for name, text in scorer.fields.items()),
         _info_line(NOTE, "String", "What is special about a score, or why there is none; joined by &"),
-        *(_model_line(kind, file, scorer) for kind, file in models.files.items()),
+        *(_model_line(kind, source, scorer) for kind, source in models.files.items()),
     ]
     with whole_file(path) as unfinished, vcf_file(unfinished, zipped=path.suffix != ".vcf") as write:
         for line in described(calls.header, lines):
@@ -225,22 +225,15 @@ def _info_line(name: str, kind: str, text: str) -> str:
     return f'##INFO=<ID={name},Number=A,Type={kind},Description="{_escaped(text)}">'
 
 
-def _model_line(kind: str, file: Path, scorer: VariantScorer) -> str:
-    with open(file, "rb") as handle:
-        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+def _model_line(kind: str, source: Path, scorer: VariantScorer) -> str:
     return (
-        f'##gulmfit=<ID={kind},Path="{_escaped(str(file))}",SHA256={digest},'
+        f'##gulmfit=<ID={kind},Path="{_escaped(str(source))}",SHA256={weights_digest(source)},'
         f"WindowBp={scorer.window_bp},Strand={scorer.strand}>"
     )
 
 
 def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')
-
-
-def _weights(source: Path) -> Path:
-    """Return the file of the weights in a model folder; a checkpoint is one itself."""
-    return source if source.is_file() else source / "model.safetensors"
 
 
 def _write_table(path: Path, outcomes: Iterable[Outcome], scorer: VariantScorer) -> None:

@@ -56,6 +56,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory, ship_model: ModuleType) ->
         ]
     )  # fmt: skip
     words = {"about": "A test.", "data": "Random.", "relatives": "", "license": "MIT", "cache": str(folder / "store")}
+    words["trained_by"] = "a test"
     for _ in range(2):  # the second replaces the first
         ship_model.ship(run=str(folder / "run"), name="tiny", output=str(folder / "models"), **words)
     return folder
@@ -131,7 +132,7 @@ def test_a_checkpoint_can_ship_and_what_is_no_pretraining_cannot(
     for wrong in ({"run": str(tmp_path)}, {"name": "a/b"}):
         given = {"run": str(checkpoint), "name": "x", "output": str(tmp_path), "cache": str(shipped / "store"), **wrong}
         with pytest.raises(ConfigError):
-            ship_model.ship(**given, about="", data="", relatives="", license="MIT")
+            ship_model.ship(**given, trained_by="", about="", data="", relatives="", license="MIT")
     assert [file.name for file in tmp_path.iterdir()] == ["other"]
 
 

@@ -21,6 +21,7 @@ LIBRARY = {
         "files",
         "locks",
         "threads",
+        "weights",
         "seq",
         "models",
         "data",
@@ -56,12 +57,13 @@ ALLOWED = {
     },
     "models": {"torch", "gulmfit.errors"},
     "pretrained": {"gulmfit.seq", "gulmfit.errors"},
-    "checkpoint": {"torch", "safetensors", "gulmfit.models", "gulmfit.pretrained", "gulmfit.seq"}
+    "weights": {"torch", "safetensors", "gulmfit.errors", "gulmfit.files"},
+    "checkpoint": {"torch", "gulmfit.models", "gulmfit.pretrained", "gulmfit.seq", "gulmfit.weights"}
     | {"gulmfit.errors", "gulmfit.files"},
     "data": {"torch", "numpy", "pytorch_lightning", "gulmfit.seq", "gulmfit.errors", "gulmfit.files", "gulmfit.locks"},
     "predict": {"torch", "numpy", "tqdm", "pyarrow", "pybigtools"}
     | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.files"}
-    | {"gulmfit.report"},  # for its calibration: a classifier's probabilities are the calibrated ones
+    | {"gulmfit.weights", "gulmfit.report"},  # the latter for its calibration: a classifier's probabilities are the calibrated ones
     "report": {"numpy", "scipy", "sklearn", "matplotlib", "gulmfit.seq", "gulmfit.errors", "gulmfit.files"},
     "exchange": {"torch", "numpy", "safetensors", "onnx", "onnxruntime", "huggingface_hub"}
     | {
@@ -72,6 +74,7 @@ ALLOWED = {
         "gulmfit.checkpoint",
         "gulmfit.predict",
         "gulmfit.pretrained",
+        "gulmfit.weights",
         "gulmfit.errors",
         "gulmfit.files",
     },

@@ -409,7 +409,7 @@ def test_models_are_told_apart(tmp_path: Path) -> None:
     assert both.predictor is not None
     assert both.likelihood is not None
     assert list(both.files) == ["classifier", "language_model"]
-    assert all(file.is_file() for file in both.files.values())
+    assert all((source / "config.json").is_file() for source in both.files.values())
     assert both.sequence_bp == 0
     alone = Models.load(language, "", "32")
     assert (alone.predictor, list(alone.files)) == (None, ["language_model"])

@@ -1,0 +1,73 @@
+"""The weights of a model folder: one safetensors file or, where that would be too large for a host, several shards."""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from gulmfit.errors import CheckpointError
+from gulmfit.files import cannot_be_written, whole_file
+
+WEIGHTS, SHARDS = "model.safetensors", "model-*-of-*.safetensors"
+
+
+def save_weights(folder: Path, state: Mapping[str, Tensor], shard_bytes: float = math.inf) -> None:
+    """Write the weights of a model.
+
+    Args:
+        folder: Where to; it must not hold an older model of another number of shards.
+        state: The weights, by name.
+        shard_bytes: What goes beyond this goes into further files, named as elsewhere:
+            `model-00001-of-00003.safetensors`. One tensor is never divided.
+
+    Raises:
+        CheckpointError: If they cannot be written.
+    """
+    shards: list[dict[str, Tensor]] = [{}]
+    for name, tensor in state.items():
+        taken = sum(other.nbytes for other in shards[-1].values())
+        if shards[-1] and taken + tensor.nbytes > shard_bytes:
+            shards.append({})
+        shards[-1][name] = tensor.detach().cpu().contiguous()
+    for number, tensors in enumerate(shards, 1):
+        path = folder / (WEIGHTS if len(shards) == 1 else f"model-{number:05}-of-{len(shards):05}.safetensors")
+        with whole_file(path, kind=CheckpointError) as unfinished:
+            try:
+                save_file(tensors, unfinished)
+            except SafetensorError as error:  # what it makes of a full disk
+                raise cannot_be_written(path, error, CheckpointError) from error
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """List the files that hold the weights of a model folder, in order; none if it has no weights.
+
+    Raises:
+        CheckpointError: If shards are missing.
+    """
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    shards = sorted(folder.glob(SHARDS))
+    whole = [f"model-{number:05}-of-{len(shards):05}.safetensors" for number in range(1, len(shards) + 1)]
+    if [shard.name for shard in shards] != whole:
+        there = ", ".join(shard.name for shard in shards)
+        raise CheckpointError(f"{folder}: some shards of the weights are missing; there are only {there}.")
+    return shards
+
+
+def load_weights(files: Sequence[Path]) -> dict[str, Tensor]:
+    """Read the weights in these files (`weight_files`)."""
+    return {name: tensor for file in files for name, tensor in load_file(file).items()}
+
+
+def weights_digest(source: Path) -> str:
+    """Return the SHA-256 of the weights of a model folder, all shards in order, or of a checkpoint."""
+    digest = hashlib.sha256()
+    for file in [source] if source.is_file() else weight_files(source):
+        with open(file, "rb") as handle:
+            while piece := handle.read(1 << 20):
+                digest.update(piece)
+    return digest.hexdigest()
