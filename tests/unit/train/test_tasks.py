@@ -292,7 +292,7 @@ def quiet() -> Iterator[None]:
 
 
 def test_a_restored_hidden_state_goes_to_where_the_model_is() -> None:
-    """From a checkpoint it comes to the CPU, and no recurrent kernel takes inputs of one device and a state of another."""
+    """From a checkpoint it comes to the CPU, and no recurrent kernel takes inputs and a state of two devices."""
     task = language_task()
     task.on_load_checkpoint({**_saved(task), "state": [task.model.encoder.initial_state(4)]})
     elsewhere = torch.device("meta")
