@@ -45,7 +45,6 @@ ALLOWED = {
     "seq": {
         "numpy",
         "Bio",
-        "pyfaidx",
         "pyarrow",
         "pybigtools",
         "pyrodigal",
