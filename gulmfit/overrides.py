@@ -11,7 +11,6 @@ import inspect
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,7 +21,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from gulmfit.errors import ConfigError
-from gulmfit.schema import TrainSchema
+from gulmfit.schema import KINDS
 from gulmfit.seq.limits import is_pipe
 
 # Groups whose keys are paths, names of columns and the like; what they may be, the classes say that they build.
@@ -231,16 +230,7 @@ def _kinds(key: str) -> Kinds:
     group, _, name = key.partition(".")
     if group in GROUPS:
         return Kinds(_parameters(group).get(name, []))
-    return Kinds(_schema_kinds(TrainSchema, key.split(".")))
-
-
-def _schema_kinds(schema: Any, names: list[str]) -> list[Any]:
-    found = next((item.type for item in fields(schema) if item.name == names[0]), None)
-    if found is None:
-        return []
-    if len(names) == 1:
-        return [] if is_dataclass(found) else [found]
-    return _schema_kinds(found, names[1:]) if is_dataclass(found) else []
+    return Kinds([KINDS[key]] if key in KINDS else [])
 
 
 def config_dir() -> Path:

@@ -1,159 +1,61 @@
-"""The keys of a configuration that are plain values: of what kind each is, and in which range."""
+"""The keys of a configuration that are plain values: of what kind each is, and in which range. Defaults: `conf/`."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
+_LEARNING = {"epochs": float, "lr": float, "decay": float, "batch_size": int, "drop_mult": float}
 
-@dataclass
-class StageSchema:
-    """Keys of `stage`."""
+# Every key that does not lie in a node with a `_target_`.
+KINDS: dict[str, Any] = {
+    "seed": int,
+    "trust": bool,
+    "init_from": str | None,
+    "resume": str | None,
+    "on_divergence": str,
+    "overwrite": bool,
+    "leakage": str,
+    "leakage_threshold": float,
+    "calibration": str,
+    "seeds": int,
+    "with_scratch": bool,
+    "must_win": float | None,
+    "lr_find": bool,
+    "batch_size": int | None,
+    "drop_mult": float | None,
+    "bptt": int,
+    "alphabet": str,
+    "strands": str,
+    "reverse_complement_p": float,
+    "checkpoint.every_n_steps": int | None,
+    "checkpoint.every_minutes": float | None,
+    "run.name": str,
+    "stage.name": str,
+    "stage.monitor": str | None,
+    "stage.mode": str | None,
+    "stage.pretrain": bool | None,
+    "stage.finetune": bool,
+    **{f"paths.{name}": str for name in ("output_dir", "run_dir", "cache_dir", "data_dir")},
+    "holdout.how": str,
+    "holdout.fraction": float,
+    "holdout.block_bp": int,
+    "holdout.margin_bp": int,
+    "holdout.contigs": dict[str, float],
+    **{f"{stage}.{name}": kind for stage in ("pretrain", "finetune") for name, kind in _LEARNING.items()},
+    "classify.batch_size": int,
+    "classify.drop_mult": float,
+    "classify.decay": float,
+    "classify.phases": list[Any],
+    "classify.scratch.lr": float,
+    "classify.scratch.drop_mult": float,
+    "cv.folds": int | None,
+    "cv.repeats": int,
+    "learning_curve.sizes": list[Any],
+    "learning_curve.draws": int,
+    "learning_curve.min_steps": int,
+    **{f"dropout.{name}_p": float for name in ("embed", "input", "weight", "hidden", "output")},
+}
 
-    name: str = "pretrain"
-    monitor: str | None = None
-    mode: str | None = None
-    pretrain: bool | None = None
-    finetune: bool = True
-
-
-@dataclass
-class RunSchema:
-    """Keys of `run`."""
-
-    name: str = "default"
-
-
-@dataclass
-class PathsSchema:
-    """Keys of `paths`."""
-
-    output_dir: str = "outputs"
-    run_dir: str = ""
-    cache_dir: str = ""
-    data_dir: str = ""
-
-
-@dataclass
-class HoldoutSchema:
-    """Keys of `holdout`."""
-
-    how: str = "blocks"
-    fraction: float = 0.1
-    block_bp: int = 50_000
-    margin_bp: int = 1_000
-    contigs: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass
-class LearningSchema:
-    """Keys of `pretrain` and `finetune`."""
-
-    epochs: float = 1
-    lr: float = 1e-3
-    decay: float = 1.0
-    batch_size: int = 64
-    drop_mult: float = 1.0
-
-
-@dataclass
-class PhaseSchema:
-    """Keys of one of `classify.phases` and `schedule.phases`; the first two are needed."""
-
-    epochs: float = 1
-    lr: float = 1e-3
-    groups: int | None = None
-    decay: float = 1.0
-
-
-@dataclass
-class ScratchSchema:
-    """Keys of `classify.scratch`."""
-
-    lr: float = 5e-3
-    drop_mult: float = 0.2
-
-
-@dataclass
-class ClassifySchema:
-    """Keys of `classify`."""
-
-    batch_size: int = 128
-    drop_mult: float = 0.4
-    decay: float = 2.6
-    phases: list[Any] = field(default_factory=list)
-    scratch: ScratchSchema = field(default_factory=ScratchSchema)
-
-
-@dataclass
-class CrossValidationSchema:
-    """Keys of `cv`."""
-
-    folds: int | None = None
-    repeats: int = 1
-
-
-@dataclass
-class LearningCurveSchema:
-    """Keys of `learning_curve`."""
-
-    sizes: list[Any] = field(default_factory=list)
-    draws: int = 5
-    min_steps: int = 200
-
-
-@dataclass
-class CheckpointSchema:
-    """Keys of `checkpoint`."""
-
-    every_n_steps: int | None = None
-    every_minutes: float | None = 10
-
-
-@dataclass
-class DropoutSchema:
-    """Keys of `dropout`."""
-
-    embed_p: float = 0.0
-    input_p: float = 0.0
-    weight_p: float = 0.0
-    hidden_p: float = 0.0
-    output_p: float = 0.0
-
-
-@dataclass
-class TrainSchema:
-    """Every top-level key that is not a node with a `_target_`."""
-
-    seed: int = 0
-    trust: bool = False
-    init_from: str | None = None
-    resume: str | None = None
-    on_divergence: str = "rollback"
-    checkpoint: CheckpointSchema = field(default_factory=CheckpointSchema)
-    overwrite: bool = False
-    leakage: str = "warn"
-    leakage_threshold: float = 0.01
-    calibration: str = "temperature"
-    seeds: int = 1
-    with_scratch: bool = False
-    must_win: float | None = None
-    lr_find: bool = False
-    batch_size: int | None = None
-    drop_mult: float | None = None
-    bptt: int = 70
-    alphabet: str = "dna"
-    strands: str = "both"
-    reverse_complement_p: float = 0.0
-    run: RunSchema = field(default_factory=RunSchema)
-    stage: StageSchema = field(default_factory=StageSchema)
-    paths: PathsSchema = field(default_factory=PathsSchema)
-    holdout: HoldoutSchema = field(default_factory=HoldoutSchema)
-    pretrain: LearningSchema = field(default_factory=LearningSchema)
-    finetune: LearningSchema = field(default_factory=LearningSchema)
-    classify: ClassifySchema = field(default_factory=ClassifySchema)
-    cv: CrossValidationSchema = field(default_factory=CrossValidationSchema)
-    learning_curve: LearningCurveSchema = field(default_factory=LearningCurveSchema)
-    dropout: DropoutSchema = field(default_factory=DropoutSchema)
-
+# Of one of `classify.phases` and `schedule.phases`; the first two are needed.
+PHASE: dict[str, Any] = {"epochs": float, "lr": float, "groups": int | None, "decay": float}
 
 # Where numbers lie, as in mathematics: [ and ] include an end, ( and ) do not. Null is told by the kind.
 RANGES = {
