@@ -14,7 +14,9 @@ def nearest(key: str, allowed: Sequence[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(allowed))}."
 
 
-def check_kinds(node: dict[str, Any], kinds: Mapping[str, Any], where: str = "", other: Sequence[str] = ()) -> list[str]:
+def check_kinds(
+    node: dict[str, Any], kinds: Mapping[str, Any], where: str = "", other: Sequence[str] = ()
+) -> list[str]:
     """Look for unknown keys and values of the wrong kind.
 
     A value of the wrong kind is removed: what is checked after this finds numbers where they belong.
