@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from gulmfit.data.batches import SequenceBatch, collate, tokenise
-from gulmfit.data.position import Position, ResumableDataModule
+from gulmfit.data.stream import Position, ResumableDataModule
 from gulmfit.errors import DataError
 from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.tokenizer import Tokenizer

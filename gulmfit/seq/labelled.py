@@ -13,10 +13,8 @@ from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import DNA, Alphabet, clean_sequence, held_alphabet
 from gulmfit.seq.duplicates import check_distinct, unique_ids
 from gulmfit.seq.fasta import expand_paths, read_fasta
-from gulmfit.seq.letter_counts import LetterCounts
-from gulmfit.seq.letters import DEFAULT, Letters
-from gulmfit.seq.names import check_ids, check_names
-from gulmfit.seq.positive import default_positive
+from gulmfit.seq.letters import DEFAULT, LetterCounts, Letters
+from gulmfit.seq.names import check_ids, check_names, default_positive
 from gulmfit.seq.tables import is_table, not_one_of, read_rows
 from gulmfit.seq.targets import CLASSES, LABEL_SETS, Labels, TargetKind, target_kind
 

@@ -10,6 +10,8 @@ logger = logging.getLogger(__name__)
 
 AMBIGUITIES = ("split", "unk", "error")
 
+_DNA_LETTERS = b"ACGTUN"
+
 
 class Letters(NamedTuple):
     """The policies of letters; those of models that do not say are the defaults."""
@@ -66,3 +68,40 @@ class Letters(NamedTuple):
 
 
 DEFAULT = Letters()
+
+
+class LetterCounts:
+    """What the letters of many sequences say together: whether there are any, and whether proteins are DNA.
+
+    Args:
+        alphabet: What the sequences are to be written in.
+    """
+
+    def __init__(self, alphabet: Alphabet) -> None:
+        self.records = 0
+        self._alphabet = alphabet
+        self._known = alphabet.letters.encode("ascii")
+        self._blank = 0
+        self._like_dna = not alphabet.complements
+
+    def add(self, sequence: str) -> None:
+        """Take a clean sequence into account."""
+        self.records += 1
+        text = sequence.encode("ascii")
+        self._blank += not text.translate(None, text.translate(None, self._known))
+        self._like_dna = self._like_dna and not text.translate(None, _DNA_LETTERS)
+
+    def warn(self, source: str) -> None:
+        """Warn of what was found, naming `source`."""
+        if self._blank:
+            logger.warning(
+                "%s: %d of %d records hold no known letter, only ambiguous ones such as N: what is said of them is "
+                "said of nothing",
+                source, self._blank, self.records,
+            )  # fmt: skip
+        if self._like_dna and self.records:
+            logger.warning(
+                "%s: all letters of all %d records are among ACGTUN, which is DNA, and they are read as proteins. If "
+                "they are DNA, give proteins, or a model of DNA",
+                source, self.records,
+            )  # fmt: skip

@@ -4,6 +4,7 @@ What is written as text has a record a line and its cells between tabs, without 
 be another name, and is refused when it is read.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -11,6 +12,12 @@ from gulmfit.errors import DataError
 
 _CUTS = ("\t", "\n", "\r")  # what ends a cell or a line
 _CONTROLS = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of characters, other ends of lines
+
+# Names that say what a sequence is not, or that it is there for comparison; and names that say what is looked for.
+_NEGATIVE = re.compile(
+    r"(non|neg|not[^a-z]|no[^a-z]|background|control|random|shuffled|decoy)|(0|no|not|false|bg|ctrl|none|others?|-)$"
+)
+_POSITIVE = re.compile(r"(positive|promoter|enhancer)|(1|pos|yes|true|\+)$")
 
 
 def check_names(names: Sequence[str], what: str, source: str, *, joined_by: str = "") -> None:
@@ -91,3 +98,24 @@ def raw_names(names: Sequence[str]) -> list[str]:
     while any(prefix + name in taken for name in names):
         prefix += "raw:"
     return [prefix + name for name in names]
+
+
+def default_positive(classes: Sequence[str]) -> str:
+    """Return the class that recall, precision and AUROC are about: of two the one that its name, or the other's, says.
+
+    The other one of a class named like `non…`, `neg…`, `no`, `0`, `false`, `background` or `control` is positive; else
+    a class named like `positive`, `promoter`, `enhancer`, `1`, `yes` or `true`; else, and of any other number of
+    classes, the last.
+
+    Args:
+        classes: Names of one class or more, in order.
+    """
+    if len(classes) == 2:
+        negative, positive = (
+            [bool(pattern.match(name.strip().lower())) for name in classes] for pattern in (_NEGATIVE, _POSITIVE)
+        )
+        if negative[0] != negative[1]:
+            return classes[negative.index(False)]
+        if positive[0] != positive[1]:
+            return classes[positive.index(True)]
+    return classes[-1]
