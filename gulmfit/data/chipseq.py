@@ -187,8 +187,7 @@ class ChipSeqSource(Source):
             return shuffled_negatives(positives, k=2, **common)
         common |= {"gc_tolerance": self.gc_tolerance}
         if self.negatives == "genomic":
-            paths = [self.genome] if isinstance(self.genome, str) else list(self.genome or ())
-            store = GenomeStore.build(paths, Path(self.cache_dir), case=self.case)
+            store = GenomeStore.build(self.genome or (), self.cache_dir, case=self.case)
             return genomic_negatives(positives, store, **common)
         files = [file for file in expand_paths(self.others or "") if file.resolve() not in own]
         if not files:

@@ -84,29 +84,23 @@ class FolderSource(Source):
                 places.append(place)
         shown = {part or "all": splits.count(part) for part in parts}
         logger.info("%s: %s; columns %s; classes named: %s", folder, shown, columns, names or "by their labels")
+        options = self._options
+        options["classes"] = [name for name in names if name in set(labels)] if names else None
         return LabelledSequences.from_strings(
             unique_ids(ids, splits),
             sequences,
             labels,
             splits=splits if len(parts) > 1 else None,
-            classes=[name for name in names if name in set(labels)] if names else None,
-            positive=None if self.positive is None else str(self.positive),
             files=[str(file) for file in files],
             places=places,
             column=str(columns["label"]),
-            case=self.case,
-            ambiguity=self.ambiguity,
-            alphabet=self.alphabet,
+            **options,
         )
 
 
 def _named(label: str, names: list[str] | None, place: str) -> str:
-    """Return the name of a numbered class.
-
-    Raises:
-        DataError: The number is none of a class; -1 is how test parts that hide their labels are published.
-    """
-    if label == "-1":
+    """Return the name of a numbered class."""
+    if label == "-1":  # how test parts that hide their labels are published
         raise DataError(f"{place}: label -1 means that labels of this part are not published; take the part away")
     if not names or label in names:
         return label

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from gulmfit.seq.conflicts import settle_conflicts
 from gulmfit.seq.duplicates import check_distinct, unique_ids
 from gulmfit.seq.fasta import expand_paths
 from gulmfit.seq.genbank import promoter_windows
-from gulmfit.seq.labelled import LabelledSequences, read_fasta_classes, read_table, read_table_splits
+from gulmfit.seq.labelled import LabelledSequences, ReadOptions, read_fasta_classes, read_table, read_table_splits
 from gulmfit.seq.store import GenomeStore
 from gulmfit.seq.synthetic_task import simulate
 
@@ -79,8 +79,7 @@ class Source:
                 "this data has labelled sequences but no genome to learn. Set data.genome=genome.fa.gz, start from a "
                 "language model with init_from=..., or learn the sequences themselves with stage=finetune."
             )
-        paths = [self.genome] if isinstance(self.genome, str) else list(self.genome)
-        return GenomeStore.build(paths, cache_dir, case=self.case, alphabet=self.alphabet)
+        return GenomeStore.build(self.genome, cache_dir, case=self.case, alphabet=self.alphabet)
 
     def labelled(self) -> LabelledSequences:
         """Return the labelled sequences, soft-masked and ambiguous letters, and conflicts, as the policies say.
@@ -91,6 +90,12 @@ class Source:
         """
         both_strands = self.alphabet == DNA.name and not self.stranded
         return settle_conflicts(self._labelled(), self.conflicts or "warn", both_strands=both_strands)
+
+    @property
+    def _options(self) -> ReadOptions:
+        """How the policies, and keys of this source, say that labelled records are read."""
+        known = ("case", "ambiguity", "alphabet", "targets", "positive")
+        return cast(ReadOptions, {name: getattr(self, name) for name in known if hasattr(self, name)})
 
     def _labelled(self) -> LabelledSequences:
         """Read the labelled sequences, conflicts included."""
@@ -158,18 +163,10 @@ class TableSource(Source):
 
     def _labelled(self) -> LabelledSequences:
         """Read the table or tables."""
-        positive = None if self.positive is None else str(self.positive)
+        columns: dict[str, Any] = {"sequence": self.sequence, "label": self.label, "id": self.id}
         if self.path:
-            return read_table(
-                self.path,
-                sequence=self.sequence, label=self.label, id=self.id, split=self.split, positive=positive,
-                targets=self.targets, case=self.case, ambiguity=self.ambiguity, alphabet=self.alphabet,
-            )  # fmt: skip
-        return read_table_splits(
-            self.train or "", self.test or "", self.valid,
-            sequence=self.sequence, label=self.label, id=self.id, positive=positive,
-            targets=self.targets, case=self.case, ambiguity=self.ambiguity, alphabet=self.alphabet,
-        )  # fmt: skip
+            return read_table(self.path, **columns, split=self.split, **self._options)
+        return read_table_splits(self.train or "", self.test or "", self.valid, **columns, **self._options)
 
 
 @dataclass(kw_only=True)
@@ -204,11 +201,7 @@ class FastaClassesSource(Source):
         return read["train"] if len(read) == 1 else _joined(read)
 
     def _read(self, classes: Mapping[str, Paths]) -> LabelledSequences:
-        positive = None if self.positive is None else str(self.positive)
-        named = {str(name): paths for name, paths in classes.items()}
-        return read_fasta_classes(
-            named, positive=positive, case=self.case, ambiguity=self.ambiguity, alphabet=self.alphabet
-        )
+        return read_fasta_classes({str(name): paths for name, paths in classes.items()}, **self._options)
 
 
 def _joined(parts: Mapping[str, LabelledSequences]) -> LabelledSequences:

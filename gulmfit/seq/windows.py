@@ -126,7 +126,7 @@ class Windows:
     places: list[str]
     record: dict[str, Any]
 
-    def labelled(self, *, positive: str | None, files: list[str], ambiguity: str) -> LabelledSequences:
+    def labelled(self, *, positive: str | int | None, files: list[str], ambiguity: str) -> LabelledSequences:
         """Return the windows as labelled sequences; several windows inside one feature belong together in a split.
 
         Raises:
