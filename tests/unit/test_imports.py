@@ -44,6 +44,8 @@ ALLOWED = {
     "files": {"gulmfit.errors", "gulmfit.locks"},
     "seq": {
         "numpy",
+        "scipy",
+        "yaml",
         "Bio",
         "pyarrow",
         "pybigtools",
