@@ -129,11 +129,7 @@ def claimed(outputs: Iterable[str | Path], inputs: Iterable[str | Path]) -> Iter
 
 
 def check_apart(outputs: Iterable[str | Path], inputs: Iterable[str | Path]) -> None:
-    """Make sure that nothing is written over what is read, or twice: by path, link or hard link.
-
-    Raises:
-        ConfigError: Two of them are the same file.
-    """
+    """Raise ConfigError where something is written over what is read, or twice: by path, link or hard link."""
     read = {key: file for path in inputs if str(path) for file in _named(path) for key in _identities(file)}
     seen: set[object] = set()
     for path in outputs:

@@ -63,11 +63,7 @@ class NegativeSettings:
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
-        """Return the settings that a configuration gives.
-
-        Raises:
-            ConfigError: If one is unknown or impossible.
-        """
+        """Return the settings that a configuration gives; raise ConfigError where one is unknown."""
         known = [item.name for item in fields(cls)]
         for key in given:
             if key not in known:

@@ -93,11 +93,7 @@ class ReadsSource(Source):
         self.record: dict[str, Any] = {}
 
     def _labelled(self) -> LabelledSequences:
-        """Cut the reads: ids and loci say the gene, the place and the strand ("S000392825:17-317(-)").
-
-        Raises:
-            DataError: The rank is unknown, or fewer than two classes are left.
-        """
+        """Cut the reads: ids and loci say the gene, the place and the strand ("S000392825:17-317(-)")."""
         records, lineages = self._read()
         depth = self._depth(list(lineages.values()))
         left_out: Counter[str] = Counter()

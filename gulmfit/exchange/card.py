@@ -91,11 +91,7 @@ def model_card(loaded: LoadedModel, *, license: str, repo: str) -> str:
 
 
 def check_repo(repo: str) -> None:
-    """Make sure that a repository of the hub is named as one.
-
-    Raises:
-        ConfigError: If it is not of the form OWNER/NAME.
-    """
+    """Raise ConfigError unless a repository of the hub is named OWNER/NAME."""
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo, re.ASCII):
         raise ConfigError(f"repo={repo}: a repository is named OWNER/NAME, of letters, digits, '.', '_' and '-'.")
 

@@ -132,11 +132,7 @@ def _matching(patterns: Sequence[str], names: Sequence[str]) -> list[str]:
 
 
 def _check(folder: Path, repo: str) -> None:
-    """Make sure that a folder from outside is a model and names nothing but models and tokenizers.
-
-    Raises:
-        CheckpointError: If it is not, or does.
-    """
+    """Raise CheckpointError unless a folder is a model and names nothing but models and tokenizers."""
     try:
         spec = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         targets = {key: str(spec[key]["_target_"]) for key in ("arch", "head", "tokenizer")}

@@ -7,11 +7,7 @@ from gulmfit.errors import ConfigError
 
 
 def library(name: str, extra: str) -> Any:
-    """Import a library that comes with an extra.
-
-    Raises:
-        ConfigError: If it is not installed.
-    """
+    """Import a library that comes with an extra; raise ConfigError if it is not installed."""
     try:
         return import_module(name)
     except ImportError as error:

@@ -21,11 +21,7 @@ def listing() -> str:
 
 
 def page_of(name: str) -> str:
-    """Return the page of a model that ships with gulmfit.
-
-    Raises:
-        ConfigError: If there is none of this name.
-    """
+    """Return the page of a model that ships with gulmfit; raise ConfigError if there is none of this name."""
     if name not in shipped():
         raise ConfigError(f"name={name}: no model of this name ships with gulmfit; there are {known()}.")
     return (shipped()[name] / PAGE).read_text(encoding="utf-8")

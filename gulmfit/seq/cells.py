@@ -57,11 +57,7 @@ def cell_text(value: object, where: str, *, needed: bool = False, names: bool = 
 
 
 def check_no_container(text: str, where: str) -> None:
-    """Refuse the text of a label that is a list, dictionary, tuple or bytes as a program prints it.
-
-    Raises:
-        DataError: It is.
-    """
+    """Raise DataError if a label is a list, dictionary, tuple or bytes as a program prints it."""
     if _CONTAINER.fullmatch(text):
         raise DataError(f"{where} {_shown(text)} is a list or the like, written as text; {_HOW}")
 

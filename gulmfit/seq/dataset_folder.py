@@ -77,11 +77,7 @@ def find_parts(folder: Path) -> dict[str, list[Path]]:
 
 
 def column_names(path: Path) -> list[str]:
-    """Return the columns of a table, those of its first record in JSON lines.
-
-    Raises:
-        DataError: The file cannot be read, or is empty.
-    """
+    """Return the columns of a table, those of its first record in JSON lines; raise DataError where it has none."""
     try:
         if path.suffix in (".arrow", ".parquet"):
             return list(_schema(path).names)

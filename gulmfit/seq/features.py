@@ -77,22 +77,14 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def whole_number(text: str, column: str, place: str) -> int:
-    """Read a coordinate.
-
-    Raises:
-        DataError: It is no whole number.
-    """
+    """Read a coordinate; raise DataError if it is not a whole number."""
     if not _WHOLE.fullmatch(text):
         raise DataError(f"{place}: {column} {text[:40]!r} is not a whole number of at most 18 digits")
     return int(text)
 
 
 def score_of(text: str, place: str) -> float | None:
-    """Read a score; "." is none.
-
-    Raises:
-        DataError: It is neither "." nor a number.
-    """
+    """Read a score, "." for none; raise DataError if it is not a number."""
     if text in (".", ""):
         return None
     try:

@@ -35,11 +35,7 @@ def join(*groupings: npt.NDArray[np.int64]) -> Groups:
 
 
 def group_copies(sequences: Sequence[str], alphabet: Alphabet = DNA) -> Groups:
-    """Group upper-case sequences (N) that are the same letters, on either strand where there are two; return (N,).
-
-    Raises:
-        SequenceError: A sequence holds a letter outside the alphabet.
-    """
+    """Group upper-case sequences (N) that are the same letters, on either strand where there are two; return (N,)."""
 
     def on_one_strand(text: str) -> str:
         return min(text, reverse_complement_text(text, alphabet)) if alphabet.complements else text

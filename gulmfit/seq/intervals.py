@@ -107,11 +107,7 @@ def contig_of(store: GenomeStore, feature: Feature) -> Contig:
 
 
 def contigs_by_name(store: GenomeStore) -> Mapping[str, Contig]:
-    """Return the contigs of a genome by name.
-
-    Raises:
-        DataError: A name occurs twice, so a feature there is not clear.
-    """
+    """Return the contigs of a genome by name; raise DataError if a name occurs twice."""
     if (table := _tables.get(store)) is None:
         table = {}
         for contig in store.contigs:

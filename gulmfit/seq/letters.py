@@ -23,22 +23,14 @@ class Letters(NamedTuple):
     sequence cannot be cut: `split` reads it as `unk` does."""
 
     def checked(self) -> "Letters":
-        """Return the policies.
-
-        Raises:
-            ConfigError: If one is unknown.
-        """
+        """Return the policies; raise ConfigError if one is unknown."""
         for name, value, known in (("case", self.case, CASES), ("ambiguity", self.ambiguity, AMBIGUITIES)):
             if value not in known:
                 raise ConfigError(f"{name}={value!r} is no policy of letters; choose one of {', '.join(known)}.")
         return self
 
     def asked(self, case: str = "", ambiguity: str = "") -> "Letters":
-        """Return these policies, or others where they are asked for, which the log then says.
-
-        Raises:
-            ConfigError: If a policy is unknown.
-        """
+        """Return these policies, or others that are asked for, which the log then says; ConfigError if unknown."""
         chosen = Letters(case or self.case, ambiguity or self.ambiguity).checked()
         for name, own, other in zip(self._fields, self, chosen, strict=True):
             if own != other:

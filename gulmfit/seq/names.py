@@ -49,22 +49,14 @@ def check_names(names: Sequence[str], what: str, source: str, *, joined_by: str 
 
 
 def check_ids(ids: Iterable[str], source: str) -> None:
-    """Make sure that tables can hold the ids of records.
-
-    Raises:
-        DataError: An id holds a tab, the end of a line, or half a character.
-    """
+    """Raise DataError if the id of a record holds a tab, the end of a line, or half a character."""
     for name in ids:
         if not name.isprintable():
             tsv_line([name], source)
 
 
 def tsv_line(cells: Sequence[str], where: object) -> bytes:
-    """Return one line of a table with tabs, in UTF-8, its cells as they are: TSV has no quotes.
-
-    Raises:
-        DataError: A cell would be cut in two.
-    """
+    """Return one line of a TSV table in UTF-8, without quotes; raise DataError where a cell would be cut in two."""
     line = "\t".join(cells)
     if line.count("\t") >= len(cells) or "\n" in line or "\r" in line:
         cell = next(cell for cell in cells if any(cut in cell for cut in _CUTS))

@@ -119,11 +119,7 @@ class SubwordTokenizer(Tokenizer):
         return np.stack([ends - sizes, ends], axis=1)
 
     def spell(self, token: int) -> str:
-        """Spell a token: its bases, or the name of a special token.
-
-        Raises:
-            TokenizerError: If the id is outside the vocabulary.
-        """
+        """Spell a token: its bases, or the name of a special token."""
         self._check_token(token)
         return self.pieces[token]
 
@@ -166,11 +162,7 @@ class SubwordTokenizer(Tokenizer):
 
 
 def library() -> Any:
-    """Import the library that learns and applies sub-words.
-
-    Raises:
-        TokenizerError: If it is not installed.
-    """
+    """Import the library that learns and applies sub-words; raise TokenizerError if it is not installed."""
     try:
         import tokenizers
     except ImportError as error:

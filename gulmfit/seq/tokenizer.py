@@ -216,11 +216,7 @@ class KmerTokenizer(Tokenizer):
         return np.stack([starts, starts + self.k], axis=1)
 
     def spell(self, token: int) -> str:
-        """Spell a token: its k-mer, or the name of a special token.
-
-        Raises:
-            TokenizerError: If the id is outside the vocabulary.
-        """
+        """Spell a token: its k-mer, or the name of a special token."""
         self._check_token(token)
         if token < self.num_special:
             return SPECIAL[token]

@@ -136,11 +136,7 @@ def _sketched(folder: Path, name: str) -> Corpus:
 
 
 def _read_by(config: DictConfig, origin: str, cache_dir: Path) -> Iterator[Corpus]:
-    """Yield what a run has read itself, whatever it was started from.
-
-    Raises:
-        GulmfitError: If its data cannot be read again.
-    """
+    """Yield what a run has read itself, whatever it was started from."""
     stage, tuned = str(config.stage.name), bool(config.get("init_from"))
     source: Source = build(plain(config.get("data")), {}, Source)
     if stage in ("finetune", "classify", "ulmfit") and source.has_labels:
