@@ -67,10 +67,8 @@ class LengthBucketSampler(Sampler[list[int]]):
     Args:
         lengths: Tokens of each sequence.
         batch_size: Sequences in a batch.
-        training: Shuffle.
-        seed: Of the shuffling.
-        rank: Number of this process.
-        world_size: Number of processes.
+        training: Shuffle, by `seed`.
+        rank, world_size: Number of this process, and of all.
     """
 
     def __init__(

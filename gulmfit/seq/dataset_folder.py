@@ -134,11 +134,6 @@ def read_table_rows(path: Path, columns: Mapping[str, str | None]) -> Iterator[t
 def class_names(folder: Path, files: Sequence[Path], label: str) -> list[str] | None:
     """Find the names of numbered classes, in order of their number; None where nothing names them.
 
-    Args:
-        folder: Of the data set.
-        files: Its tables.
-        label: Column of the labels.
-
     Raises:
         DataError: A `dataset_info.json` is not JSON.
     """

@@ -119,15 +119,7 @@ class SeenTexts:
         self._runs: list[Hashes] = []  # sorted, each more than twice as long as the next
 
     def add(self, text: str, number: int) -> list[int]:
-        """Take in a text.
-
-        Args:
-            text: The text.
-            number: What it is called in answers.
-
-        Returns:
-            The numbers of texts, this one or earlier ones, that may have come before.
-        """
+        """Take in a text with its number; return the numbers of texts, this or earlier, that may have come before."""
         key = hash(text) & _MASK
         if self._pending.setdefault(key, number) != number:
             return [number]

@@ -76,8 +76,7 @@ def related_k(count: int, letters: int, alphabet: Alphabet = DNA) -> int:
     shares a k-mer with less than a tenth of another one, so that chance links no chains.
 
     Args:
-        count: Sequences of the set.
-        letters: Letters of all of them.
+        count, letters: Of the set.
         alphabet: What the letters are.
     """
     k = RELATED_BASES if alphabet.complements else RELATED_RESIDUES

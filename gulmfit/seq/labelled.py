@@ -161,7 +161,6 @@ class LabelledSequences:
             targets, classes, positive, case, ambiguity, alphabet: See `ReadOptions`.
 
         Raises:
-            ConfigError, SequenceError: As `clean_sequence`.
             DataError: A label is empty, a fraction or not declared; there are fewer than two classes, or one
                 has no example; a split has another name.
         """
@@ -223,7 +222,7 @@ def read_table(
     Raises:
         DataError: A column is missing, a row is broken, an id is empty, a label or split is not one, or two files
             have the same content.
-        ConfigError, SequenceError: As `clean_sequence`; or a file is missing.
+        SequenceError: A file is missing, or a sequence is none.
     """
     columns = {"sequence": sequence, "id": id, "split": split}
     return _read_parts({"": path}, columns, label, options)
@@ -245,8 +244,7 @@ def read_table_splits(
     ("test/17").
 
     Raises:
-        DataError: As `read_table`; or train and test, or train and valid, do not have the same classes.
-        ConfigError, SequenceError: As `read_table`.
+        DataError: Train and test, or train and valid, do not have the same classes.
     """
     paths = {"train": train, "test": test} if valid is None else {"train": train, "valid": valid, "test": test}
     columns = {"sequence": sequence, "id": id}
@@ -276,7 +274,7 @@ def read_fasta_classes(files: Mapping[str, Paths], **options: Unpack[ReadOptions
 
     Raises:
         DataError: Fewer than two classes, or two files with the same content.
-        ConfigError, SequenceError: As `clean_sequence`; or a file is missing, empty or damaged.
+        SequenceError: A file is missing, empty or damaged.
     """
     check_distinct([file for paths in files.values() for file in expand_paths(paths)])
     records = [(str(name), record) for name, paths in files.items() for record in read_fasta(paths, repeated_ids=True)]

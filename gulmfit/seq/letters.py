@@ -63,11 +63,7 @@ DEFAULT = Letters()
 
 
 class LetterCounts:
-    """What the letters of many sequences say together: whether there are any, and whether proteins are DNA.
-
-    Args:
-        alphabet: What the sequences are to be written in.
-    """
+    """What the letters of many sequences say together: whether there are any, and whether proteins are DNA."""
 
     def __init__(self, alphabet: Alphabet) -> None:
         self.records = 0

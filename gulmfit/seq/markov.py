@@ -279,11 +279,7 @@ def _choose_weights(
 def markov_samples(model: MarkovModel, num_sequences: int, length_bp: int, *, seed: int = 0) -> npt.NDArray[np.uint8]:
     """Draw base codes `(N, L)` of `N` sequences of `L` bases, each base given up to `model.order` bases before it.
 
-    Args:
-        model: The Markov model; the first bases follow its lower orders.
-        num_sequences: `N`.
-        length_bp: `L`.
-        seed: Of the random numbers.
+    The first bases follow its lower orders.
     """
     letters = model.letters
     edges = [np.cumsum(np.exp2(table), axis=1) for table in model.tables]

@@ -98,9 +98,6 @@ def default_positive(classes: Sequence[str]) -> str:
     The other one of a class named like `non…`, `neg…`, `no`, `0`, `false`, `background` or `control` is positive; else
     a class named like `positive`, `promoter`, `enhancer`, `1`, `yes` or `true`; else, and of any other number of
     classes, the last.
-
-    Args:
-        classes: Names of one class or more, in order.
     """
     if len(classes) == 2:
         negative, positive = (

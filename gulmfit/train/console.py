@@ -29,11 +29,7 @@ SLOWER = 1.3
 
 
 class Progress(TQDMProgressBar):
-    """Say how far training is, how good, how fast, how long it still takes, and whether the machine is too busy.
-
-    Args:
-        refresh_rate: Batches between two looks of the bar.
-    """
+    """Say how far training is, how good, how fast, how long it still takes, and whether the machine is too busy."""
 
     def __init__(self, refresh_rate: int = 10) -> None:
         super().__init__(refresh_rate=refresh_rate if sys.stdout.isatty() else 0)

@@ -116,11 +116,7 @@ def compare_tokens(
 
 
 def describe(tokenizer: Tokenizer, corpus: Sequence[Codes]) -> dict[str, Any]:
-    """Say what a tokenizer makes of the forward strand of a corpus.
-
-    Args:
-        tokenizer: Bases to tokens.
-        corpus: Stretches of base codes.
+    """Say what a tokenizer makes of the forward strand of a corpus, given as stretches of base codes.
 
     Returns:
         `vocabulary`, `used` (share), `bases_per_token`, `quantiles` (5 %, median, 95 % of the bases a token spells),
@@ -163,17 +159,7 @@ def describe(tokenizer: Tokenizer, corpus: Sequence[Codes]) -> dict[str, Any]:
 def language_model_bits(
     tokenizer: Tokenizer, data: LanguageModelDataModule, *, steps: int, seed: int
 ) -> dict[str, float]:
-    """Train a small language model and score it on the held-out part.
-
-    Args:
-        tokenizer: Bases to tokens.
-        data: Streams over the corpus.
-        steps: Training steps.
-        seed: Of the weights and the order.
-
-    Returns:
-        `bits_per_base`, `bases_read` in training, and `seconds` of training.
-    """
+    """Train a small language model; return its `bits_per_base`, the `bases_read` and the `seconds` of training."""
     config = compose(["stage=pretrain", "arch=awd_lstm_tiny"])
     spec = {
         "arch": plain(config.arch),
