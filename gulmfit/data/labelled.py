@@ -170,10 +170,10 @@ class ClassificationDataModule(ResumableDataModule):
             for name, part in parts.items()
         }
 
-    def _loader(self, name: str, training: bool, distributed: bool = True) -> DataLoader[tuple[Tensor, int, int]]:
+    def _loader(self, name: str, training: bool) -> DataLoader[tuple[Tensor, int, int]]:
         dataset = self.datasets[name]
         rank, world_size = 0, 1
-        if distributed and self.trainer is not None:
+        if self.trainer is not None:
             rank, world_size = self.trainer.global_rank, self.trainer.world_size
         sampler = LengthBucketSampler(
             dataset.lengths, self.batch_size, training=training, seed=self.seed, rank=rank, world_size=world_size

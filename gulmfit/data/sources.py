@@ -162,7 +162,6 @@ class TableSource(Source):
             )
 
     def _labelled(self) -> LabelledSequences:
-        """Read the table or tables."""
         columns: dict[str, Any] = {"sequence": self.sequence, "label": self.label, "id": self.id}
         if self.path:
             return read_table(self.path, **columns, split=self.split, **self._options)
@@ -187,7 +186,6 @@ class FastaClassesSource(Source):
     positive: str | int | None = None
 
     def _labelled(self) -> LabelledSequences:
-        """Read the files."""
         if self.valid and not self.test:
             raise ConfigError("data.valid without data.test: name the files of a test part too, or of none.")
         parts = {"train": self.classes, "valid": self.valid, "test": self.test}
@@ -241,7 +239,6 @@ class GenBankPromoterSource(Source):
     seed: int = 0
 
     def _labelled(self) -> LabelledSequences:
-        """Cut the windows."""
         return promoter_windows(
             self.path,
             upstream_bp=self.upstream_bp,
