@@ -16,7 +16,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from gulmfit.seq.fasta import expand_paths
 from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.limits import bounded_lines
 from gulmfit.seq.matched import matched_negatives
-from gulmfit.seq.negatives import Negatives, genomic_negatives, shuffled_negatives
+from gulmfit.seq.negatives import Negatives, make_negatives
 from gulmfit.seq.store import GenomeStore
 from gulmfit.seq.tables import not_one_of
 from gulmfit.seq.text import READ_ERRORS, open_text, unreadable
@@ -86,6 +86,7 @@ class ChipSeqSource(Source):
         ConfigError: A setting is unknown or impossible, or what the negatives are made of is missing.
     """
 
+    needs_path: ClassVar[str] = "DeepBind's file of training peaks, *_AC.seq.gz"
     path: Paths = ""
     test: Paths | None = None
     negatives: str = "shuffle"
@@ -98,8 +99,6 @@ class ChipSeqSource(Source):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.path:
-            raise ConfigError("data.path is empty: give DeepBind's file of training peaks, *_AC.seq.gz.")
         if self.negatives not in HOW:
             raise ConfigError(f"data.negatives: {not_one_of(str(self.negatives), HOW)}")
         for how, name, example in (
@@ -184,11 +183,11 @@ class ChipSeqSource(Source):
     def _make(self, positives: LabelledSequences, own: set[Path]) -> Negatives:
         common: dict[str, Any] = {"per_positive": self.per_positive, "seed": self.seed}
         if self.negatives == "shuffle":
-            return shuffled_negatives(positives, k=2, **common)
+            return make_negatives(positives, **common)
         common |= {"gc_tolerance": self.gc_tolerance}
         if self.negatives == "genomic":
             store = GenomeStore.build(self.genome or (), self.cache_dir, case=self.case)
-            return genomic_negatives(positives, store, **common)
+            return make_negatives(positives, store, how="genomic", **common)
         files = [file for file in expand_paths(self.others or "") if file.resolve() not in own]
         if not files:
             raise DataError(f"data.others={self.others} names the files of data.path and data.test only; add others")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from gulmfit.data.sources import Source
-from gulmfit.errors import ConfigError, DataError
+from gulmfit.errors import DataError
 from gulmfit.seq.dataset_folder import (
     LABEL_COLUMNS,
     SEQUENCE_COLUMNS,
@@ -37,22 +37,15 @@ class FolderSource(Source):
         label: Column of the label; by default the one called label, labels, class or target.
         id: Column of the id; the number of the record if null.
         positive: The positive one of two classes; by default the one that the names tell, else the last.
-
-    Raises:
-        ConfigError: No path is given.
     """
 
     has_proteins: ClassVar[bool] = True
+    needs_path: ClassVar[str] = "the folder that holds train.csv, test.csv and so on"
     path: str = ""
     sequence: str | None = None
     label: str | None = None
     id: str | None = None
     positive: str | int | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.path:
-            raise ConfigError("data.path is empty: give the folder that holds train.csv, test.csv and so on.")
 
     def _labelled(self) -> LabelledSequences:
         """Read all parts.

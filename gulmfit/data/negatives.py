@@ -4,9 +4,9 @@ import itertools
 import logging
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from gulmfit.errors import ConfigError, DataError
 from gulmfit.seq.alphabet import clean_sequence, encode, reverse_complement
 from gulmfit.seq.fasta import expand_paths, read_fasta
 from gulmfit.seq.labelled import LabelledSequences, Locus
-from gulmfit.seq.negatives import Negatives, genomic_negatives, mixed_negatives, shuffled_negatives
+from gulmfit.seq.negatives import Negatives, make_negatives
 from gulmfit.seq.store import GenomeStore
 from gulmfit.seq.tables import is_table, not_one_of, read_rows
 
@@ -97,16 +97,12 @@ class NegativeSettings:
         self, positives: LabelledSequences, seed: int, cache_dir: str, case: str
     ) -> tuple[Negatives, LabelledSequences]:
         """Make the negatives; the positives come back with their loci, where these were found out."""
-        common: dict[str, Any] = {"per_positive": self.per_positive, "seed": seed}
-        if self.how == "shuffle":
-            return shuffled_negatives(positives, k=self.k, **common), positives
-        store = GenomeStore.build(self.genome or (), cache_dir, case=case)
-        positives = replace(positives, loci=positives.loci or loci_from_ids(positives, store))
-        common |= {"gc_tolerance": self.gc_tolerance, "margin_bp": self.margin_bp}
-        if self.how == "genomic":
-            return genomic_negatives(positives, store, **common), positives
-        common |= {"k": self.k, "shuffled_fraction": self.shuffled_fraction}
-        return mixed_negatives(positives, store, **common), positives
+        settings = asdict(self)
+        genome, store = settings.pop("genome"), None
+        if self.how != "shuffle":
+            store = GenomeStore.build(genome or (), cache_dir, case=case)
+            positives = replace(positives, loci=positives.loci or loci_from_ids(positives, store))
+        return make_negatives(positives, store, seed=seed, **settings), positives
 
 
 @dataclass(kw_only=True)
@@ -128,6 +124,7 @@ class PositivesSource(Source):
         ConfigError: If no path is given, or the negatives have an unknown or impossible setting.
     """
 
+    needs_path: ClassVar[str] = "FASTA files or tables of positives, or a glob such as peaks/*.fa"
     path: Paths = ""
     sequence: str = "sequence"
     id: str | None = None
@@ -137,10 +134,6 @@ class PositivesSource(Source):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.path:
-            raise ConfigError(
-                "data.path is empty: give FASTA files or tables of positives, or a glob such as peaks/*.fa."
-            )
         self._settings = NegativeSettings.of(self.negatives)
         self.record: dict[str, Any] = {}
 

@@ -47,6 +47,8 @@ class Source:
     """
 
     has_proteins: ClassVar[bool] = False
+    needs_path: ClassVar[str] = ""
+    """What `path` has to name, for the message where it is empty; "" where it may be."""
     policies_of_genome_alone: ClassVar[bool] = False
     """Whether labelled sequences are read as `upper` and `split` whatever the policies."""
     genome: Paths | None = None
@@ -57,6 +59,8 @@ class Source:
     stranded: bool = False
 
     def __post_init__(self) -> None:
+        if self.needs_path and not getattr(self, "path", ""):
+            raise ConfigError(f"data.path is empty: give {self.needs_path}.")
         if not held_alphabet(self.alphabet).complements and not self.has_proteins:
             raise ConfigError(f"data.alphabet={self.alphabet}: a {type(self).__name__} reads nucleotides.")
         for name, allowed in POLICIES.items():
@@ -111,12 +115,11 @@ class FastaSource(Source):
     """
 
     has_proteins: ClassVar[bool] = True
+    needs_path: ClassVar[str] = "one or more FASTA files, or a glob such as genomes/*.fna.gz"
     path: Paths = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.path:
-            raise ConfigError("data.path is empty: give one or more FASTA files, or a glob such as genomes/*.fna.gz.")
         self.genome = self.path
 
     @property
@@ -239,13 +242,8 @@ class GenBankPromoterSource(Source):
     seed: int = 0
 
     def _labelled(self) -> LabelledSequences:
-        return promoter_windows(
-            self.path,
-            upstream_bp=self.upstream_bp,
-            downstream_bp=self.downstream_bp,
-            jitter_bp=self.jitter_bp,
-            seed=self.seed,
-        )
+        names = ("upstream_bp", "downstream_bp", "jitter_bp", "seed")
+        return promoter_windows(self.path, **{name: getattr(self, name) for name in names})
 
 
 @dataclass(kw_only=True)
@@ -271,13 +269,8 @@ class SyntheticSource(Source):
         logger.info(
             "data: SIMULATED genome of %s bases and its promoters; nothing in it is real", f"{self.length_bp:,}"
         )
-        self._data = simulate(
-            length_bp=self.length_bp,
-            num_train=self.num_train,
-            num_valid=self.num_valid,
-            num_test=self.num_test,
-            seed=self.seed,
-        )
+        names = ("length_bp", "num_train", "num_valid", "num_test", "seed")
+        self._data = simulate(**{name: getattr(self, name) for name in names})
 
     def store(self, cache_dir: Path) -> GenomeStore:
         """Return the part of the simulated genome that the language model may learn."""

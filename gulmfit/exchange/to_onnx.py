@@ -20,8 +20,8 @@ from torch.nn import functional as F
 from gulmfit.checkpoint import LoadedModel, files_of, load
 from gulmfit.data.batches import collate, tokenise
 from gulmfit.errors import CheckpointError, ConfigError
-from gulmfit.exchange.libraries import library
 from gulmfit.files import claimed, whole_file
+from gulmfit.libraries import library
 from gulmfit.models.classifier import EVALUATION_WINDOW, ConcatPooling, SequenceClassifier
 from gulmfit.models.language_model import LanguageModel
 from gulmfit.predict.predictor import Predictor
@@ -56,8 +56,8 @@ def export_onnx(*, model: str, output: str, opset: int = DEFAULT_OPSET) -> float
         raise ConfigError(f"output={output}: an ONNX file is named .onnx.")
     if opset not in OPSETS:
         raise ConfigError(f"opset={opset}: choose {OPSETS[0]} to {OPSETS[-1]}; {DEFAULT_OPSET} is read everywhere.")
-    library("onnx", "onnx")
-    runtime = library("onnxruntime", "onnx")
+    library("onnx", "onnx", "exporting ONNX", ConfigError)
+    runtime = library("onnxruntime", "onnx", "exporting ONNX", ConfigError)
     card_path = path.with_suffix(".json")
     with claimed([path, card_path], files_of(model)):
         difference = _export(load(model), path, card_path, opset, runtime)

@@ -16,6 +16,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from gulmfit.errors import DataError
+from gulmfit.libraries import library
 from gulmfit.seq.limits import bounded_lines, parse_json
 from gulmfit.seq.tables import is_table, not_one_of, quoting, read_rows, row_texts
 from gulmfit.seq.text import READ_ERRORS, open_text, unreadable
@@ -250,11 +251,7 @@ def _reader(handle: Any) -> Any:
 
 
 def _pyarrow(path: Path) -> Any:
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
-        raise DataError(f"{path}: reading {path.suffix} needs pyarrow: pip install 'gulmfit[parquet]'") from error
-    return pyarrow
+    return library("pyarrow.parquet", "parquet", f"{path}: reading {path.suffix}")
 
 
 def _features_of(path: Path) -> Any:

@@ -54,95 +54,66 @@ class Negatives:
     record: dict[str, Any]
 
 
-def shuffled_negatives(positives: LabelledSequences, *, k: int = 2, per_positive: int = 1, seed: int = 0) -> Negatives:
-    """Shuffle every positive, keeping its count of every k-let (see `gulmfit.seq.shuffle.shuffle`).
-
-    A shuffle that is the positive again, as where its k-lets allow nothing else, would be one sequence in two
-    classes. It is drawn again, up to 10 times, and then left out, logged and recorded.
-
-    Args:
-        positives: Sequences to shuffle; their classes do not matter.
-        k: Letters of the words whose counts are kept, 1 or more; 2 keeps dinucleotides.
-        per_positive: Negatives for each positive.
-        seed: Seed of all shuffles.
-
-    Returns:
-        The negatives; the record holds `how k per_positive seed positives negatives left_out`.
-
-    Raises:
-        ConfigError: k or per_positive is below 1.
-        DataError: There is no positive, or none can be shuffled.
-    """
-    partners = partners_of(positives, per_positive)
-    made = _shuffled(positives, partners, k, np.random.default_rng(seed))
-    return _in_order(positives, [made], {"how": "shuffle", "per_positive": per_positive, "seed": seed})
-
-
-def genomic_negatives(
+def make_negatives(
     positives: LabelledSequences,
-    store: GenomeStore,
+    store: GenomeStore | None = None,
     *,
+    how: str = "shuffle",
     per_positive: int = 1,
+    k: int = 2,
     gc_tolerance: float = 0.02,
     margin_bp: int = 0,
+    shuffled_fraction: float = 0.5,
     seed: int = 0,
 ) -> Negatives:
-    """Draw windows of a genome that have the length and the GC content of each positive.
+    """Make negatives for positives, whose classes do not matter.
 
-    A window lies inside one contig, holds no ambiguous base, overlaps no other negative and is read from either
-    strand at random. It keeps `margin_bp` away from every positive; where positives come without loci, it shares
-    no 20-mer with any of them on either strand instead, so that copies of positives elsewhere are avoided, too.
+    `shuffle`: Every positive is shuffled, keeping its count of every k-let (`gulmfit.seq.shuffle.shuffle`). A shuffle
+    that is the positive again, as where its k-lets allow nothing else, would be one sequence in two classes. It is
+    drawn again, up to 10 times, and then left out, logged and recorded.
 
-    Windows are drawn at random from the memory map, batch by batch, so memory does not grow with the genome. Where
-    67 million bases have been read almost in vain (no batch gave a window to more than 1 % of those left), the
-    tolerance of those left is widened by 0.02; how many windows lie beyond it, and how far, is logged and recorded.
+    `genomic`: Windows of a genome that have the length and the GC content of each positive. A window lies inside one
+    contig, holds no ambiguous base, overlaps no other negative and is read from either strand at random. It keeps
+    `margin_bp` away from every positive; where positives come without loci, it shares no 20-mer with any of them on
+    either strand instead, so that copies of positives elsewhere are avoided, too. Windows are drawn at random from the
+    memory map, batch by batch, so memory does not grow with the genome. Where 67 million bases have been read almost in
+    vain (no batch gave a window to more than 1 % of those left), the tolerance of those left is widened by 0.02; how
+    many windows lie beyond it, and how far, is logged and recorded.
+
+    `mixed`: A random `shuffled_fraction` of shuffles, and windows.
 
     Args:
-        positives: Sequences to match, with `loci` in the store's contigs where known.
-        store: The genome.
+        positives: With `loci` in the store's contigs where known.
+        store: The genome, for windows.
+        how: As above.
         per_positive: Negatives for each positive.
-        gc_tolerance: Largest difference of GC content of a negative and its positive, in [0, 1].
-        margin_bp: Least distance of a negative from positives with loci, in bases.
+        k: Letters of the words whose counts a shuffle keeps, 1 or more; 2 keeps dinucleotides.
+        gc_tolerance: Largest difference of GC content of a window and its positive, in [0, 1].
+        margin_bp: Least distance of a window from positives with loci, in bases.
+        shuffled_fraction: Of mixed: share of shuffles, in [0, 1].
         seed: Seed of all draws.
 
     Returns:
-        The negatives; the record holds `how per_positive seed positives negatives genome avoided gc_tolerance
-        margin_bp`, the mean and the largest `gc_difference`, and how many lie `beyond_tolerance`.
+        The negatives; the record holds `how per_positive seed positives negatives`; of shuffles `k shuffled left_out`;
+        of windows `genomic genome avoided margin_bp gc_tolerance`, the mean and the largest `gc_difference`, and how
+        many lie `beyond_tolerance`.
 
     Raises:
-        ConfigError: per_positive is below 1, or gc_tolerance or margin_bp below 0.
-        DataError: There is no positive, or one has no unambiguous base, a locus outside the store, or no window.
+        ConfigError: A number is out of range.
+        DataError: There is no positive, or none can be shuffled; or one has no unambiguous base, a locus outside the
+            store, or no window.
     """
-    partners = partners_of(positives, per_positive)
-    windows = _Windows(positives, store, gc_tolerance, margin_bp, np.random.default_rng(seed))
-    settings = {"how": "genomic", "per_positive": per_positive, "seed": seed}
-    return _in_order(positives, [windows.like(partners)], settings)
-
-
-def mixed_negatives(
-    positives: LabelledSequences,
-    store: GenomeStore,
-    *,
-    shuffled_fraction: float = 0.5,
-    k: int = 2,
-    per_positive: int = 1,
-    gc_tolerance: float = 0.02,
-    margin_bp: int = 0,
-    seed: int = 0,
-) -> Negatives:
-    """Make a random `shuffled_fraction` of the negatives by `shuffled_negatives`, the others by `genomic_negatives`.
-
-    Raises:
-        ConfigError: shuffled_fraction is not in [0, 1].
-    """
-    if not 0 <= shuffled_fraction <= 1:
-        raise ConfigError(f"shuffled_fraction={shuffled_fraction} is not a share of the negatives: 0 to 1")
-    partners = partners_of(positives, per_positive)
-    rng = np.random.default_rng(seed)
-    is_shuffled = rng.permutation(len(partners)) < round(shuffled_fraction * len(partners))
-    windows = _Windows(positives, store, gc_tolerance, margin_bp, rng)
-    made = [_shuffled(positives, partners[is_shuffled], k, rng), windows.like(partners[~is_shuffled])]
-    settings = {"how": "mixed", "per_positive": per_positive, "seed": seed, "shuffled_fraction": shuffled_fraction}
+    partners, rng = partners_of(positives, per_positive), np.random.default_rng(seed)
+    settings = {"how": how, "per_positive": per_positive, "seed": seed}
+    is_shuffled = np.full(len(partners), store is None or how == "shuffle")
+    if how == "mixed":
+        if not 0 <= shuffled_fraction <= 1:
+            raise ConfigError(f"shuffled_fraction={shuffled_fraction} is not a share of the negatives: 0 to 1")
+        is_shuffled = rng.permutation(len(partners)) < round(shuffled_fraction * len(partners))
+        settings["shuffled_fraction"] = shuffled_fraction
+    made = [] if how == "genomic" else [_shuffled(positives, partners[is_shuffled], k, rng)]
+    if store is not None and how != "shuffle":
+        made.append(_Windows(positives, store, gc_tolerance, margin_bp, rng).like(partners[~is_shuffled]))
     return _in_order(positives, made, settings)
 
 

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gulmfit import libraries
 from gulmfit.errors import TokenizerError
 from gulmfit.seq.alphabet import DNA, Alphabet, Codes, alphabet_named, decode, encode
 from gulmfit.seq.limits import parse_json
@@ -154,11 +155,7 @@ class SubwordTokenizer(Tokenizer):
 
 def library() -> Any:
     """Import the library that learns and applies sub-words; raise TokenizerError if it is not installed."""
-    try:
-        import tokenizers
-    except ImportError as error:
-        raise TokenizerError("sub-word tokens need tokenizers: pip install 'gulmfit[tokenize]'") from error
-    return tokenizers
+    return libraries.library("tokenizers", "tokenize", "cutting sub-word tokens", TokenizerError)
 
 
 def _ambiguous_runs(ambiguous: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

@@ -19,6 +19,7 @@ LIBRARY = {
     for name in (
         "errors",
         "files",
+        "libraries",
         "locks",
         "threads",
         "weights",
@@ -39,6 +40,7 @@ ALLOWED = {
     "__init__": {"gulmfit.threads"}
     | {"gulmfit.config", "gulmfit.predict", "gulmfit.seq"},  # the latter for type checkers
     "errors": set(),
+    "libraries": {"gulmfit.errors"},
     "locks": set(),
     "threads": set(),
     "files": {"gulmfit.errors", "gulmfit.locks"},
@@ -54,6 +56,7 @@ ALLOWED = {
         "tokenizers",
         "gulmfit.errors",
         "gulmfit.files",
+        "gulmfit.libraries",
         "gulmfit.locks",
     },
     "models": {"torch", "gulmfit.errors"},
@@ -78,6 +81,7 @@ ALLOWED = {
         "gulmfit.weights",
         "gulmfit.errors",
         "gulmfit.files",
+        "gulmfit.libraries",
     },
     "schema": set(),
     "checks": {"gulmfit.schema"},
