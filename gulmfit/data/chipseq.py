@@ -27,12 +27,11 @@ from gulmfit.seq.alphabet import clean_sequence
 from gulmfit.seq.duplicates import check_distinct, unique_ids
 from gulmfit.seq.fasta import expand_paths
 from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.limits import bounded_lines
 from gulmfit.seq.matched import matched_negatives
 from gulmfit.seq.negatives import Negatives, make_negatives
 from gulmfit.seq.store import GenomeStore
 from gulmfit.seq.tables import not_one_of
-from gulmfit.seq.text import READ_ERRORS, open_text, unreadable
+from gulmfit.seq.text import numbered_lines
 
 logger = logging.getLogger(__name__)
 
@@ -210,28 +209,24 @@ def read_deepbind(path: Path) -> Iterator[Peak]:
         DataError: The file is unreadable, has another header, no peak, a line of another number of fields, an
             EventID that is empty or occurs twice, or a `Bound` that is neither 0 nor 1.
     """
-    line, events = 0, dict[str, int]()
-    try:
-        with open_text(path) as handle:
-            for line, text in enumerate(bounded_lines(handle, path), start=1):
-                place, fields = f"{path}, line {line}", text.rstrip("\r\n").split("\t")
-                if line == 1:
-                    if tuple(fields) != HEADER:
-                        raise DataError(
-                            f"{place}: header {fields[:6]} is not {list(HEADER)}, separated by tabs: no DeepBind file"
-                        )
-                    continue
-                if len(fields) != len(HEADER):
-                    raise DataError(f"{place}: {len(fields)} field(s) where the header has {len(HEADER)}")
-                _, event, sequence, bound = (field.strip() for field in fields)
-                if bound not in ("0", "1"):
-                    raise DataError(f"{place}: Bound {bound!r} is neither 0 nor 1")
-                if not event:
-                    raise DataError(f"{place}: empty EventID; every peak needs one")
-                if (earlier := events.setdefault(event, line)) != line:
-                    raise DataError(f"{place}: EventID {event!r} occurs on line {earlier} too; they must be unique")
-                yield Peak(event, sequence, bound == "1", place)
-    except READ_ERRORS as error:
-        raise unreadable(path, f"line {line}", error) from error
+    events = dict[str, int]()
+    for line, text in numbered_lines(path):
+        place, fields = f"{path}, line {line}", text.split("\t")
+        if line == 1:
+            if tuple(fields) != HEADER:
+                raise DataError(
+                    f"{place}: header {fields[:6]} is not {list(HEADER)}, separated by tabs: no DeepBind file"
+                )
+            continue
+        if len(fields) != len(HEADER):
+            raise DataError(f"{place}: {len(fields)} field(s) where the header has {len(HEADER)}")
+        _, event, sequence, bound = (field.strip() for field in fields)
+        if bound not in ("0", "1"):
+            raise DataError(f"{place}: Bound {bound!r} is neither 0 nor 1")
+        if not event:
+            raise DataError(f"{place}: empty EventID; every peak needs one")
+        if (earlier := events.setdefault(event, line)) != line:
+            raise DataError(f"{place}: EventID {event!r} occurs on line {earlier} too; they must be unique")
+        yield Peak(event, sequence, bound == "1", place)
     if not events:
         raise DataError(f"{path}: no peak in this file")

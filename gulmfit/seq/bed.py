@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gulmfit.errors import DataError
-from gulmfit.seq.features import STRANDS, Feature, numbered_lines, score_of, whole_number
+from gulmfit.seq.features import STRANDS, Feature, score_of, whole_number
+from gulmfit.seq.text import numbered_lines
 
 _HEADERS = ("track", "browser")
 _FIXED = 6  # contig, start, end, name, score, strand

@@ -1,18 +1,16 @@
 """What must not come twice: the content of files, and the ids of records."""
 
-import gzip
 import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from gulmfit.errors import DataError
-from gulmfit.seq.text import GZIP_MAGIC, READ_ERRORS
+from gulmfit.seq.text import READ_ERRORS, opener
 
 _log = logging.getLogger(__name__)
 
@@ -93,9 +91,7 @@ def _digest(path: Path, most: int = -1) -> bytes | None:
     """Hash the unpacked content, or the first `most` bytes of it; None where there is none to read."""
     found, left = hashlib.blake2b(digest_size=16), most
     try:
-        with open(path, "rb") as handle:
-            zipped = handle.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-        with cast(BinaryIO, (gzip.open if zipped else open)(path, "rb")) as handle:
+        with opener(path)(path, "rb") as handle:
             empty = True
             while left and (block := handle.read(_BLOCK_BYTES if left < 0 else left)):
                 found.update(block)

@@ -15,8 +15,7 @@ from typing import BinaryIO, NamedTuple, cast
 from gulmfit.errors import SequenceError
 from gulmfit.seq.duplicates import SeenTexts, check_distinct
 from gulmfit.seq.limits import longest_record, too_long
-from gulmfit.seq.text import GZIP_MAGIC as GZIP_MAGIC
-from gulmfit.seq.text import LENIENT
+from gulmfit.seq.text import GZIP_MAGIC, LENIENT
 
 _BLOCK_BYTES = 1 << 18  # stays in the processor's cache while it is worked on
 _LINE_BYTES = 1 << 18  # what is kept in one piece of a line

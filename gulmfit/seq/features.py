@@ -1,14 +1,11 @@
 """A feature of a genome, and what the readers of its file formats share."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
 from gulmfit.errors import DataError
-from gulmfit.seq.limits import bounded_lines
-from gulmfit.seq.text import READ_ERRORS, open_text, unreadable
 
 STRANDS = ("+", "-", ".")
 
@@ -59,21 +56,6 @@ def name_is_odd(feature: Feature) -> bool:
     """Tell whether the name of a feature comes from an attribute that is not what it seems."""
     key = next((key for key in _NAME_KEYS if feature.attributes.get(key)), "")
     return bool(key) and key in feature.attributes.get(ODD_ATTRIBUTES, "").split(",")
-
-
-def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Stream the lines of a text file, plain, gzip or bgzip, with their numbers from 1 and without their ends.
-
-    Raises:
-        DataError: The file cannot be read, is truncated, is no UTF-8 text, or has a line that is too long.
-    """
-    number = 0
-    try:
-        with open_text(path) as handle:
-            for number, line in enumerate(bounded_lines(handle, path), start=1):
-                yield number, line.rstrip("\n")
-    except READ_ERRORS as error:
-        raise unreadable(path, f"line {number}", error) from error
 
 
 def whole_number(text: str, column: str, place: str) -> int:

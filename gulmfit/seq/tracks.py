@@ -14,10 +14,11 @@ import numpy.typing as npt
 
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.libraries import library
-from gulmfit.seq.features import numbered_lines, whole_number
+from gulmfit.seq.features import whole_number
 from gulmfit.seq.intervals import contigs_by_name, missing_contigs
 from gulmfit.seq.store import GenomeStore
 from gulmfit.seq.tables import not_one_of
+from gulmfit.seq.text import numbered_lines
 from gulmfit.seq.track_checks import believing, check_bam_indexes, check_bigwig
 
 Values = npt.NDArray[np.float32]
