@@ -16,8 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gulmfit.errors import DataError
-from gulmfit.files import remove_unfinished, whole_file
-from gulmfit.locks import locked
+from gulmfit.files import locked, remove_unfinished, whole_file
 from gulmfit.seq.alphabet import Codes, reverse_complement
 from gulmfit.seq.tokenizer import KmerTokenizer, Tokenizer
 

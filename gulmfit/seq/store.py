@@ -24,8 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gulmfit.errors import ConfigError, SequenceError, StoreError
-from gulmfit.files import remove_unfinished, whole_file
-from gulmfit.locks import locked
+from gulmfit.files import locked, remove_unfinished, whole_file
 from gulmfit.seq.alphabet import DNA, Alphabet, Codes, encode, held_alphabet
 from gulmfit.seq.checksums import checksums
 from gulmfit.seq.fasta import expand_paths, read_fasta_pieces

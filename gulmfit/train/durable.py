@@ -14,8 +14,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from gulmfit.checkpoint import read_progress
 from gulmfit.errors import CheckpointError
-from gulmfit.files import whole_file
-from gulmfit.locks import HeldError, locked
+from gulmfit.files import HeldError, locked, whole_file
 
 logger = logging.getLogger(__name__)
 

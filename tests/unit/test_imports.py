@@ -20,7 +20,6 @@ LIBRARY = {
         "errors",
         "files",
         "libraries",
-        "locks",
         "threads",
         "weights",
         "seq",
@@ -41,9 +40,8 @@ ALLOWED = {
     | {"gulmfit.config", "gulmfit.predict", "gulmfit.seq"},  # the latter for type checkers
     "errors": set(),
     "libraries": {"gulmfit.errors"},
-    "locks": set(),
     "threads": set(),
-    "files": {"gulmfit.errors", "gulmfit.locks"},
+    "files": {"gulmfit.errors"},
     "seq": {
         "numpy",
         "scipy",
@@ -57,14 +55,13 @@ ALLOWED = {
         "gulmfit.errors",
         "gulmfit.files",
         "gulmfit.libraries",
-        "gulmfit.locks",
     },
     "models": {"torch", "gulmfit.errors"},
     "pretrained": {"gulmfit.seq", "gulmfit.errors"},
     "weights": {"torch", "safetensors", "gulmfit.errors", "gulmfit.files"},
     "checkpoint": {"torch", "gulmfit.models", "gulmfit.pretrained", "gulmfit.seq", "gulmfit.weights"}
     | {"gulmfit.errors", "gulmfit.files"},
-    "data": {"torch", "numpy", "pytorch_lightning", "gulmfit.seq", "gulmfit.errors", "gulmfit.files", "gulmfit.locks"},
+    "data": {"torch", "numpy", "pytorch_lightning", "gulmfit.seq", "gulmfit.errors", "gulmfit.files"},
     "predict": {"torch", "numpy", "tqdm", "pyarrow", "pybigtools"}
     | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.files"}
     | {"gulmfit.weights", "gulmfit.report"},  # the latter for its calibration: a classifier's probabilities are the calibrated ones
