@@ -93,19 +93,6 @@ class SubwordTokenizer(Tokenizer):
         encoded = self._library.encode_batch_fast(chunks, add_special_tokens=False)
         return np.concatenate([np.array(item.ids, dtype=np.int32) for item in encoded])
 
-    def decode(self, ids: Tokens) -> str:
-        """Spell tokens `(T,)` one after the other; `unk`, whose length is lost, as one ambiguous letter.
-
-        Raises:
-            TokenizerError: If an id is outside the vocabulary, or is `pad` or `sep`.
-        """
-        words = [self.spell(int(token)) for token in ids]
-        known = {SPECIAL[self.unk_id]: self.alphabet.unknown}
-        for position, word in enumerate(words):
-            if word in SPECIAL and word not in known:
-                raise TokenizerError(f"token {position} is {word}, which stands for no sequence. Leave it out.")
-        return "".join(known.get(word, word) for word in words)
-
     def spans(self, codes: Codes) -> Spans:
         """Return the base span `[start, end)` of every token of base codes `(L,)`, `(T, 2)`; they tile the sequence."""
         ids = self.encode(codes)

@@ -102,7 +102,7 @@ def run_language_model(run: Run, source: Source) -> dict[str, Any]:
     data.stream(training=True), data.stream(training=False)  # too small a corpus is told now, not after minutes
     task = LanguageModelTask(spec, plain(config.optimizer), plain(config.schedule))
     task.learned_from = identity
-    results: dict[str, Any] = {"stage": run.stage, "run": str(config.run.name), "seed": int(config.seed)}
+    results: dict[str, Any] = run.facts
     if initial is not None:
         report = transfer(
             task.model,
@@ -152,7 +152,7 @@ def run_language_model(run: Run, source: Source) -> dict[str, Any]:
         },
         "timing": {"seconds": fitted.seconds, "tokens_per_second": fitted.tokens_per_second},
     }
-    page = {**results, "curves": run.curves(), "config_yaml": (run.folder / "config.yaml").read_text(encoding="utf-8")}
+    page = {**results, "curves": run.curves(), "config_yaml": run.config_yaml}
     run.finish(results, language_model_report(page))
     logger.info(
         "%s: %.4f bits per %s on held-out sequence (Markov model of order %d: %.4f; knowing nothing: %.3g); %s",

@@ -57,6 +57,16 @@ class Run:
         return str(self.config.stage.name)
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """What every result begins with: `stage`, `run` and `seed`."""
+        return {"stage": self.stage, "run": str(self.config.run.name), "seed": int(self.config.seed)}
+
+    @property
+    def config_yaml(self) -> str:
+        """Text of its configuration."""
+        return (self.folder / CONFIG).read_text(encoding="utf-8")
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of the checkpoints."""
         return self.folder / CHECKPOINTS
