@@ -2,11 +2,10 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass
 from types import UnionType
 from typing import Any, get_origin
 
-from gulmfit.schema import RANGES, PhaseSchema
+from gulmfit.schema import PHASE, RANGES
 
 
 def nearest(key: str, allowed: Sequence[str]) -> str:
@@ -15,42 +14,37 @@ def nearest(key: str, allowed: Sequence[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(allowed))}."
 
 
-def check_schema(node: dict[str, Any], schema: type, where: str, other: Sequence[str] = ()) -> list[str]:
-    """Compare a plain mapping with a dataclass: unknown keys and values of the wrong kind.
+def check_kinds(
+    node: dict[str, Any], kinds: Mapping[str, Any], where: str = "", other: Sequence[str] = ()
+) -> list[str]:
+    """Look for unknown keys and values of the wrong kind.
 
-    A value of the wrong kind gives way to the default: what is checked after this finds numbers where they belong.
+    A value of the wrong kind is removed: what is checked after this finds numbers where they belong.
 
     Args:
-        node: The mapping.
-        schema: The dataclass.
-        where: What stands before its keys.
+        node: A plain mapping.
+        kinds: The kind of every dotted key.
+        where: What stands before the keys of `node`, with a dot at its end.
         other: Keys that are left to others.
     """
     mistakes = []
-    known = {item.name: item for item in fields(schema)}
-    for key, value in node.items():
+    known = dict.fromkeys(key.removeprefix(where).partition(".")[0] for key in kinds if key.startswith(where))
+    for key, value in list(node.items()):
+        path = f"{where}{key}"
         if key in other:
             continue
-        path = f"{where}{key}"
         if key not in known:
             mistakes.append(f"there is no key {path!r}; {nearest(str(key), [*known, *other])}")
-            continue
-        kind = known[key].type
-        if is_dataclass(kind) and isinstance(kind, type):
-            if isinstance(value, dict):
-                mistakes += check_schema(value, kind, f"{path}.")
-            else:
-                mistakes.append(f"{path}={value!r}: a mapping is needed.")
-                node[key] = _default(known[key])
-        elif value != "???" and not _fits(value, kind):
-            name = getattr(kind, "__name__", str(kind))
+        elif path not in kinds and isinstance(value, dict):
+            mistakes += check_kinds(value, kinds, f"{path}.")
+        elif path not in kinds:
+            mistakes.append(f"{path}={value!r}: a mapping is needed.")
+            del node[key]
+        elif value != "???" and not _fits(value, kinds[path]):
+            name = getattr(kinds[path], "__name__", str(kinds[path]))
             mistakes.append(f"{path}={value!r}: {name} is needed, not {type(value).__name__}.")
-            node[key] = _default(known[key])
+            del node[key]
     return mistakes
-
-
-def _default(item: Any) -> Any:
-    return item.default if item.default_factory is MISSING else item.default_factory()
 
 
 def check_ranges(config: Mapping[str, Any]) -> list[str]:
@@ -92,7 +86,7 @@ def _check_phase(phase: Any, where: str) -> list[str]:
     if not isinstance(phase, dict):
         return [f"{where}: {phase!r} is not a phase, such as {{epochs: 3, lr: 1e-2}}."]
     told = f"{where}: in {phase}"
-    mistakes = [f"{told}, {mistake}" for mistake in check_schema(dict(phase), PhaseSchema, "")]
+    mistakes = [f"{told}, {mistake}" for mistake in check_kinds(dict(phase), PHASE)]
     mistakes += [f"{told}, {name} is missing." for name in ("epochs", "lr") if name not in phase]
     numbers = {name: value for name, value in phase.items() if isinstance(value, int | float)}
     low = {"epochs": 0.0, "lr": 0.0, "decay": 1.0, "groups": 1.0}

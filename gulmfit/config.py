@@ -18,10 +18,10 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gulmfit.checkpoint import DERIVED
-from gulmfit.checks import check_ranges, check_schema, nearest
+from gulmfit.checks import check_kinds, check_ranges, nearest
 from gulmfit.errors import ConfigError
 from gulmfit.overrides import config_dir, overrides_for_hydra
-from gulmfit.schema import TrainSchema
+from gulmfit.schema import KINDS
 from gulmfit.seq.alphabet import ALPHABETS, DNA, held_alphabet
 
 STAGES = ("pretrain", "finetune", "classify", "ulmfit", "learning_curve")
@@ -191,7 +191,7 @@ def validate(config: DictConfig, *, multirun: bool = False) -> None:
         raise ConfigError(f"the configuration does not resolve: {error}") from error
     resolved = cast("dict[str, Any]", resolved)
     nodes = (*TARGET_NODES, *TARGET_MAPPINGS)
-    mistakes += check_schema(resolved, TrainSchema, "", nodes)
+    mistakes += check_kinds(resolved, KINDS, other=nodes)
     mistakes += check_ranges(resolved)
     for name in TARGET_NODES:
         mistakes += _check_target(resolved.get(name), name, FILLED.get(name, set()))
@@ -262,7 +262,7 @@ def _check_many(config: Mapping[str, Any], stage: Any) -> list[str]:
 def _check_sense(config: Mapping[str, Any], multirun: bool) -> list[str]:
     """Check what holds between keys."""
     mistakes = []
-    stage = (config.get("stage") or {}).get("name")
+    stage = (config.get("stage") or {}).get("name", STAGES[0])
     if stage not in STAGES:
         mistakes.append(f"stage={stage!r} is unknown; choose one of {', '.join(STAGES)}.")
     many = (config.get("cv") or {}).get("folds") is not None or config.get("seeds", 1) > 1
@@ -275,11 +275,11 @@ def _check_sense(config: Mapping[str, Any], multirun: bool) -> list[str]:
         mistakes.append("lr_find looks for the rate of one stage: give stage=pretrain, finetune or classify with it.")
     if stage == "ulmfit" and config.get("resume") not in (None, "auto"):
         mistakes.append("stage=ulmfit continues all its parts: give resume=auto and the run.name it was started with.")
-    if config.get("strands") not in ("both", "forward"):
+    if config.get("strands", "both") not in ("both", "forward"):
         mistakes.append(f"strands={config.get('strands')!r} is unknown; choose both or forward.")
     mistakes += _check_alphabet(config)
     for key, known in CHOICES.items():
-        if config.get(key) not in known:
+        if config.get(key, known[0]) not in known:
             mistakes.append(f"{key}={config.get(key)!r} is unknown; choose one of {', '.join(known)}.")
     mistakes += _check_many(config, stage)
     trainer = config.get("trainer") or {}

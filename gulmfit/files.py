@@ -9,6 +9,7 @@ import errno
 import glob
 import hashlib
 import os
+import platform
 import re
 import shutil
 import stat
@@ -16,9 +17,9 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from gulmfit.errors import CheckpointError, ConfigError, DataError, GulmfitError
-from gulmfit.locks import HeldError, locked
 
 _TEMPORARY = re.compile(r"\.(\d+)-[0-9a-f]{8}\.unfinished(\.[^.]*)?$")
 # In bytes: nearly every file system allows names of 255, and a temporary one is longer than its own.
@@ -129,11 +130,7 @@ def claimed(outputs: Iterable[str | Path], inputs: Iterable[str | Path]) -> Iter
 
 
 def check_apart(outputs: Iterable[str | Path], inputs: Iterable[str | Path]) -> None:
-    """Make sure that nothing is written over what is read, or twice: by path, link or hard link.
-
-    Raises:
-        ConfigError: Two of them are the same file.
-    """
+    """Raise ConfigError where something is written over what is read, or twice: by path, link or hard link."""
     read = {key: file for path in inputs if str(path) for file in _named(path) for key in _identities(file)}
     seen: set[object] = set()
     for path in outputs:
@@ -294,3 +291,52 @@ def _identities(path: Path) -> set[object]:
         found = path.stat()
         keys.add((found.st_dev, found.st_ino))
     return keys
+
+
+class HeldError(OSError):
+    """Another process has the lock; the message says which."""
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
+    """Hold a lock file while working.
+
+    On Windows, which has no such locks, nothing is locked.
+
+    Args:
+        path: The lock file; it is made, and removed in the end.
+        wait: Wait until the lock is free.
+
+    Raises:
+        HeldError: If another process has it, and `wait` is false.
+        OSError: If the file cannot be made.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    while True:
+        with path.open("a+", encoding="utf-8") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError as error:
+                handle.seek(0)
+                raise HeldError(handle.read().strip() or "unknown") from error
+            if not _stands_at(handle, path):  # its holder removed it while this process waited: others make a new one
+                continue
+            handle.truncate(0)
+            handle.write(f"process {os.getpid()} on {platform.node()}\n")
+            handle.flush()
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+def _stands_at(handle: TextIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

@@ -11,7 +11,6 @@ import inspect
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,13 +21,14 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from gulmfit.errors import ConfigError
-from gulmfit.schema import TrainSchema
+from gulmfit.schema import KINDS
 from gulmfit.seq.limits import is_pipe
 
 # Groups whose keys are paths, names of columns and the like; what they may be, the classes say that they build.
 GROUPS = ("data", "split", "tokenizer")
 
 _KEY = re.compile(r"\+{0,2}[\w$@./:-]+", re.ASCII)
+_Types = frozenset[Any]
 _CLOSING = {"[": "]", "{": "}", "(": ")"}
 
 
@@ -77,7 +77,7 @@ def _override(word: str, multirun: bool) -> str:
     if not equals or word.startswith("-") or not _KEY.fullmatch(key):
         return word
     kinds = _kinds(key.lstrip("+"))
-    if kinds.text and is_pipe(value):
+    if str in kinds and is_pipe(value):
         raise ConfigError(f"{word}: a pipe can be read only once. Write it to a file first, and name that.")
     sweep = _parts(value) if multirun else None
     if sweep and len(sweep) > 1 and _is_unread_or_plain(_read(value)):
@@ -90,10 +90,10 @@ def _is_unread_or_plain(found: object) -> bool:
     return isinstance(found, _Unread) or (isinstance(found, ChoiceSweep) and found.simple_form and not found.shuffle)
 
 
-def _value(key: str, raw: str, kinds: "Kinds", multirun: bool = False) -> str:
+def _value(key: str, raw: str, kinds: _Types, multirun: bool = False) -> str:
     """Return a value as Hydra must be told it."""
     text = raw.strip()
-    if text[:1] in ("[", "{") and _CLOSING[text[0]] == text[-1:] and not (kinds.text and os.path.lexists(raw)):
+    if text[:1] in ("[", "{") and _CLOSING[text[0]] == text[-1:] and not (str in kinds and os.path.lexists(raw)):
         parts = _parts(text[1:-1])
         if parts is not None:
             return _mapping(key, text, parts, kinds) if text[0] == "{" else _list(key, text, parts, kinds)
@@ -103,19 +103,19 @@ def _value(key: str, raw: str, kinds: "Kinds", multirun: bool = False) -> str:
     if isinstance(found, _Unread):
         return _quoted(_at_home(raw))
     if isinstance(found, Sweep):
-        return raw if multirun or not kinds.text else _quoted(raw)
+        return raw if multirun or str not in kinds else _quoted(raw)
     if isinstance(found, str):
-        changed = kinds.text and found != raw and "\\" not in raw
+        changed = str in kinds and found != raw and "\\" not in raw
         return _quoted(raw) if changed else raw
-    return _quoted(raw) if kinds.text and not kinds.fit(found) else raw
+    return _quoted(raw) if str in kinds and not _fits(found, kinds) else raw
 
 
-def _list(key: str, raw: str, parts: list[str], kinds: "Kinds") -> str:
+def _list(key: str, raw: str, parts: list[str], kinds: _Types) -> str:
     told = [_value(key, part.strip(), kinds) for part in parts]
     return raw if told == [part.strip() for part in parts] else f"[{','.join(told)}]"
 
 
-def _mapping(key: str, raw: str, parts: list[str], kinds: "Kinds") -> str:
+def _mapping(key: str, raw: str, parts: list[str], kinds: _Types) -> str:
     """Return a mapping; where Hydra would take one of its names for something else, as pairs of texts."""
     pairs = []
     for part in parts:
@@ -149,7 +149,7 @@ def _named(part: str) -> tuple[str, str | None]:
     return (name.strip(), value.strip()) if colon else (part, None)
 
 
-def _pair_value(raw: str, kinds: "Kinds") -> str:
+def _pair_value(raw: str, kinds: _Types) -> str:
     """Return a value of a mapping in the grammar of references, which quotes alike."""
     parts = _parts(raw[1:-1]) if raw[:1] == "[" and raw[-1:] == "]" else None
     if parts is not None:
@@ -157,7 +157,7 @@ def _pair_value(raw: str, kinds: "Kinds") -> str:
     found = _read(raw)
     if isinstance(found, QuotedString):
         return _quoted(found.text)
-    is_text = isinstance(found, str | _Unread | Sweep) or (kinds.text and not kinds.fit(found))
+    is_text = isinstance(found, str | _Unread | Sweep) or (str in kinds and not _fits(found, kinds))
     return _quoted(_at_home(raw)) if is_text else raw
 
 
@@ -202,20 +202,9 @@ def _quoted(text: str, mark: str = "'") -> str:
     return mark + at_risk.sub(lambda found: found[1] * 2 + (found[2] and f"\\{mark}"), text) + mark
 
 
-class Kinds:
-    """What a key may be, where it is known.
-
-    Attributes:
-        text: Whether it may be a text.
-    """
-
-    def __init__(self, annotations: Sequence[Any]) -> None:
-        self._leaves = {leaf for annotation in annotations for leaf in _leaves(annotation)}
-        self.text = str in self._leaves
-
-    def fit(self, value: object) -> bool:
-        """Whether a value that is no text is one of the kinds."""
-        return Any in self._leaves or type(value) in self._leaves
+def _fits(value: object, kinds: _Types) -> bool:
+    """Whether a value that is no text is one of the kinds."""
+    return Any in kinds or type(value) in kinds
 
 
 def _leaves(annotation: Any) -> Iterator[Any]:
@@ -227,20 +216,11 @@ def _leaves(annotation: Any) -> Iterator[Any]:
         yield from _leaves(item)
 
 
-def _kinds(key: str) -> Kinds:
+def _kinds(key: str) -> _Types:
+    """Return the single types that the value of a key may have; none where that is not known."""
     group, _, name = key.partition(".")
-    if group in GROUPS:
-        return Kinds(_parameters(group).get(name, []))
-    return Kinds(_schema_kinds(TrainSchema, key.split(".")))
-
-
-def _schema_kinds(schema: Any, names: list[str]) -> list[Any]:
-    found = next((item.type for item in fields(schema) if item.name == names[0]), None)
-    if found is None:
-        return []
-    if len(names) == 1:
-        return [] if is_dataclass(found) else [found]
-    return _schema_kinds(found, names[1:]) if is_dataclass(found) else []
+    annotations = _parameters(group).get(name, []) if group in GROUPS else [KINDS[key]] if key in KINDS else []
+    return frozenset(leaf for annotation in annotations for leaf in _leaves(annotation))
 
 
 def config_dir() -> Path:

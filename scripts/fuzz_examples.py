@@ -188,7 +188,7 @@ def fastai_seeds() -> list[Case]:
     """Write models as fastai does, in either form of torch's files."""
     import torch
 
-    from gulmfit.exchange.fastai_names import to_fastai
+    from gulmfit.exchange.fastai_format import to_fastai
 
     entries = ["xxunk", "xxpad", "xxbos", *(a + b for a in "ACGT" for b in "ACGT")]
     language = language_spec()

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gulmfit.data.chipseq import read_deepbind
 from gulmfit.data.folder import FolderSource
 from gulmfit.errors import GulmfitError
 from gulmfit.seq.bed import read_bed
-from gulmfit.seq.deepbind import read_deepbind
 from gulmfit.seq.fasta import read_fasta
 from gulmfit.seq.gff import read_gff
 from gulmfit.seq.labelled import read_fasta_classes, read_table, read_table_splits

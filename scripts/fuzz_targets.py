@@ -57,13 +57,11 @@ def genome() -> Any:
 def features(path: Path) -> None:
     """Read features, put their parts together, and cut them out of a genome."""
     from gulmfit.errors import GulmfitError
-    from gulmfit.seq.bed import bed_line
     from gulmfit.seq.intervals import extract, join_parts, read_features
 
     store = genome()
     found = list(read_features(path))
     for feature in join_parts(found):
-        bed_line(feature)
         with contextlib.suppress(GulmfitError):  # a wrong place of one is no reason not to look at the others
             extract(store, feature)
     if ".bed" not in path.name:
@@ -143,7 +141,7 @@ def table(folder: Path, case: Case) -> None:
 
 def deepbind(folder: Path, case: Case) -> None:
     """Read peaks."""
-    from gulmfit.seq.deepbind import read_deepbind
+    from gulmfit.data.chipseq import read_deepbind
 
     for name in case:
         for peak in read_deepbind(folder / name):
@@ -297,7 +295,7 @@ TARGETS: Iterable[Target] = (
     Target(
         "fasta", lambda: [*both("a.fa", FASTA), {"b.fa.bgz": bgzf(FASTA)}], fasta, (b">", b">chr1"), ("seq/fasta.py",)
     ),
-    Target("fastq", lambda: both("a.fq", FASTQ), fasta, (b"@", b"+", b"@r1"), ("seq/fasta.py", "seq/fastq.py")),
+    Target("fastq", lambda: both("a.fq", FASTQ), fasta, (b"@", b"+", b"@r1"), ("seq/fasta.py", "seq/fasta.py")),
     Target(
         "genbank",
         lambda: both("a.gb", GENBANK),
@@ -336,7 +334,7 @@ TARGETS: Iterable[Target] = (
         ("seq/tables.py",),
     ),
     Target("parquet", parquet_seeds, table, (b"PAR1", b"sequence"), ("seq/tables.py",), 0.5),
-    Target("deepbind", lambda: both("a.seq", DEEPBIND), deepbind, (b"seq_1_peak", b"1", b"0"), ("seq/deepbind.py",)),
+    Target("deepbind", lambda: both("a.seq", DEEPBIND), deepbind, (b"seq_1_peak", b"1", b"0"), ("data/chipseq.py",)),
     Target(
         "lineages",
         lambda: both("t.txt", b">r1 k__Bacteria; p__Firmicutes; g__\nr2\tA;B\n"),
@@ -370,7 +368,7 @@ TARGETS: Iterable[Target] = (
         fastai_seeds,
         fastai,
         (b"xxbos", b"0.rnns.0.", b"\x80\x02"),
-        ("exchange/fastai_format.py", "exchange/fastai_names.py"),
+        ("exchange/fastai_format.py", "exchange/fastai_format.py"),
         0.2,
         TORCH,
     ),

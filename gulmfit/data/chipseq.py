@@ -1,10 +1,22 @@
-"""ChIP-seq peaks in DeepBind's files, and the negatives that come with them or are made for them."""
+"""ChIP-seq peaks in DeepBind's files (`.seq.gz`), and the negatives that come with them or are made for them.
+
+A file is gzipped and tab-separated, with the header `FoldID EventID seq Bound`. The 506 ENCODE experiments have a pair
+each: `NAME_AC.seq.gz` to train on and `NAME_B.seq.gz` to test on. An event `seq_00017_peak` is the 17th strongest peak,
+101 bp around its centre, `Bound` 1. Of the thousand strongest, those of odd rank are fold A and those of even rank fold
+B; all weaker ones are fold C. So `_AC` has the ranks 1, 3, ..., 999 and then 1001, 1002, ..., and nothing that is not
+bound; `_B` has the ranks 2, 4, ..., 1000, and behind them `seq_00002_shuf` and so on, `Bound` 0: an exact dinucleotide
+shuffle of each. The column `FoldID` says A everywhere, also in `_B`.
+
+Source: Alipanahi, Delong, Weirauch and Frey 2015, Nat Biotechnol 33:831; the files of its software release. A comment
+in that release (`deepbind_train_encode.py`) calls the training ranks even and the test ranks odd, the help text of the
+same script the reverse; the files agree with the help text, and with DFLM, which uses them as they are.
+"""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -12,23 +24,46 @@ from gulmfit.data.negatives import BACKGROUND, POSITIVE
 from gulmfit.data.sources import Paths, Source
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.seq.alphabet import clean_sequence
-from gulmfit.seq.deepbind import Peak, read_deepbind
 from gulmfit.seq.duplicates import check_distinct, unique_ids
 from gulmfit.seq.fasta import expand_paths
 from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.matched import matched_negatives
-from gulmfit.seq.negatives import Negatives, genomic_negatives, shuffled_negatives
+from gulmfit.seq.negatives import Negatives, make_negatives
 from gulmfit.seq.store import GenomeStore
 from gulmfit.seq.tables import not_one_of
+from gulmfit.seq.text import numbered_lines
 
 logger = logging.getLogger(__name__)
 
 HOW = ("shuffle", "genomic", "matched", "given")
 
+HEADER = ("FoldID", "EventID", "seq", "Bound")
+
+
+class Peak(NamedTuple):
+    """One line.
+
+    Attributes:
+        event: EventID, unique in its file.
+        sequence: Letters as they stand in the file.
+        bound: Whether this is a peak; else it is a negative.
+        place: Where it stands: "USF1_AC.seq.gz, line 7".
+    """
+
+    event: str
+    sequence: str
+    bound: bool
+    place: str
+
+    @property
+    def origin(self) -> str:
+        """What a peak and its shuffle have in common: `seq_00002` of `seq_00002_peak` and `seq_00002_shuf`."""
+        return self.event.rpartition("_")[0] or self.event
+
 
 @dataclass(kw_only=True)
 class ChipSeqSource(Source):
-    """Peaks of one factor (`gulmfit.seq.deepbind`), against shuffles, windows of a genome, or peaks of other factors.
+    """Peaks of one factor, against shuffles, windows of a genome, or peaks of other factors.
 
     Args:
         path: Files to train on, `*_AC.seq.gz`: one, several, or a glob.
@@ -50,6 +85,7 @@ class ChipSeqSource(Source):
         ConfigError: A setting is unknown or impossible, or what the negatives are made of is missing.
     """
 
+    needs_path: ClassVar[str] = "DeepBind's file of training peaks, *_AC.seq.gz"
     path: Paths = ""
     test: Paths | None = None
     negatives: str = "shuffle"
@@ -62,8 +98,6 @@ class ChipSeqSource(Source):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.path:
-            raise ConfigError("data.path is empty: give DeepBind's file of training peaks, *_AC.seq.gz.")
         if self.negatives not in HOW:
             raise ConfigError(f"data.negatives: {not_one_of(str(self.negatives), HOW)}")
         for how, name, example in (
@@ -148,12 +182,11 @@ class ChipSeqSource(Source):
     def _make(self, positives: LabelledSequences, own: set[Path]) -> Negatives:
         common: dict[str, Any] = {"per_positive": self.per_positive, "seed": self.seed}
         if self.negatives == "shuffle":
-            return shuffled_negatives(positives, k=2, **common)
+            return make_negatives(positives, **common)
         common |= {"gc_tolerance": self.gc_tolerance}
         if self.negatives == "genomic":
-            paths = [self.genome] if isinstance(self.genome, str) else list(self.genome or ())
-            store = GenomeStore.build(paths, Path(self.cache_dir), case=self.case)
-            return genomic_negatives(positives, store, **common)
+            store = GenomeStore.build(self.genome or (), self.cache_dir, case=self.case)
+            return make_negatives(positives, store, how="genomic", **common)
         files = [file for file in expand_paths(self.others or "") if file.resolve() not in own]
         if not files:
             raise DataError(f"data.others={self.others} names the files of data.path and data.test only; add others")
@@ -167,3 +200,33 @@ def _ids(rows: Sequence[tuple[str, Path, Peak]]) -> list[str]:
     """Return the EventIDs, which are unique in a file; with the name of the file before those that repeat."""
     files = [file.name.removesuffix(".gz").removesuffix(".seq") for _, file, _ in rows]
     return unique_ids([peak.event for *_, peak in rows], files, "file")
+
+
+def read_deepbind(path: Path) -> Iterator[Peak]:
+    """Read a file of peaks, gzipped or not, in its order: that of falling strength where DeepBind wrote it.
+
+    Raises:
+        DataError: The file is unreadable, has another header, no peak, a line of another number of fields, an
+            EventID that is empty or occurs twice, or a `Bound` that is neither 0 nor 1.
+    """
+    events = dict[str, int]()
+    for line, text in numbered_lines(path):
+        place, fields = f"{path}, line {line}", text.split("\t")
+        if line == 1:
+            if tuple(fields) != HEADER:
+                raise DataError(
+                    f"{place}: header {fields[:6]} is not {list(HEADER)}, separated by tabs: no DeepBind file"
+                )
+            continue
+        if len(fields) != len(HEADER):
+            raise DataError(f"{place}: {len(fields)} field(s) where the header has {len(HEADER)}")
+        _, event, sequence, bound = (field.strip() for field in fields)
+        if bound not in ("0", "1"):
+            raise DataError(f"{place}: Bound {bound!r} is neither 0 nor 1")
+        if not event:
+            raise DataError(f"{place}: empty EventID; every peak needs one")
+        if (earlier := events.setdefault(event, line)) != line:
+            raise DataError(f"{place}: EventID {event!r} occurs on line {earlier} too; they must be unique")
+        yield Peak(event, sequence, bound == "1", place)
+    if not events:
+        raise DataError(f"{path}: no peak in this file")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from gulmfit.data.sources import Source
-from gulmfit.errors import ConfigError, DataError
+from gulmfit.errors import DataError
 from gulmfit.seq.dataset_folder import (
     LABEL_COLUMNS,
     SEQUENCE_COLUMNS,
@@ -37,22 +37,15 @@ class FolderSource(Source):
         label: Column of the label; by default the one called label, labels, class or target.
         id: Column of the id; the number of the record if null.
         positive: The positive one of two classes; by default the one that the names tell, else the last.
-
-    Raises:
-        ConfigError: No path is given.
     """
 
     has_proteins: ClassVar[bool] = True
+    needs_path: ClassVar[str] = "the folder that holds train.csv, test.csv and so on"
     path: str = ""
     sequence: str | None = None
     label: str | None = None
     id: str | None = None
     positive: str | int | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.path:
-            raise ConfigError("data.path is empty: give the folder that holds train.csv, test.csv and so on.")
 
     def _labelled(self) -> LabelledSequences:
         """Read all parts.
@@ -84,29 +77,23 @@ class FolderSource(Source):
                 places.append(place)
         shown = {part or "all": splits.count(part) for part in parts}
         logger.info("%s: %s; columns %s; classes named: %s", folder, shown, columns, names or "by their labels")
+        options = self._options
+        options["classes"] = [name for name in names if name in set(labels)] if names else None
         return LabelledSequences.from_strings(
             unique_ids(ids, splits),
             sequences,
             labels,
             splits=splits if len(parts) > 1 else None,
-            classes=[name for name in names if name in set(labels)] if names else None,
-            positive=None if self.positive is None else str(self.positive),
             files=[str(file) for file in files],
             places=places,
             column=str(columns["label"]),
-            case=self.case,
-            ambiguity=self.ambiguity,
-            alphabet=self.alphabet,
+            **options,
         )
 
 
 def _named(label: str, names: list[str] | None, place: str) -> str:
-    """Return the name of a numbered class.
-
-    Raises:
-        DataError: The number is none of a class; -1 is how test parts that hide their labels are published.
-    """
-    if label == "-1":
+    """Return the name of a numbered class."""
+    if label == "-1":  # how test parts that hide their labels are published
         raise DataError(f"{place}: label -1 means that labels of this part are not published; take the part away")
     if not names or label in names:
         return label

@@ -60,11 +60,7 @@ class GeneStartsSource(Source):
         return GenomeStore.from_sequences(list(names), list(sequences), case=self.case)
 
     def _labelled(self) -> LabelledSequences:
-        """Predict the genes, cut the windows, and deal them out.
-
-        Raises:
-            DataError: There are fewer windows than asked for.
-        """
+        """Predict the genes, cut the windows, and deal them out."""
         windows = self._windows
         boundaries = {name: self._boundary(sequence) for name, sequence in self._contigs()}
         loci = windows.loci or []

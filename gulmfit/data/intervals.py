@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gulmfit.data.negatives import POSITIVE, PositivesSource
+from gulmfit.data.negatives import POSITIVE, NegativeSettings
 from gulmfit.data.sources import Paths, Source
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.seq.alphabet import clean_sequence
@@ -20,7 +20,7 @@ from gulmfit.seq.genbank import genbank_store
 from gulmfit.seq.intervals import has_kinds, is_genbank, read_features
 from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.store import GenomeStore
-from gulmfit.seq.windows import WindowRule, Windows, cut_windows
+from gulmfit.seq.windows import WindowRule, cut_windows
 
 logger = logging.getLogger(__name__)
 
@@ -99,8 +99,7 @@ class IntervalsSource(Source):
         names = ("window", "anchor", "upstream_bp", "downstream_bp", "window_bp", "flank_bp", "edges")
         rule = {name: getattr(self, name) for name in names}
         self._rule = WindowRule(**rule, conflicts=self.conflicts or "error")
-        common = {name: getattr(self, name) for name in ("negatives", "cache_dir", "seed", "case", "ambiguity")}
-        self._maker = _Negatives(path=self.path or "", **common) if made else None
+        self._settings = NegativeSettings.of(self.negatives) if made else None
         self.windows: dict[str, Any] = {}
         self.record: dict[str, Any] = {}
 
@@ -111,16 +110,21 @@ class IntervalsSource(Source):
 
     def _labelled(self) -> LabelledSequences:
         """Cut the windows, and make negatives where there is one class."""
-        positive = None if self.positive is None else str(self.positive)
         store = self.store(Path(self.cache_dir))
         cut = cut_windows(self._features(), store, self._rule)
         self.windows = cut.record
         files = [str(file) for file in (*self._files(), *(expand_paths(self.genome) if self.genome else ()))]
         logger.info("%s: windows %s", ", ".join(files), self.windows)
-        if self._maker is None:
-            return cut.labelled(positive=positive, files=files, ambiguity=self.ambiguity)
-        data = self._maker.of(cut, files)
-        self.record = self._maker.record
+        if self._settings is None:
+            return cut.labelled(positive=self.positive, files=files, ambiguity=self.ambiguity)
+        sequences = [
+            clean_sequence(text, place, ambiguity=self.ambiguity)
+            for text, place in zip(cut.sequences, cut.places, strict=True)
+        ]
+        labels = np.zeros(len(cut.ids), np.int64)
+        positives = LabelledSequences(cut.ids, sequences, labels, [POSITIVE], files=files, loci=cut.loci)
+        data, self.record = self._settings.add_to(positives, seed=self.seed, cache_dir=self.cache_dir, case=self.case)
+        data.groups = np.array(cut.features, np.int64)[data.groups]  # those of one feature stay together in a split
         return data
 
     def _files(self) -> list[Path]:
@@ -165,23 +169,3 @@ class IntervalsSource(Source):
                 "features that have it"
             )
         return found
-
-
-@dataclass(kw_only=True)
-class _Negatives(PositivesSource):
-    """The negatives of windows that have been cut."""
-
-    def of(self, cut: Windows, files: list[str]) -> LabelledSequences:
-        """Return the windows as positives, with their negatives; those of one feature stay together in a split."""
-        labels = np.zeros(len(cut.ids), np.int64)
-        sequences = [
-            clean_sequence(text, place, ambiguity=self.ambiguity)
-            for text, place in zip(cut.sequences, cut.places, strict=True)
-        ]
-        self._cut = LabelledSequences(cut.ids, sequences, labels, [POSITIVE], files=files, loci=cut.loci)
-        data = self._labelled()
-        data.groups = np.array(cut.features, np.int64)[data.groups]
-        return data
-
-    def _positives(self) -> LabelledSequences:
-        return self._cut

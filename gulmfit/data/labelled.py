@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from gulmfit.data.batches import SequenceBatch, collate, tokenise
-from gulmfit.data.position import Position, ResumableDataModule
+from gulmfit.data.stream import Position, ResumableDataModule
 from gulmfit.errors import DataError
 from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.tokenizer import Tokenizer
@@ -67,10 +67,8 @@ class LengthBucketSampler(Sampler[list[int]]):
     Args:
         lengths: Tokens of each sequence.
         batch_size: Sequences in a batch.
-        training: Shuffle.
-        seed: Of the shuffling.
-        rank: Number of this process.
-        world_size: Number of processes.
+        training: Shuffle, by `seed`.
+        rank, world_size: Number of this process, and of all.
     """
 
     def __init__(
@@ -172,10 +170,10 @@ class ClassificationDataModule(ResumableDataModule):
             for name, part in parts.items()
         }
 
-    def _loader(self, name: str, training: bool, distributed: bool = True) -> DataLoader[tuple[Tensor, int, int]]:
+    def _loader(self, name: str, training: bool) -> DataLoader[tuple[Tensor, int, int]]:
         dataset = self.datasets[name]
         rank, world_size = 0, 1
-        if distributed and self.trainer is not None:
+        if self.trainer is not None:
             rank, world_size = self.trainer.global_rank, self.trainer.world_size
         sampler = LengthBucketSampler(
             dataset.lengths, self.batch_size, training=training, seed=self.seed, rank=rank, world_size=world_size

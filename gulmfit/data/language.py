@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gulmfit.data.position import ResumableDataModule
-from gulmfit.data.stream import TokenStream
+from gulmfit.data.stream import ResumableDataModule, TokenStream
 from gulmfit.seq.holdout import Holdout
 from gulmfit.seq.store import Interval
 from gulmfit.seq.tokenizer import Tokenizer

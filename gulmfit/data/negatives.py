@@ -4,9 +4,9 @@ import itertools
 import logging
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from gulmfit.errors import ConfigError, DataError
 from gulmfit.seq.alphabet import clean_sequence, encode, reverse_complement
 from gulmfit.seq.fasta import expand_paths, read_fasta
 from gulmfit.seq.labelled import LabelledSequences, Locus
-from gulmfit.seq.negatives import Negatives, genomic_negatives, mixed_negatives, shuffled_negatives
+from gulmfit.seq.negatives import Negatives, make_negatives
 from gulmfit.seq.store import GenomeStore
 from gulmfit.seq.tables import is_table, not_one_of, read_rows
 
@@ -29,7 +29,7 @@ _LOCUS = re.compile(r"(\S+):(\d+)-(\d+)(?:\(([+-])\))?")
 
 @dataclass(frozen=True, kw_only=True)
 class NegativeSettings:
-    """How negatives are made; see `gulmfit.seq.negatives`.
+    """How negatives are made for positives; see `gulmfit.seq.negatives`.
 
     Args:
         how: `shuffle`, `genomic`, or `mixed` for some of both.
@@ -61,6 +61,49 @@ class NegativeSettings:
                 "use data.negatives.how=shuffle."
             )
 
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """Return the settings that a configuration gives; raise ConfigError where one is unknown."""
+        known = [item.name for item in fields(cls)]
+        for key in given:
+            if key not in known:
+                raise ConfigError(f"data.negatives: {not_one_of(str(key), known)}")
+        return cls(**given)
+
+    def add_to(
+        self, positives: LabelledSequences, *, seed: int, cache_dir: str, case: str
+    ) -> tuple[LabelledSequences, dict[str, Any]]:
+        """Return the positives and, in their order behind them, their negatives; and how these were made.
+
+        The id of a negative is that of its positive with "/shuffled-1" or "/genomic-1" behind it. Classes are
+        "background" and "positive". There are loci where every sequence has one.
+        """
+        negatives, positives = self._make(positives, seed, cache_dir, case)
+        logger.info("%s: %d positives, and negatives %s", ", ".join(positives.files), len(positives), negatives.record)
+        loci = [locus for locus in (*(positives.loci or []), *negatives.loci) if locus]
+        data = LabelledSequences(
+            ids=positives.ids + negatives.ids,
+            sequences=positives.sequences + negatives.sequences,
+            labels=np.repeat([1, 0], [len(positives), len(negatives.ids)]),
+            classes=[BACKGROUND, POSITIVE],
+            files=positives.files,
+            positive=POSITIVE,
+            loci=loci if len(loci) == len(positives) + len(negatives.ids) else None,
+            groups=np.concatenate([np.arange(len(positives)), negatives.partners]).astype(np.int64),
+        )
+        return data, negatives.record
+
+    def _make(
+        self, positives: LabelledSequences, seed: int, cache_dir: str, case: str
+    ) -> tuple[Negatives, LabelledSequences]:
+        """Make the negatives; the positives come back with their loci, where these were found out."""
+        settings = asdict(self)
+        genome, store = settings.pop("genome"), None
+        if self.how != "shuffle":
+            store = GenomeStore.build(genome or (), cache_dir, case=case)
+            positives = replace(positives, loci=positives.loci or loci_from_ids(positives, store))
+        return make_negatives(positives, store, seed=seed, **settings), positives
+
 
 @dataclass(kw_only=True)
 class PositivesSource(Source):
@@ -81,6 +124,7 @@ class PositivesSource(Source):
         ConfigError: If no path is given, or the negatives have an unknown or impossible setting.
     """
 
+    needs_path: ClassVar[str] = "FASTA files or tables of positives, or a glob such as peaks/*.fa"
     path: Paths = ""
     sequence: str = "sequence"
     id: str | None = None
@@ -90,39 +134,11 @@ class PositivesSource(Source):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.path:
-            raise ConfigError(
-                "data.path is empty: give FASTA files or tables of positives, or a glob such as peaks/*.fa."
-            )
-        known = [item.name for item in fields(NegativeSettings)]
-        for key in self.negatives:
-            if key not in known:
-                raise ConfigError(f"data.negatives: {not_one_of(str(key), known)}")
-        self._settings = NegativeSettings(**self.negatives)
+        self._settings = NegativeSettings.of(self.negatives)
         self.record: dict[str, Any] = {}
 
     def _labelled(self) -> LabelledSequences:
-        """Read the positives and make their negatives, which follow them in the order of the positives.
-
-        The id of a negative is that of its positive with "/shuffled-1" or "/genomic-1" behind it. Classes are
-        "background" and "positive". There are loci where every sequence has one.
-        """
-        negatives, positives = self._negatives(self._positives())
-        self.record = negatives.record
-        logger.info("%s: %d positives, and negatives %s", ", ".join(positives.files), len(positives), self.record)
-        loci = [locus for locus in (*(positives.loci or []), *negatives.loci) if locus]
-        return LabelledSequences(
-            ids=positives.ids + negatives.ids,
-            sequences=positives.sequences + negatives.sequences,
-            labels=np.repeat([1, 0], [len(positives), len(negatives.ids)]),
-            classes=[BACKGROUND, POSITIVE],
-            files=positives.files,
-            positive=POSITIVE,
-            loci=loci if len(loci) == len(positives) + len(negatives.ids) else None,
-            groups=np.concatenate([np.arange(len(positives)), negatives.partners]).astype(np.int64),
-        )
-
-    def _positives(self) -> LabelledSequences:
+        """Read the positives and make their negatives."""
         files = expand_paths(self.path)
         places: dict[str, str] = {}
         sequences = []
@@ -132,7 +148,9 @@ class PositivesSource(Source):
                 raise DataError(f"id {name!r} occurs twice: {earlier} and {place}; ids must be unique")
             sequences.append(clean_sequence(text, place, case=self.case, ambiguity=self.ambiguity))
         labels = np.zeros(len(sequences), np.int64)
-        return LabelledSequences(list(places), sequences, labels, [POSITIVE], files=[str(file) for file in files])
+        positives = LabelledSequences(list(places), sequences, labels, [POSITIVE], files=[str(file) for file in files])
+        data, self.record = self._settings.add_to(positives, seed=self.seed, cache_dir=self.cache_dir, case=self.case)
+        return data
 
     def _read(self, file: Path) -> Iterator[tuple[str, str, str]]:
         """Yield where each record of a file stands, its id ("" for none) and its letters."""
@@ -142,21 +160,6 @@ class PositivesSource(Source):
         else:
             for record in read_fasta(file):
                 yield f"{file}, record {record.id!r}", record.id, record.sequence
-
-    def _negatives(self, positives: LabelledSequences) -> tuple[Negatives, LabelledSequences]:
-        """Make the negatives; the positives come back with their loci, where these were found out."""
-        chosen = self._settings
-        common: dict[str, Any] = {"per_positive": chosen.per_positive, "seed": self.seed}
-        if chosen.how == "shuffle":
-            return shuffled_negatives(positives, k=chosen.k, **common), positives
-        paths = [chosen.genome] if isinstance(chosen.genome, str) else list(chosen.genome or ())
-        store = GenomeStore.build(paths, Path(self.cache_dir), case=self.case)
-        positives = replace(positives, loci=positives.loci or loci_from_ids(positives, store))
-        common |= {"gc_tolerance": chosen.gc_tolerance, "margin_bp": chosen.margin_bp}
-        if chosen.how == "genomic":
-            return genomic_negatives(positives, store, **common), positives
-        common |= {"k": chosen.k, "shuffled_fraction": chosen.shuffled_fraction}
-        return mixed_negatives(positives, store, **common), positives
 
 
 def loci_from_ids(data: LabelledSequences, store: GenomeStore) -> list[Locus] | None:

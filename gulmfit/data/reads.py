@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -66,6 +66,7 @@ class ReadsSource(Source):
         ConfigError: A setting is missing or impossible.
     """
 
+    needs_path: ClassVar[str] = "the FASTA of the sequences that reads are cut from"
     path: Paths = ""
     labels: str | None = None
     id: str = "id"
@@ -81,8 +82,6 @@ class ReadsSource(Source):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.path:
-            raise ConfigError("data.path is empty: give the FASTA of the sequences that reads are cut from.")
         if self.strands not in STRANDS:
             raise ConfigError(f"data.strands: {not_one_of(str(self.strands), STRANDS)}")
         least = {"read_bp": 1, "reads_per_sequence": 1, "min_genes": 1, "max_classes": 2}
@@ -93,11 +92,7 @@ class ReadsSource(Source):
         self.record: dict[str, Any] = {}
 
     def _labelled(self) -> LabelledSequences:
-        """Cut the reads: ids and loci say the gene, the place and the strand ("S000392825:17-317(-)").
-
-        Raises:
-            DataError: The rank is unknown, or fewer than two classes are left.
-        """
+        """Cut the reads: ids and loci say the gene, the place and the strand ("S000392825:17-317(-)")."""
         records, lineages = self._read()
         depth = self._depth(list(lineages.values()))
         left_out: Counter[str] = Counter()

@@ -16,8 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gulmfit.errors import DataError
-from gulmfit.files import remove_unfinished, whole_file
-from gulmfit.locks import locked
+from gulmfit.files import locked, remove_unfinished, whole_file
 from gulmfit.seq.alphabet import Codes, reverse_complement
 from gulmfit.seq.tokenizer import KmerTokenizer, Tokenizer
 
@@ -52,37 +51,23 @@ class SegmentTokens(Protocol):
 def segment_tokens(
     codes: Codes, segments: Sequence[Segment], tokenizer: Tokenizer, cache_dir: Path | None
 ) -> SegmentTokens:
-    """Return the tokens of segments, by arithmetic where the tokenizer allows it.
-
-    Args:
-        codes: Base codes of the store.
-        segments: What will be read.
-        tokenizer: Bases to tokens.
-        cache_dir: Where tokens are kept that are not computed as they are read; None for memory.
-    """
+    """Return the tokens of segments, by arithmetic where the tokenizer allows it, else from `cache_dir` or memory."""
     if isinstance(tokenizer, KmerTokenizer):
         return KmerSegments(codes, tokenizer)
     return StoredSegments(codes, segments, tokenizer, cache_dir)
 
 
 class KmerSegments:
-    """k-mers, computed from base codes as they are read.
-
-    Args:
-        codes: Base codes of the store.
-        tokenizer: Bases to tokens.
-    """
+    """k-mers, computed from base codes as they are read."""
 
     def __init__(self, codes: Codes, tokenizer: KmerTokenizer) -> None:
         self.codes, self.tokenizer = codes, tokenizer
         self.phases = tokenizer.stride
 
     def count(self, segment: Segment, phase: int) -> int:
-        """Return how many tokens a segment has after the bases skipped."""
         return self.tokenizer.num_tokens(segment.end - segment.start - phase)
 
     def read(self, segment: Segment, phase: int, first: int, out: npt.NDArray[Any]) -> None:
-        """Fill `out` with the tokens of a segment from its token `first` on."""
         low = phase + first * self.tokenizer.stride
         high = low + (len(out) - 1) * self.tokenizer.stride + self.tokenizer.k
         self.tokenizer.encode_into(_strand(self.codes, segment, low, high, self.tokenizer), out)
@@ -91,11 +76,7 @@ class KmerSegments:
 class StoredSegments:
     """Tokens that were cut beforehand, kept in a file that is keyed by the tokenizer and by what it read.
 
-    Args:
-        codes: Base codes of the store.
-        segments: What will be read.
-        tokenizer: Bases to tokens.
-        cache_dir: Folder of the files; None keeps the tokens in memory.
+    Without a `cache_dir` they are kept in memory.
 
     Raises:
         DataError: If the files cannot be written; nothing half-written is left.
@@ -125,12 +106,10 @@ class StoredSegments:
         self.ids = np.memmap(ids_path, self.dtype, "r") if self.edges[-1] else np.empty(0, self.dtype)
 
     def count(self, segment: Segment, phase: int) -> int:
-        """Return how many tokens a segment has; none of its bases is skipped."""
         place = self.places[segment]
         return int(self.edges[place + 1] - self.edges[place])
 
     def read(self, segment: Segment, phase: int, first: int, out: npt.NDArray[Any]) -> None:
-        """Fill `out` with the tokens of a segment from its token `first` on."""
         start = int(self.edges[self.places[segment]]) + first
         out[:] = self.ids[start : start + len(out)]
 

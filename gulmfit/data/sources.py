@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from gulmfit.seq.conflicts import settle_conflicts
 from gulmfit.seq.duplicates import check_distinct, unique_ids
 from gulmfit.seq.fasta import expand_paths
 from gulmfit.seq.genbank import promoter_windows
-from gulmfit.seq.labelled import LabelledSequences, read_fasta_classes, read_table, read_table_splits
+from gulmfit.seq.labelled import LabelledSequences, ReadOptions, read_fasta_classes, read_table, read_table_splits
 from gulmfit.seq.store import GenomeStore
 from gulmfit.seq.synthetic_task import simulate
 
@@ -47,6 +47,8 @@ class Source:
     """
 
     has_proteins: ClassVar[bool] = False
+    needs_path: ClassVar[str] = ""
+    """What `path` has to name, for the message where it is empty; "" where it may be."""
     policies_of_genome_alone: ClassVar[bool] = False
     """Whether labelled sequences are read as `upper` and `split` whatever the policies."""
     genome: Paths | None = None
@@ -57,6 +59,8 @@ class Source:
     stranded: bool = False
 
     def __post_init__(self) -> None:
+        if self.needs_path and not getattr(self, "path", ""):
+            raise ConfigError(f"data.path is empty: give {self.needs_path}.")
         if not held_alphabet(self.alphabet).complements and not self.has_proteins:
             raise ConfigError(f"data.alphabet={self.alphabet}: a {type(self).__name__} reads nucleotides.")
         for name, allowed in POLICIES.items():
@@ -79,8 +83,7 @@ class Source:
                 "this data has labelled sequences but no genome to learn. Set data.genome=genome.fa.gz, start from a "
                 "language model with init_from=..., or learn the sequences themselves with stage=finetune."
             )
-        paths = [self.genome] if isinstance(self.genome, str) else list(self.genome)
-        return GenomeStore.build(paths, cache_dir, case=self.case, alphabet=self.alphabet)
+        return GenomeStore.build(self.genome, cache_dir, case=self.case, alphabet=self.alphabet)
 
     def labelled(self) -> LabelledSequences:
         """Return the labelled sequences, soft-masked and ambiguous letters, and conflicts, as the policies say.
@@ -91,6 +94,12 @@ class Source:
         """
         both_strands = self.alphabet == DNA.name and not self.stranded
         return settle_conflicts(self._labelled(), self.conflicts or "warn", both_strands=both_strands)
+
+    @property
+    def _options(self) -> ReadOptions:
+        """How the policies, and keys of this source, say that labelled records are read."""
+        known = ("case", "ambiguity", "alphabet", "targets", "positive")
+        return cast(ReadOptions, {name: getattr(self, name) for name in known if hasattr(self, name)})
 
     def _labelled(self) -> LabelledSequences:
         """Read the labelled sequences, conflicts included."""
@@ -106,12 +115,11 @@ class FastaSource(Source):
     """
 
     has_proteins: ClassVar[bool] = True
+    needs_path: ClassVar[str] = "one or more FASTA files, or a glob such as genomes/*.fna.gz"
     path: Paths = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.path:
-            raise ConfigError("data.path is empty: give one or more FASTA files, or a glob such as genomes/*.fna.gz.")
         self.genome = self.path
 
     @property
@@ -157,19 +165,10 @@ class TableSource(Source):
             )
 
     def _labelled(self) -> LabelledSequences:
-        """Read the table or tables."""
-        positive = None if self.positive is None else str(self.positive)
+        columns: dict[str, Any] = {"sequence": self.sequence, "label": self.label, "id": self.id}
         if self.path:
-            return read_table(
-                self.path,
-                sequence=self.sequence, label=self.label, id=self.id, split=self.split, positive=positive,
-                targets=self.targets, case=self.case, ambiguity=self.ambiguity, alphabet=self.alphabet,
-            )  # fmt: skip
-        return read_table_splits(
-            self.train or "", self.test or "", self.valid,
-            sequence=self.sequence, label=self.label, id=self.id, positive=positive,
-            targets=self.targets, case=self.case, ambiguity=self.ambiguity, alphabet=self.alphabet,
-        )  # fmt: skip
+            return read_table(self.path, **columns, split=self.split, **self._options)
+        return read_table_splits(self.train or "", self.test or "", self.valid, **columns, **self._options)
 
 
 @dataclass(kw_only=True)
@@ -190,7 +189,6 @@ class FastaClassesSource(Source):
     positive: str | int | None = None
 
     def _labelled(self) -> LabelledSequences:
-        """Read the files."""
         if self.valid and not self.test:
             raise ConfigError("data.valid without data.test: name the files of a test part too, or of none.")
         parts = {"train": self.classes, "valid": self.valid, "test": self.test}
@@ -204,11 +202,7 @@ class FastaClassesSource(Source):
         return read["train"] if len(read) == 1 else _joined(read)
 
     def _read(self, classes: Mapping[str, Paths]) -> LabelledSequences:
-        positive = None if self.positive is None else str(self.positive)
-        named = {str(name): paths for name, paths in classes.items()}
-        return read_fasta_classes(
-            named, positive=positive, case=self.case, ambiguity=self.ambiguity, alphabet=self.alphabet
-        )
+        return read_fasta_classes({str(name): paths for name, paths in classes.items()}, **self._options)
 
 
 def _joined(parts: Mapping[str, LabelledSequences]) -> LabelledSequences:
@@ -248,14 +242,8 @@ class GenBankPromoterSource(Source):
     seed: int = 0
 
     def _labelled(self) -> LabelledSequences:
-        """Cut the windows."""
-        return promoter_windows(
-            self.path,
-            upstream_bp=self.upstream_bp,
-            downstream_bp=self.downstream_bp,
-            jitter_bp=self.jitter_bp,
-            seed=self.seed,
-        )
+        names = ("upstream_bp", "downstream_bp", "jitter_bp", "seed")
+        return promoter_windows(self.path, **{name: getattr(self, name) for name in names})
 
 
 @dataclass(kw_only=True)
@@ -281,13 +269,8 @@ class SyntheticSource(Source):
         logger.info(
             "data: SIMULATED genome of %s bases and its promoters; nothing in it is real", f"{self.length_bp:,}"
         )
-        self._data = simulate(
-            length_bp=self.length_bp,
-            num_train=self.num_train,
-            num_valid=self.num_valid,
-            num_test=self.num_test,
-            seed=self.seed,
-        )
+        names = ("length_bp", "num_train", "num_valid", "num_test", "seed")
+        self._data = simulate(**{name: getattr(self, name) for name in names})
 
     def store(self, cache_dir: Path) -> GenomeStore:
         """Return the part of the simulated genome that the language model may learn."""

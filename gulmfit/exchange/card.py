@@ -75,27 +75,24 @@ def model_card(loaded: LoadedModel, *, license: str, repo: str) -> str:
         "Versions": _list(metrics.get("versions") or {}),
         "Citation": CITATION,
     }
+    kind = "classifier of sequences" if classifier else "language model of genomes"
+    lead = f"A {kind}, made with gulmfit (ULMFiT for genomes)."
+    task = "text-classification" if classifier else "text-generation"
+    return markdown_page(code(metrics.get("run") or run.name), lead, sections, license=license, task=task)
+
+
+def markdown_page(name: str, lead: str, sections: Mapping[str, str], *, license: str, task: str) -> str:
+    """Lay out a page: the header that a hub reads, then Markdown."""
     tags = ["biology", "genomics", "dna", "ulmfit", "awd-lstm"]
-    front = {
-        "license": license,
-        "library_name": "gulmfit",
-        "pipeline_tag": "text-classification" if classifier else "text-generation",
-        "tags": tags,
-    }
+    front = {"license": license, "library_name": "gulmfit", "pipeline_tag": task, "tags": tags}
     # JSON is YAML, and needs no second thought about quotes.
     header = "".join(f"{key}: {json.dumps(value)}\n" for key, value in front.items())
-    name = code(metrics.get("run") or run.name)
-    kind = "classifier of sequences" if classifier else "language model of genomes"
     body = "".join(f"\n## {title}\n\n{text}\n" for title, text in sections.items())
-    return f"---\n{header}---\n\n# {name}\n\nA {kind}, made with gulmfit (ULMFiT for genomes).\n{body}"
+    return f"---\n{header}---\n\n# {name}\n\n{lead}\n{body}"
 
 
 def check_repo(repo: str) -> None:
-    """Make sure that a repository of the hub is named as one.
-
-    Raises:
-        ConfigError: If it is not of the form OWNER/NAME.
-    """
+    """Raise ConfigError unless a repository of the hub is named OWNER/NAME."""
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo, re.ASCII):
         raise ConfigError(f"repo={repo}: a repository is named OWNER/NAME, of letters, digits, '.', '_' and '-'.")
 

@@ -17,8 +17,8 @@ from gulmfit import pretrained
 from gulmfit.checkpoint import CALIBRATION, load, resolve_target
 from gulmfit.errors import CheckpointError, ConfigError, GulmfitError
 from gulmfit.exchange.card import check_repo, model_card
-from gulmfit.exchange.libraries import library
 from gulmfit.files import whole_folder
+from gulmfit.libraries import library
 from gulmfit.predict.predictor import Predictor
 from gulmfit.seq.tokenizer import Tokenizer
 from gulmfit.weights import SHARDS, WEIGHTS
@@ -48,7 +48,7 @@ def push(*, model: str, repo: str, private: bool = True, revision: str = "", lic
         CheckpointError: If there is no model folder, the repository is public and should not be, or the hub refuses.
     """
     check_repo(repo)
-    hub = library("huggingface_hub", "hub")
+    hub = library("huggingface_hub", "hub", "the hub", ConfigError)
     token = os.environ.get(TOKEN)
     if not token:
         raise ConfigError(f"{TOKEN} is not set: make a token with write access on the hub and export it.")
@@ -102,7 +102,7 @@ def pull(*, repo: str, output: str = "", revision: str = "") -> None:
     if not output:
         raise ConfigError("output= is missing: name the folder to write.")
     check_repo(repo)
-    hub = library("huggingface_hub", "hub")
+    hub = library("huggingface_hub", "hub", "the hub", ConfigError)
     api = hub.HfApi(os.environ.get(ENDPOINT), token=os.environ.get(TOKEN) or False)
     with whole_folder(Path(output)) as folder:
         with _explained(repo, revision):
@@ -132,11 +132,7 @@ def _matching(patterns: Sequence[str], names: Sequence[str]) -> list[str]:
 
 
 def _check(folder: Path, repo: str) -> None:
-    """Make sure that a folder from outside is a model and names nothing but models and tokenizers.
-
-    Raises:
-        CheckpointError: If it is not, or does.
-    """
+    """Raise CheckpointError unless a folder is a model and names nothing but models and tokenizers."""
     try:
         spec = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         targets = {key: str(spec[key]["_target_"]) for key in ("arch", "head", "tokenizer")}

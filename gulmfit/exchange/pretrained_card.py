@@ -1,11 +1,10 @@
 """The page of a model that ships with gulmfit, and the table of all of them, from their cards (`card.json`)."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gulmfit.errors import ConfigError
-from gulmfit.exchange.card import CITATION, LIMITS, code, markdown_table
+from gulmfit.exchange.card import CITATION, LIMITS, code, markdown_page, markdown_table
 from gulmfit.pretrained import HOSTED, PAGE, known, read_card, shipped
 
 Card = Mapping[str, Any]
@@ -21,11 +20,7 @@ def listing() -> str:
 
 
 def page_of(name: str) -> str:
-    """Return the page of a model that ships with gulmfit.
-
-    Raises:
-        ConfigError: If there is none of this name.
-    """
+    """Return the page of a model that ships with gulmfit; raise ConfigError if there is none of this name."""
     if name not in shipped():
         raise ConfigError(f"name={name}: no model of this name ships with gulmfit; there are {known()}.")
     return (shipped()[name] / PAGE).read_text(encoding="utf-8")
@@ -47,13 +42,6 @@ def row(card: Card) -> list[str]:
 
 def page(card: Card) -> str:
     """Write the page of a model as Markdown, with the header that a hub reads."""
-    front = {
-        "license": str(card["licence"]["weights"]).lower(),
-        "library_name": "gulmfit",
-        "pipeline_tag": "text-generation",
-        "tags": ["biology", "genomics", "dna", "ulmfit", "awd-lstm"],
-    }
-    header = "".join(f"{key}: {json.dumps(value)}\n" for key, value in front.items())
     name = card["name"]
     sections = {
         "How to use it": (
@@ -69,8 +57,8 @@ def page(card: Card) -> str:
         "Citation": CITATION,
     }
     facts = f"{card['architecture']}, {card['parameters']:,} parameters, {card['tokens']}."
-    body = "".join(f"\n## {title}\n\n{text}\n" for title, text in sections.items())
-    return f"---\n{header}---\n\n# {name}\n\n{card['about']}\n\n{facts}\n{body}"
+    licence = str(card["licence"]["weights"]).lower()
+    return markdown_page(name, f"{card['about']}\n\n{facts}", sections, license=licence, task="text-generation")
 
 
 def _settings(card: Card) -> str:

@@ -1,6 +1,6 @@
 """Models as ONNX files: checked against the original, with all that running them without gulmfit takes.
 
-Shape letters: `B` batch, `T` tokens, `V` vocabulary, `C` classes.
+Shape letters: `B` batch, `T` tokens, `V` vocabulary, `E` embedding, `H` hidden, `C` classes, `K` knots.
 """
 
 import json
@@ -9,20 +9,20 @@ import random
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from gulmfit.checkpoint import LoadedModel, files_of, load
 from gulmfit.data.batches import collate, tokenise
 from gulmfit.errors import CheckpointError, ConfigError
-from gulmfit.exchange.graphs import FLOOR, ClassifierGraph, LanguageModelGraph, state_sizes
-from gulmfit.exchange.libraries import library
 from gulmfit.files import claimed, whole_file
-from gulmfit.models.classifier import EVALUATION_WINDOW
+from gulmfit.libraries import library
+from gulmfit.models.classifier import EVALUATION_WINDOW, ConcatPooling, SequenceClassifier
 from gulmfit.models.language_model import LanguageModel
 from gulmfit.predict.predictor import Predictor
 from gulmfit.seq.tokenizer import Tokenizer
@@ -34,6 +34,11 @@ DEFAULT_OPSET = 17
 TOLERANCE = 1e-4
 
 Arrays = dict[str, npt.NDArray[Any]]
+
+Knots = tuple[tuple[float, float], ...]
+
+# Probabilities below it are taken for it before they are calibrated, as in gulmfit.report.calibration.
+FLOOR = 1e-12
 
 
 def export_onnx(*, model: str, output: str, opset: int = DEFAULT_OPSET) -> float:
@@ -51,8 +56,8 @@ def export_onnx(*, model: str, output: str, opset: int = DEFAULT_OPSET) -> float
         raise ConfigError(f"output={output}: an ONNX file is named .onnx.")
     if opset not in OPSETS:
         raise ConfigError(f"opset={opset}: choose {OPSETS[0]} to {OPSETS[-1]}; {DEFAULT_OPSET} is read everywhere.")
-    library("onnx", "onnx")
-    runtime = library("onnxruntime", "onnx")
+    library("onnx", "onnx", "exporting ONNX", ConfigError)
+    runtime = library("onnxruntime", "onnx", "exporting ONNX", ConfigError)
     card_path = path.with_suffix(".json")
     with claimed([path, card_path], files_of(model)):
         difference = _export(load(model), path, card_path, opset, runtime)
@@ -248,3 +253,93 @@ def _distance(ours: npt.NDArray[Any], theirs: npt.NDArray[Any]) -> float:
 def _described(tokenizer: Tokenizer) -> dict[str, Any]:
     names = {"pad_id": tokenizer.pad_id, "unk_id": tokenizer.unk_id, "sep_id": tokenizer.sep_id}
     return {**tokenizer.spec(), **names, "vocabulary": tokenizer.vocabulary()}
+
+
+class ClassifierGraph(nn.Module):
+    """Turn tokens into what a classifier predicts: probabilities of classes or labels, or values.
+
+    `SequenceClassifier` reads long sequences window by window; here the loop is left out, since a trace would fix how
+    often it runs. Pooling is the same code.
+
+    Args:
+        classifier: The model whose weights are used.
+        temperature: What logits are divided by.
+        knots: Where given, the isotonic map of the probability of class 1 of two, instead of a temperature.
+    """
+
+    def __init__(self, classifier: SequenceClassifier, temperature: float = 1.0, knots: Knots = ()) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.temperature, self.knots = temperature, knots
+
+    def forward(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+        """Predict, `(B, C)`, from `tokens` `(B, T)`, of which the first `lengths` `(B,)` are real.
+
+        Of classes that exclude each other these are the calibrated probabilities, and the raw ones follow.
+        """
+        outputs, _ = self.classifier.encoder(tokens)
+        pooling = ConcatPooling(lengths)
+        pooling.add(outputs)
+        raw = self.classifier.outputs(self.classifier.head(pooling.result()).double())
+        if self.classifier.targets != "classes":
+            return (raw,)
+        return self.calibrated(raw).float(), raw.float()
+
+    def calibrated(self, raw: Tensor) -> Tensor:
+        """Calibrate probabilities of classes `(B, C)`."""
+        if self.knots:
+            positive = interpolate(raw[:, 1:], self.knots)
+            return torch.cat([1 - positive, positive], 1)
+        return (raw.clamp_min(FLOOR).log() / self.temperature).softmax(-1)
+
+
+def interpolate(x: Tensor, knots: Knots) -> Tensor:
+    """Map `x` `(B, 1)` along straight lines between knots, constant outside them, as a sum of `K - 1` ramps."""
+    xs, ys = torch.tensor((*knots, knots[-1]), dtype=x.dtype).T  # the last one again: one knot has no ramp
+    widths = xs.diff()
+    slopes = torch.where(widths > 0, ys.diff() / widths, 0.0)
+    travelled = torch.minimum(torch.maximum(x, xs[:-1]), xs[1:]) - xs[:-1]
+    mapped: Tensor = ys[0] + (travelled * slopes).sum(1, keepdim=True)
+    return mapped
+
+
+class LanguageModelGraph(nn.Module):
+    """Turn tokens and a state into log-probabilities of the next token and the state after them."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        super().__init__()
+        self.encoder, self.head = model.encoder, model.head
+
+    def forward(self, tokens: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:
+        """Return log-probabilities `(B, T, V)`, -inf for what cannot follow, and the parts of the new state.
+
+        Args:
+            tokens: `(B, T)`.
+            parts: The state layer by layer, `(1, B, H)` each: h and c of every LSTM, h of every GRU.
+        """
+        layers = self.encoder.recurrent_layers()
+        size = len(parts) // len(layers)
+        state = [tuple(parts[start : start + size]) for start in range(0, len(parts), size)]
+        hidden, state = self.encoder(tokens, state)
+        logits = F.linear(hidden, self.encoder.embedding.weight).float() + self.head.bias
+        return self._log_probabilities(logits, tokens), *(part for layer in state for part in layer)
+
+    def _log_probabilities(self, logits: Tensor, tokens: Tensor) -> Tensor:
+        head = self.head
+        if head.block_size is None:
+            return logits.log_softmax(-1)
+        kmers = (tokens - head.num_special).unsqueeze(-1)
+        blocks = torch.arange(head.num_blocks)
+        legal = (kmers < 0) | (blocks == kmers.clamp_min(0) % head.num_blocks)
+        by_block = logits[..., head.num_special :].reshape(*tokens.shape, head.num_blocks, head.block_size)
+        possible = by_block.masked_fill(~legal.unsqueeze(-1), float("-inf")).flatten(-2)
+        return F.pad(possible.log_softmax(-1), (head.num_special, 0), value=float("-inf"))
+
+
+def state_sizes(model: LanguageModel) -> dict[str, int]:
+    """Name every part of a language model's state, in order, with its size `H`."""
+    names = {}
+    for index, layer in enumerate(model.encoder.recurrent_layers()):
+        for letter, part in zip("hc", layer.initial_state(1, cast(Tensor, model.head.bias)), strict=False):
+            names[f"{letter}{index}"] = part.shape[-1]
+    return names

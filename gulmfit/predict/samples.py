@@ -21,8 +21,7 @@ from gulmfit.report.maps import SpectrumRow, spectrum_report, spectrum_table
 from gulmfit.report.spectra import Spectrum, longest_repeat, spectrum
 from gulmfit.report.table import format_table
 from gulmfit.seq.alphabet import Codes, encode
-from gulmfit.seq.markov import MAX_ORDER, MarkovModel
-from gulmfit.seq.markov_samples import markov_samples
+from gulmfit.seq.markov import MAX_ORDER, MarkovModel, markov_samples
 from gulmfit.seq.store import GenomeStore, Interval
 
 logger = logging.getLogger(__name__)

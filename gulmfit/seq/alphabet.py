@@ -96,11 +96,7 @@ class Alphabet:
         return asked if self.complements else "forward"
 
     def check_strands(self) -> None:
-        """Make sure that there is another strand.
-
-        Raises:
-            SequenceError: if the alphabet has no complements.
-        """
+        """Raise SequenceError if there is no other strand."""
         if not self.complements:
             raise SequenceError(
                 f"a {self.name} sequence has no reverse complement. Read it as it is: strand=forward, "
@@ -119,11 +115,7 @@ NUCLEOTIDE_LETTERS = DNA.every_letter
 
 
 def alphabet_named(name: str) -> Alphabet:
-    """Return the alphabet of a name.
-
-    Raises:
-        ConfigError: if there is none.
-    """
+    """Return the alphabet of a name; raise ConfigError if there is none."""
     if name not in ALPHABETS:
         near = difflib.get_close_matches(str(name), ALPHABETS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
@@ -132,11 +124,7 @@ def alphabet_named(name: str) -> Alphabet:
 
 
 def held_alphabet(name: str) -> Alphabet:
-    """Return the alphabet in which sequences of a named one are kept: RNA is kept as DNA, whose codes are the same.
-
-    Raises:
-        ConfigError: if there is none of the name.
-    """
+    """Return the alphabet that sequences of a named one are kept in: of RNA that of DNA, whose codes are the same."""
     alphabet = alphabet_named(name)
     return DNA if alphabet == RNA else alphabet
 

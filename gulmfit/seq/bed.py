@@ -1,10 +1,11 @@
-"""BED, the table of intervals: 3 to 12 columns and the peak files that follow it, read and written."""
+"""BED, the table of intervals: 3 to 12 columns and the peak files that follow it."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from gulmfit.errors import DataError
-from gulmfit.seq.features import STRANDS, Feature, numbered_lines, score_of, whole_number
+from gulmfit.seq.features import STRANDS, Feature, score_of, whole_number
+from gulmfit.seq.text import numbered_lines
 
 _HEADERS = ("track", "browser")
 _FIXED = 6  # contig, start, end, name, score, strand
@@ -42,17 +43,6 @@ def read_bed(path: Path) -> Iterator[Feature]:
         yield _feature(cells, place)
     if not width:
         raise DataError(f"{path}: no BED record in this file")
-
-
-def bed_line(feature: Feature) -> str:
-    """Write a feature as a line of BED without its end, in 6 columns and one for each attribute.
-
-    What has no score or name is written as ".".
-    """
-    score = feature.score
-    text = "." if score is None else str(int(score)) if score.is_integer() else repr(score)
-    cells = [feature.contig, str(feature.start), str(feature.end), feature.name or ".", text, feature.strand]
-    return "\t".join([*cells, *feature.attributes.values()])
 
 
 def _feature(cells: list[str], place: str) -> Feature:

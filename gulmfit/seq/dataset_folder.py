@@ -13,7 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml  # type: ignore[import-untyped]
+
 from gulmfit.errors import DataError
+from gulmfit.libraries import library
 from gulmfit.seq.limits import bounded_lines, parse_json
 from gulmfit.seq.tables import is_table, not_one_of, quoting, read_rows, row_texts
 from gulmfit.seq.text import READ_ERRORS, open_text, unreadable
@@ -28,7 +31,6 @@ SEQUENCE_COLUMNS = ("sequence", "seq", "dna", "dna_sequence")
 LABEL_COLUMNS = ("label", "labels", "class", "target")
 
 _WORD = re.compile(r"[A-Za-z]+")
-_NUMBER = re.compile(r"\d{1,9}")
 # "train", "train-00000-of-00002" with or without a fingerprint behind it, "train_3", "train.part7"
 _SHARD = re.compile(r"[A-Za-z]+([-_.]?(part|shard)?[-_.]?\d+([-_.]of[-_.]\d+)?(-[0-9a-f]{16})?)?", re.IGNORECASE)
 
@@ -76,11 +78,7 @@ def find_parts(folder: Path) -> dict[str, list[Path]]:
 
 
 def column_names(path: Path) -> list[str]:
-    """Return the columns of a table, those of its first record in JSON lines.
-
-    Raises:
-        DataError: The file cannot be read, or is empty.
-    """
+    """Return the columns of a table, those of its first record in JSON lines; raise DataError where it has none."""
     try:
         if path.suffix in (".arrow", ".parquet"):
             return list(_schema(path).names)
@@ -136,11 +134,6 @@ def read_table_rows(path: Path, columns: Mapping[str, str | None]) -> Iterator[t
 
 def class_names(folder: Path, files: Sequence[Path], label: str) -> list[str] | None:
     """Find the names of numbered classes, in order of their number; None where nothing names them.
-
-    Args:
-        folder: Of the data set.
-        files: Its tables.
-        label: Column of the labels.
 
     Raises:
         DataError: A `dataset_info.json` is not JSON.
@@ -258,11 +251,7 @@ def _reader(handle: Any) -> Any:
 
 
 def _pyarrow(path: Path) -> Any:
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
-        raise DataError(f"{path}: reading {path.suffix} needs pyarrow: pip install 'gulmfit[parquet]'") from error
-    return pyarrow
+    return library("pyarrow.parquet", "parquet", f"{path}: reading {path.suffix}")
 
 
 def _features_of(path: Path) -> Any:
@@ -275,18 +264,15 @@ def _features_of(path: Path) -> Any:
 
 
 def _readme_names(text: str, label: str) -> list[str] | None:
-    """Read the class names of a column from the YAML head of a data set card, which the hub writes in one form only."""
-    head = text.split("\n---", 1)[0].splitlines() if text.startswith("---") else []
-    column, names, indent = False, dict[int, str](), -1
-    for line in head:
-        key, _, value = (part.strip().strip("'\"") for part in line.strip().partition(":"))
-        depth = len(line) - len(line.lstrip())
-        if names and depth <= indent:
-            break
-        if line.lstrip().startswith("- name:"):
-            column, indent = value == label, -1
-        elif column and key == "names":
-            indent = depth
-        elif column and 0 <= indent < depth and _NUMBER.fullmatch(key):
-            names[int(key)] = value
-    return [names[number] for number in range(len(names))] if names and set(names) == set(range(len(names))) else None
+    """Read the class names of a column from the YAML head of a data set card; None where it is damaged, or has none."""
+    try:
+        # The base loader leaves every value a text: a class may be called no.
+        info = yaml.load(text.split("\n---", 1)[0], yaml.BaseLoader)["dataset_info"] if text.startswith("---") else []
+        for entry in info if isinstance(info, list) else [info]:  # one for each configuration
+            for feature in entry["features"]:
+                if feature["name"] == label:
+                    names = {int(number): name for number, name in feature["dtype"]["class_label"]["names"].items()}
+                    return [names[number] for number in range(len(names))] or None
+    except (yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError, RecursionError):
+        return None
+    return None

@@ -1,14 +1,11 @@
 """A feature of a genome, and what the readers of its file formats share."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
 from gulmfit.errors import DataError
-from gulmfit.seq.limits import bounded_lines
-from gulmfit.seq.text import READ_ERRORS, open_text, unreadable
 
 STRANDS = ("+", "-", ".")
 
@@ -61,38 +58,15 @@ def name_is_odd(feature: Feature) -> bool:
     return bool(key) and key in feature.attributes.get(ODD_ATTRIBUTES, "").split(",")
 
 
-def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Stream the lines of a text file, plain, gzip or bgzip, with their numbers from 1 and without their ends.
-
-    Raises:
-        DataError: The file cannot be read, is truncated, is no UTF-8 text, or has a line that is too long.
-    """
-    number = 0
-    try:
-        with open_text(path) as handle:
-            for number, line in enumerate(bounded_lines(handle, path), start=1):
-                yield number, line.rstrip("\n")
-    except READ_ERRORS as error:
-        raise unreadable(path, f"line {number}", error) from error
-
-
 def whole_number(text: str, column: str, place: str) -> int:
-    """Read a coordinate.
-
-    Raises:
-        DataError: It is no whole number.
-    """
+    """Read a coordinate; raise DataError if it is not a whole number."""
     if not _WHOLE.fullmatch(text):
         raise DataError(f"{place}: {column} {text[:40]!r} is not a whole number of at most 18 digits")
     return int(text)
 
 
 def score_of(text: str, place: str) -> float | None:
-    """Read a score; "." is none.
-
-    Raises:
-        DataError: It is neither "." nor a number.
-    """
+    """Read a score, "." for none; raise DataError if it is not a number."""
     if text in (".", ""):
         return None
     try:

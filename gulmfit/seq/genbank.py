@@ -22,46 +22,19 @@ _NO_NAMES = ("", ".", "<unknown id>")
 Location = SimpleLocation | CompoundLocation
 
 
-def promoter_windows(
-    path: Paths,
-    *,
-    upstream_bp: int = 100,
-    downstream_bp: int = 50,
-    margin_bp: int = 50,
-    jitter_bp: int = 0,
-    seed: int = 0,
-) -> LabelledSequences:
-    """Cut the E. coli "promoter" set of Genomic-ULMFiT from a GenBank file.
+def promoter_windows(path: Paths, **window: int) -> LabelledSequences:
+    """Cut the E. coli "promoter" set of Genomic-ULMFiT from a GenBank file: `start_windows` of every CDS.
 
-    Positives: for every CDS the window from `upstream_bp` before to `downstream_bp` after its start.
-    Negatives: for every CDS long enough, one window of the same length at a uniformly random place inside it,
-    at least `margin_bp` from either end. All windows are read on the gene's own strand. A CDS of several
-    parts counts from its outer start to its outer end. Negatives do not depend on `jitter_bp`.
-
-    The anchor is the start codon, not the transcription start, so without jitter a rule that looks for ATG,
-    GTG or TTG at index `upstream_bp` separates the classes: see `jitter_bp`.
-
-    Left out, and counted in the log, are windows that cross the end of their contig or that another CDS gave
-    already, positives of a CDS without an exact start, and any CDS that spans the origin of a circular contig
-    or has parts on both strands.
+    A CDS of several parts counts from its outer start to its outer end. The anchor is the start codon, not the
+    transcription start, so without jitter a rule that looks for ATG, GTG or TTG at index `upstream_bp` separates the
+    classes.
 
     Args:
         path: GenBank file, glob, or several of them; gzip is recognised by content.
-        upstream_bp: Bases before the first base of the CDS.
-        downstream_bp: Bases from the first base of the CDS on.
-        margin_bp: Least distance of a negative from the ends of its CDS, in bases.
-        jitter_bp: Each positive window is moved by a uniformly random whole number of bases from -jitter_bp
-            to +jitter_bp, so that the start codon stands at no fixed index.
-        seed: Seed of negatives and jitter.
-
-    Returns:
-        Classes "coding" and "promoter" (the positive one), in genome order, with `loci`. Ids read
-        "NC_000913.3:190-340:+:promoter", 0-based half-open.
+        window: Lengths and seed, as `gulmfit.seq.gene_starts.start_windows` takes them.
 
     Raises:
-        ConfigError: A length is negative, or the window is empty.
-        DataError: A file is truncated or no GenBank file, has no sequence, or no CDS gives a window of both
-            classes.
+        DataError: A file is truncated or no GenBank file, or has no sequence.
 
     Source: https://github.com/kheyer/Genomic-ULMFiT, "E. coli 0"; there unseeded and without jitter.
     """
@@ -76,10 +49,7 @@ def promoter_windows(
         for file in files
         for contig, genome, location in _coding(file)
     )  # fmt: skip
-    return start_windows(
-        genes, [str(file) for file in files],
-        upstream_bp=upstream_bp, downstream_bp=downstream_bp, margin_bp=margin_bp, jitter_bp=jitter_bp, seed=seed,
-    )  # fmt: skip
+    return start_windows(genes, [str(file) for file in files], **window)
 
 
 def _has_exact_start(location: Location) -> bool:

@@ -13,10 +13,10 @@ from gulmfit.seq.features import (
     STRANDS,
     Feature,
     name_of,
-    numbered_lines,
     score_of,
     whole_number,
 )
+from gulmfit.seq.text import numbered_lines
 
 _log = logging.getLogger(__name__)
 

@@ -107,11 +107,7 @@ def contig_of(store: GenomeStore, feature: Feature) -> Contig:
 
 
 def contigs_by_name(store: GenomeStore) -> Mapping[str, Contig]:
-    """Return the contigs of a genome by name.
-
-    Raises:
-        DataError: A name occurs twice, so a feature there is not clear.
-    """
+    """Return the contigs of a genome by name; raise DataError if a name occurs twice."""
     if (table := _tables.get(store)) is None:
         table = {}
         for contig in store.contigs:
@@ -126,15 +122,7 @@ def contigs_by_name(store: GenomeStore) -> Mapping[str, Contig]:
 
 
 def check_contigs(store: GenomeStore, places: Mapping[str, str]) -> None:
-    """Check that a genome has every contig that features lie on.
-
-    Args:
-        store: The genome.
-        places: Name of each contig to where it occurs first.
-
-    Raises:
-        DataError: Contigs are missing; one message for all of them.
-    """
+    """Raise one DataError for all contigs that a genome lacks, given where each name occurs first."""
     known = contigs_by_name(store)
     if missing := {name: place for name, place in places.items() if name not in known}:
         raise _unknown(missing, known)

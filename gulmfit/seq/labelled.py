@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Self, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +13,8 @@ from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import DNA, Alphabet, clean_sequence, held_alphabet
 from gulmfit.seq.duplicates import check_distinct, unique_ids
 from gulmfit.seq.fasta import expand_paths, read_fasta
-from gulmfit.seq.letter_counts import LetterCounts
-from gulmfit.seq.letters import DEFAULT, Letters
-from gulmfit.seq.names import check_ids, check_names
-from gulmfit.seq.positive import default_positive
+from gulmfit.seq.letters import DEFAULT, LetterCounts, Letters
+from gulmfit.seq.names import check_ids, check_names, default_positive
 from gulmfit.seq.tables import is_table, not_one_of, read_rows
 from gulmfit.seq.targets import CLASSES, LABEL_SETS, Labels, TargetKind, target_kind
 
@@ -28,6 +26,21 @@ Locus = tuple[str, int, int, str]
 _SPLIT_NAMES = {"validation": "valid", "val": "valid", "dev": "valid", "training": "train"} | {
     name: name for name in ("train", "valid", "test")
 }
+
+
+class ReadOptions(TypedDict, total=False):
+    """How labelled records are read; `LabelledSequences.from_strings` has the defaults."""
+
+    targets: str
+    """What the labels are (`gulmfit.seq.targets`): "classes", "label_sets" or "values"."""
+    classes: Sequence[str] | None
+    """All classes in the wanted order; by default those found, sorted (numbers by value)."""
+    positive: str | int | None
+    """Positive class of a two-class set; by default as `default_positive` says."""
+    case: str
+    ambiguity: str
+    alphabet: str
+    """These three as in `gulmfit.seq.alphabet.clean_sequence`."""
 
 
 @dataclass(eq=False)
@@ -122,13 +135,13 @@ class LabelledSequences:
         labels: Sequence[str | Sequence[str]],
         *,
         splits: Sequence[str] | None = None,
-        classes: Sequence[str] | None = None,
-        positive: str | None = None,
         files: Sequence[str] = (),
         loci: Sequence[Locus] | None = None,
         places: Sequence[str] | None = None,
         column: str | Sequence[str] = "label",
         targets: str = CLASSES,
+        classes: Sequence[str] | None = None,
+        positive: str | int | None = None,
         case: str = "upper",
         ambiguity: str = "unk",
         alphabet: str = DNA.name,
@@ -141,17 +154,13 @@ class LabelledSequences:
             labels: Class names (N), and numbers of classes are names too; label sets or numbers where `targets` says
                 so. Of several columns a text each.
             splits: "train", "valid" ("val", "validation", "dev") or "test" for each sequence (N).
-            classes: All classes in the wanted order; without it, those found, sorted (numbers by value).
-            positive: Positive class; by default as `default_positive` says.
             files: Paths that the sequences came from.
             loci: Genome position of each sequence (N).
             places: Where each record stands (N), for messages: "train.csv, line 7".
             column: What the labels are called at their source, for messages; several names for several columns.
-            targets: What the labels are.
-            case, ambiguity, alphabet: As in `clean_sequence`.
+            targets, classes, positive, case, ambiguity, alphabet: See `ReadOptions`.
 
         Raises:
-            ConfigError, SequenceError: As `clean_sequence`.
             DataError: A label is empty, a fraction or not declared; there are fewer than two classes, or one
                 has no example; a split has another name.
         """
@@ -196,12 +205,7 @@ def read_table(
     label: str | Sequence[str] = "label",
     id: str | None = None,
     split: str | None = None,
-    positive: str | None = None,
-    classes: Sequence[str] | None = None,
-    targets: str = CLASSES,
-    case: str = "upper",
-    ambiguity: str = "unk",
-    alphabet: str = DNA.name,
+    **options: Unpack[ReadOptions],
 ) -> LabelledSequences:
     """Read labelled sequences from tables: .csv, .tsv, .tab, .jsonl (each with .gz or not) or .parquet.
 
@@ -213,18 +217,15 @@ def read_table(
         id: Name of the column of record ids, of which those that repeat get a number behind them; without it, records
             are numbered from 1.
         split: Name of the column that says train, valid or test.
-        positive: Positive class of a two-class set; by default as `default_positive` says.
-        classes: All classes in the wanted order; those found, sorted, if not given.
-        targets: What the labels are: "classes", "label_sets" or "values".
-        case, ambiguity, alphabet: As in `gulmfit.seq.alphabet.clean_sequence`.
+        options: See `ReadOptions`.
 
     Raises:
         DataError: A column is missing, a row is broken, an id is empty, a label or split is not one, or two files
             have the same content.
-        ConfigError, SequenceError: As `clean_sequence`; or a file is missing.
+        SequenceError: A file is missing, or a sequence is none.
     """
     columns = {"sequence": sequence, "id": id, "split": split}
-    return _read_parts({"": path}, columns, label, classes, positive, targets, case, ambiguity, alphabet)
+    return _read_parts({"": path}, columns, label, options)
 
 
 def read_table_splits(
@@ -235,12 +236,7 @@ def read_table_splits(
     sequence: str = "sequence",
     label: str | Sequence[str] = "label",
     id: str | None = None,
-    positive: str | None = None,
-    classes: Sequence[str] | None = None,
-    targets: str = CLASSES,
-    case: str = "upper",
-    ambiguity: str = "unk",
-    alphabet: str = DNA.name,
+    **options: Unpack[ReadOptions],
 ) -> LabelledSequences:
     """Read labelled sequences from tables that hold one part each; `splits` says which.
 
@@ -248,12 +244,11 @@ def read_table_splits(
     ("test/17").
 
     Raises:
-        DataError: As `read_table`; or train and test, or train and valid, do not have the same classes.
-        ConfigError, SequenceError: As `read_table`.
+        DataError: Train and test, or train and valid, do not have the same classes.
     """
     paths = {"train": train, "test": test} if valid is None else {"train": train, "valid": valid, "test": test}
     columns = {"sequence": sequence, "id": id}
-    data = _read_parts(paths, columns, label, classes, positive, targets, case, ambiguity, alphabet)
+    data = _read_parts(paths, columns, label, options)
     occurs = {name: data.kind.held(data.labels[data.splits == name], len(data.classes)) for name in paths}
     held = {name: {data.classes[i] for i in np.flatnonzero(found)} for name, found in occurs.items()}
     for name, path in paths.items():
@@ -267,44 +262,31 @@ def read_table_splits(
     return data
 
 
-def read_fasta_classes(
-    classes: Mapping[str, Paths],
-    *,
-    positive: str | None = None,
-    case: str = "upper",
-    ambiguity: str = "unk",
-    alphabet: str = DNA.name,
-) -> LabelledSequences:
+def read_fasta_classes(files: Mapping[str, Paths], **options: Unpack[ReadOptions]) -> LabelledSequences:
     """Read labelled sequences from FASTA files that hold one class each.
 
     Ids that are unique over all files are kept. Those that repeat are prefixed with their class ("promoter/seq1");
     where they repeat inside a class, they get the number of their occurrence behind them ("seq1/2").
 
     Args:
-        classes: Class name to file, glob, or several of them. Classes are sorted (numbers by value).
-        positive: Positive class of a two-class set; by default as `default_positive` says.
-        case, ambiguity, alphabet: As in `gulmfit.seq.alphabet.clean_sequence`.
+        files: Class name to file, glob, or several of them.
+        options: See `ReadOptions`.
 
     Raises:
         DataError: Fewer than two classes, or two files with the same content.
-        ConfigError, SequenceError: As `clean_sequence`; or a file is missing, empty or damaged.
+        SequenceError: A file is missing, empty or damaged.
     """
-    check_distinct([file for paths in classes.values() for file in expand_paths(paths)])
-    records = [
-        (str(name), record) for name, paths in classes.items() for record in read_fasta(paths, repeated_ids=True)
-    ]
+    check_distinct([file for paths in files.values() for file in expand_paths(paths)])
+    records = [(str(name), record) for name, paths in files.items() for record in read_fasta(paths, repeated_ids=True)]
     names = [name for name, _ in records]
     return LabelledSequences.from_strings(
         unique_ids([record.id for _, record in records], names),
         [record.sequence for _, record in records],
         names,
-        positive=positive,
         files=list(dict.fromkeys(record.path for _, record in records)),
         places=[f"{record.path}, record {record.id!r}" for _, record in records],
         column="classes",
-        case=case,
-        ambiguity=ambiguity,
-        alphabet=alphabet,
+        **options,
     )
 
 
@@ -343,15 +325,7 @@ def read_sequences(
 
 
 def _read_parts(
-    parts: Mapping[str, Paths],
-    columns: Mapping[str, str | None],
-    label: str | Sequence[str],
-    classes: Sequence[str] | None,
-    positive: str | None,
-    targets: str,
-    case: str,
-    ambiguity: str,
-    alphabet: str,
+    parts: Mapping[str, Paths], columns: Mapping[str, str | None], label: str | Sequence[str], options: ReadOptions
 ) -> LabelledSequences:
     """Read the tables of each part; `columns` maps "sequence", "id" and "split" to column names."""
     named = [label] if isinstance(label, str) else list(label)
@@ -362,7 +336,7 @@ def _read_parts(
     groups: list[str] = []
     files = {name: expand_paths(paths) for name, paths in parts.items()}
     check_distinct([file for found in files.values() for file in found])
-    sets = roles if targets == LABEL_SETS and len(roles) == 1 else []
+    sets = roles if options.get("targets") == LABEL_SETS and len(roles) == 1 else []
     for name, file in ((name, file) for name, found in files.items() for file in found):
         for place, row in read_rows(file, columns, sets=sets):
             if "id" in row and not row["id"]:
@@ -377,15 +351,10 @@ def _read_parts(
         cells["sequence"],
         list(zip(*(cells[role] for role in roles), strict=True)),
         splits=cells.get("split", groups if len(parts) > 1 else None),
-        classes=classes,
-        positive=positive,
         files=[str(file) for found in files.values() for file in found],
         places=places,
         column=named,
-        targets=targets,
-        case=case,
-        ambiguity=ambiguity,
-        alphabet=alphabet,
+        **options,
     )
 
 

@@ -1,7 +1,4 @@
-"""What the parts of a split, and the corpus of a language model, have in common: the leakage report of a run.
-
-Shapes: L bases, N sequences of one part.
-"""
+"""What the parts of a split have in common: the leakage report of a run. Shape: N sequences of one part."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -11,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from gulmfit.errors import ConfigError, DataError
-from gulmfit.seq.alphabet import DNA, Alphabet, Codes
+from gulmfit.seq.alphabet import DNA
 from gulmfit.seq.homology import locus_arrays
 from gulmfit.seq.labelled import LabelledSequences, Locus
-from gulmfit.seq.overlap import Mask, count_marked, find_overlaps, near_duplicate_k, stand_in
+from gulmfit.seq.overlap import Mask, count_marked, find_overlaps, near_duplicate_k
 
 _log = logging.getLogger(__name__)
 
@@ -31,31 +28,25 @@ KINDS = {
 def leakage_report(
     parts: Mapping[str, LabelledSequences],
     *,
-    corpus: Codes | None = None,
     k: int | None = None,
     share: float = 0.5,
 ) -> dict[str, Any]:
-    """Count the sequences of each part that a model may have met in the parts before it, or in its corpus.
+    """Count the sequences of each part that a model may have met in the parts before it.
 
     A sequence counts once for each kind that applies: `exact` (the same letters), `reverse_complement` (the same
     letters on the other strand), `near_duplicate` (at least `share` of its k-mers occur there, on either strand),
     `coordinates` (the positions overlap by a base or more, on either strand; null where they are not known), and
-    `any` of these. To stand in the corpus is no error, since a language model reads no labels, but it is no news to
-    the model either.
+    `any` of these.
 
     Args:
         parts: The parts in order of use: "train", "valid", "test". Empty ones are left out.
-        corpus: Codes (L,) that the language model learned, such as `GenomeStore.codes`, in the alphabet of the parts;
-            read a piece at a time.
         k: Letters a k-mer, 1 to 31 (of amino acids 12); by default as long as `near_duplicate_k` says for the largest
-            of the parts that are met, and for the corpus.
+            of the parts that are met.
         share: Least fraction of k-mers that makes a near-duplicate, above 0 and up to 1.
 
     Returns:
-        A JSON-ready dict: `k` of the parts, `corpus_k` (null without a corpus), `share`; `sequences`, how many each
-            part has; `pairs`, by name ("train->test"), with `count`, `fraction` (of the later part) and `examples` (up
-            to five record ids of the later part) of each kind; `corpus`, null without one, with the same three of each
-            part for sequences at least `share` of whose k-mers occur there.
+        A JSON-ready dict: `k`, `share`; `sequences`, how many each part has; `pairs`, by name ("train->test"), with
+        `count`, `fraction` (of the later part) and `examples` (up to five record ids of the later part) of each kind.
 
     Raises:
         DataError: k or share is out of range.
@@ -64,7 +55,6 @@ def leakage_report(
     alphabet = next((part.alphabet for part in filled.values()), DNA)
     met = list(filled.values())[:-1]
     part_k = near_duplicate_k(alphabet, max((_letters(part) for part in met), default=0)) if k is None else k
-    corpus_k = None if corpus is None else k or near_duplicate_k(alphabet, len(corpus))
     pairs: dict[str, Any] = {}
     for (earlier, known), (later, scored) in combinations(filled.items(), 2):
         kinds = find_overlaps(known.sequences, scored.sequences, part_k, share, alphabet)
@@ -76,11 +66,9 @@ def leakage_report(
         }
     return {
         "k": part_k,
-        "corpus_k": corpus_k,
         "share": float(share),
         "sequences": {name: len(part) for name, part in parts.items()},
         "pairs": pairs,
-        "corpus": None if corpus is None else _in_corpus(filled, corpus, corpus_k, share, alphabet),
     }
 
 
@@ -125,16 +113,6 @@ def check_leakage(report: Mapping[str, Any], threshold: float = 0.01, action: st
     if action == "error":
         raise DataError(f"{message} leakage=warn goes on nevertheless.")
     _log.warning("%s", message)
-
-
-def _in_corpus(
-    parts: Mapping[str, LabelledSequences], corpus: Codes, k: int | None, share: float, alphabet: Alphabet
-) -> dict[str, Any]:
-    """Count the sequences of each part that stand in the corpus, in one reading of it."""
-    everything = [sequence for part in parts.values() for sequence in part.sequences]
-    ends = np.cumsum([len(part) for part in parts.values()])
-    marked = np.split(stand_in(everything, corpus, k, share, alphabet), ends[:-1])
-    return {name: count_marked(found, part.ids) for (name, part), found in zip(parts.items(), marked, strict=True)}
 
 
 def _letters(part: LabelledSequences) -> int:

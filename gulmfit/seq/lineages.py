@@ -9,9 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gulmfit.errors import DataError
-from gulmfit.seq.limits import bounded_lines
 from gulmfit.seq.tables import is_table, read_rows
-from gulmfit.seq.text import READ_ERRORS, open_text, unreadable
+from gulmfit.seq.text import numbered_lines
 
 SEPARATOR = ";"
 
@@ -110,12 +109,7 @@ def _table(path: Path, id: str, lineage: str | None, ranks: Sequence[str]) -> It
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str, Lineage]]:
-    number = 0
-    try:
-        with open_text(path) as handle:
-            for number, line in enumerate(bounded_lines(handle, path), start=1):
-                if line.strip():
-                    name, *rest = line.strip().removeprefix(">").split(maxsplit=1) or [""]
-                    yield f"{path}, line {number}", name, split_lineage("".join(rest))
-    except READ_ERRORS as error:
-        raise unreadable(path, f"line {number}", error) from error
+    for number, line in numbered_lines(path):
+        if line.strip():
+            name, *rest = line.strip().removeprefix(">").split(maxsplit=1) or [""]
+            yield f"{path}, line {number}", name, split_lineage("".join(rest))

@@ -4,18 +4,14 @@ Against shuffles a model may win by knowing what any genome looks like; against 
 chromatin. What tells a factor's peaks from those of others is the factor. Shapes: N negatives, L bases each.
 """
 
-import logging
-
 import numpy as np
 import numpy.typing as npt
 
 from gulmfit.errors import ConfigError, DataError
-from gulmfit.seq.alphabet import AMBIGUOUS, encode, gc_content
+from gulmfit.seq.alphabet import AMBIGUOUS, encode
 from gulmfit.seq.homology import cluster_by_shared_kmers
 from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.negatives import SHARED_K, Indices, Negatives
-
-_log = logging.getLogger(__name__)
+from gulmfit.seq.negatives import SHARED_K, Indices, Negatives, gc_of, gc_record, numbered_ids, partners_of
 
 _Shelves = dict[int, list[list[int]]]  # by length, then by number of G and C: indices of sequences still to be had
 
@@ -52,17 +48,13 @@ def matched_negatives(
         ConfigError: per_positive is below 1, or gc_tolerance below 0.
         DataError: There is no positive, one has no unambiguous base, or candidates of a length run out.
     """
-    if per_positive < 1:
-        raise ConfigError(f"per_positive={per_positive} gives no negatives: at least 1")
+    partners = partners_of(positives, per_positive)
     if gc_tolerance < 0:
         raise ConfigError(f"gc_tolerance={gc_tolerance} is not allowed: at least 0")
-    if not len(positives):
-        raise DataError("there is no positive to make negatives for")
     rng = np.random.default_rng(seed)
     candidates = _candidates(positives, others, rng)
     shelves = _shelves(others, candidates)
-    partners = np.repeat(np.arange(len(positives)), per_positive)
-    wanted = np.array([_gc(positives, index) for index in range(len(positives))])[partners]
+    wanted = np.array([gc_of(positives, index) for index in range(len(positives))])[partners]
     chosen, differences = np.zeros(len(partners), np.int64), np.zeros(len(partners))
     for turn in rng.permutation(len(partners)).tolist():
         length = len(positives.sequences[partners[turn]])
@@ -71,16 +63,8 @@ def matched_negatives(
             raise DataError(_too_few(positives, others, length, per_positive, candidates))
         chosen[turn] = shelves[length][level].pop()
         differences[turn] = abs(level / length - wanted[turn])
-    beyond, largest = int((differences > gc_tolerance + 1e-9).sum()), float(differences.max(initial=0.0))
-    if beyond:
-        _log.warning(
-            "%d of %d matched negatives differ by more than gc_tolerance=%g from their positive, by %.3f at most: "
-            "there are too few nearer ones among the others",
-            beyond, len(partners), gc_tolerance, largest,
-        )  # fmt: skip
-    numbers = np.tile(np.arange(1, per_positive + 1), len(positives))
     return Negatives(
-        [f"{positives.ids[i]}/matched-{n}" for i, n in zip(partners.tolist(), numbers.tolist(), strict=True)],
+        numbered_ids(positives, partners, "matched"),
         [others.sequences[index] for index in chosen.tolist()],
         [None] * len(partners),
         partners,
@@ -93,9 +77,7 @@ def matched_negatives(
             "others": len(others),
             "candidates": len(candidates),
             "avoided": f"shared {SHARED_K}-mers",
-            "gc_tolerance": gc_tolerance,
-            "gc_difference": {"mean": round(float(differences.mean()), 6), "max": round(largest, 6)},
-            "beyond_tolerance": beyond,
+            **gc_record(differences, gc_tolerance, "matched", "there are too few nearer ones among the others"),
         },
     )
 
@@ -119,15 +101,6 @@ def _shelves(others: LabelledSequences, candidates: Indices) -> _Shelves:
         levels = shelves.setdefault(len(codes), [[] for _ in range(len(codes) + 1)])
         levels[int(np.count_nonzero((codes == 1) | (codes == 2)))].append(index)
     return shelves
-
-
-def _gc(positives: LabelledSequences, index: int) -> float:
-    content = gc_content(encode(positives.sequences[index]))
-    if np.isnan(content):
-        raise DataError(
-            f"positive {positives.ids[index]!r} has no unambiguous base whose GC content another could have; remove it"
-        )
-    return content
 
 
 def _nearest(levels: list[list[int]], wanted: float) -> int | None:

@@ -4,6 +4,7 @@ What is written as text has a record a line and its cells between tabs, without 
 be another name, and is refused when it is read.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -11,6 +12,12 @@ from gulmfit.errors import DataError
 
 _CUTS = ("\t", "\n", "\r")  # what ends a cell or a line
 _CONTROLS = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of characters, other ends of lines
+
+# Names that say what a sequence is not, or that it is there for comparison; and names that say what is looked for.
+_NEGATIVE = re.compile(
+    r"(non|neg|not[^a-z]|no[^a-z]|background|control|random|shuffled|decoy)|(0|no|not|false|bg|ctrl|none|others?|-)$"
+)
+_POSITIVE = re.compile(r"(positive|promoter|enhancer)|(1|pos|yes|true|\+)$")
 
 
 def check_names(names: Sequence[str], what: str, source: str, *, joined_by: str = "") -> None:
@@ -42,22 +49,14 @@ def check_names(names: Sequence[str], what: str, source: str, *, joined_by: str 
 
 
 def check_ids(ids: Iterable[str], source: str) -> None:
-    """Make sure that tables can hold the ids of records.
-
-    Raises:
-        DataError: An id holds a tab, the end of a line, or half a character.
-    """
+    """Raise DataError if the id of a record holds a tab, the end of a line, or half a character."""
     for name in ids:
         if not name.isprintable():
             tsv_line([name], source)
 
 
 def tsv_line(cells: Sequence[str], where: object) -> bytes:
-    """Return one line of a table with tabs, in UTF-8, its cells as they are: TSV has no quotes.
-
-    Raises:
-        DataError: A cell would be cut in two.
-    """
+    """Return one line of a TSV table in UTF-8, without quotes; raise DataError where a cell would be cut in two."""
     line = "\t".join(cells)
     if line.count("\t") >= len(cells) or "\n" in line or "\r" in line:
         cell = next(cell for cell in cells if any(cut in cell for cut in _CUTS))
@@ -91,3 +90,21 @@ def raw_names(names: Sequence[str]) -> list[str]:
     while any(prefix + name in taken for name in names):
         prefix += "raw:"
     return [prefix + name for name in names]
+
+
+def default_positive(classes: Sequence[str]) -> str:
+    """Return the class that recall, precision and AUROC are about: of two the one that its name, or the other's, says.
+
+    The other one of a class named like `non…`, `neg…`, `no`, `0`, `false`, `background` or `control` is positive; else
+    a class named like `positive`, `promoter`, `enhancer`, `1`, `yes` or `true`; else, and of any other number of
+    classes, the last.
+    """
+    if len(classes) == 2:
+        negative, positive = (
+            [bool(pattern.match(name.strip().lower())) for name in classes] for pattern in (_NEGATIVE, _POSITIVE)
+        )
+        if negative[0] != negative[1]:
+            return classes[negative.index(False)]
+        if positive[0] != positive[1]:
+            return classes[positive.index(True)]
+    return classes[-1]

@@ -54,103 +54,71 @@ class Negatives:
     record: dict[str, Any]
 
 
-def shuffled_negatives(positives: LabelledSequences, *, k: int = 2, per_positive: int = 1, seed: int = 0) -> Negatives:
-    """Shuffle every positive, keeping its count of every k-let (see `gulmfit.seq.shuffle.shuffle`).
-
-    A shuffle that is the positive again, as where its k-lets allow nothing else, would be one sequence in two
-    classes. It is drawn again, up to 10 times, and then left out, logged and recorded.
-
-    Args:
-        positives: Sequences to shuffle; their classes do not matter.
-        k: Letters of the words whose counts are kept, 1 or more; 2 keeps dinucleotides.
-        per_positive: Negatives for each positive.
-        seed: Seed of all shuffles.
-
-    Returns:
-        The negatives; the record holds `how k per_positive seed positives negatives left_out`.
-
-    Raises:
-        ConfigError: k or per_positive is below 1.
-        DataError: There is no positive, or none can be shuffled.
-    """
-    partners = _partners(positives, per_positive)
-    made = _shuffled(positives, partners, k, np.random.default_rng(seed))
-    return _in_order(positives, [made], {"how": "shuffle", "per_positive": per_positive, "seed": seed})
-
-
-def genomic_negatives(
+def make_negatives(
     positives: LabelledSequences,
-    store: GenomeStore,
+    store: GenomeStore | None = None,
     *,
+    how: str = "shuffle",
     per_positive: int = 1,
+    k: int = 2,
     gc_tolerance: float = 0.02,
     margin_bp: int = 0,
+    shuffled_fraction: float = 0.5,
     seed: int = 0,
 ) -> Negatives:
-    """Draw windows of a genome that have the length and the GC content of each positive.
+    """Make negatives for positives, whose classes do not matter.
 
-    A window lies inside one contig, holds no ambiguous base, overlaps no other negative and is read from either
-    strand at random. It keeps `margin_bp` away from every positive; where positives come without loci, it shares
-    no 20-mer with any of them on either strand instead, so that copies of positives elsewhere are avoided, too.
+    `shuffle`: Every positive is shuffled, keeping its count of every k-let (`gulmfit.seq.shuffle.shuffle`). A shuffle
+    that is the positive again, as where its k-lets allow nothing else, would be one sequence in two classes. It is
+    drawn again, up to 10 times, and then left out, logged and recorded.
 
-    Windows are drawn at random from the memory map, batch by batch, so memory does not grow with the genome. Where
-    67 million bases have been read almost in vain (no batch gave a window to more than 1 % of those left), the
-    tolerance of those left is widened by 0.02; how many windows lie beyond it, and how far, is logged and recorded.
+    `genomic`: Windows of a genome that have the length and the GC content of each positive. A window lies inside one
+    contig, holds no ambiguous base, overlaps no other negative and is read from either strand at random. It keeps
+    `margin_bp` away from every positive; where positives come without loci, it shares no 20-mer with any of them on
+    either strand instead, so that copies of positives elsewhere are avoided, too. Windows are drawn at random from the
+    memory map, batch by batch, so memory does not grow with the genome. Where 67 million bases have been read almost in
+    vain (no batch gave a window to more than 1 % of those left), the tolerance of those left is widened by 0.02; how
+    many windows lie beyond it, and how far, is logged and recorded.
+
+    `mixed`: A random `shuffled_fraction` of shuffles, and windows.
 
     Args:
-        positives: Sequences to match, with `loci` in the store's contigs where known.
-        store: The genome.
+        positives: With `loci` in the store's contigs where known.
+        store: The genome, for windows.
+        how: As above.
         per_positive: Negatives for each positive.
-        gc_tolerance: Largest difference of GC content of a negative and its positive, in [0, 1].
-        margin_bp: Least distance of a negative from positives with loci, in bases.
+        k: Letters of the words whose counts a shuffle keeps, 1 or more; 2 keeps dinucleotides.
+        gc_tolerance: Largest difference of GC content of a window and its positive, in [0, 1].
+        margin_bp: Least distance of a window from positives with loci, in bases.
+        shuffled_fraction: Of mixed: share of shuffles, in [0, 1].
         seed: Seed of all draws.
 
     Returns:
-        The negatives; the record holds `how per_positive seed positives negatives genome avoided gc_tolerance
-        margin_bp`, the mean and the largest `gc_difference`, and how many lie `beyond_tolerance`.
+        The negatives; the record holds `how per_positive seed positives negatives`; of shuffles `k shuffled left_out`;
+        of windows `genomic genome avoided margin_bp gc_tolerance`, the mean and the largest `gc_difference`, and how
+        many lie `beyond_tolerance`.
 
     Raises:
-        ConfigError: per_positive is below 1, or gc_tolerance or margin_bp below 0.
-        DataError: There is no positive, or one has no unambiguous base, a locus outside the store, or no window.
+        ConfigError: A number is out of range.
+        DataError: There is no positive, or none can be shuffled; or one has no unambiguous base, a locus outside the
+            store, or no window.
     """
-    partners = _partners(positives, per_positive)
-    windows = _Windows(positives, store, gc_tolerance, margin_bp, np.random.default_rng(seed))
-    settings = {"how": "genomic", "per_positive": per_positive, "seed": seed}
-    return _in_order(positives, [windows.like(partners)], settings)
-
-
-def mixed_negatives(
-    positives: LabelledSequences,
-    store: GenomeStore,
-    *,
-    shuffled_fraction: float = 0.5,
-    k: int = 2,
-    per_positive: int = 1,
-    gc_tolerance: float = 0.02,
-    margin_bp: int = 0,
-    seed: int = 0,
-) -> Negatives:
-    """Make a random `shuffled_fraction` of the negatives by `shuffled_negatives`, the others by `genomic_negatives`.
-
-    Returns:
-        The negatives; the record holds the settings and counts of both kinds.
-
-    Raises:
-        ConfigError: shuffled_fraction is not in [0, 1], or as the two.
-        DataError: As the two.
-    """
-    if not 0 <= shuffled_fraction <= 1:
-        raise ConfigError(f"shuffled_fraction={shuffled_fraction} is not a share of the negatives: 0 to 1")
-    partners = _partners(positives, per_positive)
-    rng = np.random.default_rng(seed)
-    is_shuffled = rng.permutation(len(partners)) < round(shuffled_fraction * len(partners))
-    windows = _Windows(positives, store, gc_tolerance, margin_bp, rng)
-    made = [_shuffled(positives, partners[is_shuffled], k, rng), windows.like(partners[~is_shuffled])]
-    settings = {"how": "mixed", "per_positive": per_positive, "seed": seed, "shuffled_fraction": shuffled_fraction}
+    partners, rng = partners_of(positives, per_positive), np.random.default_rng(seed)
+    settings = {"how": how, "per_positive": per_positive, "seed": seed}
+    is_shuffled = np.full(len(partners), store is None or how == "shuffle")
+    if how == "mixed":
+        if not 0 <= shuffled_fraction <= 1:
+            raise ConfigError(f"shuffled_fraction={shuffled_fraction} is not a share of the negatives: 0 to 1")
+        is_shuffled = rng.permutation(len(partners)) < round(shuffled_fraction * len(partners))
+        settings["shuffled_fraction"] = shuffled_fraction
+    made = [] if how == "genomic" else [_shuffled(positives, partners[is_shuffled], k, rng)]
+    if store is not None and how != "shuffle":
+        made.append(_Windows(positives, store, gc_tolerance, margin_bp, rng).like(partners[~is_shuffled]))
     return _in_order(positives, made, settings)
 
 
-def _partners(positives: LabelledSequences, per_positive: int) -> Indices:
+def partners_of(positives: LabelledSequences, per_positive: int) -> Indices:
+    """Return the index of each positive as often as it gets negatives, after checking that there are any."""
     if per_positive < 1:
         raise ConfigError(f"per_positive={per_positive} gives no negatives: at least 1")
     if not len(positives):
@@ -178,7 +146,30 @@ def _in_order(positives: LabelledSequences, kinds: list[Negatives], settings: di
     )
 
 
-def _ids(positives: LabelledSequences, partners: Indices, how: str) -> list[str]:
+def gc_of(positives: LabelledSequences, index: int) -> float:
+    """Return the GC content of a positive; without an unambiguous base that is a DataError."""
+    where = f"positive {positives.ids[index]!r}"
+    content = gc_content(encode(positives.sequences[index], where=where))
+    if np.isnan(content):
+        raise DataError(f"{where} has no unambiguous base whose GC content another could have; remove it")
+    return content
+
+
+def gc_record(differences: npt.NDArray[np.float64], tolerance: float, kind: str, lack: str) -> dict[str, Any]:
+    """Say how far the GC content of negatives is from that of their positives, and warn where it is too far."""
+    beyond, largest = int((differences > tolerance + 1e-9).sum()), float(differences.max(initial=0.0))
+    if beyond:
+        message = "%d of %d %s negatives differ by more than gc_tolerance=%g from their positive, by %.3f at most: %s"
+        _log.warning(message, beyond, len(differences), kind, tolerance, largest, lack)
+    mean = float(differences.sum()) / max(1, len(differences))
+    return {
+        "gc_tolerance": tolerance,
+        "gc_difference": {"mean": round(mean, 6), "max": round(largest, 6)},
+        "beyond_tolerance": beyond,
+    }
+
+
+def numbered_ids(positives: LabelledSequences, partners: Indices, how: str) -> list[str]:
     """Number the negatives of each positive from 1; `partners` is sorted."""
     numbers = np.arange(len(partners)) - np.searchsorted(partners, partners) + 1
     return [f"{positives.ids[i]}/{how}-{n}" for i, n in zip(partners.tolist(), numbers.tolist(), strict=True)]
@@ -198,7 +189,7 @@ def _shuffled(positives: LabelledSequences, partners: Indices, k: int, rng: np.r
         _log.warning(message, left_out, len(partners), k)
     made = np.array(kept, np.int64)
     record = {"k": k, "shuffled": len(kept), "left_out": left_out}
-    return Negatives(_ids(positives, made, "shuffled"), sequences, [None] * len(kept), made, record)
+    return Negatives(numbered_ids(positives, made, "shuffled"), sequences, [None] * len(kept), made, record)
 
 
 class _Windows:
@@ -232,7 +223,7 @@ class _Windows:
 
     def like(self, partners: Indices) -> Negatives:
         """Draw one window for each partner, which are sorted; see `genomic_negatives`."""
-        wanted = np.array([self._gc(i) for i in partners.tolist()])
+        wanted = np.array([gc_of(self._positives, i) for i in partners.tolist()])
         lengths = np.array([len(self._positives.sequences[i]) for i in partners.tolist()], np.int64)
         starts = np.zeros(len(partners), np.int64)
         for length in np.unique(lengths)[::-1].tolist():  # long windows while there is still room
@@ -249,35 +240,14 @@ class _Windows:
             differences[index] = abs(gc_content(codes) - wanted[index])
             sequences.append(decode(codes if strand == "+" else reverse_complement(codes)))
             loci.append((self._store.contigs[contig].name, first, first + length, strand))
-        record = self._record(differences)
-        return Negatives(_ids(self._positives, partners, "genomic"), sequences, loci, partners, record)
-
-    def _record(self, differences: npt.NDArray[np.float64]) -> dict[str, Any]:
-        beyond = int((differences > self._tolerance + 1e-9).sum())
-        mean = round(float(differences.sum()) / max(1, len(differences)), 6)
-        largest = round(float(differences.max(initial=0.0)), 6)
-        if beyond:
-            _log.warning(
-                "%d of %d genomic negatives differ by more than gc_tolerance=%g from their positive, by %.3f at most: "
-                "the genome has too few nearer windows",
-                beyond, len(differences), self._tolerance, largest,
-            )  # fmt: skip
-        return {
+        record = {
             "genomic": len(differences),
             "genome": self._store.digest,
             "avoided": f"shared {SHARED_K}-mers" if self._positives.loci is None else "loci",
             "margin_bp": self._margin_bp,
-            "gc_tolerance": self._tolerance,
-            "gc_difference": {"mean": mean, "max": largest},
-            "beyond_tolerance": beyond,
+            **gc_record(differences, self._tolerance, "genomic", "the genome has too few nearer windows"),
         }
-
-    def _gc(self, index: int) -> float:
-        where = f"positive {self._positives.ids[index]!r}"
-        content = gc_content(encode(self._positives.sequences[index], where=where))
-        if np.isnan(content):
-            raise DataError(f"{where} has no unambiguous base whose GC content a window could have; remove it")
-        return content
+        return Negatives(numbered_ids(self._positives, partners, "genomic"), sequences, loci, partners, record)
 
     def _avoid(self, loci: list[Locus]) -> None:
         contigs = {contig.name: contig for contig in self._store.contigs}

@@ -202,11 +202,19 @@ def find_overlaps(
     share: float = 0.5,
     alphabet: Alphabet = DNA,
 ) -> dict[str, Mask]:
-    """Mark the test sequences (N,) that are copies, reverse-complement twins or near-duplicates of training ones.
+    """Mark the test sequences (N,) that a model may have met in training.
 
-    Where there is no other strand there are no twins, and that kind is not among the results.
+    The kinds are `exact` (the same letters), `reverse_complement` (the same letters on the other strand, where there
+    is one) and `near_duplicate` (as `stand_in` says; copies are near-duplicates too where they hold a k-mer).
 
-    Arguments and errors are those of `overlap`, where the three kinds are explained.
+    Args:
+        train_sequences: Upper-case sequences that were trained on.
+        test_sequences: Upper-case sequences that are scored.
+        k, share, alphabet: As in `stand_in`.
+
+    Raises:
+        DataError: k or share is out of range.
+        SequenceError: A sequence holds a letter outside the alphabet.
     """
     known = set(train_sequences)
     kinds = {"exact": np.array([sequence in known for sequence in test_sequences], np.bool_)}
@@ -215,46 +223,6 @@ def find_overlaps(
         kinds["reverse_complement"] = np.array(twins, np.bool_)
     train = _end_to_end(train_sequences, alphabet)
     return {**kinds, "near_duplicate": stand_in(test_sequences, train, k, share, alphabet)}
-
-
-def overlap(
-    train_sequences: Sequence[str], test_sequences: Sequence[str], k: int = NEAR_BASES, share: float = 0.5
-) -> dict[str, Any]:
-    """Count the test sequences that a model may have met in training.
-
-    Four counts, each on its own, so that one test sequence can be in several: `exact` (the same letters),
-    `reverse_complement` (the same letters on the other strand), `near_duplicate` (at least `share` of its
-    k-mers occur in training sequences on either strand; copies are near-duplicates too where they hold a
-    k-mer) and `any` of the three. IUPAC letters other than A, C, G, T break a k-mer.
-
-    Args:
-        train_sequences: Upper-case sequences that were trained on.
-        test_sequences: Upper-case sequences that are scored.
-        k: Bases a k-mer, 1 to 31.
-        share: Least fraction of a test sequence's k-mers that makes it a near-duplicate, above 0 and up to 1.
-
-    Returns:
-        A JSON-ready dict: `k`, `share`, `train` and `test` (numbers of sequences) and, for each of the four,
-        a dict of `count`, `fraction` (of the test sequences) and `examples` (up to five indices of test
-        sequences).
-
-    Raises:
-        DataError: One of the sets is empty, or k or share is out of range.
-        SequenceError: A sequence holds a letter outside the IUPAC alphabet.
-    """
-    if not train_sequences or not test_sequences:
-        raise DataError(
-            f"overlap needs both sets: found {len(train_sequences)} training and {len(test_sequences)} test sequences"
-        )
-    kinds = find_overlaps(train_sequences, test_sequences, k, share)
-    kinds["any"] = np.logical_or.reduce(list(kinds.values()))
-    return {
-        "k": k,
-        "share": float(share),
-        "train": len(train_sequences),
-        "test": len(test_sequences),
-        **{kind: count_marked(marked, range(len(test_sequences))) for kind, marked in kinds.items()},
-    }
 
 
 def count_marked(marked: Mask, names: Sequence[Any]) -> dict[str, Any]:

@@ -89,11 +89,7 @@ class Sketch:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Read a sketch.
-
-        Raises:
-            DataError: If the file is not one, or damaged.
-        """
+        """Read a sketch; raise DataError if the file is not one, or damaged."""
         try:
             with zipfile.ZipFile(path) as archive:
                 unpacked = sum(member.file_size for member in archive.infolist())

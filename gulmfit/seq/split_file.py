@@ -60,11 +60,7 @@ def write_split(
 
 
 def sequence_digests(path: Path) -> dict[str, str]:
-    """Return for each id in a split file the digest of its sequence.
-
-    Raises:
-        DataError: The file is no split.
-    """
+    """Return the digest of the sequence of each id in a split file; raise DataError if it is not one."""
     return {row["id"]: row["digest"] for _, row in read_rows(path, {name: name for name in ("id", "digest")})}
 
 
@@ -93,11 +89,7 @@ class FileSplit(Split):
         return parts
 
     def groups(self, data: LabelledSequences) -> Groups:
-        """Return the stored group of each sequence (N,), numbered in order of first member.
-
-        Raises:
-            DataError: As for the parts.
-        """
+        """Return the stored group of each sequence (N,), numbered in order of first member."""
         names = np.array([row["group"] for row in self._rows(data)], np.str_)
         return join(np.unique(names, return_inverse=True)[1].reshape(-1))
 

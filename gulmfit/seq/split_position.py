@@ -31,11 +31,7 @@ class ContigSplit(FractionSplit):
     )
 
     def groups(self, data: LabelledSequences) -> Groups:
-        """Return the group of contigs of each sequence (N,).
-
-        Raises:
-            DataError: The genome positions of the sequences are not known.
-        """
+        """Return the group of contigs of each sequence (N,); raise DataError where positions are not known."""
         if data.loci is None:
             raise DataError(
                 f"{source_of(data)}: no genome positions are known, which splits by contig or position go by; choose "

@@ -24,13 +24,13 @@ import numpy as np
 import numpy.typing as npt
 
 from gulmfit.errors import ConfigError, SequenceError, StoreError
-from gulmfit.files import remove_unfinished, whole_file
-from gulmfit.locks import locked
+from gulmfit.files import locked, remove_unfinished, whole_file
 from gulmfit.seq.alphabet import DNA, Alphabet, Codes, encode, held_alphabet
 from gulmfit.seq.checksums import checksums
-from gulmfit.seq.fasta import GZIP_MAGIC, expand_paths, read_fasta_pieces
+from gulmfit.seq.fasta import expand_paths, read_fasta_pieces
 from gulmfit.seq.gatherer import Contig, Gatherer
 from gulmfit.seq.limits import parse_json
+from gulmfit.seq.text import opener
 
 logger = logging.getLogger(__name__)
 
@@ -373,12 +373,7 @@ def _digest(case: str, alphabet: Alphabet, content: Sequence[tuple[str, str]]) -
 
 
 def _bytes_needed(files: Sequence[Path]) -> int:
-    total = 0
-    for path in files:
-        with open(path, "rb") as handle:
-            compressed = handle.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-        total += path.stat().st_size * (_GZIP_RATIO if compressed else 1)
-    return total
+    return sum(path.stat().st_size * (1 if opener(path) is open else _GZIP_RATIO) for path in files)
 
 
 def _bytes_free(folder: Path) -> int:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gulmfit import libraries
 from gulmfit.errors import TokenizerError
 from gulmfit.seq.alphabet import DNA, Alphabet, Codes, alphabet_named, decode, encode
 from gulmfit.seq.limits import parse_json
@@ -55,7 +56,6 @@ class SubwordTokenizer(Tokenizer):
         self._library = library().Tokenizer.from_str(self.document)
 
     def __len__(self) -> int:
-        """Return the size `V` of the vocabulary, special tokens included."""
         return len(self.pieces)
 
     def __repr__(self) -> str:
@@ -68,7 +68,6 @@ class SubwordTokenizer(Tokenizer):
         return hashlib.sha256(self.document.encode("utf-8")).hexdigest()
 
     def spec(self) -> dict[str, Any]:
-        """Return the plain dictionary from which the same tokenizer is built again."""
         other = {} if self.alphabet == DNA else {"alphabet": self.alphabet.name}
         return {"_target_": "gulmfit.seq.subword.SubwordTokenizer", "document": self.document, **other}
 
@@ -77,15 +76,12 @@ class SubwordTokenizer(Tokenizer):
         return {**self.spec(), "document": self.digest, "kind": self.kind, "vocab_size": len(self)}
 
     def settings(self) -> str:
-        """Return the words of a command that ask for such tokens."""
         return f"tokenizer={self.kind}"
 
     def files(self) -> dict[str, str]:
-        """Return the text files that a model folder holds for other programs, by name."""
         return {"tokenizer.json": self.document}
 
     def encode(self, codes: Codes) -> Tokens:
-        """Turn base codes `(L,)` into token ids `(T,)`, int32."""
         blocks = [self._encode_block(codes[start:end]) for start, end in self.blocks(len(codes))]
         return np.concatenate(blocks) if blocks else np.empty(0, dtype=np.int32)
 
@@ -97,19 +93,6 @@ class SubwordTokenizer(Tokenizer):
         encoded = self._library.encode_batch_fast(chunks, add_special_tokens=False)
         return np.concatenate([np.array(item.ids, dtype=np.int32) for item in encoded])
 
-    def decode(self, ids: Tokens) -> str:
-        """Spell tokens `(T,)` one after the other; `unk`, whose length is lost, as one ambiguous letter.
-
-        Raises:
-            TokenizerError: If an id is outside the vocabulary, or is `pad` or `sep`.
-        """
-        words = [self.spell(int(token)) for token in ids]
-        known = {SPECIAL[self.unk_id]: self.alphabet.unknown}
-        for position, word in enumerate(words):
-            if word in SPECIAL and word not in known:
-                raise TokenizerError(f"token {position} is {word}, which stands for no sequence. Leave it out.")
-        return "".join(known.get(word, word) for word in words)
-
     def spans(self, codes: Codes) -> Spans:
         """Return the base span `[start, end)` of every token of base codes `(L,)`, `(T, 2)`; they tile the sequence."""
         ids = self.encode(codes)
@@ -119,16 +102,10 @@ class SubwordTokenizer(Tokenizer):
         return np.stack([ends - sizes, ends], axis=1)
 
     def spell(self, token: int) -> str:
-        """Spell a token: its bases, or the name of a special token.
-
-        Raises:
-            TokenizerError: If the id is outside the vocabulary.
-        """
         self._check_token(token)
         return self.pieces[token]
 
     def bases(self) -> npt.NDArray[np.int64]:
-        """Return the bases of every token, `(V, longest)`: their codes, then -1; -1 throughout a special token."""
         spelled = self.pieces[self.num_special :]
         table = np.full((len(self), max(map(len, spelled))), -1, dtype=np.int64)
         for row, piece in zip(table[self.num_special :], spelled, strict=True):
@@ -136,7 +113,6 @@ class SubwordTokenizer(Tokenizer):
         return table
 
     def sizes(self) -> npt.NDArray[np.int64]:
-        """Return how many bases every token spells, `(V,)`; 0 for a special token."""
         return self._sizes
 
     @cached_property
@@ -144,7 +120,6 @@ class SubwordTokenizer(Tokenizer):
         return np.array([0] * self.num_special + [len(piece) for piece in self.pieces[self.num_special :]])
 
     def blocks(self, num_bases: int) -> Iterator[tuple[int, int]]:
-        """Cut `num_bases` bases into stretches `[start, end)` whose tokens, one after the other, are those of all."""
         size = _CHUNKS_AT_ONCE * CHUNK_BASES
         return ((start, min(start + size, num_bases)) for start in range(0, num_bases, size))
 
@@ -166,16 +141,8 @@ class SubwordTokenizer(Tokenizer):
 
 
 def library() -> Any:
-    """Import the library that learns and applies sub-words.
-
-    Raises:
-        TokenizerError: If it is not installed.
-    """
-    try:
-        import tokenizers
-    except ImportError as error:
-        raise TokenizerError("sub-word tokens need tokenizers: pip install 'gulmfit[tokenize]'") from error
-    return tokenizers
+    """Import the library that learns and applies sub-words; raise TokenizerError if it is not installed."""
+    return libraries.library("tokenizers", "tokenize", "cutting sub-word tokens", TokenizerError)
 
 
 def _ambiguous_runs(ambiguous: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

@@ -71,11 +71,7 @@ class SubwordRecipe:
         return alphabet_named(self.alphabet)
 
     def read(self) -> SubwordTokenizer:
-        """Read the tokenizer of `path`.
-
-        Raises:
-            TokenizerError: If the file cannot be read or used, or is of another kind.
-        """
+        """Read the tokenizer of `path`; raise TokenizerError if that cannot be read, or is of another kind."""
         where = f"tokenizer.path={self.path}"
         try:
             text = Path(str(self.path)).expanduser().read_text(encoding="utf-8")
@@ -86,11 +82,7 @@ class SubwordRecipe:
             raise TokenizerError(str(error) if str(error).startswith(where) else f"{where}: {error}") from error
 
     def accept(self, tokenizer: Tokenizer, where: str) -> SubwordTokenizer:
-        """Return a tokenizer that was made elsewhere, if it is of the kind asked for.
-
-        Raises:
-            TokenizerError: If it is of another kind or alphabet.
-        """
+        """Return a tokenizer that was made elsewhere; raise TokenizerError if it is of another kind or alphabet."""
         asked = (self.kind, self._letters)
         if isinstance(tokenizer, SubwordTokenizer) and (tokenizer.kind, tokenizer.alphabet) == asked:
             return tokenizer

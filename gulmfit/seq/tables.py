@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gulmfit.errors import DataError
+from gulmfit.libraries import library
 from gulmfit.seq.cells import cell_text
 from gulmfit.seq.limits import bounded_lines, longest_record, parse_json
 from gulmfit.seq.text import READ_ERRORS, open_text, unreadable
@@ -183,10 +184,7 @@ def _json_rows(path: Path, columns: Iterable[str], _: bool) -> Iterator[tuple[st
 
 
 def _parquet_rows(path: Path, columns: Iterable[str], _: bool) -> Iterator[tuple[str, dict[str, Any]]]:
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
-        raise DataError(f"{path}: reading Parquet needs pyarrow: pip install gulmfit[parquet]") from error
+    pyarrow = library("pyarrow.parquet", "parquet", f"{path}: reading Parquet")
     try:
         with pyarrow.parquet.ParquetFile(path) as table:
             _check_columns(str(path), table.schema_arrow.names, columns)

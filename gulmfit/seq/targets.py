@@ -17,8 +17,7 @@ import numpy.typing as npt
 
 from gulmfit.errors import DataError
 from gulmfit.seq.cells import SEPARATOR as SEPARATOR
-from gulmfit.seq.cells import check_no_container
-from gulmfit.seq.label_check import warn_of_names
+from gulmfit.seq.cells import check_no_container, warn_of_names
 from gulmfit.seq.tables import not_one_of
 
 Labels = npt.NDArray[Any]

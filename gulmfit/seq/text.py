@@ -4,11 +4,12 @@ import codecs
 import gzip
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
 from gulmfit.errors import DataError, GulmfitError
+from gulmfit.seq.limits import bounded_lines
 
 GZIP_MAGIC = b"\x1f\x8b"
 READ_ERRORS = (OSError, EOFError, zlib.error, UnicodeError)  # what reading a file of `open_text` may raise
@@ -36,14 +37,14 @@ def open_text(path: Path, *, newline: str | None = None, errors: str = "strict")
         DataError: The file looks like UTF-16 without a byte order mark.
         OSError, EOFError, zlib.error: The file cannot be read.
     """
-    opener = _opener(path)
-    with opener(path, "rb") as handle:
+    opens = opener(path)
+    with opens(path, "rb") as handle:
         beginning = handle.read(4)
     encoding = next((name for mark, name in _MARKS if beginning.startswith(mark)), "utf-8-sig")
     if encoding == "utf-8-sig":
         refuse_zero_bytes(path, beginning)
     strict = "strict" if encoding != "utf-8-sig" else errors
-    return cast(TextIO, opener(path, "rt", encoding=encoding, errors=strict, newline=newline))
+    return cast(TextIO, opens(path, "rt", encoding=encoding, errors=strict, newline=newline))
 
 
 def refuse_zero_bytes(path: Path, beginning: bytes, kind: type[GulmfitError] = DataError) -> None:
@@ -57,6 +58,21 @@ def refuse_zero_bytes(path: Path, beginning: bytes, kind: type[GulmfitError] = D
             f"{path}: a zero byte at its start: UTF-16 without a byte order mark? Save it as UTF-8, or convert it: "
             "iconv -f UTF-16LE -t UTF-8"
         )
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Stream the lines of a text file, plain, gzip or bgzip, with their numbers from 1 and without their ends.
+
+    Raises:
+        DataError: The file cannot be read, is truncated, is no UTF-8 text, or has a line that is too long.
+    """
+    number = 0
+    try:
+        with open_text(path) as handle:
+            for number, line in enumerate(bounded_lines(handle, path), start=1):
+                yield number, line.rstrip("\n")
+    except READ_ERRORS as error:
+        raise unreadable(path, f"line {number}", error) from error
 
 
 def unreadable(path: Path, place: str, error: Exception) -> DataError:
@@ -81,7 +97,7 @@ def _not_text(path: Path, error: UnicodeError) -> str:
     if not isinstance(error, UnicodeDecodeError) or not error.encoding.startswith("utf-8"):
         return f"{path}: unreadable: UTF-16 or UTF-32 by its first bytes, and else not: {error}; damaged or cut short?"
     line, waiting = 1, b""
-    with _opener(path)(path, "rb") as handle:
+    with opener(path)(path, "rb") as handle:
         while block := _next_block(handle):
             waiting += block
             try:
@@ -111,7 +127,8 @@ def _line_ends(text: bytes) -> int:
     return max(text.count(b"\n"), text.count(b"\r"))
 
 
-def _opener(path: Path) -> Callable[..., BinaryIO]:
+def opener(path: Path) -> Callable[..., BinaryIO]:
+    """Return what opens a file, gzip or not by its first bytes: `gzip.open` or `open`."""
     with open(path, "rb") as handle:
         zipped = handle.read(len(GZIP_MAGIC)) == GZIP_MAGIC
     return cast(Callable[..., BinaryIO], gzip.open if zipped else open)

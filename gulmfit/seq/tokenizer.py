@@ -168,7 +168,6 @@ class KmerTokenizer(Tokenizer):
         self.stride = int(stride)
 
     def __len__(self) -> int:
-        """Return the size `V` of the vocabulary, special tokens included."""
         return self.num_special + int(len(self.alphabet) ** self.k)
 
     def __repr__(self) -> str:
@@ -176,12 +175,10 @@ class KmerTokenizer(Tokenizer):
         return f"KmerTokenizer(k={self.k}, stride={self.stride}{other})"
 
     def spec(self) -> dict[str, Any]:
-        """Return the plain dictionary from which the same tokenizer is built again."""
         other = {} if self.alphabet == DNA else {"alphabet": self.alphabet.name}
         return {"_target_": "gulmfit.seq.tokenizer.KmerTokenizer", "k": self.k, "stride": self.stride, **other}
 
     def settings(self) -> str:
-        """Return the words of a command that ask for such tokens."""
         return f"tokenizer=kmer tokenizer.k={self.k} tokenizer.stride={self.stride}"
 
     def num_tokens(self, num_bases: int) -> int:
@@ -189,7 +186,6 @@ class KmerTokenizer(Tokenizer):
         return max(0, (num_bases - self.k) // self.stride + 1)
 
     def encode(self, codes: Codes) -> Tokens:
-        """Turn base codes `(L,)` into token ids `(T,)`, int32."""
         ids = np.empty(self.num_tokens(len(codes)), dtype=np.int32)
         self.encode_into(codes, ids)
         return ids
@@ -211,16 +207,11 @@ class KmerTokenizer(Tokenizer):
             ids[(seen[self.k :] > seen[: -self.k])[:: self.stride]] = self.unk_id
 
     def spans(self, codes: Codes) -> Spans:
-        """Return the base span `[start, end)` of every token of base codes `(L,)`, `(T, 2)`."""
         starts = np.arange(self.num_tokens(len(codes)), dtype=np.int64) * self.stride
         return np.stack([starts, starts + self.k], axis=1)
 
     def spell(self, token: int) -> str:
-        """Spell a token: its k-mer, or the name of a special token.
-
-        Raises:
-            TokenizerError: If the id is outside the vocabulary.
-        """
+        """Spell a token: its k-mer, or the name of a special token."""
         self._check_token(token)
         if token < self.num_special:
             return SPECIAL[token]
@@ -238,7 +229,6 @@ class KmerTokenizer(Tokenizer):
         return numbers[:, None] // powers % letters
 
     def blocks(self, num_bases: int) -> Iterator[tuple[int, int]]:
-        """Cut `num_bases` bases into stretches `[start, end)` whose tokens, one after the other, are those of all."""
         tokens, at_once = self.num_tokens(num_bases), max(1, _BASES_AT_ONCE // self.stride)
         for first in range(0, tokens, at_once):
             last = min(first + at_once, tokens) - 1
@@ -265,7 +255,6 @@ class KmerTokenizer(Tokenizer):
         return self.k
 
     def too_short(self, num_bases: int) -> str:
-        """Say in a message that a sequence of so few bases has no token, and what to do."""
         return (
             f"{num_bases} {self.alphabet.unit}s are fewer than one k-mer (k={self.k}). "
             "Remove the record, or use a tokenizer with a smaller k."

@@ -14,8 +14,10 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from gulmfit.errors import DataError
 
@@ -23,8 +25,8 @@ LARGEST_BLOCK = 1 << 28  # bytes that a block of values may unpack to
 LARGEST_INDEX = 1 << 30  # bytes that an index may unpack to
 
 _BIGWIG, _NAMES, _PLACES = 0x888FFC26, 0x78CA8C91, 0x2468ACE0
-_LEAF = np.dtype([("region", "<u4", 4), ("offset", "<u8"), ("size", "<u8")])
-_BRANCH = np.dtype([("region", "<u4", 4), ("offset", "<u8")])
+_REGION = np.dtype([("region", "<u4", 4), ("offset", "<u8")])
+_BLOCK = np.dtype([("region", "<u4", 4), ("offset", "<u8"), ("size", "<u8")])
 _DEEPEST = 32  # levels of a tree
 _BAI_DEPTH = 5
 
@@ -66,52 +68,37 @@ def check_bigwig(path: Path) -> None:
         magic, _, key_size, value_size, count = struct.unpack_from("<IIIIQ", data, names)
         if magic != _NAMES or value_size != 8 or count * (key_size + 8) > size or key_size > size:
             raise ValueError("its table of contigs is no such table")
-        _check_names(data, names + 32, key_size)
+        name = np.dtype([("key", f"V{key_size}"), ("offset", "<u8")])
+        for _ in _leaves(data, names + 32, name, name):
+            pass
         for tree in (places, *zooms):
-            _check_places(data, tree)
+            _within(size, tree, 48)
+            if struct.unpack_from("<I", data, tree)[0] != _PLACES:
+                raise ValueError("its index is no such index")
+            for blocks in _leaves(data, tree + 48, _BLOCK, _REGION):
+                if (blocks["offset"] > size).any() or (
+                    blocks["size"] > size - np.minimum(blocks["offset"], size)
+                ).any():
+                    raise ValueError("a block of its values does not lie in it")
 
 
-def _check_names(data: mmap.mmap, offset: int, key_size: int) -> None:
-    """Walk the tree of contigs."""
+def _leaves(data: mmap.mmap, offset: int, leaf: np.dtype[Any], branch: np.dtype[Any]) -> Iterator[npt.NDArray[Any]]:
+    """Walk a tree, and yield the items of each leaf; those of a branch tell where its children lie."""
     waiting, seen = [(offset, 0)], set[int]()
     while waiting:
         node, depth = waiting.pop()
-        leaf, count = _node(data, node, depth, seen)
-        _within(len(data), node + 4, count * (key_size + 8))
-        if not leaf:
-            step = key_size + 8
-            children = [struct.unpack_from("<Q", data, node + 4 + step * i + key_size)[0] for i in range(count)]
-            waiting += [(child, depth + 1) for child in children]
-
-
-def _check_places(data: mmap.mmap, offset: int) -> None:
-    """Walk a tree of blocks."""
-    size = len(data)
-    _within(size, offset, 48)
-    if struct.unpack_from("<I", data, offset)[0] != _PLACES:
-        raise ValueError("its index is no such index")
-    waiting, seen = [(offset + 48, 0)], set[int]()
-    while waiting:
-        node, depth = waiting.pop()
-        leaf, count = _node(data, node, depth, seen)
-        kind = _LEAF if leaf else _BRANCH
-        _within(size, node + 4, count * kind.itemsize)
+        _within(len(data), node, 4)
+        is_leaf, count = struct.unpack_from("<BxH", data, node)
+        if is_leaf > 1 or depth > _DEEPEST or node in seen:
+            raise ValueError("its index is no tree")
+        seen.add(node)
+        kind = leaf if is_leaf else branch
+        _within(len(data), node + 4, count * kind.itemsize)
         items = np.frombuffer(data[node + 4 : node + 4 + count * kind.itemsize], kind)
-        if leaf:
-            if (items["offset"] > size).any() or (items["size"] > size - np.minimum(items["offset"], size)).any():
-                raise ValueError("a block of its values does not lie in it")
+        if is_leaf:
+            yield items
         else:
             waiting += [(child, depth + 1) for child in items["offset"].tolist()]
-
-
-def _node(data: mmap.mmap, offset: int, depth: int, seen: set[int]) -> tuple[bool, int]:
-    """Read the start of a node: whether it is a leaf, and how many items it has."""
-    _within(len(data), offset, 4)
-    leaf, count = struct.unpack_from("<BxH", data, offset)
-    if leaf > 1 or depth > _DEEPEST or offset in seen:
-        raise ValueError("its index is no tree")
-    seen.add(offset)
-    return bool(leaf), count
 
 
 def _within(size: int, offset: int, length: int) -> None:

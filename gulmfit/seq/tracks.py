@@ -13,15 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from gulmfit.errors import ConfigError, DataError
-from gulmfit.seq.features import numbered_lines, whole_number
+from gulmfit.libraries import library
+from gulmfit.seq.features import whole_number
 from gulmfit.seq.intervals import contigs_by_name, missing_contigs
 from gulmfit.seq.store import GenomeStore
 from gulmfit.seq.tables import not_one_of
+from gulmfit.seq.text import numbered_lines
 from gulmfit.seq.track_checks import believing, check_bam_indexes, check_bigwig
 
 Values = npt.NDArray[np.float32]
-
-_INSTALL = "pip install 'gulmfit[tracks]'"
 
 
 class Track(ABC):
@@ -116,10 +116,7 @@ class BigWigTrack(Track):
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            import pybigtools
-        except ImportError as error:
-            raise DataError(f"{path}: reading bigWig needs pybigtools: {_INSTALL}") from error
+        pybigtools = library("pybigtools", "tracks", f"{path}: reading bigWig")
         self._damaged: tuple[type[Exception], ...] = (OSError, ValueError, RuntimeError, pybigtools.BBIReadError)
         with believing(f"{path}: not a readable bigWig file", *self._damaged):
             check_bigwig(path)
@@ -225,10 +222,7 @@ class BamTrack(Track):
     def __init__(self, path: Path, strand: str | None = None) -> None:
         if strand not in (None, "+", "-"):
             raise ConfigError(f"strand={strand!r} is not one of '+', '-' and null")
-        try:
-            import pysam
-        except ImportError as error:
-            raise DataError(f"{path}: reading BAM needs pysam: {_INSTALL}") from error
+        pysam = library("pysam", "tracks", f"{path}: reading BAM")
         self._strand = strand
         spoken = pysam.set_verbosity(0)  # htslib would tell on the standard error that there is no index
         try:

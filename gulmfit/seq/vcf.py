@@ -77,11 +77,7 @@ class Vcf:
         self._columns = len(names)
 
     def records(self) -> Iterator[VcfRecord]:
-        """Stream the records in order; may be called again.
-
-        Raises:
-            DataError: If a line is damaged: names file, line and value.
-        """
+        """Stream the records in order, again and again; a damaged line is a DataError with file, line and value."""
         with self._lines() as lines:
             for number, line in enumerate(lines, start=1):
                 if number > len(self.header) and line:

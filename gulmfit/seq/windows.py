@@ -126,7 +126,7 @@ class Windows:
     places: list[str]
     record: dict[str, Any]
 
-    def labelled(self, *, positive: str | None, files: list[str], ambiguity: str) -> LabelledSequences:
+    def labelled(self, *, positive: str | int | None, files: list[str], ambiguity: str) -> LabelledSequences:
         """Return the windows as labelled sequences; several windows inside one feature belong together in a split.
 
         Raises:
@@ -145,12 +145,7 @@ class Windows:
 def cut_windows(features: Iterable[tuple[str, Feature]], store: GenomeStore, rule: WindowRule) -> Windows:
     """Cut the windows of features out of a genome.
 
-    A window that two features of one class give is there once.
-
-    Args:
-        features: Class and feature, one after the other.
-        store: The genome.
-        rule: Which windows a feature gives.
+    A window that two features of one class give is there once. `features` are pairs of class and feature.
 
     Raises:
         DataError: A contig is missing, a feature leaves its contig or gives an empty window, a window does what the

@@ -15,8 +15,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 
 from gulmfit.errors import ConfigError, StoppedError
 from gulmfit.train.durable import BEST, BEST_SCORE, LAST, best_score
-from gulmfit.train.ranks import gather, own
-from gulmfit.train.slurm import requeue
+from gulmfit.train.ranks import gather, own, requeue
 from gulmfit.train.watch import Signals, agreed, watched
 
 

@@ -76,9 +76,7 @@ def run_repeatedly(run: Run, source: Source) -> dict[str, Any]:
         by_model.setdefault(result["facts"]["model"], []).append(result)
     main = next(iter(by_model))
     results: dict[str, Any] = {
-        "stage": run.stage,
-        "run": str(run.config.run.name),
-        "seed": int(run.config.seed),
+        **run.facts,
         "over": "folds" if over_folds else "seeds",
         "targets": found[0]["targets"],
         "classes": found[0]["classes"],
@@ -102,7 +100,7 @@ def run_repeatedly(run: Run, source: Source) -> dict[str, Any]:
             write_tsv(path, [*columns, "fold", "repeat"], with_fold)
         results["pooled"] = _pooled_scores(pooled, int(run.config.seed))
         page = {**results, "predictions": pooled}
-    page["config_yaml"] = (run.folder / "config.yaml").read_text(encoding="utf-8")
+    page["config_yaml"] = run.config_yaml
     run.finish(results, repeated_report(page))
     logger.info("\n%s", summary_table(results))
     return page

@@ -94,11 +94,7 @@ class CurveLogger(Logger):
 
 
 def read_curves(path: Path) -> list[Row]:
-    """Read `metrics.csv`, numbers as floats; empty if there is none.
-
-    Raises:
-        DataError: If it is damaged.
-    """
+    """Read `metrics.csv`, numbers as floats; empty if there is none. Raise DataError if it is damaged."""
     if not path.is_file():
         return []
     try:

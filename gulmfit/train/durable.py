@@ -14,7 +14,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from gulmfit.checkpoint import read_progress
 from gulmfit.errors import CheckpointError
-from gulmfit.locks import HeldError, locked
+from gulmfit.files import HeldError, locked, whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ BEST_SCORE = "best_model_score"
 
 
 class DurableCheckpointIO(TorchCheckpointIO):
-    """Write under a temporary name, sync, rename; keep the last checkpoint but one."""
+    """Write as `gulmfit.files.whole_file` does; keep the last checkpoint but one."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any | None = None
@@ -37,24 +37,19 @@ class DurableCheckpointIO(TorchCheckpointIO):
             CheckpointError: If it cannot be written; the ones before are as they were.
         """
         target = Path(path)
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as handle:
-                torch.save(checkpoint, handle)
-                handle.flush()
-                os.fsync(handle.fileno())
-            if target.name == LAST and target.is_file():
-                os.replace(target, target.with_name(PREVIOUS))
-            os.replace(partial, target)
-            _sync_folder(target.parent)
+            with whole_file(target, kind=None) as unfinished:
+                with unfinished.open("wb") as handle:
+                    torch.save(checkpoint, handle)
+                    handle.flush()
+                    os.fsync(handle.fileno())
+                if target.name == LAST and target.is_file():
+                    os.replace(target, target.with_name(PREVIOUS))
         except (OSError, RuntimeError) as error:  # torch turns some failures to write into RuntimeError
             raise CheckpointError(
                 f"{target} could not be written: {error}. What was saved before is intact: free space, then continue "
                 "with resume=auto."
             ) from error
-        finally:
-            partial.unlink(missing_ok=True)
 
     def load_checkpoint(
         self, path: str | os.PathLike[str], map_location: Any = "cpu", weights_only: bool | None = True
@@ -148,12 +143,6 @@ def _check_finite(path: Path) -> None:
         raise CheckpointError(f"{path}: {wrong[0]} holds values that are not numbers: saved as training diverged")
 
 
-def remove_partial(folder: Path, pattern: str = "*") -> None:
-    """Remove what a killed process had begun to write in a folder; nobody else may be writing such files there."""
-    for path in folder.glob(f"{pattern}.partial"):
-        path.unlink(missing_ok=True)
-
-
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
     """Keep a run folder for this process.
@@ -170,15 +159,3 @@ def held(folder: Path) -> Iterator[None]:
             f"{folder} is being written by another process ({error}). Wait for it, stop it, or choose another "
             "run.name=."
         ) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Put the renaming itself on the disk, where the system can."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows opens no folders
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

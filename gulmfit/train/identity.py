@@ -66,10 +66,7 @@ def of_stream(
     """Return the identity of a language model's training.
 
     Args:
-        codes: Base codes of the store.
-        holdout: What is learned, and what is held out.
-        strands: Which strands are learned.
-        seed: Of the run.
+        codes, holdout, strands, seed: What is learned from, and held out.
         batches: Parallel streams, and tokens in a window.
         first: As for `of_labelled`.
     """

@@ -1,5 +1,6 @@
 """`stage=pretrain` and `stage=finetune`: a language model learns a genome, or the sequences of a labelled corpus."""
 
+import copy
 import functools
 import logging
 from pathlib import Path
@@ -13,7 +14,7 @@ from gulmfit.config import plain
 from gulmfit.data.language import LanguageModelDataModule
 from gulmfit.data.sources import Source
 from gulmfit.errors import SequenceError
-from gulmfit.models.language_model import initialise_bias
+from gulmfit.models.language_model import initialise_bias, log_frequencies
 from gulmfit.models.transfer import transfer
 from gulmfit.report.pages import language_model_report
 from gulmfit.report.words import CHOSE_THE_EPOCH
@@ -24,13 +25,15 @@ from gulmfit.seq.store import GenomeStore
 from gulmfit.train.classify import split_parts
 from gulmfit.train.fit import build_spec, fit, seed_everything
 from gulmfit.train.identity import LEARNED_FROM, of_stream, of_weights
-from gulmfit.train.ignorance import ignorance, score_of_frequencies
 from gulmfit.train.language_task import LanguageModelTask
 from gulmfit.train.lr_find import lr_range_test
 from gulmfit.train.metrics import StreamScore
 from gulmfit.train.run import Run
 
 logger = logging.getLogger(__name__)
+
+# Optimizer steps after which a language model that has learned nothing is a failure and not a trial.
+ENOUGH_STEPS = 300
 
 
 def corpus(run: Run, source: Source) -> tuple[GenomeStore, Holdout]:
@@ -99,7 +102,7 @@ def run_language_model(run: Run, source: Source) -> dict[str, Any]:
     data.stream(training=True), data.stream(training=False)  # too small a corpus is told now, not after minutes
     task = LanguageModelTask(spec, plain(config.optimizer), plain(config.schedule))
     task.learned_from = identity
-    results: dict[str, Any] = {"stage": run.stage, "run": str(config.run.name), "seed": int(config.seed)}
+    results: dict[str, Any] = run.facts
     if initial is not None:
         report = transfer(
             task.model,
@@ -149,7 +152,7 @@ def run_language_model(run: Run, source: Source) -> dict[str, Any]:
         },
         "timing": {"seconds": fitted.seconds, "tokens_per_second": fitted.tokens_per_second},
     }
-    page = {**results, "curves": run.curves(), "config_yaml": (run.folder / "config.yaml").read_text(encoding="utf-8")}
+    page = {**results, "curves": run.curves(), "config_yaml": run.config_yaml}
     run.finish(results, language_model_report(page))
     logger.info(
         "%s: %.4f bits per %s on held-out sequence (Markov model of order %d: %.4f; knowing nothing: %.3g); %s",
@@ -170,3 +173,47 @@ def evaluate_stream(task: LanguageModelTask, data: LanguageModelDataModule) -> d
         state = output.state
         score.update(output.losses, output.correct, task.bases(output))
     return {name: float(value) for name, value in score.compute().items()}
+
+
+@torch.no_grad()
+def score_of_frequencies(task: LanguageModelTask, data: LanguageModelDataModule) -> dict[str, float]:
+    """Score the held-out stream by the frequencies of tokens in the training part alone.
+
+    That is the decoder's bias without a network, and where training starts.
+
+    Returns:
+        `loss` (nats a token), `accuracy` and `bits_per_base`.
+    """
+    head = copy.deepcopy(task.model.head).eval()
+    head.bias.copy_(log_frequencies(data.token_counts()))
+    no_weight = head.bias.new_zeros(len(head.bias), 1)
+    score = StreamScore(sync_on_compute=False)
+    for batch in data.stream(training=False, alone=True):
+        contexts, targets = batch.tokens.flatten(), batch.targets.flatten()
+        losses, correct = head.token_losses(no_weight, no_weight.new_zeros(len(contexts), 1), contexts, targets)
+        score.update(losses, correct, task.bases_between(contexts, targets, targets >= head.num_special))
+    return {name: float(value) for name, value in score.compute().items()}
+
+
+def ignorance(bits: float, frequencies_bits: float, steps: int, unit: str) -> str:
+    """Return why a language model is worth nothing, or an empty text if it has learned something.
+
+    Args:
+        bits: What it needs for a base of the held-out part.
+        frequencies_bits: What the frequencies of tokens need.
+        steps: Optimizer steps of its training; a model of few steps is a trial, and only warned of.
+        unit: What it counts by: base or residue.
+    """
+    if bits < frequencies_bits:
+        return ""
+    text = (
+        f"The language model has learned nothing: it needs {bits:.4f} bits per {unit}, and the frequencies of tokens "
+        f"alone {frequencies_bits:.4f}."
+    )
+    if steps < ENOUGH_STEPS:
+        logger.warning("%s It was trained for %d steps only: train longer.", text, steps)
+        return ""
+    return (
+        f"{text} Lower the learning rate (lr_find=true suggests one) or drop_mult. If the curve in the report falls "
+        "and then rises again, training collapsed."
+    )

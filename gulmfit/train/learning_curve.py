@@ -116,9 +116,7 @@ def run_learning_curve(run: Run, source: Source) -> dict[str, Any]:
     curve = {score: _points(found, score) for score in SCORES}
     rows = _rows(curve)
     results: dict[str, Any] = {
-        "stage": run.stage,
-        "run": str(run.config.run.name),
-        "seed": int(run.config.seed),
+        **run.facts,
         "classes": found[0]["classes"],
         "positive": found[0]["positive"],
         "curve": {
@@ -134,7 +132,7 @@ def run_learning_curve(run: Run, source: Source) -> dict[str, Any]:
         "curve": curve,
         "table": rows,
         "verdict": _verdict(curve["accuracy"]),
-        "config_yaml": (run.folder / "config.yaml").read_text(encoding="utf-8"),
+        "config_yaml": run.config_yaml,
     }
     run.finish(results, learning_curve_report(page))
     logger.info("\n%s\n\n%s", format_table(rows, list(rows[0])), page["verdict"])

@@ -5,7 +5,8 @@ Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks", sect
 
 import copy
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import torch
@@ -18,6 +19,12 @@ from gulmfit.models.classifier import SequenceClassifier
 from gulmfit.models.language_model import LanguageModel
 
 SMOOTHING = 0.9
+
+
+def endless(batches: Iterable[Any]) -> Iterator[tuple[Any, bool]]:
+    """Yield batches pass after pass, each with whether a pass begins with it: no hidden state leads there."""
+    while True:
+        yield from ((batch, number == 0) for number, batch in enumerate(batches))
 
 
 def _loss(model: LanguageModel | SequenceClassifier, batch: Any, state: Any) -> tuple[torch.Tensor, Any]:
@@ -55,17 +62,11 @@ def lr_range_test(
     rates: list[float] = []
     losses: list[float] = []
     average, least, state = 0.0, math.inf, None
-    iterator = iter(batches)
-    for step in range(num_steps):
-        try:
-            batch = next(iterator)
-        except StopIteration:
-            iterator, state = iter(batches), None
-            batch = next(iterator)
+    for step, (batch, begins) in enumerate(islice(endless(batches), num_steps)):
         rate = low * (high / low) ** (step / max(1, num_steps - 1))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        loss, state = _loss(model, batch, state)
+        loss, state = _loss(model, batch, None if begins else state)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()

@@ -19,9 +19,9 @@ from gulmfit.config import plain
 from gulmfit.data.sources import Source
 from gulmfit.errors import GulmfitError
 from gulmfit.pretrained import SKETCH, find, read_card
-from gulmfit.seq.alphabet import DNA, Alphabet, Codes
+from gulmfit.seq.alphabet import DNA, Alphabet, Codes, held_alphabet
 from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.overlap import Mask, count_marked, find_overlaps, stand_in
+from gulmfit.seq.overlap import Mask, count_marked, find_overlaps, near_duplicate_k, stand_in
 from gulmfit.seq.sketch import Sketch
 from gulmfit.seq.split import Split
 from gulmfit.train.run import Run, read_config
@@ -44,13 +44,16 @@ class Corpus:
     """Marks the sequences (N,) most of which stand in it; None where it cannot be searched."""
     why_not: str = ""
     """Why it cannot be searched."""
+    k: int | None = None
+    """Length of the k-mers that it is searched by, where that follows from its size."""
 
 
 def what_was_met(run: Run, parts: Mapping[str, LabelledSequences]) -> dict[str, Any]:
     """Count the sequences of each part that the model which a run starts from has read.
 
     Returns:
-        What completes a leakage report: `corpus`, for each part the `count`, `fraction` and `examples` of what stands
+        What completes a leakage report: `corpus_k`, the length of the k-mers that the largest genome is searched by,
+        null where there is none; `corpus`, for each part the `count`, `fraction` and `examples` of what stands
         in any corpus that can be searched, null where there is none; and `corpora`, for each corpus its `name`, how it
         was `read`, and `parts`, the same three by part, or null and `why_not`.
     """
@@ -63,16 +66,17 @@ def what_was_met(run: Run, parts: Mapping[str, LabelledSequences]) -> dict[str, 
         pieces = np.split(marked, edges)
         return {name: count_marked(piece, part.ids) for (name, part), piece in zip(filled.items(), pieces, strict=True)}
 
-    anywhere, searched, listed = np.zeros(len(sequences), np.bool_), False, []
+    anywhere, searched, listed, k = np.zeros(len(sequences), np.bool_), False, [], None
     for corpus in corpora(run):
         found = None
         if corpus.search is not None:
             marked = corpus.search(sequences, alphabet)
             found, searched = by_part(marked), True
+            k = max(filter(None, (k, corpus.k)), default=None)
             anywhere |= marked
         listed.append({"name": corpus.name, "read": corpus.read, "parts": found, "why_not": corpus.why_not})
         _tell(corpus, found, len(parts["test"]))
-    return {"corpus": by_part(anywhere) if searched else None, "corpora": listed}
+    return {"corpus_k": k, "corpus": by_part(anywhere) if searched else None, "corpora": listed}
 
 
 def _tell(corpus: Corpus, found: dict[str, Any] | None, tested: int) -> None:
@@ -136,11 +140,7 @@ def _sketched(folder: Path, name: str) -> Corpus:
 
 
 def _read_by(config: DictConfig, origin: str, cache_dir: Path) -> Iterator[Corpus]:
-    """Yield what a run has read itself, whatever it was started from.
-
-    Raises:
-        GulmfitError: If its data cannot be read again.
-    """
+    """Yield what a run has read itself, whatever it was started from."""
     stage, tuned = str(config.stage.name), bool(config.get("init_from"))
     source: Source = build(plain(config.get("data")), {}, Source)
     if stage in ("finetune", "classify", "ulmfit") and source.has_labels:
@@ -149,7 +149,9 @@ def _read_by(config: DictConfig, origin: str, cache_dir: Path) -> Iterator[Corpu
         name = f"the training and validation sequences of {origin}"
         yield Corpus(name, how, functools.partial(_among, known))
     if stage == "pretrain" or (stage == "ulmfit" and not tuned) or (stage == "finetune" and not source.has_labels):
-        yield Corpus(f"the genome of {origin}", GENOME, functools.partial(_in_genome, source.store(cache_dir).codes))
+        codes, alphabet = source.store(cache_dir).codes, held_alphabet(source.alphabet)
+        search = functools.partial(_in_genome, codes)
+        yield Corpus(f"the genome of {origin}", GENOME, search, k=near_duplicate_k(alphabet, len(codes)))
 
 
 def _in_genome(codes: Codes, sequences: Sequence[str], alphabet: Alphabet) -> Mask:

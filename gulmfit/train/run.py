@@ -33,7 +33,7 @@ from gulmfit.report.scores import json_ready
 from gulmfit.seq.checksums import checksums
 from gulmfit.seq.limits import parse_json
 from gulmfit.train.curves import CURVES, read_curves
-from gulmfit.train.durable import LAST, PREVIOUS, newest_sound, remove_partial
+from gulmfit.train.durable import LAST, PREVIOUS, newest_sound
 from gulmfit.train.identity import LEARNED_FROM, Identity, differences
 
 logger = logging.getLogger(__name__)
@@ -55,6 +55,16 @@ class Run:
     def stage(self) -> str:
         """Name of the stage."""
         return str(self.config.stage.name)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What every result begins with: `stage`, `run` and `seed`."""
+        return {"stage": self.stage, "run": str(self.config.run.name), "seed": int(self.config.seed)}
+
+    @property
+    def config_yaml(self) -> str:
+        """Text of its configuration."""
+        return (self.folder / CONFIG).read_text(encoding="utf-8")
 
     @property
     def checkpoints(self) -> Path:
@@ -89,11 +99,7 @@ class Run:
             for name in old:
                 path = self.folder / name
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-        for part in (self.checkpoints, self.folder / MODEL_FOLDER):
-            remove_partial(part)
-        for name in RESULTS:  # and nothing else: a scan of a genome may keep its scores here
-            remove_partial(self.folder, f".{name}*")
-        for name in ("", MODEL_FOLDER, "predictions", "splits"):
+        for name in ("", CHECKPOINTS, MODEL_FOLDER, "predictions", "splits"):
             remove_unfinished(self.folder / name)
         self.folder.mkdir(parents=True, exist_ok=True)
         continued = self.config.resume and any((self.checkpoints / name).is_file() for name in (LAST, PREVIOUS))

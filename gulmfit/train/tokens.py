@@ -4,6 +4,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from gulmfit.seq.tables import is_table, read_rows
 from gulmfit.seq.tokenizer import KmerTokenizer, Tokenizer
 from gulmfit.train.language import evaluate_stream, training_part
 from gulmfit.train.language_task import LanguageModelTask
+from gulmfit.train.lr_find import endless
 from gulmfit.train.run import write_json
 
 logger = logging.getLogger(__name__)
@@ -116,11 +118,7 @@ def compare_tokens(
 
 
 def describe(tokenizer: Tokenizer, corpus: Sequence[Codes]) -> dict[str, Any]:
-    """Say what a tokenizer makes of the forward strand of a corpus.
-
-    Args:
-        tokenizer: Bases to tokens.
-        corpus: Stretches of base codes.
+    """Say what a tokenizer makes of the forward strand of a corpus, given as stretches of base codes.
 
     Returns:
         `vocabulary`, `used` (share), `bases_per_token`, `quantiles` (5 %, median, 95 % of the bases a token spells),
@@ -163,17 +161,7 @@ def describe(tokenizer: Tokenizer, corpus: Sequence[Codes]) -> dict[str, Any]:
 def language_model_bits(
     tokenizer: Tokenizer, data: LanguageModelDataModule, *, steps: int, seed: int
 ) -> dict[str, float]:
-    """Train a small language model and score it on the held-out part.
-
-    Args:
-        tokenizer: Bases to tokens.
-        data: Streams over the corpus.
-        steps: Training steps.
-        seed: Of the weights and the order.
-
-    Returns:
-        `bits_per_base`, `bases_read` in training, and `seconds` of training.
-    """
+    """Train a small language model; return its `bits_per_base`, the `bases_read` and the `seconds` of training."""
     config = compose(["stage=pretrain", "arch=awd_lstm_tiny"])
     spec = {
         "arch": plain(config.arch),
@@ -190,20 +178,15 @@ def language_model_bits(
     schedule = OneCycleLR(optimizer, max_lr=rate, total_steps=steps + 1, base_momentum=0.7, max_momentum=0.8)
     stream, bases, start = data.stream(training=True), 0, time.perf_counter()
     task.model.train()
-    step = 0
-    while step < steps:
-        state = None
-        for batch in stream:
-            output = task.model(batch.tokens, batch.targets, state)
-            state = detach(output.state)
-            optimizer.zero_grad()
-            (output.loss + output.penalty).backward()
-            optimizer.step()
-            schedule.step()
-            bases += int(task.bases(output).sum())
-            step += 1
-            if step == steps:
-                break
+    state = None
+    for batch, begins in islice(endless(stream), steps):
+        output = task.model(batch.tokens, batch.targets, None if begins else state)
+        state = detach(output.state)
+        optimizer.zero_grad()
+        (output.loss + output.penalty).backward()
+        optimizer.step()
+        schedule.step()
+        bases += int(task.bases(output).sum())
     seconds = time.perf_counter() - start
     return {"bits_per_base": evaluate_stream(task, data)["bits_per_base"], "bases_read": bases, "seconds": seconds}
 

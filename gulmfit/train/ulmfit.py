@@ -54,9 +54,7 @@ def run_ulmfit(run: Run, source: Source) -> dict[str, Any]:
     judged: dict[str, Judged] = {name: (scored.by_model[name], judge) for name in ("model", "scratch")}
     tests = judge.comparisons(scored.labels, judged, scored.groups, int(run.config.seed))
     page: dict[str, Any] = {
-        "stage": run.stage,
-        "run": str(run.config.run.name),
-        "seed": int(run.config.seed),
+        **run.facts,
         "metrics": _prefixed(transferred, scratch, "metrics") | _bits(language_models),
         "ci95": _prefixed(transferred, scratch, "ci95"),
         **{name: transferred[name] for name in SHARED if name in transferred},
@@ -66,7 +64,7 @@ def run_ulmfit(run: Run, source: Source) -> dict[str, Any]:
         },
         "init_from": str(run.config.init_from) if run.config.init_from else None,
         "runs": {"transferred": transferred, "scratch": scratch},
-        "config_yaml": (run.folder / "config.yaml").read_text(encoding="utf-8"),
+        "config_yaml": run.config_yaml,
         **language_models,
     }
     page["worthless"] = _not_won(run, page, judge)

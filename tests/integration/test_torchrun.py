@@ -84,7 +84,7 @@ def left(cwd: Path) -> dict[str, object]:
     for what in ("timing", "versions"):
         del metrics[what]
     files = [path.relative_to(cwd) for path in (cwd / "outputs").rglob("*") if path.is_file()]
-    assert not [path for path in files if path.suffix in (".partial", ".tmp") or path.name == ".lock"]
+    assert not [path for path in files if ".unfinished" in path.name or path.name == ".lock"]
     last = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     return {
         "best": (folder / "model" / "model.safetensors").read_bytes(),
@@ -136,7 +136,7 @@ def test_what_torchrun_lost_goes_on_to_the_same_end(
     names = {path.name for path in checkpoints.iterdir()}
     assert {"best.ckpt", "previous.ckpt"} < names
     assert "last.ckpt" not in names
-    assert any(name.endswith(".partial") for name in names)
+    assert any(name.startswith(".last.ckpt.") for name in names)
 
     process = torchrun(TRAIN)
     end = time.monotonic() + SECONDS

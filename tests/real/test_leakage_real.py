@@ -10,6 +10,7 @@ from gulmfit.errors import DataError
 from gulmfit.seq.homology import find_mmseqs
 from gulmfit.seq.labelled import LabelledSequences, read_fasta_classes, read_table_splits
 from gulmfit.seq.leakage import check_leakage, leakage_report
+from gulmfit.seq.overlap import stand_in
 from gulmfit.seq.split import PARTS, HomologySplit, StratifiedSplit
 from gulmfit.seq.store import GenomeStore
 
@@ -70,6 +71,4 @@ def test_linclust_alone_leaves_overlapping_windows_apart(promoters: LabelledSequ
 def test_promoters_stand_in_their_genome(promoters: LabelledSequences, data_dir: Path, tmp_path: Path) -> None:
     genome = data_dir / "ecoli_k12" / "GCF_000005845.2_ASM584v2_genomic.fna.gz"
     store = GenomeStore.build(genome, tmp_path)
-    report = leakage_report(divide(promoters, HomologySplit(0.1, 0.1, 0)(promoters)), corpus=store.codes)
-    for part in PARTS:
-        assert report["corpus"][part]["fraction"] > 0.95
+    assert stand_in(promoters.sequences, store.codes).mean() > 0.95

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,10 @@ from sklearn.preprocessing import StandardScaler
 
 from gulmfit.report.features import kmer_features
 from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.negatives import genomic_negatives, shuffled_negatives
+from gulmfit.seq.negatives import make_negatives
 from gulmfit.seq.store import GenomeStore
+
+genomic = partial(make_negatives, how="genomic")
 
 FACTORS = ("SP1_GM12878", "MYC_H1-hESC", "FOXA1_HepG2")
 
@@ -34,7 +37,7 @@ def peaks(data_dir: Path, factor: str) -> LabelledSequences:
 
 def dinucleotide_auc(positives: LabelledSequences, k: int) -> float:
     """AUC of a logistic regression on dinucleotides; a peak and its shuffle are always scored together."""
-    negatives = shuffled_negatives(positives, k=k, seed=0)
+    negatives = make_negatives(positives, k=k, seed=0)
     features = kmer_features(positives.sequences + negatives.sequences, 2)
     labels = np.repeat([1, 0], [len(positives), len(negatives.ids)])
     pairs = np.concatenate([np.arange(len(positives)), negatives.partners])
@@ -60,7 +63,7 @@ def test_windows_of_a_real_genome_are_matched(data_dir: Path, tmp_path: Path) ->
     if not genome.exists():
         pytest.skip(f"{genome} not found")
     positives = peaks(data_dir, FACTORS[2])
-    found = genomic_negatives(positives, GenomeStore.build(genome, tmp_path), per_positive=4)
+    found = genomic(positives, GenomeStore.build(genome, tmp_path), per_positive=4)
     assert len(found.ids) == 2000
     # Yeast has few windows as rich in G and C as the richest of these human peaks; what gives way is told.
     assert found.record["beyond_tolerance"] < 20

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gulmfit.data.chipseq import ChipSeqSource
+from gulmfit.data.chipseq import ChipSeqSource, read_deepbind
 from gulmfit.data.folder import FolderSource
 from gulmfit.data.reads import ReadsSource
-from gulmfit.seq.deepbind import read_deepbind
 from gulmfit.seq.overlap import kmers_by_sequence
 
 pytestmark = pytest.mark.real

@@ -19,7 +19,7 @@ LIBRARY = {
     for name in (
         "errors",
         "files",
-        "locks",
+        "libraries",
         "threads",
         "weights",
         "seq",
@@ -39,13 +39,14 @@ ALLOWED = {
     "__init__": {"gulmfit.threads"}
     | {"gulmfit.config", "gulmfit.predict", "gulmfit.seq"},  # the latter for type checkers
     "errors": set(),
-    "locks": set(),
+    "libraries": {"gulmfit.errors"},
     "threads": set(),
-    "files": {"gulmfit.errors", "gulmfit.locks"},
+    "files": {"gulmfit.errors"},
     "seq": {
         "numpy",
+        "scipy",
+        "yaml",
         "Bio",
-        "pyfaidx",
         "pyarrow",
         "pybigtools",
         "pyrodigal",
@@ -53,14 +54,14 @@ ALLOWED = {
         "tokenizers",
         "gulmfit.errors",
         "gulmfit.files",
-        "gulmfit.locks",
+        "gulmfit.libraries",
     },
     "models": {"torch", "gulmfit.errors"},
     "pretrained": {"gulmfit.seq", "gulmfit.errors"},
     "weights": {"torch", "safetensors", "gulmfit.errors", "gulmfit.files"},
     "checkpoint": {"torch", "gulmfit.models", "gulmfit.pretrained", "gulmfit.seq", "gulmfit.weights"}
     | {"gulmfit.errors", "gulmfit.files"},
-    "data": {"torch", "numpy", "pytorch_lightning", "gulmfit.seq", "gulmfit.errors", "gulmfit.files", "gulmfit.locks"},
+    "data": {"torch", "numpy", "pytorch_lightning", "gulmfit.seq", "gulmfit.errors", "gulmfit.files"},
     "predict": {"torch", "numpy", "tqdm", "pyarrow", "pybigtools"}
     | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.files"}
     | {
@@ -80,6 +81,7 @@ ALLOWED = {
         "gulmfit.weights",
         "gulmfit.errors",
         "gulmfit.files",
+        "gulmfit.libraries",
     },
     "schema": set(),
     "checks": {"gulmfit.schema"},

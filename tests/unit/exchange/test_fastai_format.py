@@ -16,8 +16,7 @@ from torch import Tensor
 
 from gulmfit.checkpoint import load
 from gulmfit.errors import CheckpointError, ConfigError
-from gulmfit.exchange.fastai_format import export_fastai, import_fastai
-from gulmfit.exchange.fastai_names import to_fastai
+from gulmfit.exchange.fastai_format import export_fastai, import_fastai, to_fastai
 from gulmfit.models.classifier import SequenceClassifier
 from gulmfit.models.language_model import LanguageModel
 from gulmfit.seq.tokenizer import KmerTokenizer

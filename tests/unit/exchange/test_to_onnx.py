@@ -13,8 +13,7 @@ import torch
 from gulmfit.checkpoint import load
 from gulmfit.errors import CheckpointError, ConfigError
 from gulmfit.exchange import to_onnx
-from gulmfit.exchange.graphs import ClassifierGraph, LanguageModelGraph, interpolate
-from gulmfit.exchange.to_onnx import TOLERANCE, export_onnx
+from gulmfit.exchange.to_onnx import TOLERANCE, ClassifierGraph, LanguageModelGraph, export_onnx, interpolate
 from gulmfit.models import classifier
 from gulmfit.models.language_model import LanguageModel
 from gulmfit.predict.predictor import Predictor

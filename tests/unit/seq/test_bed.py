@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gulmfit.errors import DataError
-from gulmfit.seq.bed import bed_line, read_bed
+from gulmfit.seq.bed import read_bed
 from gulmfit.seq.features import Feature
 from tests.unit.seq.test_fasta import bgzip
 
@@ -60,6 +60,14 @@ def test_columns_after_the_sixth_are_attributes(tmp_path: Path) -> None:
     assert list(attributes) == ["thickStart", "thickEnd", "itemRgb", "blockCount", "blockSizes", "blockStarts"]
     peak = next(read_bed(write(tmp_path, "chr1\t1\t9\tp\t0\t.\t182.5\t5.1\t-1\t75\n")))
     assert dict(peak.attributes) == {"column7": "182.5", "column8": "5.1", "column9": "-1", "column10": "75"}
+
+
+def bed_line(feature: Feature) -> str:
+    """Write a feature as a line of BED: 6 columns and one for each attribute."""
+    score = feature.score
+    text = "." if score is None else str(int(score)) if score.is_integer() else repr(score)
+    cells = [feature.contig, str(feature.start), str(feature.end), feature.name or ".", text, feature.strand]
+    return "\t".join([*cells, *feature.attributes.values()])
 
 
 @pytest.mark.parametrize("text", [BED6.replace("5.5", "5.25"), BED12])

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from gulmfit.data.chipseq import read_deepbind
 from gulmfit.data.folder import FolderSource
 from gulmfit.predict.variant_check import survey
 from gulmfit.seq.alphabet import encode
 from gulmfit.seq.bed import read_bed
-from gulmfit.seq.deepbind import read_deepbind
 from gulmfit.seq.fasta import read_fasta, read_fasta_pieces
 from gulmfit.seq.genbank import genbank_store, read_genbank
 from gulmfit.seq.gff import read_gff

@@ -56,7 +56,6 @@ def test_planted_leaks_are_found():
     }
     assert report["pairs"]["train->test"]["any"]["examples"] == ["t1", "t2", "t3", "t5", "t6"]
     assert report["pairs"]["train->valid"]["exact"] == {"count": 1, "fraction": 0.5, "examples": ["v0"]}
-    assert report["corpus"] is None
     assert leaked_fraction(report) == 5 / 7
     assert leaked_fraction(report, "train->valid") == 0.5
 
@@ -91,12 +90,7 @@ def test_what_stands_in_the_corpus():
     less = genome[200:240] + random_dna(rng, 40)
     inside = [genome[:80], reverse_complement_text(edge), genome[-80:], half]
     outside = [less, random_dna(rng, 80), "ACGT", "N" * 80]
-    parts = {"train": part("r", inside), "valid": part("v", []), "test": part("t", outside + inside)}
-    found = leakage_report(parts, corpus=encode(genome))["corpus"]
-    assert found == {
-        "train": {"count": 4, "fraction": 1.0, "examples": ["r0", "r1", "r2", "r3"]},
-        "test": {"count": 4, "fraction": 0.5, "examples": ["t4", "t5", "t6", "t7"]},
-    }
+    assert stand_in([*outside, *inside], encode(genome)).tolist() == [False] * 4 + [True] * 4
 
 
 @given(st.text("ACGTN", max_size=40), st.lists(st.text("ACGTN", max_size=12), max_size=5), st.integers(1, 6))

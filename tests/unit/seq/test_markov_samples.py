@@ -4,8 +4,7 @@ from typing import cast
 
 import numpy as np
 
-from gulmfit.seq.markov import MarkovModel
-from gulmfit.seq.markov_samples import markov_samples
+from gulmfit.seq.markov import MarkovModel, markov_samples
 
 
 def model() -> MarkovModel:

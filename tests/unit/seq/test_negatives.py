@@ -5,6 +5,7 @@ import json
 import logging
 import math
 from collections import Counter
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,9 +14,12 @@ from gulmfit.errors import ConfigError, DataError
 from gulmfit.seq import negatives
 from gulmfit.seq.alphabet import encode, gc_content, reverse_complement_text
 from gulmfit.seq.labelled import LabelledSequences, Locus
-from gulmfit.seq.negatives import Negatives, genomic_negatives, mixed_negatives, shuffled_negatives
+from gulmfit.seq.negatives import Negatives, make_negatives
 from gulmfit.seq.overlap import kmers_by_sequence
 from gulmfit.seq.store import GenomeStore
+
+genomic = partial(make_negatives, how="genomic")
+mixed = partial(make_negatives, how="mixed")
 
 
 def random_text(rng: np.random.Generator, length: int, gc: float = 0.5) -> str:
@@ -99,7 +103,7 @@ def assert_windows_fit(found: Negatives, positives: LabelledSequences, contigs: 
 
 
 def test_shuffles_keep_klets_and_partners(positives: LabelledSequences) -> None:
-    found = shuffled_negatives(positives, k=3, per_positive=2, seed=5)
+    found = make_negatives(positives, k=3, per_positive=2, seed=5)
     assert found.partners.tolist() == [index // 2 for index in range(120)]
     assert found.ids[:3] == ["p0/shuffled-1", "p0/shuffled-2", "p1/shuffled-1"]
     assert len(set(found.sequences)) == 120
@@ -115,13 +119,13 @@ def test_shuffles_keep_klets_and_partners(positives: LabelledSequences) -> None:
 def test_no_shuffle_is_its_positive_again(caplog: pytest.LogCaptureFixture) -> None:
     # ACACA: AC twice, CA twice, from A to A: no other order. TTATTT has five orders, the own one among them.
     some = positives_of(["AAAA", "TTATTT", "ACACA"])
-    found = shuffled_negatives(some, per_positive=20)
+    found = make_negatives(some, per_positive=20)
     assert set(found.partners.tolist()) == {1}
     assert "TTATTT" not in found.sequences
     assert (found.record["negatives"], found.record["left_out"]) == (20, 40)
     assert "40 of 60 shuffles are left out" in caplog.text
     with pytest.raises(DataError, match="none of 1 positives can be shuffled"):
-        shuffled_negatives(positives_of(["AAAA"]))
+        make_negatives(positives_of(["AAAA"]))
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -129,7 +133,7 @@ def test_windows_are_like_their_positives_and_apart(
     positives: LabelledSequences, store: GenomeStore, contigs: dict[str, str], known: bool
 ) -> None:
     given = positives if known else without_loci(positives)
-    found = genomic_negatives(given, store, per_positive=3, seed=2)
+    found = genomic(given, store, per_positive=3, seed=2)
     assert len(found.ids) == 180
     assert len(set(found.ids)) == 180
     assert_windows_fit(found, positives, contigs)
@@ -148,13 +152,13 @@ def test_shared_kmers_are_avoided_on_either_strand_and_in_copies(contigs: dict[s
     half = contigs["two"][10_000:20_000]
     store = GenomeStore.from_sequences(["half", "copy"], [half, reverse_complement_text(half)])
     positives = positives_of([half[start : start + 100] for start in range(0, 5000, 100)])
-    found = genomic_negatives(positives, store, seed=1)
+    found = genomic(positives, store, seed=1)
     shared = np.intersect1d(kmers_by_sequence(positives.sequences, 20)[0], kmers_by_sequence(found.sequences, 20)[0])
     assert not len(shared)
 
 
 def test_the_margin_is_kept(positives: LabelledSequences, store: GenomeStore) -> None:
-    found = genomic_negatives(positives, store, margin_bp=150, seed=3)
+    found = genomic(positives, store, margin_bp=150, seed=3)
     assert max(overlap_bp(locus, other) for locus in found.loci for other in positives.loci or []) <= -150
 
 
@@ -162,9 +166,7 @@ def test_windows_are_uniform_over_the_places_that_fit() -> None:
     # Every window has the same GC content, so every start of both contigs is as likely.
     store = GenomeStore.from_sequences(["a", "b"], ["AC" * 20, "AC" * 15])
     positives = positives_of(["GT" * 5])  # too short to hold a 20-mer
-    counts = Counter(
-        locus[:2] for seed in range(1500) for locus in genomic_negatives(positives, store, seed=seed).loci if locus
-    )
+    counts = Counter(locus[:2] for seed in range(1500) for locus in genomic(positives, store, seed=seed).loci if locus)
     assert set(counts) == {("a", start) for start in range(31)} | {("b", start) for start in range(21)}
     expected = 1500 / 52
     assert sum((count - expected) ** 2 / expected for count in counts.values()) < 91  # chi-square, 51 df, p = .0005
@@ -174,7 +176,7 @@ def test_what_cannot_be_matched_is_logged_and_recorded(
     store: GenomeStore, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(negatives, "_PATIENCE_BASES", 1 << 20)
-    found = genomic_negatives(positives_of(["GC" * 40, "ACGT" * 20]), store)
+    found = genomic(positives_of(["GC" * 40, "ACGT" * 20]), store)
     assert found.record["beyond_tolerance"] == 1
     differences = [1 - gc_content(encode(found.sequences[0])), abs(0.5 - gc_content(encode(found.sequences[1])))]
     assert 0.02 < differences[0] < 0.35
@@ -189,11 +191,11 @@ def test_a_full_genome_is_an_error(contigs: dict[str, str], monkeypatch: pytest.
     store = GenomeStore.from_sequences(["small"], [contigs["two"][:500]])
     rng = np.random.default_rng(0)
     with pytest.raises(DataError, match=r"no window of 100 bases is left for positive 'p\d'.*per_positive"):
-        genomic_negatives(positives_of([random_text(rng, 100) for _ in range(6)]), store)
+        genomic(positives_of([random_text(rng, 100) for _ in range(6)]), store)
 
 
 def test_mixed_is_some_of_both(positives: LabelledSequences, store: GenomeStore, contigs: dict[str, str]) -> None:
-    found = mixed_negatives(positives, store, shuffled_fraction=0.25, per_positive=2, seed=4)
+    found = mixed(positives, store, shuffled_fraction=0.25, per_positive=2, seed=4)
     kinds = [name.partition("/")[2] for name in found.ids]
     assert Counter(kind.partition("-")[0] for kind in kinds) == {"shuffled": 30, "genomic": 90}
     assert len(set(found.ids)) == 120
@@ -205,15 +207,15 @@ def test_mixed_is_some_of_both(positives: LabelledSequences, store: GenomeStore,
     assert found.record["shuffled"] == 30
     assert found.record["genomic"] == 90
     for fraction, count in ((0.0, 0), (1.0, 60)):
-        only = mixed_negatives(positives, store, shuffled_fraction=fraction)
+        only = mixed(positives, store, shuffled_fraction=fraction)
         assert sum(locus is None for locus in only.loci) == count
 
 
 def test_seeds(positives: LabelledSequences, store: GenomeStore) -> None:
     for make in (
-        lambda seed: shuffled_negatives(positives, seed=seed),
-        lambda seed: genomic_negatives(positives, store, seed=seed),
-        lambda seed: mixed_negatives(positives, store, seed=seed),
+        lambda seed: make_negatives(positives, seed=seed),
+        lambda seed: genomic(positives, store, seed=seed),
+        lambda seed: mixed(positives, store, seed=seed),
     ):
         assert same(make(1), make(1))
         assert make(1).sequences != make(2).sequences
@@ -222,23 +224,23 @@ def test_seeds(positives: LabelledSequences, store: GenomeStore) -> None:
 def test_bad_input_is_named(positives: LabelledSequences, store: GenomeStore, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR)
     for make, message in (
-        (lambda: shuffled_negatives(positives, per_positive=0), "per_positive=0"),
-        (lambda: shuffled_negatives(positives, k=0), "k=0"),
-        (lambda: genomic_negatives(positives, store, gc_tolerance=-0.1), "gc_tolerance=-0.1"),
-        (lambda: genomic_negatives(positives, store, margin_bp=-1), "margin_bp=-1"),
-        (lambda: mixed_negatives(positives, store, shuffled_fraction=1.5), "shuffled_fraction=1.5"),
+        (lambda: make_negatives(positives, per_positive=0), "per_positive=0"),
+        (lambda: make_negatives(positives, k=0), "k=0"),
+        (lambda: genomic(positives, store, gc_tolerance=-0.1), "gc_tolerance=-0.1"),
+        (lambda: genomic(positives, store, margin_bp=-1), "margin_bp=-1"),
+        (lambda: mixed(positives, store, shuffled_fraction=1.5), "shuffled_fraction=1.5"),
     ):
         with pytest.raises(ConfigError, match=message):
             make()
     some = ["ACGT" * 10]
     twice = GenomeStore(store.codes, [*store.contigs[:2], store.contigs[0]], store.runs, store.counts, store.digest)
     for make, message in (
-        (lambda: shuffled_negatives(positives_of([])), "no positive"),
-        (lambda: genomic_negatives(positives_of(["NNNN"]), store), "'p0' has no unambiguous base"),
-        (lambda: genomic_negatives(positives_of(["A" * 50_000]), store), "50,000 bases, and the longest .* 40,000"),
-        (lambda: genomic_negatives(positives_of(some, [("3", 0, 40, "+")]), store), "at 3:0-40.* no contig '3'"),
-        (lambda: genomic_negatives(positives_of(some, [("tiny", 0, 40, "+")]), store), "a contig of 10 bases"),
-        (lambda: genomic_negatives(positives_of(some, [("one", 0, 40, "+")]), twice), "names repeat"),
+        (lambda: make_negatives(positives_of([])), "no positive"),
+        (lambda: genomic(positives_of(["NNNN"]), store), "'p0' has no unambiguous base"),
+        (lambda: genomic(positives_of(["A" * 50_000]), store), "50,000 bases, and the longest .* 40,000"),
+        (lambda: genomic(positives_of(some, [("3", 0, 40, "+")]), store), "at 3:0-40.* no contig '3'"),
+        (lambda: genomic(positives_of(some, [("tiny", 0, 40, "+")]), store), "a contig of 10 bases"),
+        (lambda: genomic(positives_of(some, [("one", 0, 40, "+")]), twice), "names repeat"),
     ):
         with pytest.raises(DataError, match=message):
             make()

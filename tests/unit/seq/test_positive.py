@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.positive import default_positive
+from gulmfit.seq.names import default_positive
 
 
 @pytest.mark.parametrize(

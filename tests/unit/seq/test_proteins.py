@@ -10,8 +10,7 @@ from gulmfit.seq.alphabet import PROTEIN, decode
 from gulmfit.seq.homology import cluster_by_shared_kmers, group_copies
 from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.leakage import leakage_report
-from gulmfit.seq.markov import MarkovModel
-from gulmfit.seq.markov_samples import markov_samples
+from gulmfit.seq.markov import MarkovModel, markov_samples
 from gulmfit.seq.overlap import NO_KMER, canonical_kmers, kmers_by_sequence
 from gulmfit.seq.split import HomologySplit
 from gulmfit.seq.store import GenomeStore

@@ -159,7 +159,7 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     path = tmp_path / "t.parquet"
     path.write_bytes(b"PAR1")
-    with pytest.raises(DataError, match=r"pip install gulmfit\[parquet\]"):
+    with pytest.raises(DataError, match=r"gulmfit\[parquet\]"):
         cells(path)
 
 

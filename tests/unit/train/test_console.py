@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gulmfit.train.console import duration
-from gulmfit.train.load import QUIET_S, WINDOW_S, Clocks, Load, read_clocks, waiting
+from gulmfit.train.console import QUIET_S, WINDOW_S, Clocks, Load, duration, read_clocks, waiting
 from gulmfit.train.log import SHOWN, Console, logged
 from gulmfit.train.runner import train
 

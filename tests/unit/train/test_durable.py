@@ -11,7 +11,7 @@ import torch
 
 from gulmfit.errors import CheckpointError
 from gulmfit.train import durable
-from gulmfit.train.durable import LAST, PREVIOUS, DurableCheckpointIO, held, newest_sound, remove_partial
+from gulmfit.train.durable import LAST, PREVIOUS, DurableCheckpointIO, held, newest_sound
 
 SPEC = {"arch": {}, "head": {}, "dropout": {}, "tokenizer": {}}
 
@@ -72,13 +72,6 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
         save(tmp_path, 2)
     monkeypatch.undo()
     assert step_of(newest_sound(tmp_path)) == 1
-    assert {path.name for path in tmp_path.iterdir()} == {LAST}
-
-
-def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
-    save(tmp_path, 1)
-    (tmp_path / f".{LAST}.123.partial").write_bytes(b"half")
-    remove_partial(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {LAST}
 
 

@@ -98,6 +98,7 @@ def test_tuning_has_read_training_and_validation(world: World, form: str, caplog
     assert 0 < tuned["parts"]["test"]["count"] < len(parts["test"])
     either = [name for name in parts["test"].ids if name in read or from_genome(name)]
     assert met["corpus"]["test"]["count"] == len(either)
+    assert met["corpus_k"] == 16
     assert f"{tuned['parts']['test']['count']} of {len(parts['test'])} test sequences" in caplog.text
     page = leakage_section({"leakage": leakage_report(parts) | met})
     assert any(str(tuned["parts"]["test"]["count"]) in text and "without labels" in text for text in page.text)

@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from gulmfit.errors import CheckpointError, DivergenceError
-from gulmfit.train import slurm
-from gulmfit.train.ranks import gather, own
+from gulmfit.train.ranks import gather, job_id, own, requeue
 from gulmfit.train.watch import WINDOW, LossWatch, Signals
 
 
@@ -121,16 +120,16 @@ def test_one_process_keeps_its_own_and_refuses_what_two_have_saved() -> None:
 
 def test_a_job_of_slurm_puts_itself_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    assert not slurm.requeue()
+    assert not requeue()
     program = tmp_path / "scontrol"
     program.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/called\nexit ${{SCONTROL_FAILS:-0}}\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setenv("SLURM_JOB_ID", "41")
-    assert slurm.requeue()
-    assert slurm.job_id({"SLURM_JOB_ID": "45", "SLURM_ARRAY_JOB_ID": "40", "SLURM_ARRAY_TASK_ID": "5"}) == "40_5"
+    assert requeue()
+    assert job_id({"SLURM_JOB_ID": "45", "SLURM_ARRAY_JOB_ID": "40", "SLURM_ARRAY_TASK_ID": "5"}) == "40_5"
     monkeypatch.setenv("SCONTROL_FAILS", "1")
-    assert not slurm.requeue()
+    assert not requeue()
     assert (tmp_path / "called").read_text() == "requeue 41\n" * 2
 
 

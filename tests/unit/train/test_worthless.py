@@ -13,7 +13,7 @@ from gulmfit.data.language import LanguageModelDataModule
 from gulmfit.errors import WorthlessError
 from gulmfit.models.language_model import initialise_bias
 from gulmfit.report.objective import objective
-from gulmfit.train.ignorance import ENOUGH_STEPS, ignorance, score_of_frequencies
+from gulmfit.train.language import ENOUGH_STEPS, ignorance, score_of_frequencies
 from gulmfit.train.ulmfit import _not_won
 
 from .test_tasks import language_data, language_task

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from gulmfit.data.chipseq import read_deepbind
 from gulmfit.errors import DataError
-from gulmfit.seq.deepbind import read_deepbind
 
 LINES = [
     "FoldID\tEventID\tseq\tBound",
