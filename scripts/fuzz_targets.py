@@ -57,13 +57,13 @@ def genome() -> Any:
 def features(path: Path) -> None:
     """Read features, put their parts together, and cut them out of a genome."""
     from gulmfit.errors import GulmfitError
-    from gulmfit.seq.bed import bed_line
+    from gulmfit.seq.bed import feature_line
     from gulmfit.seq.intervals import extract, join_parts, read_features
 
     store = genome()
     found = list(read_features(path))
     for feature in join_parts(found):
-        bed_line(feature)
+        feature_line(feature)
         with contextlib.suppress(GulmfitError):  # a wrong place of one is no reason not to look at the others
             extract(store, feature)
     if ".bed" not in path.name:

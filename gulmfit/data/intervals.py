@@ -20,7 +20,7 @@ from gulmfit.seq.genbank import genbank_store
 from gulmfit.seq.intervals import has_kinds, is_genbank, read_features
 from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.store import GenomeStore
-from gulmfit.seq.windows import WindowRule, Windows, cut_windows
+from gulmfit.seq.windows import LabelledWindows, WindowRule, cut_windows
 
 logger = logging.getLogger(__name__)
 
@@ -171,7 +171,7 @@ class IntervalsSource(Source):
 class _Negatives(PositivesSource):
     """The negatives of windows that have been cut."""
 
-    def of(self, cut: Windows, files: list[str]) -> LabelledSequences:
+    def of(self, cut: LabelledWindows, files: list[str]) -> LabelledSequences:
         """Return the windows as positives, with their negatives; those of one feature stay together in a split."""
         labels = np.zeros(len(cut.ids), np.int64)
         sequences = [

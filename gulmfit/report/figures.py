@@ -197,7 +197,7 @@ def reliability(curves: Mapping[str, Mapping[str, ArrayLike]]) -> str:
         return sheet.svg()
 
 
-def confusion(matrix: ArrayLike, classes: Sequence[str]) -> str:
+def confusion_matrix(matrix: ArrayLike, classes: Sequence[str]) -> str:
     """Draw a confusion matrix, cells shaded by their share of the row.
 
     Args:

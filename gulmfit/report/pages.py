@@ -11,7 +11,8 @@ from typing import Any
 
 from gulmfit.report import figures
 from gulmfit.report.html import Figure, Report, Section
-from gulmfit.report.objective import Objective, objective_of
+from gulmfit.report.objective import Objective
+from gulmfit.report.registry import results_objective
 from gulmfit.report.sections import facts_sections, leakage_section, present
 from gulmfit.report.table import format_value
 from gulmfit.report.words import (
@@ -51,7 +52,7 @@ def classification_report(results: Results) -> Report:
             `sign_flip` holds, by baseline, what `sign_flip.sign_flip` gave with the model first; `mcnemar`, which
             stands there where no sequence has relatives, is read in its place from older runs.
     """
-    objective = objective_of(results)
+    objective = results_objective(results)
     models = {"model": _scores(results)}
     baselines = _baseline_scores(results)
     tests = objective.tests(results, "baseline")
@@ -61,7 +62,7 @@ def classification_report(results: Results) -> Report:
     sections = [
         scores,
         objective.paired_section("model", results),
-        leakage_section(results),
+        leakage_section(results, objective.summary),
         *objective.sections(results),
         _training_section(results),
         *facts_sections(results),
@@ -108,13 +109,13 @@ def comparison_report(results: Results) -> Report:
     first: Results = next(iter(runs.values()), {})
     kept = ("baselines", "leakage", "data", "classes", "positive", "targets")
     shared = {name: first[name] for name in kept if name in first} | _given(results)
-    objective = objective_of(shared)
+    objective = results_objective(shared)
     models = {name: _scores(run) for name, run in runs.items()}
     baselines, tests = _baseline_scores(shared), objective.tests(results, "scratch")
     sections = [
         _searched_unequally(_score_section(objective, models, baselines, _split(first)), runs),
         objective.paired_section("transferred", results),
-        leakage_section(shared),
+        leakage_section(shared, objective.summary),
         _overlaid_section(objective, runs),
         *objective.compared(shared, runs),
         _bits_section({name: results[name] for name in ("pretrain", "finetune") if results.get(name)}),

@@ -5,7 +5,8 @@ from typing import Any
 
 from gulmfit.report import figures, spread_figures
 from gulmfit.report.html import Figure, Report, Section, Table
-from gulmfit.report.objective import Objective, objective_of
+from gulmfit.report.objective import Objective
+from gulmfit.report.registry import results_objective
 from gulmfit.report.sections import curves_section, facts_sections, leakage_section, present, score_curves
 from gulmfit.report.table import format_table
 from gulmfit.report.words import SEARCHED_UNEQUALLY, capital, finite, heading, model_name, p_text, subtitle
@@ -28,7 +29,7 @@ def summary_table(results: Results) -> str:
 
 def _summary(results: Results) -> tuple[list[dict[str, object]], list[str]]:
     spread: Results = results["spread"]
-    objective = objective_of(results)
+    objective = results_objective(results)
     pooled = results.get("pooled") or {}
     main = next(iter(spread))
     columns = [""]
@@ -57,7 +58,7 @@ def repeated_report(results: Results) -> Report:
             pooled ones.
     """
     spread: Results = results["spread"]
-    objective = objective_of(results)
+    objective = results_objective(results)
     score = heading(objective.headline)
     main = next(iter(spread))
     rows, columns = _summary(results)
@@ -77,7 +78,7 @@ def repeated_report(results: Results) -> Report:
         _pairs(results, model_name(main)),
         curves_section(score_curves(results.get("predictions"), model_name(main))),
         _trials(results),
-        leakage_section(results),
+        leakage_section(results, objective.summary),
     ]
     sections += list(facts_sections(results))
     first = spread[main][objective.headline]
@@ -95,7 +96,7 @@ def repeated_report(results: Results) -> Report:
 
 def _pairs(results: Results, main: str) -> Section:
     pooled = results.get("pooled") or {}
-    objective = objective_of(results)
+    objective = results_objective(results)
     shown = (objective.headline, objective.second)
     tests = [pair for pair in (("sign_flip", "p (sign-flip)"), ("mcnemar", "p (McNemar)")) if pooled.get(pair[0])]
     rows = []

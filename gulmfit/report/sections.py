@@ -1,6 +1,6 @@
 """Parts that the pages of several stages share: leaks, curves, calibration, the worst errors, what was run."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,6 @@ import numpy as np
 from gulmfit.report import figures
 from gulmfit.report.calibration import reliability_curve
 from gulmfit.report.html import Figure, Section
-from gulmfit.report.objective import objective_of
 from gulmfit.report.predictions import Predictions
 from gulmfit.report.table import leaves
 from gulmfit.report.words import heading
@@ -35,7 +34,7 @@ def present(sections: list[Section]) -> list[Section]:
     return [one for one in sections if one.tables or one.details or any(picture for _, picture in one.figures)]
 
 
-def leakage_section(results: Results) -> Section:
+def leakage_section(results: Results, summary: Sequence[str] = ()) -> Section:
     """Say what the parts of a split, and the language model's corpus, have in common; red where it is too much.
 
     It is red where the run warned: where more of the test part was met in training or in validation than the threshold
@@ -44,6 +43,7 @@ def leakage_section(results: Results) -> Section:
     Args:
         results: `leakage` is what `gulmfit.seq.leakage.leakage_report` gave and the run's `threshold` (0.01 if
             missing), or several of these by name.
+        summary: Scores to show of the test sequences that were not met.
     """
     leakage: Results = results.get("leakage") or {}
     reports = {"": leakage} if "pairs" in leakage else leakage
@@ -77,7 +77,7 @@ def leakage_section(results: Results) -> Section:
         text = "No test sequence is in training or validation, nor its reverse complement, nor a near-copy."
     section.text.append(text)
     if rest := results.get("without_leaked"):
-        names = [name for name in objective_of(results).summary if name in rest["scores"]]
+        names = [name for name in summary if name in rest["scores"]]
         cells = [(rest["scores"][name], *rest["ci95"][name]) for name in names]
         section.text.append(f"Below, the model on the {rest['sequences']} test sequences that were not met.")
         section.tables.append(([f"{heading(name)}, not met" for name in names], [cells]))

@@ -44,7 +44,7 @@ def read_bed(path: Path) -> Iterator[Feature]:
         raise DataError(f"{path}: no BED record in this file")
 
 
-def bed_line(feature: Feature) -> str:
+def feature_line(feature: Feature) -> str:
     """Write a feature as a line of BED without its end, in 6 columns and one for each attribute.
 
     What has no score or name is written as ".".

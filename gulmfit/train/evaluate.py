@@ -15,9 +15,9 @@ from gulmfit.files import claimed
 from gulmfit.predict.predictor import Predictor
 from gulmfit.predict.writers import write_tsv
 from gulmfit.report.html import write_report
-from gulmfit.report.objective import objective
 from gulmfit.report.pages import classification_report
 from gulmfit.report.predictions import Predictions
+from gulmfit.report.registry import objective
 from gulmfit.report.words import CALIBRATED_FORWARD
 from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.split import source_of

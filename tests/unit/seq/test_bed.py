@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gulmfit.errors import DataError
-from gulmfit.seq.bed import bed_line, read_bed
+from gulmfit.seq.bed import feature_line, read_bed
 from gulmfit.seq.features import Feature
 from tests.unit.seq.test_fasta import bgzip
 
@@ -64,7 +64,7 @@ def test_columns_after_the_sixth_are_attributes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", [BED6.replace("5.5", "5.25"), BED12])
 def test_bed_to_features_to_bed(tmp_path: Path, text: str) -> None:
-    assert [bed_line(feature) for feature in read_bed(write(tmp_path, text))] == text.rstrip().split("\n")
+    assert [feature_line(feature) for feature in read_bed(write(tmp_path, text))] == text.rstrip().split("\n")
 
 
 @given(
@@ -85,7 +85,7 @@ def test_features_to_bed_to_features(
     tmp_path_factory: pytest.TempPathFactory, drawn: list[tuple[str, int, int, str, str, float | None]]
 ) -> None:
     made = [Feature(contig, at, at + size, *rest) for contig, at, size, *rest in drawn]
-    path = write(tmp_path_factory.mktemp("bed"), "".join(f"{bed_line(feature)}\n" for feature in made))
+    path = write(tmp_path_factory.mktemp("bed"), "".join(f"{feature_line(feature)}\n" for feature in made))
     assert [feature._replace(place="") for feature in read_bed(path)] == made
 
 
