@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gulmfit.report.figures import PALETTE, Sheet, short
+from gulmfit.report.figures import DOTTED, PALETTE, Sheet, short
 
 _MAX_BARS = 40
 _MAX_DOTS = 1500
@@ -64,8 +64,8 @@ def measured_against_predicted(measured: ArrayLike, predicted: ArrayLike, name: 
             for axes, heights in ((upper, truth), (lower, truth - guess)):
                 axes.plot(guess, heights, ".", color=PALETTE[0], alpha=0.45, markersize=5)
             ends = [float(guess.min()), float(guess.max())]
-            upper.plot(ends, ends, color="#888888", linewidth=1, linestyle=":")
-            lower.axhline(0, color="#888888", linewidth=1, linestyle=":")
+            upper.plot(ends, ends, **DOTTED)
+            lower.axhline(0, **DOTTED)
             upper.set_ylabel("measured")
             lower.set(xlabel=f"predicted: {short(name, 32)}", ylabel="measured - predicted")
             if grid := upper.get_gridspec():
