@@ -102,9 +102,9 @@ def size_curves(entries: Entries) -> str:
 
 def frequency_curves(entries: Entries) -> str:
     """Draw for each tokenizer how frequent its tokens are, by rank, both on logarithmic axes."""
-    series = {
-        str(entry["tokenizer"]): tuple(zip(*entry["frequencies"], strict=True))
-        for entry in entries
-        if entry.get("frequencies")
-    }
+    series = {}
+    for entry in entries:
+        if entry.get("frequencies"):
+            ranks, shares = zip(*entry["frequencies"], strict=True)
+            series[str(entry["tokenizer"])] = ranks, shares
     return line_plot(series, xscale="log", yscale="log", xlabel="rank", ylabel="share of tokens")
