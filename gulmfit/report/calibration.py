@@ -33,6 +33,12 @@ _MIN_TEMPERATURE = 0.01
 # A probability of 0 would have no logarithm; one below this means nothing any more.
 TINY = 1e-12
 
+# Said wherever both strands were averaged.
+CALIBRATED_FORWARD = (
+    "temperature and threshold were fitted on forward-strand predictions; a mean over both strands is less certain, "
+    "and its probabilities are not calibrated for it"
+)
+
 _FLOOR = -700.0  # exp of it is still a normal double
 
 

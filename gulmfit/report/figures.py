@@ -202,21 +202,26 @@ def confusion_matrix(matrix: ArrayLike, classes: Sequence[str]) -> str:
         return sheet.svg()
 
 
-def score_bars(table: Mapping[str, float | Sequence[float | None]], metric: str) -> str:
-    """Draw one score of several models as bars, with their intervals.
+def score_bars(
+    table: Mapping[str, float | Sequence[float | None]], metric: str, chance: Mapping[str, float] | None = None
+) -> str:
+    """Draw one score of several models or labels as bars, with their intervals.
 
     Args:
         table: By model, a value or (value, low, high); nan values are left out.
         metric: Name of the score, the axis label.
+        chance: What knowing nothing scores, where that is to be marked; without it the first bar is set off.
     """
     bars = {name: _with_bounds(entry) for name, entry in table.items()}
     bars = {name: bar for name, bar in bars.items() if math.isfinite(bar[0])}
-    with Sheet(panels=1 if bars else 0, height=0.9 + 0.42 * len(bars)) as sheet:
+    with Sheet(panels=1 if bars else 0, height=0.9 + (0.3 if chance else 0.42) * len(bars)) as sheet:
         for axes in sheet.axes:
-            for place, (value, low, high) in enumerate(bars.values()):
-                axes.barh(place, value, height=0.62, color=PALETTE[0] if place == 0 else "#9DB8CC")
+            for place, (name, (value, low, high)) in enumerate(bars.items()):
+                axes.barh(place, value, height=0.62, color=PALETTE[0] if chance or place == 0 else "#9DB8CC")
                 axes.plot([low, high], [place, place], color="#222222", linewidth=1.5)
                 axes.text(max(value, high, 0) + 0.015, place, f"{value:.3f}", va="center")
+                if chance:
+                    axes.plot([chance[name]] * 2, [place - 0.4, place + 0.4], color=PALETTE[1], linewidth=2)
             lows = [min(value, low) for value, low, _ in bars.values()]
             highs = [max(value, high) for value, _, high in bars.values()]
             axes.set_xlim(min(0, *lows, 0), max(1, *highs) + 0.16)

@@ -10,15 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from gulmfit.report import figures
+from gulmfit.report.calibration import CALIBRATED_FORWARD
 from gulmfit.report.html import Figure, Report, Section
 from gulmfit.report.objective import Objective
 from gulmfit.report.registry import results_objective
-from gulmfit.report.sections import facts_sections, leakage_section, present
+from gulmfit.report.sections import facts_sections, leakage_section, present, searched_unequally
 from gulmfit.report.table import format_value
 from gulmfit.report.words import (
-    CALIBRATED_FORWARD,
     CHOSE_THE_EPOCH,
-    SEARCHED_UNEQUALLY,
     capital,
     finite,
     heading,
@@ -113,7 +112,7 @@ def comparison_report(results: Results) -> Report:
     models = {name: _scores(run) for name, run in runs.items()}
     baselines, tests = _baseline_scores(shared), objective.tests(results, "scratch")
     sections = [
-        _searched_unequally(_score_section(objective, models, baselines, _split(first)), runs),
+        searched_unequally(_score_section(objective, models, baselines, _split(first)), runs),
         objective.paired_section("transferred", results),
         leakage_section(shared, objective.summary),
         _overlaid_section(objective, runs),
@@ -259,13 +258,6 @@ def _training_section(results: Results) -> Section:
         test = figures.lr_find(found["lrs"], found["losses"], found.get("suggestion"))
         pictures.append(("Learning-rate range test.", test))
     return Section("Training", figures=pictures)
-
-
-def _searched_unequally(section: Section, runs: Mapping[str, Results]) -> Section:
-    """Say beside a comparison with the twin from scratch that the two had no equal search."""
-    if {"transferred", "scratch"} <= set(runs):
-        section.text.append(SEARCHED_UNEQUALLY)
-    return section
 
 
 def _overlaid_section(objective: Objective, runs: Mapping[str, Results]) -> Section:
