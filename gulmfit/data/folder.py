@@ -13,7 +13,7 @@ from gulmfit.seq.dataset_folder import (
     SEQUENCE_COLUMNS,
     choose_column,
     class_names,
-    column_names,
+    columns_of_file,
     find_parts,
     read_table_rows,
 )
@@ -57,7 +57,7 @@ class FolderSource(Source):
         parts = find_parts(folder)
         files = [file for members in parts.values() for file in members]
         check_distinct(files)
-        found, where = column_names(files[0]), str(files[0])
+        found, where = columns_of_file(files[0]), str(files[0])
         columns = {
             "sequence": choose_column(found, self.sequence, SEQUENCE_COLUMNS, where, "data.sequence"),
             "label": choose_column(found, self.label, LABEL_COLUMNS, where, "data.label"),

@@ -18,8 +18,8 @@ from gulmfit.predict.predictor import Predictor
 from gulmfit.predict.records import predict_records, write_records
 from gulmfit.predict.scan import STRANDS, Scan, gives_probabilities
 from gulmfit.predict.windows import Windows
+from gulmfit.report.calibration import CALIBRATED_FORWARD
 from gulmfit.report.target_calibration import LabelCalibration
-from gulmfit.report.words import CALIBRATED_FORWARD
 from gulmfit.seq.intervals import contigs_by_name
 from gulmfit.seq.names import check_names
 from gulmfit.seq.store import GenomeStore

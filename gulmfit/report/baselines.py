@@ -1,4 +1,4 @@
-"""Cheap classifiers that every score is shown beside: what a model must beat to have learned anything.
+"""Cheap classifiers that every score is shown alongside: what a model must beat to have learned anything.
 
 `majority` knows class frequencies; `length`, `gc` and `dinucleotide`, of proteins `composition`, what a careless choice
 of negatives leaves behind; `kmer_logistic` the content of 4-mers wherever they stand, of proteins of 2-mers;
@@ -10,62 +10,39 @@ Shapes: `N` sequences, `C` classes.
 """
 
 import functools
-import hashlib
-import json
-import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gulmfit.errors import DataError
-from gulmfit.report.baseline_cache import keep, recall
-from gulmfit.report.features import (
-    Floats,
-    gc_features,
-    kmer_features,
-    kmer_length,
-    length_features,
-    onehot_features,
-    positional_features,
-    word_features,
-    word_length,
-)
+from gulmfit.report import baseline_fits as shared
+from gulmfit.report.baseline_fits import Featurise, Part
+from gulmfit.report.features import Floats, kmer_length, word_length
 from gulmfit.report.naive_bayes import WordNaiveBayes
 from gulmfit.seq.alphabet import DNA, Alphabet
 
-log = logging.getLogger(__name__)
-
-OF_NUCLEOTIDES, OF_PROTEINS = ("gc", "dinucleotide"), ("composition",)
-BASELINES = ("majority", "length", *OF_NUCLEOTIDES, *OF_PROTEINS, "kmer_logistic", "onehot_logistic", "onehot_boosting")
+BASELINES = (
+    "majority",
+    "length",
+    *shared.OF_NUCLEOTIDES,
+    *shared.OF_PROTEINS,
+    "kmer_logistic",
+    "onehot_logistic",
+    "onehot_boosting",
+)
 
 # Of more classes boosted trees take hours.
 MOST_CLASSES_BOOSTED = 20
 
 NAIVE_BAYES = "kmer_naive_bayes"  # beside them, of three classes and more
 
-VERSION = 2  # of what is computed here and in `features`: raise it with any change, and cached results are not used
-
-MAX_POSITIONS = 1000  # positional features stop here
-MAX_TRAIN = 50_000  # sequences fitted on; more change models of this size very little
 DEFAULT_C = 1.0
 CHOICES_OF_C = (0.01, 0.1, 1.0)  # inverse L2 strengths, tried on the validation sequences
-DEFAULT_TREES = 100
-MAX_TREES = 500
-PATIENCE = 20  # trees in a row that do not lower the log loss on the validation sequences end the search for a number
-TREE = {"learning_rate": 0.1, "max_leaf_nodes": 31, "min_samples_leaf": 20}  # as scikit-learn has them
 
-_CHUNK = 4096  # sequences whose features are held at once
 _MAX_ITERATIONS = 10_000
-
-Featurise = Callable[[Sequence[str]], Any]
-
-
-class _Part(NamedTuple):
-    sequences: Sequence[str]
-    labels: NDArray[np.int64]
 
 
 def run_baselines(
@@ -80,7 +57,7 @@ def run_baselines(
     cache_dir: Path | None = None,
     alphabet: Alphabet = DNA,
 ) -> dict[str, Floats]:
-    """Fit every baseline on the training sequences and give its probabilities for the test sequences.
+    """shared.Fit every baseline on the training sequences and give its probabilities for the test sequences.
 
     All but `majority` and `onehot_boosting` are logistic regressions on standardised features (one-hot columns are
     left as they are). The dinucleotide, composition, k-mer and one-hot ones take the L2 strength of lowest log loss on
@@ -110,145 +87,85 @@ def run_baselines(
             hold fewer than two classes, or only one of the two validation arguments is given.
         SequenceError: A sequence holds a letter outside the alphabet.
     """
-    train = _Part(train_sequences, _checked_labels(train_sequences, train_labels, num_classes, "training"))
+    train = Part(train_sequences, _checked_labels(train_sequences, train_labels, num_classes, "training"))
     if (valid_sequences is None) != (valid_labels is None):
         raise DataError("valid_sequences and valid_labels go together; one of them is missing")
-    valid = _Part([], np.zeros(0, dtype=np.int64))
+    valid = Part([], np.zeros(0, dtype=np.int64))
     if valid_sequences is not None and valid_labels is not None:
-        valid = _Part(valid_sequences, _checked_labels(valid_sequences, valid_labels, num_classes, "validation"))
-    counts = np.bincount(train.labels, minlength=num_classes)
+        valid = Part(valid_sequences, _checked_labels(valid_sequences, valid_labels, num_classes, "validation"))
+    counts = np.bincount(train.targets, minlength=num_classes)
     if (counts > 0).sum() < 2:
-        raise DataError(f"all {counts.sum()} training sequences are of class {train.labels[0]}; baselines need two")
-    names = of_alphabet(BASELINES, alphabet)
-    if len(set(map(len, train_sequences))) == 1:
-        names.remove("length")
+        raise DataError(f"all {counts.sum()} training sequences are of class {train.targets[0]}; baselines need two")
+    names = shared.usable(BASELINES, alphabet, train)
     if num_classes > MOST_CLASSES_BOOSTED:
         names.remove("onehot_boosting")
     names += [NAIVE_BAYES] if num_classes > 2 else []
-    if cache_dir is None:
-        return _run(names, train, valid, test_sequences, num_classes, seed, alphabet)
-    path = Path(cache_dir) / f"baselines-{_digest(train, valid, test_sequences, num_classes, seed, alphabet)}.npz"
-    found = recall(path, names, (len(test_sequences), num_classes))
-    if found is None:
-        found = _run(names, train, valid, test_sequences, num_classes, seed, alphabet)
-        keep(path, found)
-    return found
-
-
-def of_alphabet(names: Sequence[str], alphabet: Alphabet) -> list[str]:
-    """Return the baselines that there are for an alphabet."""
-    foreign = OF_PROTEINS if alphabet.complements else OF_NUCLEOTIDES
-    return [name for name in names if name not in foreign]
-
-
-def sequence_features(alphabet: Alphabet, width: int) -> dict[str, Featurise]:
-    """Return what is calculated from sequences, by what it is called; `width` is the last position looked at."""
-    return {
-        "length": length_features,
-        "gc": gc_features,
-        "composition": functools.partial(kmer_features, k=1, alphabet=alphabet),
-        "dinucleotide": functools.partial(kmer_features, k=2, alphabet=alphabet),
-        "kmers": functools.partial(kmer_features, k=kmer_length(alphabet), alphabet=alphabet),
-        "words": functools.partial(word_features, k=word_length(alphabet), alphabet=alphabet),
-        "onehot": functools.partial(onehot_features, width=width, alphabet=alphabet),
-        "positional": functools.partial(positional_features, width=width, alphabet=alphabet),
-    }
+    lengths = kmer_length(alphabet), word_length(alphabet)
+    return shared.cached(
+        functools.partial(_run, names, train, valid, test_sequences, num_classes, seed, alphabet),
+        cache_dir,
+        "baselines",
+        (train, valid, Part(test_sequences, train.targets[:0])),
+        {"alphabet": [alphabet.name, *lengths], "C": [DEFAULT_C, *CHOICES_OF_C], "run": [num_classes, seed]},
+        (names, (len(test_sequences), num_classes)),
+    )
 
 
 def _run(
     names: Sequence[str],
-    train: _Part,
-    valid: _Part,
+    train: Part,
+    valid: Part,
     test_sequences: Sequence[str],
     num_classes: int,
     seed: int,
     alphabet: Alphabet,
 ) -> dict[str, Floats]:
-    counts = np.bincount(train.labels, minlength=num_classes)
-    known = np.flatnonzero(counts[valid.labels] > 0)
-    valid = _Part([valid.sequences[index] for index in known.tolist()], valid.labels[known])
-    train = _at_most(train, seed)
-    width = min(MAX_POSITIONS, max(map(len, train.sequences)))
-    untuned = _Part([], valid.labels[:0])
-    features = sequence_features(alphabet, width)
-    fits: dict[str, tuple[str, Callable[[Featurise], Any]]] = {
-        "length": ("length", lambda what: _fit_logistic(what, train, untuned)),
-        "gc": ("gc", lambda what: _fit_logistic(what, train, untuned)),
-        "dinucleotide": ("dinucleotide", lambda what: _fit_logistic(what, train, valid)),
-        "composition": ("composition", lambda what: _fit_logistic(what, train, valid)),
-        "kmer_logistic": ("kmers", lambda what: _fit_logistic(what, train, valid)),
-        "onehot_logistic": ("onehot", lambda what: _fit_logistic(what, train, valid, standardise=False)),
-        "onehot_boosting": ("positional", lambda what: _fit_boosting(what, train, valid, seed)),
-        NAIVE_BAYES: ("words", lambda what: WordNaiveBayes().fit(features_of(what, train.sequences), train.labels)),
-    }
-    found = {"majority": np.tile(counts / counts.sum(), (len(test_sequences), 1))}
-    for name in names[1:]:
-        what, fit = fits[name]
-        found[name] = _predict(fit(features[what]), features[what], test_sequences, num_classes)
-    return found
-
-
-def _fit_logistic(featurise: Featurise, train: _Part, valid: _Part, *, standardise: bool = True) -> Any:
-    """The logistic regression whose L2 strength does best on the validation sequences."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    features = features_of(featurise, train.sequences)
-    valid_features = features_of(featurise, valid.sequences) if len(valid.labels) else None
-    best, best_loss = None, np.inf
-    for strength in (DEFAULT_C,) if valid_features is None else CHOICES_OF_C:
-        model = LogisticRegression(C=strength, max_iter=_MAX_ITERATIONS)
-        fitted = make_pipeline(*([StandardScaler()] if standardise else []), model).fit(features, train.labels)
-        loss = 0.0 if valid_features is None else _log_loss(fitted, valid_features, valid.labels)
-        if loss < best_loss:
-            best, best_loss = fitted, loss
-    return best
-
-
-def _fit_boosting(featurise: Featurise, train: _Part, valid: _Part, seed: int) -> Any:
-    """Boosted trees on the base at each position.
-
-    A base is a category of its position, and a tree splits it by any set of bases. On 6,764 promoters of 81 bp in
-    grouped folds that gives the AUC of splits by one-hot columns (.90) in half of the time.
-    """
     from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.linear_model import LogisticRegression
 
-    features = features_of(featurise, train.sequences)
-    settings = {**TREE, "categorical_features": np.arange(features.shape[1]), "random_state": seed}
-    trees = DEFAULT_TREES
-    if len(valid.labels):
-        # Not judged on a random cut of the training sequences, which would part those that are alike.
-        valid_features = features_of(featurise, valid.sequences)
-        stopping = {"max_iter": MAX_TREES, "early_stopping": True, "n_iter_no_change": PATIENCE}
-        trial = HistGradientBoostingClassifier(**settings, **stopping)
-        trial.fit(features, train.labels, X_val=valid_features, y_val=valid.labels)
-        trees = max(1, int(np.argmax(trial.validation_score_)))  # it goes on for a while after the best one
-    model = HistGradientBoostingClassifier(**settings, max_iter=trees, early_stopping=False)
-    return model.fit(features, train.labels)
+    counts = np.bincount(train.targets, minlength=num_classes)
+    known = np.flatnonzero(counts[valid.targets] > 0)
+    valid = Part([valid.sequences[index] for index in known.tolist()], valid.targets[known])
+    # The first sequence of every class stays in, so that no class is lost to chance.
+    train = shared.at_most(train, seed, np.unique(train.targets, return_index=True)[1])
+    features = shared.sequence_features(alphabet, train)
 
+    def probabilities(model: Any) -> Callable[[Any], Floats]:
+        def predict(features: Any) -> Floats:
+            found = np.zeros((features.shape[0], num_classes))  # classes that were never trained on get 0
+            found[:, model.classes_] = model.predict_proba(features)
+            return found
 
-def features_of(featurise: Featurise, sequences: Sequence[str]) -> Any:
-    """Gather the features (N, P) of sequences, chunk by chunk."""
-    from scipy.sparse import issparse, vstack
+        return predict
 
-    parts = list(chunks(featurise, sequences))
-    return vstack(parts, format="csr") if issparse(parts[0]) else np.concatenate(parts)
+    def logistic(what: Featurise, tuned: bool = True) -> Callable[[Any], Floats]:
+        chosen_on = shared.held_out(what, valid) if tuned else None
+        strengths = CHOICES_OF_C if chosen_on else (DEFAULT_C,)
+        models = [LogisticRegression(C=strength, max_iter=_MAX_ITERATIONS) for strength in strengths]
+        known = shared.features_of(what, train.sequences)
+        return probabilities(shared.fit_linear(models, known, train.targets, chosen_on, _log_loss))
 
+    def boosting(what: Featurise) -> Callable[[Any], Floats]:
+        known, kind = shared.features_of(what, train.sequences), HistGradientBoostingClassifier
+        return probabilities(shared.fit_trees(kind, known, train.targets, shared.held_out(what, valid), seed))
 
-def chunks(featurise: Featurise, sequences: Sequence[str]) -> Iterator[Any]:
-    """Yield the features of as many sequences as are held at once."""
-    for start in range(0, len(sequences), _CHUNK):
-        yield featurise(sequences[start : start + _CHUNK])
+    def naive_bayes(what: Featurise) -> Callable[[Any], Floats]:
+        return probabilities(WordNaiveBayes().fit(shared.features_of(what, train.sequences), train.targets))
 
-
-def _predict(model: Any, featurise: Featurise, sequences: Sequence[str], num_classes: int) -> Floats:
-    """(N, C) probabilities; classes that the model never saw get 0."""
-    probabilities = np.zeros((len(sequences), num_classes))
-    for index, features in enumerate(chunks(featurise, sequences)):
-        rows = slice(index * _CHUNK, index * _CHUNK + features.shape[0])
-        probabilities[rows, model.classes_] = model.predict_proba(features)
-    return probabilities
+    untuned = functools.partial(logistic, tuned=False)
+    fits: dict[str, tuple[str, shared.Fit]] = {
+        "length": ("length", untuned),
+        "gc": ("gc", untuned),
+        "dinucleotide": ("dinucleotide", logistic),
+        "composition": ("composition", logistic),
+        "kmer_logistic": ("kmers", logistic),
+        "onehot_logistic": ("onehot", logistic),
+        "onehot_boosting": ("positional", boosting),
+        NAIVE_BAYES: ("words", naive_bayes),
+    }
+    majority = np.tile(counts / counts.sum(), (len(test_sequences), 1))
+    used = {name: fits[name] for name in names[1:]}
+    return {"majority": majority, **shared.predict_each(used, features, test_sequences, num_classes)}
 
 
 def _log_loss(model: Any, features: Any, labels: NDArray[np.int64]) -> float:
@@ -266,38 +183,3 @@ def _checked_labels(sequences: Sequence[str], labels: ArrayLike, num_classes: in
         at = outside[0]
         raise DataError(f"{split} label {found[at]} at index {at} is not one of the {num_classes} classes")
     return found
-
-
-def _at_most(train: _Part, seed: int) -> _Part:
-    if len(train.labels) <= MAX_TRAIN:
-        return train
-    log.warning("baselines are fitted on %d of %d training sequences", MAX_TRAIN, len(train.labels))
-    # The first sequence of every class stays in, so that no class is lost to chance.
-    firsts = np.unique(train.labels, return_index=True)[1]
-    others = np.setdiff1d(np.arange(len(train.labels)), firsts)
-    drawn = np.random.default_rng(seed).permutation(others)[: max(0, MAX_TRAIN - len(firsts))]
-    chosen = np.sort(np.concatenate([firsts, drawn]))
-    return _Part([train.sequences[index] for index in chosen], train.labels[chosen])
-
-
-def _digest(
-    train: _Part, valid: _Part, test_sequences: Sequence[str], num_classes: int, seed: int, alphabet: Alphabet
-) -> str:
-    """SHA-256 of everything that the results depend on."""
-    import sklearn
-
-    settings = {
-        "versions": [VERSION, sklearn.__version__],
-        "features": [alphabet.name, kmer_length(alphabet), MAX_POSITIONS, word_length(alphabet)],
-        "logistic": [DEFAULT_C, *CHOICES_OF_C],
-        "boosting": [DEFAULT_TREES, MAX_TREES, PATIENCE, TREE],
-        "run": [MAX_TRAIN, num_classes, seed],
-    }
-    digest = hashlib.sha256(json.dumps(settings).encode())
-    for part in (train, valid, _Part(test_sequences, train.labels[:0])):
-        # Lengths stand before what they are of, so that no two splits read alike.
-        digest.update(f"{len(part.sequences)},{len(part.labels)};".encode())
-        digest.update(part.labels.astype("<i8").tobytes())
-        for text in part.sequences:
-            digest.update(f"{len(text)}:{text}".encode())
-    return digest.hexdigest()

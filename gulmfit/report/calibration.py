@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from gulmfit.errors import CheckpointError, ConfigError, DataError
 from gulmfit.report.scores import (
-    ECE_BINS,
     calibration_bins,
     calibration_pairs,
     checked,
@@ -26,13 +25,19 @@ Floats = NDArray[np.float64]
 Curve = dict[str, NDArray[Any]]
 
 KINDS = ("none", "temperature", "isotonic")
-THRESHOLD_METRICS = ("mcc", "f1", "accuracy", "youden")
+THRESHOLD_METRICS = ("mcc", "f1", "accuracy")
 
 # Logits divided by the one are all but uniform, by the other all but certain; beyond, nothing changes that counts.
 _MAX_TEMPERATURE = 100.0
 _MIN_TEMPERATURE = 0.01
 # A probability of 0 would have no logarithm; one below this means nothing any more.
 TINY = 1e-12
+
+# Said wherever both strands were averaged.
+CALIBRATED_FORWARD = (
+    "temperature and threshold were fitted on forward-strand predictions; a mean over both strands is less certain, "
+    "and its probabilities are not calibrated for it"
+)
 
 _FLOOR = -700.0  # exp of it is still a normal double
 
@@ -224,7 +229,7 @@ def choose_threshold(labels: ArrayLike, probability: ArrayLike, metric: str = "m
     Args:
         labels: (N,) 1 for positive, 0 for negative.
         probability: (N,) probabilities of the positive class, calibrated if the threshold is to go with a calibration.
-        metric: One of `THRESHOLD_METRICS`; `youden` is recall + specificity - 1 (Youden, Cancer 3 (1950) 32-35).
+        metric: One of `THRESHOLD_METRICS`.
 
     Returns:
         The threshold: from this probability on, a sequence is positive.
@@ -241,22 +246,13 @@ def choose_threshold(labels: ArrayLike, probability: ArrayLike, metric: str = "m
         return 0.5
     below = np.stack([np.bincount(at[truth == label], minlength=len(values)) for label in (False, True)]).cumsum(axis=1)
     matrices = np.stack([below, below[:, -1:] - below])[..., :-1].T  # (cuts, true class, called class)
-    scores = confusion_scores(matrices, 1)
-    quality = scores["recall"] + scores["specificity"] if metric == "youden" else scores[metric]
+    quality = confusion_scores(matrices, 1)[metric]
     cuts = (values[1:] + values[:-1]) / 2
     best = cuts[quality >= quality.max() - 1e-12]
     return float(best[np.abs(best - 0.5).argmin()])
 
 
-def reliability_curve(
-    labels: ArrayLike,
-    probabilities: ArrayLike,
-    *,
-    positive: int | None,
-    bins: int = 10,
-    equal_mass: bool = False,
-    level: float = 0.95,
-) -> Curve:
+def reliability_curve(labels: ArrayLike, probabilities: ArrayLike, *, positive: int | None, bins: int = 10) -> Curve:
     """Hold probabilities against frequencies, bin by bin.
 
     With two classes these are of the positive class; with more, the predicted class's probability is held against how
@@ -266,27 +262,24 @@ def reliability_curve(
         labels: (N,) class indices.
         probabilities: (N, C) probabilities.
         positive: As in `classification_scores`.
-        bins: Number of bins; only those that hold a sequence are returned.
-        equal_mass: Whether bins hold equally many sequences or are equally wide.
-        level: Coverage of the interval, between 0 and 1.
+        bins: Number of bins of equal width; only those that hold a sequence are returned.
 
     Returns:
-        (B,) values: mean `confidence`, observed `frequency`, its Wilson interval `low` and `high`, and `count`.
+        (B,) values: mean `confidence`, observed `frequency`, its 95 % Wilson interval `low` and `high`, and `count`.
 
     Raises:
-        DataError: As `classification_scores`, or `bins` < 1, or `level` not inside (0, 1).
+        DataError: As `classification_scores`, or `bins` < 1.
 
     Source: Wilson, J. Am. Stat. Assoc. 22 (1927) 209-212, of the interval.
     """
-    if bins < 1 or not 0 < level < 1:
-        raise DataError(f"reliability in {bins} bins at level {level}: bins must be >= 1, 0 < level < 1")
+    if bins < 1:
+        raise DataError(f"reliability in {bins} bins: bins must be >= 1")
     truth, scores = checked(labels, probabilities)
     confidence, outcome = calibration_pairs(truth, scores, positive_column(positive, scores.shape[1]))
-    _, at, count = np.unique(
-        calibration_bins(confidence, bins, equal_mass=equal_mass), return_inverse=True, return_counts=True
-    )
+    placed = calibration_bins(confidence, bins, equal_mass=False)
+    _, at, count = np.unique(placed, return_inverse=True, return_counts=True)
     frequency = np.bincount(at, outcome) / count
-    z = NormalDist().inv_cdf((1 + level) / 2)
+    z = NormalDist().inv_cdf(0.975)
     centre = (frequency + z**2 / (2 * count)) / (1 + z**2 / count)
     reach = z * np.sqrt(frequency * (1 - frequency) / count + (z / (2 * count)) ** 2) / (1 + z**2 / count)
     return {
@@ -296,37 +289,6 @@ def reliability_curve(
         "high": np.clip(centre + reach, frequency, 1),
         "count": count,
     }
-
-
-def ece(
-    labels: ArrayLike,
-    probabilities: ArrayLike,
-    *,
-    positive: int | None,
-    bins: int = ECE_BINS,
-    equal_mass: bool = True,
-) -> float:
-    """Give the expected calibration error: the mean distance of confidence and frequency, bins weighted by count.
-
-    `classification_scores` has it with these defaults, and says what chance alone makes of it.
-
-    Args:
-        labels: (N,) class indices.
-        probabilities: (N, C) probabilities.
-        positive: As in `classification_scores`.
-        bins: As in `reliability_curve`.
-        equal_mass: As in `reliability_curve`.
-
-    Returns:
-        0 for perfect calibration, at most 1.
-
-    Raises:
-        DataError: As `reliability_curve`.
-
-    Source: Naeini et al., AAAI 2015 (equal mass); Guo et al., ICML 2017, equation 3 (equal width).
-    """
-    curve = reliability_curve(labels, probabilities, positive=positive, bins=bins, equal_mass=equal_mass)
-    return float(np.average(np.abs(curve["confidence"] - curve["frequency"]), weights=curve["count"]))
 
 
 def _checked_logits(log_probabilities: ArrayLike) -> Floats:

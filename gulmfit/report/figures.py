@@ -8,7 +8,7 @@ Rows of `metrics.csv` are dicts of text or numbers, many of them empty; N is seq
 
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,6 +26,7 @@ Floats = NDArray[np.float64]
 # Okabe & Ito's palette, and line styles so that colour is never the only difference.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":")
+DOTTED: dict[str, Any] = {"color": "#888888", "linewidth": 1, "linestyle": ":"}  # chance, and equality
 FIT_SCORES = (
     "accuracy", "mcc", "auroc", "auprc", "f1", "precision", "recall", "specificity",
     "auroc_macro", "auprc_macro", "f1_macro", "r2", "pearson",
@@ -82,27 +83,14 @@ def compare_curves(runs: Mapping[str, Rows], column: str, label: str) -> str:
         label: Its axis label, with the unit.
     """
     series = {name: _series(rows, column) for name, rows in runs.items()}
-    series = {name: points for name, points in series.items() if len(points[0])}
-    with Sheet(panels=1 if series else 0) as sheet:
-        for axes in sheet.axes:
-            for name, points in series.items():
-                _line(axes, *points, label=name)
-            axes.set(xlabel=_step_label(next(iter(runs.values()))), ylabel=label)
-            legend(axes)
-        return sheet.svg()
+    return line_plot(series, xlabel=_step_label(next(iter(runs.values()), [])), ylabel=label)
 
 
 def lr_schedule(rows: Rows) -> str:
     """Draw the learning rate of each parameter group (columns `lr` or `lr-...`) against the training step."""
     names = [name for name in _columns(rows) if name == "lr" or name.startswith("lr-")]
     names = [name for name in names if not name.endswith(("momentum", "weight_decay"))]
-    with Sheet(panels=1 if names else 0) as sheet:
-        for axes in sheet.axes:
-            for name in names:
-                _line(axes, *_series(rows, name), label=name)
-            axes.set(xlabel=_step_label(rows), ylabel="learning rate")
-            legend(axes)
-        return sheet.svg()
+    return line_plot({name: _series(rows, name) for name in names}, xlabel=_step_label(rows), ylabel="learning rate")
 
 
 def bits_per_base(rows: Rows, references: Mapping[str, float]) -> str:
@@ -112,22 +100,20 @@ def bits_per_base(rows: Rows, references: Mapping[str, float]) -> str:
         rows: Of `metrics.csv`, columns named `split/bits_per_base`.
         references: Bits per base by name, `{"markov": 1.95, "knowing nothing": 2.0}` for example.
     """
+
+    def levels(axes: "Axes") -> None:
+        legend(axes)
+        for name, value in references.items():
+            axes.axhline(value, color="#666666", linewidth=1.2, linestyle=":")
+            axes.annotate(
+                f"{short(name, 32)} {value:.3f}", (1, value), (-2, 3), xycoords=("axes fraction", "data"),
+                textcoords="offset points", ha="right", color="#444444", fontsize=10,
+            )  # fmt: skip
+        axes.margins(y=0.12)
+
     names = [name for name in _columns(rows) if _metric(name).startswith("bits_per_base")]
-    with Sheet(panels=1 if names else 0) as sheet:
-        for axes in sheet.axes:
-            for name in names:
-                _line(axes, *_series(rows, name), label=name)
-            legend(axes)
-            for name, value in references.items():
-                axes.axhline(value, color="#666666", linewidth=1.2, linestyle=":")
-                text = f"{short(name, 32)} {value:.3f}"
-                axes.annotate(
-                    text, (1, value), (-2, 3), xycoords=("axes fraction", "data"), textcoords="offset points",
-                    ha="right", color="#444444", fontsize=10,
-                )  # fmt: skip
-            axes.margins(y=0.12)
-            axes.set(xlabel=_step_label(rows), ylabel="bits per base")
-        return sheet.svg()
+    series = {name: _series(rows, name) for name in names}
+    return line_plot(series, extra=levels, xlabel=_step_label(rows), ylabel="bits per base")
 
 
 def roc(curves: Curves) -> str:
@@ -138,16 +124,14 @@ def roc(curves: Curves) -> str:
     """
     from sklearn.metrics import roc_auc_score, roc_curve
 
+    def chance(axes: "Axes") -> None:
+        axes.plot([0, 1], [0, 1], **DOTTED)
+        axes.legend(title="area under the curve", loc="lower right")
+
     shown = _with_both_classes(curves)
-    with Sheet(panels=1 if shown else 0, square=True) as sheet:
-        for axes in sheet.axes:
-            for name, (truth, score) in shown.items():
-                false_rate, true_rate, _ = roc_curve(truth, score)
-                _line(axes, false_rate, true_rate, label=f"{name} {roc_auc_score(truth, score):.3f}")
-            axes.plot([0, 1], [0, 1], color="#888888", linewidth=1, linestyle=":")
-            axes.set(xlabel="false positive rate", ylabel="true positive rate (recall)")
-            axes.legend(title="area under the curve", loc="lower right")
-        return sheet.svg()
+    series = {f"{name} {roc_auc_score(*pair):.3f}": roc_curve(*pair)[:2] for name, pair in shown.items()}
+    x, y = "false positive rate", "true positive rate (recall)"
+    return line_plot(series, extra=chance, square=True, xlabel=x, ylabel=y)
 
 
 def precision_recall(curves: Curves) -> str:
@@ -158,18 +142,15 @@ def precision_recall(curves: Curves) -> str:
     """
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
-    shown = _with_both_classes(curves)
-    with Sheet(panels=1 if shown else 0, square=True) as sheet:
-        for axes in sheet.axes:
-            for name, (truth, score) in shown.items():
-                precision, recall, _ = precision_recall_curve(truth, score)
-                label = f"{name} {average_precision_score(truth, score):.3f}"
-                _line(axes, recall[::-1], precision[::-1], label=label)
-            share = float(np.mean(next(iter(shown.values()))[0]))
-            axes.axhline(share, color="#888888", linewidth=1, linestyle=":")
-            axes.set(xlabel="recall", ylabel="precision", ylim=(0, 1.03))
-            axes.legend(title="average precision", loc="lower left")
-        return sheet.svg()
+    def chance(axes: "Axes") -> None:
+        axes.axhline(float(np.mean(next(iter(shown.values()))[0])), **DOTTED)
+        axes.legend(title="average precision", loc="lower left")
+
+    shown, series = _with_both_classes(curves), {}
+    for name, pair in shown.items():
+        precision, recall, _ = precision_recall_curve(*pair)
+        series[f"{name} {average_precision_score(*pair):.3f}"] = recall[::-1], precision[::-1]
+    return line_plot(series, extra=chance, square=True, xlabel="recall", ylabel="precision", ylim=(0, 1.03))
 
 
 def reliability(curves: Mapping[str, Mapping[str, ArrayLike]]) -> str:
@@ -188,7 +169,7 @@ def reliability(curves: Mapping[str, Mapping[str, ArrayLike]]) -> str:
                 upper.vlines(x, curve["low"], curve["high"], color=colour, linewidth=1.2)
                 upper.plot(x, curve["frequency"], color=colour, linestyle=dash, marker="o", markersize=4, label=label)
                 lower.bar(x, curve["count"], width=0.03, color=colour, alpha=0.65)
-            upper.plot([0, 1], [0, 1], color="#888888", linewidth=1, linestyle=":")
+            upper.plot([0, 1], [0, 1], **DOTTED)
             upper.set(ylabel="observed frequency", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
             lower.set(xlabel="predicted probability", ylabel="sequences")
             if grid := upper.get_gridspec():
@@ -197,7 +178,7 @@ def reliability(curves: Mapping[str, Mapping[str, ArrayLike]]) -> str:
         return sheet.svg()
 
 
-def confusion(matrix: ArrayLike, classes: Sequence[str]) -> str:
+def confusion_matrix(matrix: ArrayLike, classes: Sequence[str]) -> str:
     """Draw a confusion matrix, cells shaded by their share of the row.
 
     Args:
@@ -221,28 +202,30 @@ def confusion(matrix: ArrayLike, classes: Sequence[str]) -> str:
         return sheet.svg()
 
 
-def score_bars(table: Mapping[str, float | Sequence[float | None]], metric: str) -> str:
-    """Draw one score of several models as bars, with their intervals.
+def score_bars(
+    table: Mapping[str, float | Sequence[float | None]], metric: str, chance: Mapping[str, float] | None = None
+) -> str:
+    """Draw one score of several models or labels as bars, with their intervals.
 
     Args:
         table: By model, a value or (value, low, high); nan values are left out.
         metric: Name of the score, the axis label.
+        chance: What knowing nothing scores, where that is to be marked; without it the first bar is set off.
     """
     bars = {name: _with_bounds(entry) for name, entry in table.items()}
     bars = {name: bar for name, bar in bars.items() if math.isfinite(bar[0])}
-    with Sheet(panels=1 if bars else 0, height=0.9 + 0.42 * len(bars)) as sheet:
+    with Sheet(panels=1 if bars else 0, height=0.9 + (0.3 if chance else 0.42) * len(bars)) as sheet:
         for axes in sheet.axes:
-            for place, (value, low, high) in enumerate(bars.values()):
-                axes.barh(place, value, height=0.62, color=PALETTE[0] if place == 0 else "#9DB8CC")
+            for place, (name, (value, low, high)) in enumerate(bars.items()):
+                axes.barh(place, value, height=0.62, color=PALETTE[0] if chance or place == 0 else "#9DB8CC")
                 axes.plot([low, high], [place, place], color="#222222", linewidth=1.5)
                 axes.text(max(value, high, 0) + 0.015, place, f"{value:.3f}", va="center")
+                if chance:
+                    axes.plot([chance[name]] * 2, [place - 0.4, place + 0.4], color=PALETTE[1], linewidth=2)
             lows = [min(value, low) for value, low, _ in bars.values()]
             highs = [max(value, high) for value, _, high in bars.values()]
             axes.set_xlim(min(0, *lows, 0), max(1, *highs) + 0.16)
-            axes.set_yticks(range(len(bars)), [short(name, 24) for name in bars])
-            axes.invert_yaxis()
-            axes.grid(visible=False, axis="y")
-            axes.set_xlabel(metric)
+            name_rows(axes, bars, metric)
         return sheet.svg()
 
 
@@ -344,20 +327,53 @@ def _series(rows: Rows, name: str) -> tuple[Floats, Floats]:
     return points[:, 0], points[:, 1]
 
 
-def _line(axes: "Axes", x: Floats, y: Floats, label: str) -> None:
+def line_plot(
+    series: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    *,
+    extra: "Callable[[Axes], None] | None" = None,
+    square: bool = False,
+    height: float | None = None,
+    marker: str | None = None,
+    **settings: Any,
+) -> str:
+    """Draw lines over each other, each with a colour and dash of its own; one without a point is left out.
+
+    Args:
+        series: x and y by name.
+        extra: Adds to the axes what is not a line, instead of a legend.
+        square: Whether the axes are as high as wide.
+        height: Of the figure in inches.
+        marker: Of each point.
+        settings: Labels, scales and limits of the axes.
+    """
+    shown = {name: pair for name, pair in series.items() if len(np.asarray(pair[0]))}
+    with Sheet(panels=1 if shown else 0, square=square, height=height) as sheet:
+        for axes in sheet.axes:
+            for name, (x, y) in shown.items():
+                _line(axes, np.asarray(x), np.asarray(y), label=name, marker=marker)
+            axes.set(**settings)
+            (extra or legend)(axes)
+        return sheet.svg()
+
+
+def name_rows(axes: "Axes", names: Iterable[str], label: str) -> None:
+    """Write the names of rows 0, 1 … from the top, and the label of the x axis."""
+    shown = [short(name, 24) for name in names]
+    axes.set_yticks(range(len(shown)), shown)
+    axes.set_ylim(len(shown) - 0.5, -0.5)
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel(label)
+
+
+def _line(axes: "Axes", x: Floats, y: Floats, label: str, marker: str | None = None) -> None:
     """Plot with the next colour and dash, thinned to what can be seen; a single point is a dot."""
     index = len(axes.get_lines())
     if len(x) > _MAX_POINTS:
         kept = np.unique(np.linspace(0, len(x) - 1, _MAX_POINTS).round().astype(int))
         x, y = x[kept], y[kept]
-    axes.plot(
-        x,
-        y,
-        color=PALETTE[index % len(PALETTE)],
-        linestyle=DASHES[index % len(DASHES)],
-        marker="o" if len(x) == 1 else None,
-        label=short(label, 32),
-    )
+    colour, dashes = PALETTE[index % len(PALETTE)], DASHES[index % len(DASHES)]
+    dot: dict[str, Any] = {"marker": "o" if len(x) == 1 else marker, "markersize": 4 if marker else None}
+    axes.plot(x, y, color=colour, linestyle=dashes, label=short(label, 32), **dot)
 
 
 def legend(axes: "Axes") -> None:

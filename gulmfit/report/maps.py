@@ -6,11 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gulmfit.report.figures import DASHES, PALETTE, Sheet, legend, short
+from gulmfit.report.figures import DOTTED, PALETTE, Sheet, line_plot, short
 from gulmfit.report.html import Figure, Report, Section
+from gulmfit.report.projections import Points, map_scores, neighbour_map, principal_components
 from gulmfit.report.spectra import LONGEST_WORD, Spectrum, jensen_shannon, odds_difference
-
-Points = npt.NDArray[np.float64]
 
 _BASES = "ACGT"
 _MARKS = "os^Dv<>P*X"
@@ -36,7 +35,7 @@ def spectrum_table(rows: Sequence[SpectrumRow], genome: Spectrum) -> tuple[list[
     cells: list[list[object]] = [
         [
             row.name,
-            *(jensen_shannon(one, other) for one, other in _pairs(row.spectrum, genome)),
+            *_distances(row.spectrum, genome),
             row.spectrum.gc,
             row.spectrum.gc_deviation,
             odds_difference(row.spectrum, genome),
@@ -58,7 +57,7 @@ def spectrum_report(rows: Sequence[SpectrumRow], genome: Spectrum, facts: Mappin
         facts: What is to be said of the run, by name.
     """
     model, ceiling = rows[0], rows[-1]
-    ours, best = (jensen_shannon(row.spectrum.frequencies[-1], genome.frequencies[-1]) for row in (model, ceiling))
+    ours, best = (_distances(row.spectrum, genome)[-1] for row in (model, ceiling))
     verdict = (
         f"The {LONGEST_WORD}-mer spectrum of the samples is {ours:.3f} from the genome's (Jensen-Shannon distance); "
         f"as many bases of the genome itself are {best:.3f} from it."
@@ -84,91 +83,9 @@ def spectrum_report(rows: Sequence[SpectrumRow], genome: Spectrum, facts: Mappin
              _word_cloud(model, genome)),
         ]),
         Section("Dinucleotide odds", ["1 is what independent neighbours would have."], [(odds_header, odds)]),
-        Section("How it was made", tables=[(["", "value"], [[name, str(value)] for name, value in facts.items()])]),
+        _made(facts),
     ]  # fmt: skip
     return Report("Samples of a language model", str(facts.get("model", "")), verdict, sections=sections)
-
-
-class MapScores(NamedTuple):
-    """How well labels are told apart by the vectors themselves (not by the picture)."""
-
-    silhouette: float
-    neighbours: float
-    """Share of sequences whose label most of their 5 nearest neighbours have."""
-    shuffled_silhouette: float
-    """The same with labels dealt out at random, mean of some draws."""
-    shuffled_neighbours: float
-
-
-def map_scores(vectors: Points, labels: Sequence[str], *, seed: int = 0, draws: int = 20) -> MapScores | None:
-    """Score how well labels are told apart by vectors `(N, E)`; None where they cannot be.
-
-    Each vector is compared with all others, never with itself. Coordinates are standardised.
-
-    Args:
-        vectors: One for each sequence.
-        labels: Its label.
-        seed: Of the shuffled labels.
-        draws: How often labels are shuffled.
-    """
-    from sklearn.metrics import silhouette_score
-    from sklearn.neighbors import NearestNeighbors
-
-    names, codes = np.unique(np.asarray(labels), return_inverse=True)
-    if not 2 <= len(names) < len(codes) or len(codes) < 6:
-        return None
-    vectors = standardised(vectors)
-    nearest = NearestNeighbors(n_neighbors=6).fit(vectors).kneighbors(return_distance=False, n_neighbors=5)
-
-    def agreement(given: npt.NDArray[np.int64]) -> float:
-        votes = np.stack([(given[nearest] == number).sum(1) for number in range(len(names))], axis=1)
-        return float((votes.argmax(1) == given).mean())
-
-    def separation(given: npt.NDArray[np.int64]) -> float:
-        return float(silhouette_score(vectors, given, sample_size=min(len(given), 2000), random_state=seed))
-
-    random = np.random.default_rng(seed)
-    shuffled = [random.permutation(codes) for _ in range(draws)]
-    return MapScores(
-        separation(codes),
-        agreement(codes),
-        float(np.mean([separation(given) for given in shuffled[: min(draws, 5)]])),
-        float(np.mean([agreement(given) for given in shuffled])),
-    )
-
-
-def standardised(vectors: Points) -> Points:
-    """Give every coordinate mean 0 and standard deviation 1; one that does not vary becomes 0."""
-    deviation = vectors.std(0)
-    scaled: Points = (vectors - vectors.mean(0)) / np.where(deviation > 0, deviation, 1.0)
-    return scaled
-
-
-def principal_components(vectors: Points, count: int) -> tuple[Points, float]:
-    """Return the first principal components `(N, count)` of standardised vectors and the share of variance they hold.
-
-    The sign of a component is fixed, so that the picture is the same everywhere.
-    """
-    left, values, right = np.linalg.svd(standardised(vectors), full_matrices=False)
-    signs = np.sign(right[np.arange(len(right)), np.abs(right).argmax(1)])
-    total = float((values**2).sum())
-    share = float((values[:count] ** 2).sum()) / total if total else 0.0
-    return (left * values * signs)[:, :count], share
-
-
-def neighbour_map(vectors: Points, *, seed: int = 0) -> Points:
-    """Lay vectors `(N, E)` out in the plane so that neighbours stay neighbours: t-SNE of 50 principal components.
-
-    The perplexity is 30, less for few sequences.
-    """
-    from sklearn.manifold import TSNE
-
-    reduced, _ = principal_components(vectors, min(50, *vectors.shape))
-    perplexity = max(2.0, min(30.0, (len(vectors) - 1) / 3))
-    layout: Points = TSNE(
-        init="pca" if reduced.shape[1] >= 2 else "random", perplexity=perplexity, random_state=seed
-    ).fit_transform(reduced)
-    return layout
 
 
 def map_report(vectors: Points, labels: Sequence[str] | None, facts: Mapping[str, Any], *, seed: int = 0) -> Report:
@@ -204,27 +121,24 @@ def map_report(vectors: Points, labels: Sequence[str] | None, facts: Mapping[str
         ]))  # fmt: skip
     sections = [
         Section("Map", text, [*tables], pictures),
-        Section("How it was made", tables=[(["", "value"], [[name, str(value)] for name, value in facts.items()])]),
+        _made(facts),
     ]
     return Report("Map of sequences", str(facts.get("model", "")), verdict, sections=sections)
 
 
-def _pairs(one: Spectrum, other: Spectrum) -> list[tuple[Points, Points]]:
-    return list(zip(one.frequencies, other.frequencies, strict=True))
+def _distances(one: Spectrum, other: Spectrum) -> list[float]:
+    """Jensen-Shannon distance of the spectra of each k."""
+    return [jensen_shannon(*pair) for pair in zip(one.frequencies, other.frequencies, strict=True)]
+
+
+def _made(facts: Mapping[str, Any]) -> Section:
+    return Section("How it was made", tables=[(["", "value"], [[name, str(value)] for name, value in facts.items()])])
 
 
 def _distance_curves(rows: Sequence[SpectrumRow], genome: Spectrum) -> str:
-    with Sheet(panels=1, height=3.6) as sheet:
-        (axes,) = sheet.axes
-        for number, row in enumerate(rows):
-            values = [jensen_shannon(one, other) for one, other in _pairs(row.spectrum, genome)]
-            axes.plot(
-                range(1, LONGEST_WORD + 1), values, color=PALETTE[number], linestyle=DASHES[number % len(DASHES)],
-                marker="o", markersize=4, label=short(row.name, 32),
-            )  # fmt: skip
-        axes.set(xlabel="k", ylabel="Jensen-Shannon distance")
-        legend(axes)
-        return sheet.svg()
+    sizes = range(1, LONGEST_WORD + 1)
+    curves = {row.name: (sizes, _distances(row.spectrum, genome)) for row in rows}
+    return line_plot(curves, height=3.6, marker="o", xlabel="k", ylabel="Jensen-Shannon distance")
 
 
 def _word_cloud(row: SpectrumRow, genome: Spectrum) -> str:
@@ -234,7 +148,7 @@ def _word_cloud(row: SpectrumRow, genome: Spectrum) -> str:
         for axes in sheet.axes:
             axes.plot(theirs[shown], ours[shown], ".", color=PALETTE[0], markersize=2, alpha=0.5, rasterized=True)
             edges = [min(theirs[shown].min(), ours[shown].min()), max(theirs.max(), ours.max())]
-            axes.plot(edges, edges, color="#888888", linewidth=1, linestyle=":")
+            axes.plot(edges, edges, **DOTTED)
             axes.set(xscale="log", yscale="log", xlabel="share in the genome", ylabel=f"share in {row.name}")
         return sheet.svg()
 

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from gulmfit.report.calibration import Calibration
 from gulmfit.report.html import Section
 from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.targets import CLASSES
 
 AT_THRESHOLD = "_at_threshold"
 """What the names of scores end in that hang on the validated threshold instead of on the likelier class."""
@@ -162,19 +161,3 @@ class Objective(ABC):
     @abstractmethod
     def paired_section(self, model: str, results: Results) -> Section:
         """Show what `comparisons` gave."""
-
-
-def objective(targets: str, classes: list[str], positive: str = "") -> Objective:
-    """Return the objective of a kind of target."""
-    from gulmfit.report.multi_label import MultiLabel
-    from gulmfit.report.regression import Regression
-    from gulmfit.report.single_label import SingleLabel
-
-    kinds: dict[str, type[Objective]] = {kind.targets: kind for kind in (SingleLabel, MultiLabel, Regression)}
-    return kinds[targets](classes, positive)
-
-
-def objective_of(results: Results) -> Objective:
-    """Return the objective of a run from its results."""
-    classes = [str(name) for name in results.get("classes") or ()]
-    return objective(str(results.get("targets") or CLASSES), classes, str(results.get("positive") or ""))

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from gulmfit.report import figures
+from gulmfit.report.calibration import CALIBRATED_FORWARD
 from gulmfit.report.html import Figure, Report, Section
-from gulmfit.report.objective import Objective, objective_of
-from gulmfit.report.sections import facts_sections, leakage_section, present
+from gulmfit.report.objective import Objective
+from gulmfit.report.registry import results_objective
+from gulmfit.report.sections import facts_sections, leakage_section, present, searched_unequally
 from gulmfit.report.table import format_value
 from gulmfit.report.words import (
-    CALIBRATED_FORWARD,
     CHOSE_THE_EPOCH,
-    SEARCHED_UNEQUALLY,
     capital,
     finite,
     heading,
@@ -51,7 +51,7 @@ def classification_report(results: Results) -> Report:
             `sign_flip` holds, by baseline, what `sign_flip.sign_flip` gave with the model first; `mcnemar`, which
             stands there where no sequence has relatives, is read in its place from older runs.
     """
-    objective = objective_of(results)
+    objective = results_objective(results)
     models = {"model": _scores(results)}
     baselines = _baseline_scores(results)
     tests = objective.tests(results, "baseline")
@@ -61,7 +61,7 @@ def classification_report(results: Results) -> Report:
     sections = [
         scores,
         objective.paired_section("model", results),
-        leakage_section(results),
+        leakage_section(results, objective.summary),
         *objective.sections(results),
         _training_section(results),
         *facts_sections(results),
@@ -108,13 +108,13 @@ def comparison_report(results: Results) -> Report:
     first: Results = next(iter(runs.values()), {})
     kept = ("baselines", "leakage", "data", "classes", "positive", "targets")
     shared = {name: first[name] for name in kept if name in first} | _given(results)
-    objective = objective_of(shared)
+    objective = results_objective(shared)
     models = {name: _scores(run) for name, run in runs.items()}
     baselines, tests = _baseline_scores(shared), objective.tests(results, "scratch")
     sections = [
-        _searched_unequally(_score_section(objective, models, baselines, _split(first)), runs),
+        searched_unequally(_score_section(objective, models, baselines, _split(first)), runs),
         objective.paired_section("transferred", results),
-        leakage_section(shared),
+        leakage_section(shared, objective.summary),
         _overlaid_section(objective, runs),
         *objective.compared(shared, runs),
         _bits_section({name: results[name] for name in ("pretrain", "finetune") if results.get(name)}),
@@ -258,13 +258,6 @@ def _training_section(results: Results) -> Section:
         test = figures.lr_find(found["lrs"], found["losses"], found.get("suggestion"))
         pictures.append(("Learning-rate range test.", test))
     return Section("Training", figures=pictures)
-
-
-def _searched_unequally(section: Section, runs: Mapping[str, Results]) -> Section:
-    """Say beside a comparison with the twin from scratch that the two had no equal search."""
-    if {"transferred", "scratch"} <= set(runs):
-        section.text.append(SEARCHED_UNEQUALLY)
-    return section
 
 
 def _overlaid_section(objective: Objective, runs: Mapping[str, Results]) -> Section:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gulmfit.report import target_figures
+from gulmfit.report.baseline_fits import Part
 from gulmfit.report.calibration import Calibration
 from gulmfit.report.html import Section
 from gulmfit.report.objective import Floats, Ints, Judged, Results
@@ -18,7 +19,7 @@ from gulmfit.report.paired import Bootstrapped, by_target
 from gulmfit.report.sections import target_errors
 from gulmfit.report.target_calibration import AsPredicted
 from gulmfit.report.uncertainty import Weighted
-from gulmfit.report.value_baselines import Part, run_value_baselines
+from gulmfit.report.value_baselines import run_value_baselines
 from gulmfit.report.value_scores import VALUE_METRICS, scores_by_value, value_scores, weighted_value_scores
 from gulmfit.report.words import heading
 from gulmfit.seq.labelled import LabelledSequences

@@ -4,9 +4,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from gulmfit.report import figures, spread_figures
-from gulmfit.report.html import Figure, Report, Section, Table
-from gulmfit.report.objective import Objective, objective_of
-from gulmfit.report.sections import curves_section, facts_sections, leakage_section, present, score_curves
+from gulmfit.report.html import Figure, Report, Section
+from gulmfit.report.objective import Objective
+from gulmfit.report.registry import results_objective
+from gulmfit.report.sections import (
+    curves_section,
+    facts_sections,
+    leakage_section,
+    present,
+    score_curves,
+    searched_unequally,
+    tables_of,
+)
 from gulmfit.report.table import format_table
 from gulmfit.report.words import SEARCHED_UNEQUALLY, capital, finite, heading, model_name, p_text, subtitle
 
@@ -28,7 +37,7 @@ def summary_table(results: Results) -> str:
 
 def _summary(results: Results) -> tuple[list[dict[str, object]], list[str]]:
     spread: Results = results["spread"]
-    objective = objective_of(results)
+    objective = results_objective(results)
     pooled = results.get("pooled") or {}
     main = next(iter(spread))
     columns = [""]
@@ -57,7 +66,7 @@ def repeated_report(results: Results) -> Report:
             pooled ones.
     """
     spread: Results = results["spread"]
-    objective = objective_of(results)
+    objective = results_objective(results)
     score = heading(objective.headline)
     main = next(iter(spread))
     rows, columns = _summary(results)
@@ -73,11 +82,11 @@ def repeated_report(results: Results) -> Report:
         [(f"{capital(score)} in each of the {results['over']}.", spread_figures.spread_dots(dots, score))],
     )
     sections = [
-        _searched_unequally(scores, spread),
+        searched_unequally(scores, spread),
         _pairs(results, model_name(main)),
         curves_section(score_curves(results.get("predictions"), model_name(main))),
         _trials(results),
-        leakage_section(results),
+        leakage_section(results, objective.summary),
     ]
     sections += list(facts_sections(results))
     first = spread[main][objective.headline]
@@ -95,7 +104,7 @@ def repeated_report(results: Results) -> Report:
 
 def _pairs(results: Results, main: str) -> Section:
     pooled = results.get("pooled") or {}
-    objective = objective_of(results)
+    objective = results_objective(results)
     shown = (objective.headline, objective.second)
     tests = [pair for pair in (("sign_flip", "p (sign-flip)"), ("mcnemar", "p (McNemar)")) if pooled.get(pair[0])]
     rows = []
@@ -125,20 +134,12 @@ def _tested(results: Results, objective: Objective, other: str) -> str:
     return f" ({objective.test} on the pooled out-of-fold predictions, {p_text(p_value)})"
 
 
-def _searched_unequally(section: Section, models: Mapping[str, Any]) -> Section:
-    if SCRATCH in models and len(models) > 1:
-        section.text.append(SEARCHED_UNEQUALLY)
-    return section
-
-
 def _p(test: Results | None) -> str | None:
     return p_text(test["p_value"]) if test else None
 
 
 def _trials(results: Results) -> Section:
-    columns = list(dict.fromkeys(name for row in results["trials"] for name in row))
-    rows = [[row.get(name) for name in columns] for row in results["trials"]]
-    return Section("Every run", ["Each is a run folder of its own, with its report."], [(columns, rows)])
+    return Section("Every run", ["Each is a run folder of its own, with its report."], tables_of(results["trials"]))
 
 
 def learning_curve_report(results: Results) -> Report:
@@ -152,8 +153,6 @@ def learning_curve_report(results: Results) -> Report:
          spread_figures.label_curve(points, heading(name)))
         for name, points in results["curve"].items()
     ]  # fmt: skip
-    columns = list(dict.fromkeys(name for row in results["table"] for name in row))
-    rows = [[row.get(name) for name in columns] for row in results["table"]]
     section = Section(
         "What labels buy",
         [
@@ -161,7 +160,7 @@ def learning_curve_report(results: Results) -> Report:
             "shrinks with the training part. ± is the standard deviation over draws. The best baseline is the one "
             f"that scores highest on the test part itself, which favours it. {SEARCHED_UNEQUALLY}"
         ],
-        [(columns, rows)],
+        tables_of(results["table"]),
         pictures,
     )
     sections = [section, *facts_sections(results)]
@@ -175,24 +174,11 @@ def comparison_of_runs(results: Results) -> Report:
         results: `runs` (rows of scores), `pairs` (rows of paired tests), `curves` (labels and scores by run), `losses`
             (rows of `metrics.csv` by run), `verdict`.
     """
-
-    def table(rows: list[dict[str, object]]) -> list[Table]:
-        columns = list(dict.fromkeys(name for row in rows for name in row))
-        return [(columns, [[row.get(name) for name in columns] for row in rows])] if rows else []
-
+    losses = figures.compare_curves(results["losses"], "val/loss", "validation loss")
     sections = [
-        Section("Scores on the same sequences", tables=table(results["runs"])),
-        Section("Paired tests", [str(results["tests_text"])], table(results["pairs"])),
-        Section(
-            "ROC and precision-recall",
-            figures=[
-                ("Receiver operating characteristic; the dotted line is chance.", figures.roc(results["curves"])),
-                ("Precision and recall; the dotted line is chance.", figures.precision_recall(results["curves"])),
-            ],
-        ),
-        Section(
-            "Training",
-            figures=[("Validation loss.", figures.compare_curves(results["losses"], "val/loss", "validation loss"))],
-        ),
+        Section("Scores on the same sequences", tables=tables_of(results["runs"])),
+        Section("Paired tests", [str(results["tests_text"])], tables_of(results["pairs"])),
+        curves_section(results["curves"]),
+        Section("Training", figures=[("Validation loss.", losses)]),
     ]
     return Report(str(results["title"]), str(results["subtitle"]), str(results["verdict"]), sections=present(sections))

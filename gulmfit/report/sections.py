@@ -1,17 +1,16 @@
 """Parts that the pages of several stages share: leaks, curves, calibration, the worst errors, what was run."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from gulmfit.report import figures
 from gulmfit.report.calibration import reliability_curve
-from gulmfit.report.html import Figure, Section
-from gulmfit.report.objective import objective_of
+from gulmfit.report.html import Figure, Section, Table
 from gulmfit.report.predictions import Predictions
 from gulmfit.report.table import leaves
-from gulmfit.report.words import heading
+from gulmfit.report.words import SEARCHED_UNEQUALLY, heading
 from gulmfit.seq.leakage import MET, leaked_fraction, most_leaking
 from gulmfit.seq.targets import CLASSES, VALUES
 
@@ -35,7 +34,20 @@ def present(sections: list[Section]) -> list[Section]:
     return [one for one in sections if one.tables or one.details or any(picture for _, picture in one.figures)]
 
 
-def leakage_section(results: Results) -> Section:
+def tables_of(rows: Sequence[Mapping[str, Any]]) -> list[Table]:
+    """Lay out rows as a table of all their keys; none without rows."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    return [(columns, [[row.get(name) for name in columns] for row in rows])] if rows else []
+
+
+def searched_unequally(section: Section, models: Mapping[str, Any]) -> Section:
+    """Say in a comparison with the twin from scratch that settings of the two were not searched equally."""
+    if "scratch" in models and len(models) > 1:
+        section.text.append(SEARCHED_UNEQUALLY)
+    return section
+
+
+def leakage_section(results: Results, summary: Sequence[str] = ()) -> Section:
     """Say what the parts of a split, and the language model's corpus, have in common; red where it is too much.
 
     It is red where the run warned: where more of the test part was met in training or in validation than the threshold
@@ -44,6 +56,7 @@ def leakage_section(results: Results) -> Section:
     Args:
         results: `leakage` is what `gulmfit.seq.leakage.leakage_report` gave and the run's `threshold` (0.01 if
             missing), or several of these by name.
+        summary: Scores to show of the test sequences that were not met.
     """
     leakage: Results = results.get("leakage") or {}
     reports = {"": leakage} if "pairs" in leakage else leakage
@@ -77,7 +90,7 @@ def leakage_section(results: Results) -> Section:
         text = "No test sequence is in training or validation, nor its reverse complement, nor a near-copy."
     section.text.append(text)
     if rest := results.get("without_leaked"):
-        names = [name for name in objective_of(results).summary if name in rest["scores"]]
+        names = [name for name in summary if name in rest["scores"]]
         cells = [(rest["scores"][name], *rest["ci95"][name]) for name in names]
         section.text.append(f"Below, the model on the {rest['sequences']} test sequences that were not met.")
         section.tables.append(([f"{heading(name)}, not met" for name in names], [cells]))
@@ -145,7 +158,7 @@ def calibration_section(results: Results) -> Section:
         "temperature": f"Logits are divided by {found['temperature']:.3f}, fitted on the validation part.",
         "isotonic": f"An isotonic map of {len(found['knots'])} knots was fitted on the validation part.",
     }[found["kind"]]
-    section.text.append(f"{how} A well calibrated model says 0.8 of sequences of which 80 % are positive.")
+    section.text.append(f"{how} Of the sequences to which a well-calibrated model gives 0.8, 80 % are positive.")
     rows = [[name, *scores.values()] for name, scores in found["test"].items()]
     section.tables.append((["calibration", "ECE", "Brier score", "log loss"], rows))
     if found.get("at_threshold"):
@@ -178,52 +191,37 @@ def errors_section(results: Results) -> Section:
     chosen = values.argmax(1)
     wrong = np.flatnonzero(chosen != predictions.labels)
     wrong = wrong[np.argsort(-values[wrong, chosen[wrong]], kind="stable")][:_WORST]
-    letters: Mapping[str, str] = results.get("sequences") or {}
-    rows = [
-        [
-            predictions.ids[row],
-            predictions.classes[predictions.labels[row]],
-            predictions.classes[chosen[row]],
-            values[row, chosen[row]],
-            _shortened(letters.get(predictions.ids[row], "")),
-        ]
-        for row in wrong
-    ]
-    text = ["The test sequences that the model was most certain of and wrong about: often they are wrong labels."]
-    return Section(
-        "Worst errors", text, [(["id", "label", "predicted", "probability", "sequence"], rows)] if rows else []
-    )
+    names = predictions.classes
+    cells = [(row, names[predictions.labels[row]], names[chosen[row]], values[row, chosen[row]]) for row in wrong]
+    text = "The test sequences that the model was most certain of and wrong about: often they are wrong labels."
+    return _worst(text, ("label", "predicted", "probability"), cells, predictions, results)
 
 
 def target_errors(results: Results) -> Section:
-    """List the labels or values of test sequences that the model was most wrong about.
-
-    Args:
-        results: `predictions` and, for their letters, `sequences` by record id.
-    """
+    """List the labels or values of test sequences that the model was most wrong about; see `errors_section`."""
     predictions: Predictions | None = results.get("predictions")
     if predictions is None:
         return Section("Worst errors")
-    values = predictions.by_model["model"]
-    spread = predictions.labels.std(axis=0) if predictions.targets == VALUES else np.ones(len(predictions.classes))
-    off = np.abs(values - predictions.labels) / np.where(spread > 0, spread, 1.0)
+    measured = predictions.targets == VALUES
+    values, truth = predictions.by_model["model"], predictions.labels
+    spread = truth.std(axis=0) if measured else np.ones(len(predictions.classes))
+    off = np.abs(values - truth) / np.where(spread > 0, spread, 1.0)
     worst = np.argsort(-off, axis=None, kind="stable")[:_WORST]
+    places = zip(*np.unravel_index(worst, off.shape), strict=True)
+    cells = [(row, predictions.classes[at], truth[row, at], values[row, at]) for row, at in places]
+    header = ("value", "measured", "predicted") if measured else ("label", "there", "probability")
+    text = "What the model was most wrong about on the test part: often the recorded label or value is at fault."
+    return _worst(text, header, cells, predictions, results)
+
+
+def _worst(
+    text: str, header: Sequence[str], cells: Sequence[Sequence[Any]], predictions: Predictions, results: Results
+) -> Section:
+    """Lay out errors: each of `cells` begins with the row of its sequence."""
     letters: Mapping[str, str] = results.get("sequences") or {}
-    rows = [
-        [
-            predictions.ids[row],
-            predictions.classes[column],
-            predictions.labels[row, column],
-            values[row, column],
-            _shortened(letters.get(predictions.ids[row], "")),
-        ]
-        for row, column in zip(*np.unravel_index(worst, off.shape), strict=True)
-    ]
-    header = ["id", "value", "measured", "predicted", "sequence"]
-    if predictions.targets != VALUES:
-        header[1:4] = ["label", "there", "probability"]
-    text = ["What the model was most wrong about on the test part: often it is what was written down that is wrong."]
-    return Section("Worst errors", text, [(header, rows)])
+    ids = predictions.ids
+    rows = [[ids[row], *shown, _shortened(letters.get(ids[row], ""))] for row, *shown in cells]
+    return Section("Worst errors", [text], [(["id", *header, "sequence"], rows)] if rows else [])
 
 
 def _shortened(sequence: str) -> str:

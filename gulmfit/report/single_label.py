@@ -205,7 +205,7 @@ def confusion_section(results: Results) -> Section:
     section, matrix = Section("Confusion"), results.get("confusion")
     if matrix is not None and len(matrix):
         classes = [str(name) for name in results.get("classes") or range(len(matrix))]
-        section.figures.append(("Sequences by true and predicted class.", figures.confusion(matrix, classes)))
+        section.figures.append(("Sequences by true and predicted class.", figures.confusion_matrix(matrix, classes)))
     return section
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gulmfit.report.figures import DASHES, PALETTE, Sheet, legend, short
+from gulmfit.report.figures import DASHES, PALETTE, Sheet, legend, name_rows, short
 
 Points = Mapping[str, Mapping[int, Sequence[float]]]
 
@@ -28,10 +28,7 @@ def spread_dots(values: Mapping[str, Sequence[float]], metric: str) -> str:
                 deviation = scores.std(ddof=1) if len(scores) > 1 else 0.0
                 axes.errorbar(scores.mean(), place - 0.25, xerr=deviation, color=colour, capsize=3, marker="|")
                 axes.text(1.01, place, f"{scores.mean():.3f}", transform=axes.get_yaxis_transform(), va="center")
-            axes.set_yticks(range(len(rows)), [short(name, 24) for name in rows])
-            axes.invert_yaxis()
-            axes.grid(visible=False, axis="y")
-            axes.set_xlabel(metric)
+            name_rows(axes, rows, metric)
         return sheet.svg()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gulmfit.report.figures import PALETTE, Sheet, short
+from gulmfit.report.figures import DOTTED, PALETTE, Sheet, score_bars, short
 
 _MAX_BARS = 40
 _MAX_DOTS = 1500
@@ -25,23 +25,13 @@ def target_bars(table: Mapping[str, Mapping[str, Any]], score: str, axis: str, c
         axis: What it is called.
         chance: By label, what knowing nothing scores.
     """
-    bars = {name: record for name, record in table.items() if _defined(record.get(score))}
-    names = sorted(bars, key=lambda name: float(bars[name][score]))[:_MAX_BARS]
-    with Sheet(panels=1 if names else 0, height=0.9 + 0.3 * len(names)) as sheet:
-        for axes in sheet.axes:
-            for place, name in enumerate(names):
-                value = float(bars[name][score])
-                low, high = (bars[name].get("ci95") or {}).get(score) or (np.nan, np.nan)
-                axes.barh(place, value, height=0.62, color=PALETTE[0])
-                if _defined(low) and _defined(high):
-                    axes.plot([float(low), float(high)], [place, place], color="#222222", linewidth=1.5)
-                axes.plot([chance[name]] * 2, [place - 0.4, place + 0.4], color=PALETTE[1], linewidth=2)
-                axes.text(1.02, place, f"{value:.3f}", va="center")
-            axes.set_xlim(0, 1.16)
-            axes.set_yticks(range(len(names)), [short(name, 24) for name in names])
-            axes.grid(visible=False, axis="y")
-            axes.set_xlabel(axis)
-        return sheet.svg()
+    bars = {
+        name: (record[score], *((record.get("ci95") or {}).get(score) or (None, None)))
+        for name, record in table.items()
+        if _defined(record.get(score))
+    }
+    lowest = sorted(bars, key=lambda name: float(bars[name][0]), reverse=True)[-_MAX_BARS:]
+    return score_bars({name: bars[name] for name in lowest}, axis, chance)
 
 
 def measured_against_predicted(measured: ArrayLike, predicted: ArrayLike, name: str) -> str:
@@ -64,8 +54,8 @@ def measured_against_predicted(measured: ArrayLike, predicted: ArrayLike, name: 
             for axes, heights in ((upper, truth), (lower, truth - guess)):
                 axes.plot(guess, heights, ".", color=PALETTE[0], alpha=0.45, markersize=5)
             ends = [float(guess.min()), float(guess.max())]
-            upper.plot(ends, ends, color="#888888", linewidth=1, linestyle=":")
-            lower.axhline(0, color="#888888", linewidth=1, linestyle=":")
+            upper.plot(ends, ends, **DOTTED)
+            lower.axhline(0, **DOTTED)
             upper.set_ylabel("measured")
             lower.set(xlabel=f"predicted: {short(name, 32)}", ylabel="measured - predicted")
             if grid := upper.get_gridspec():

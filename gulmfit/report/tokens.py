@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from gulmfit.report.figures import DASHES, PALETTE, Sheet, legend, short
+from gulmfit.report.figures import DASHES, PALETTE, Sheet, legend, line_plot, name_rows
 from gulmfit.report.html import Report, Section
 from gulmfit.seq.alphabet import DNA, alphabet_named
 
@@ -82,45 +82,29 @@ def bits_dots(entries: Entries, references: Mapping[str, float]) -> str:
         for axes in sheet.axes:
             for place, entry in enumerate(scored):
                 axes.plot(entry["bits_per_base"], place, "o", color=PALETTE[0], markersize=7)
-            axes.set_yticks(range(len(scored)), [short(str(entry["tokenizer"]), 24) for entry in scored])
-            axes.set_ylim(len(scored) - 0.5, -0.5)
+            name_rows(axes, [str(entry["tokenizer"]) for entry in scored], "bits per base")
             for number, (name, value) in enumerate(references.items()):
                 dashes = DASHES[(number + 1) % len(DASHES)]
                 axes.axvline(value, color="#666666", linestyle=dashes, label=f"{name} {value:.3f}")
-            axes.set_xlabel("bits per base")
             legend(axes)
         return sheet.svg()
 
 
 def size_curves(entries: Entries) -> str:
     """Draw for each tokenizer the share of tokens that spell one base, two, three …"""
-    drawn = [entry for entry in entries if entry.get("sizes")]
-    with Sheet(panels=1 if drawn else 0) as sheet:
-        for axes in sheet.axes:
-            for number, entry in enumerate(drawn):
-                shares = np.asarray(entry["sizes"], dtype=np.float64)
-                axes.plot(np.arange(1, len(shares) + 1), shares, marker="o", markersize=4, **_style(number, entry))
-            axes.set(xlabel="bases", ylabel="share of tokens")
-            legend(axes)
-        return sheet.svg()
+    series = {
+        str(entry["tokenizer"]): (np.arange(1, len(entry["sizes"]) + 1), entry["sizes"])
+        for entry in entries
+        if entry.get("sizes")
+    }
+    return line_plot(series, marker="o", xlabel="bases", ylabel="share of tokens")
 
 
 def frequency_curves(entries: Entries) -> str:
     """Draw for each tokenizer how frequent its tokens are, by rank, both on logarithmic axes."""
-    drawn = [entry for entry in entries if entry.get("frequencies")]
-    with Sheet(panels=1 if drawn else 0) as sheet:
-        for axes in sheet.axes:
-            for number, entry in enumerate(drawn):
-                ranks, shares = np.asarray(entry["frequencies"], dtype=np.float64).T
-                axes.plot(ranks, shares, **_style(number, entry))
-            axes.set(xscale="log", yscale="log", xlabel="rank", ylabel="share of tokens")
-            legend(axes)
-        return sheet.svg()
-
-
-def _style(number: int, entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "color": PALETTE[number % len(PALETTE)],
-        "linestyle": DASHES[number % len(DASHES)],
-        "label": short(str(entry["tokenizer"]), 24),
-    }
+    series = {}
+    for entry in entries:
+        if entry.get("frequencies"):
+            ranks, shares = zip(*entry["frequencies"], strict=True)
+            series[str(entry["tokenizer"])] = ranks, shares
+    return line_plot(series, xscale="log", yscale="log", xlabel="rank", ylabel="share of tokens")

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from statistics import NormalDist
+from typing import TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,16 +26,31 @@ Weighted = Callable[[Floats], Mapping[str, Floats]]
 _BLOCK = 2_000_000
 
 
+class Resampling(TypedDict, total=False):
+    """How a bootstrap draws; each item may be missing.
+
+    Attributes:
+        groups: (N,) name or number of each sequence's group; if None, each sequence is its own.
+        columns: Values of a sequence that a score holds at once, for the memory it takes (1).
+        draws: Number of resamples (1000).
+        seed: Seed of the resampling; equal seeds give equal intervals (0).
+        level: Coverage, between 0 and 1 (0.95).
+    """
+
+    groups: ArrayLike | None
+    columns: int
+    draws: int
+    seed: int
+    level: float
+
+
 def bootstrap_intervals(
     labels: ArrayLike,
     probabilities: ArrayLike,
     *,
     positive: int | None,
-    groups: ArrayLike | None = None,
     threshold: float | None = None,
-    draws: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
+    **how: Unpack[Resampling],
 ) -> dict[str, tuple[float, float]]:
     """Bound every score of `classification_scores` by a bootstrap over sequences, or over groups of them.
 
@@ -52,11 +68,8 @@ def bootstrap_intervals(
         labels: (N,) class indices.
         probabilities: (N, C) probabilities.
         positive: As in `classification_scores`.
-        groups: (N,) name or number of each sequence's group; if None, each sequence is its own.
         threshold: As in `predicted_classes`.
-        draws: Number of resamples.
-        seed: Seed of the resampling; equal seeds give equal intervals.
-        level: Coverage, between 0 and 1.
+        **how: See `Resampling`.
 
     Returns:
         (low, high) for each name of `METRICS`, over the draws in which the score is defined; (nan, nan) where it is
@@ -69,10 +82,9 @@ def bootstrap_intervals(
         Field & Welsh, J. R. Stat. Soc. B 69 (2007) 369-390, the cluster bootstrap. Basic bootstrap of a transformed
         value: Davison & Hinkley, Bootstrap Methods and their Application (1997), section 5.2.
     """
-    _tails(draws, level)
     point = classification_scores(labels, probabilities, positive=positive, threshold=threshold)
     score = partial(weighted_scores, labels, probabilities, positive=positive, threshold=threshold)
-    bounds = resampled_intervals(score, labels, groups=groups, draws=draws, seed=seed, level=level)
+    bounds = resampled_intervals(score, labels, **how)
     high, low = np.sqrt(np.maximum(2 * point["ece"] ** 2 - np.square(bounds["ece"]), 0.0))
     return bounds | {"ece": (float(low), max(float(high), point["ece"]))}
 
@@ -83,11 +95,7 @@ def paired_bootstrap(
     probabilities_b: ArrayLike,
     *,
     positive: int | None,
-    groups: ArrayLike | None = None,
-    thresholds: tuple[float | None, float | None] = (None, None),
-    draws: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
+    **how: Unpack[Resampling],
 ) -> dict[str, dict[str, float]]:
     """Compare every score of two classifiers on the same sequences, each draw scoring both.
 
@@ -99,11 +107,7 @@ def paired_bootstrap(
         probabilities_a: (N, C) probabilities of the first classifier.
         probabilities_b: (N, C) those of the second.
         positive: As in `classification_scores`.
-        groups: As in `bootstrap_intervals`.
-        thresholds: The threshold of each classifier, as in `predicted_classes`.
-        draws: As in `bootstrap_intervals`.
-        seed: As in `bootstrap_intervals`.
-        level: As in `bootstrap_intervals`.
+        **how: See `Resampling`.
 
     Returns:
         For each name of `METRICS`: `difference` (b minus a), its bounds `low` and `high`, and `p_value`, two-sided;
@@ -115,74 +119,39 @@ def paired_bootstrap(
     Source: Efron & Tibshirani (1993), section 15.4, of the percentile interval; one is added to the counts as in
         Davison & Hinkley (1997), equation 4.11.
     """
-    _tails(draws, level)
-    pair = zip((probabilities_a, probabilities_b), thresholds, strict=True)
-    a, b = (partial(weighted_scores, labels, item, positive=positive, threshold=cut) for item, cut in pair)
-    return resampled_differences(a, b, labels, groups=groups, draws=draws, seed=seed, level=level)
+    a, b = (partial(weighted_scores, labels, item, positive=positive) for item in (probabilities_a, probabilities_b))
+    return resampled_differences(a, b, labels, **how)
 
 
 def resampled_intervals(
-    score: Weighted,
-    strata: ArrayLike,
-    *,
-    groups: ArrayLike | None = None,
-    columns: int = 1,
-    draws: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
+    score: Weighted, strata: ArrayLike, **how: Unpack[Resampling]
 ) -> dict[str, tuple[float, float]]:
-    """Bound any scores by percentiles of a bootstrap; see `bootstrap_intervals`.
+    """Bound any scores by percentiles of a bootstrap, as `bootstrap_intervals` does.
 
     Args:
         score: The scores under weights.
-        strata: (N,) numbers; each stratum is resampled by itself, all together where there is but one.
-        columns: Values of a sequence that `score` holds at once, for the memory it takes.
-        groups, draws, seed, level: As in `bootstrap_intervals`.
-
-    Returns:
-        (low, high) of each score, as `bootstrap_intervals`.
+        strata: (N,) numbers; each stratum is resampled by itself.
+        **how: See `Resampling`.
     """
-    tails = _tails(draws, level)
-    drawn: dict[str, list[Floats]] = {name: [] for name in score(_once(strata))}
-    for weights in _resamples(strata, groups, draws, seed, columns):
-        for name, values in score(weights).items():
-            drawn[name].append(values)
-    return {name: _percentiles(values, tails) for name, values in drawn.items()}
+    return {name: _percentiles(values, how) for name, values in _drawn(score, strata, how).items()}
 
 
 def resampled_differences(
-    score_a: Weighted,
-    score_b: Weighted,
-    strata: ArrayLike,
-    *,
-    groups: ArrayLike | None = None,
-    columns: int = 1,
-    draws: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
+    score_a: Weighted, score_b: Weighted, strata: ArrayLike, **how: Unpack[Resampling]
 ) -> dict[str, dict[str, float]]:
-    """Compare any scores of two models on the same sequences; see `paired_bootstrap`.
+    """Compare any scores of two models on the same sequences, as `paired_bootstrap` does; arguments as above."""
 
-    Args:
-        score_a: The scores of the first model under weights.
-        score_b: Those of the second.
-        strata, groups, columns, draws, seed, level: As in `resampled_intervals`.
-
-    Returns:
-        For each score what `paired_bootstrap` returns.
-    """
-    tails = _tails(draws, level)
-    point_a, point_b = (score(_once(strata)) for score in (score_a, score_b))
-    drawn: dict[str, list[Floats]] = {name: [] for name in point_a}
-    for weights in _resamples(strata, groups, draws, seed, columns):
+    def gained(weights: Floats) -> dict[str, Floats]:
         a, b = score_a(weights), score_b(weights)
-        for name, values in drawn.items():
-            values.append(b[name] - a[name])
-    results = {}
-    for name, values in drawn.items():
-        low, high = _percentiles(values, tails)
-        difference = float(point_b[name][0]) - float(point_a[name][0])
-        results[name] = {"difference": difference, "low": low, "high": high, "p_value": _p_value(values)}
+        return {name: b[name] - a[name] for name in a}
+
+    point, results = gained(_once(strata)), {}
+    for name, values in _drawn(gained, strata, how).items():
+        low, high = _percentiles(values, how)
+        # Twice the smaller share of differences on one side of 0, those on it counted for both.
+        smaller = min(int((values <= 0).sum()), int((values >= 0).sum()))
+        p_value = min(1.0, 2 * (smaller + 1) / (len(values) + 1)) if len(values) else math.nan
+        results[name] = {"difference": float(point[name][0]), "low": low, "high": high, "p_value": p_value}
     return results
 
 
@@ -332,6 +301,18 @@ def _once(strata: ArrayLike) -> Floats:
     return np.ones((1, np.size(strata)))
 
 
+def _drawn(score: Weighted, strata: ArrayLike, how: Resampling) -> dict[str, Floats]:
+    """The values of each score in the draws where it is defined."""
+    draws = how.get("draws", 1000)
+    _tails(draws, how.get("level", 0.95))
+    blocks: dict[str, list[Floats]] = {name: [np.empty(0)] for name in score(_once(strata))}
+    for weights in _resamples(strata, how.get("groups"), draws, how.get("seed", 0), how.get("columns", 1)):
+        for name, values in score(weights).items():
+            blocks[name].append(values)
+    joined = {name: np.concatenate(values) for name, values in blocks.items()}
+    return {name: values[np.isfinite(values)] for name, values in joined.items()}
+
+
 def _resamples(
     labels: ArrayLike, groups: ArrayLike | None, draws: int, seed: int, columns: int = 1
 ) -> Iterator[Floats]:
@@ -364,22 +345,9 @@ def _units(truth: Ints, groups: ArrayLike | None) -> tuple[Ints, Ints]:
     return unit, composition.reshape(-1, classes).argmax(axis=1)
 
 
-def _defined(blocks: list[Floats]) -> Floats:
-    values: Floats = np.concatenate([np.empty(0), *blocks])
-    return values[np.isfinite(values)]
-
-
-def _percentiles(blocks: list[Floats], tails: tuple[float, float]) -> tuple[float, float]:
-    values = _defined(blocks)
-    low, high = np.quantile(values, tails) if len(values) else (math.nan, math.nan)
+def _percentiles(values: Floats, how: Resampling) -> tuple[float, float]:
+    low, high = np.quantile(values, _tails(1, how.get("level", 0.95))) if len(values) else (math.nan, math.nan)
     return float(low), float(high)
-
-
-def _p_value(blocks: list[Floats]) -> float:
-    """Twice the smaller share of differences on one side of 0, those on it counted for both."""
-    values = _defined(blocks)
-    smaller = min(int((values <= 0).sum()), int((values >= 0).sum()))
-    return min(1.0, 2 * (smaller + 1) / (len(values) + 1)) if len(values) else math.nan
 
 
 def _placements(truth: NDArray[np.bool_], scores: Floats) -> tuple[Floats, Floats]:

@@ -14,10 +14,6 @@ SEARCHED_UNEQUALLY = (
     "The settings of the two were not searched equally: the model from scratch has one fixed learning rate and dropout "
     "(classify.scratch), the transferred one those of its recipe."
 )
-CALIBRATED_FORWARD = (
-    "temperature and threshold were fitted on forward-strand predictions; a mean over both strands is less certain, "
-    "and its probabilities are not calibrated for it"
-)
 CHOSE_THE_EPOCH = "the same held-out part chose the epoch, so a new one would score slightly worse"
 
 _HEADINGS = {

@@ -77,7 +77,7 @@ def find_parts(folder: Path) -> dict[str, list[Path]]:
     return {part: parts[part] for part in ("train", "valid", "test", "") if part in parts}
 
 
-def column_names(path: Path) -> list[str]:
+def columns_of_file(path: Path) -> list[str]:
     """Return the columns of a table, those of its first record in JSON lines; raise DataError where it has none."""
     try:
         if path.suffix in (".arrow", ".parquet"):
@@ -125,7 +125,7 @@ def read_table_rows(path: Path, columns: Mapping[str, str | None]) -> Iterator[t
         return
     named = {role: column for role, column in columns.items() if column}
     for column in named.values():
-        if column not in (found := column_names(path)):
+        if column not in (found := columns_of_file(path)):
             raise DataError(f"{path}: column {not_one_of(column, found)}")
     for number, row in enumerate(_arrow_rows(path, list(named.values())), start=1):
         place = f"{path}, row {number}"

@@ -17,7 +17,7 @@ import numpy as np
 from gulmfit.seq.alphabet import AMBIGUOUS, Codes, encode, reverse_complement
 
 
-class Windows(NamedTuple):
+class HaplotypePair(NamedTuple):
     """The two haplotypes around one variant."""
 
     reference: Codes
@@ -28,7 +28,7 @@ class Windows(NamedTuple):
     """Whether neither window had to move inwards."""
 
 
-def windows(codes: Codes, start: int, ref: str, alt: str, window_bp: int, *, reverse: bool = False) -> Windows:
+def windows(codes: Codes, start: int, ref: str, alt: str, window_bp: int, *, reverse: bool = False) -> HaplotypePair:
     """Cut the windows of both haplotypes.
 
     Args:
@@ -49,7 +49,7 @@ def windows(codes: Codes, start: int, ref: str, alt: str, window_bp: int, *, rev
     alternative, also = _window(codes, start, len(before), after, window_bp)
     if reverse:
         reference, alternative = reverse_complement(reference[::-1]), reverse_complement(alternative[::-1])
-    return Windows(reference, alternative, max(len(before), len(after)), centred and also)
+    return HaplotypePair(reference, alternative, max(len(before), len(after)), centred and also)
 
 
 def _shortest(codes: Codes, start: int, ref: Codes, alt: Codes) -> tuple[int, Codes, Codes]:

@@ -49,7 +49,7 @@ class Interval(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceFile:
     """One file that a store was built from: its name without folder, its size in bytes, its SHA-256."""
 
     name: str
@@ -78,7 +78,7 @@ class GenomeStore:
     runs: npt.NDArray[np.int64]
     counts: dict[str, int]
     digest: str
-    sources: tuple[Source, ...] = ()
+    sources: tuple[SourceFile, ...] = ()
     alphabet: Alphabet = DNA
 
     @classmethod
@@ -146,7 +146,7 @@ class GenomeStore:
                 for path in (codes_path, runs_path) if check else ():
                     if sha256(path) != table["sha256"][path.name.removeprefix(digest)]:
                         raise ValueError(f"{path.name} has {path.stat().st_size:,} bytes that fail its checksum")
-            sources = tuple(Source(**source) for source in table["sources"])
+            sources = tuple(SourceFile(**source) for source in table["sources"])
             names, files, lengths = (table["contigs"][column] for column in ("name", "file", "length"))
             starts = np.cumsum([0, *lengths])[:-1].tolist()
             contigs = [
@@ -286,7 +286,7 @@ class GenomeStore:
 
 
 def _write_store(
-    folder: Path, digest: str, files: Sequence[Path], sources: Sequence[Source], case: str, alphabet: Alphabet
+    folder: Path, digest: str, files: Sequence[Path], sources: Sequence[SourceFile], case: str, alphabet: Alphabet
 ) -> None:
     """Write a store that is not there, unless another process does so first; on any failure nothing of it is left."""
     try:
@@ -304,7 +304,7 @@ def _write_store(
 
 
 def _write_files(
-    folder: Path, digest: str, files: Sequence[Path], sources: Sequence[Source], case: str, alphabet: Alphabet
+    folder: Path, digest: str, files: Sequence[Path], sources: Sequence[SourceFile], case: str, alphabet: Alphabet
 ) -> None:
     """Parse the files into the three files of a store, in the order of `_SUFFIXES`; the caller holds its lock."""
     final = {suffix: folder / f"{digest}{suffix}" for suffix in _SUFFIXES}
@@ -357,11 +357,11 @@ def _map_codes(path: Path) -> Codes:
     return np.memmap(path, dtype=np.uint8, mode="r")
 
 
-def _describe(path: Path, sha256: Callable[[Path], str]) -> Source:
+def _describe(path: Path, sha256: Callable[[Path], str]) -> SourceFile:
     if not path.is_file():
         raise SequenceError(f"{path}: not a regular file, and a store reads its files twice. Save it to a file first.")
     try:
-        return Source(path.name, path.stat().st_size, sha256(path))
+        return SourceFile(path.name, path.stat().st_size, sha256(path))
     except OSError as error:
         raise SequenceError(f"{path}: the file cannot be read ({error.strerror}). Check its permissions.") from error
 

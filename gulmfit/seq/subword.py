@@ -53,7 +53,7 @@ class SubwordTokenizer(Tokenizer):
         self.kind, pieces, rules = _read(document, self.alphabet)
         self.pieces = [*SPECIAL, *pieces]
         self.document = _write(self.kind, pieces, rules, self.alphabet)
-        self._library = library().Tokenizer.from_str(self.document)
+        self._library = tokenizers_library().Tokenizer.from_str(self.document)
 
     def __len__(self) -> int:
         return len(self.pieces)
@@ -140,7 +140,7 @@ class SubwordTokenizer(Tokenizer):
         self.__init__(state["document"], state.get("alphabet", DNA.name))  # type: ignore[misc]
 
 
-def library() -> Any:
+def tokenizers_library() -> Any:
     """Import the library that learns and applies sub-words; raise TokenizerError if it is not installed."""
     return libraries.library("tokenizers", "tokenize", "cutting sub-word tokens", TokenizerError)
 
@@ -213,7 +213,7 @@ def _check_pieces(pieces: Sequence[str], alphabet: Alphabet) -> None:
 
 def _write(kind: str, pieces: Sequence[str], rules: Sequence[Any], alphabet: Alphabet) -> str:
     """Write the document that makes the library cut every sequence as we do."""
-    tokenizers = library()
+    tokenizers = tokenizers_library()
     unknown = SPECIAL[Tokenizer.unk_id]
     try:
         if kind == "bpe":

@@ -13,7 +13,7 @@ import numpy as np
 
 from gulmfit.errors import TokenizerError
 from gulmfit.seq.alphabet import DNA, Alphabet, Codes, alphabet_named, decode, encode, reverse_complement
-from gulmfit.seq.subword import KINDS, SubwordTokenizer, library
+from gulmfit.seq.subword import KINDS, SubwordTokenizer, tokenizers_library
 from gulmfit.seq.tokenizer import SPECIAL, Tokenizer
 
 logger = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ class SubwordRecipe:
 
     def _train(self, texts: Sequence[str]) -> str:
         """Train the library's model and return its document."""
-        tokenizers = library()
+        tokenizers = tokenizers_library()
         options: dict[str, Any] = {
             "vocab_size": self.vocab_size,
             "special_tokens": list(SPECIAL),

@@ -105,7 +105,7 @@ class WindowRule:
 
 
 @dataclass(frozen=True, eq=False)
-class Windows:
+class LabelledWindows:
     """N windows of features.
 
     Attributes:
@@ -142,7 +142,7 @@ class Windows:
         return data
 
 
-def cut_windows(features: Iterable[tuple[str, Feature]], store: GenomeStore, rule: WindowRule) -> Windows:
+def cut_windows(features: Iterable[tuple[str, Feature]], store: GenomeStore, rule: WindowRule) -> LabelledWindows:
     """Cut the windows of features out of a genome.
 
     A window that two features of one class give is there once. `features` are pairs of class and feature.
@@ -208,7 +208,7 @@ def cut_windows(features: Iterable[tuple[str, Feature]], store: GenomeStore, rul
     kept = [(key, label, *given) for key, classes in found.items() for label, given in classes.items()]
     cut = [_read(store, key, feature) for key, _, _, feature in kept]
     labels = [label for _, label, _, _ in kept]
-    return Windows(
+    return LabelledWindows(
         unique_ids([_id(key) for key, *_ in kept], labels, "class"),
         [sequence for sequence, _ in cut],
         labels,

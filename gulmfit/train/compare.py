@@ -11,8 +11,9 @@ from gulmfit.checkpoint import files_of
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.files import claimed
 from gulmfit.report.html import write_report
-from gulmfit.report.objective import Floats, objective
+from gulmfit.report.objective import Floats
 from gulmfit.report.predictions import Predictions
+from gulmfit.report.registry import objective
 from gulmfit.report.repeated import comparison_of_runs
 from gulmfit.report.sections import score_curves
 from gulmfit.report.sign_flip import only_singles, sign_flip

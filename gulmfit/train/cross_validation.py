@@ -12,8 +12,9 @@ import numpy as np
 from gulmfit.config import instantiate
 from gulmfit.data.sources import Source
 from gulmfit.predict.writers import write_tsv
-from gulmfit.report.objective import AT_THRESHOLD, Judged, objective
+from gulmfit.report.objective import AT_THRESHOLD, Judged
 from gulmfit.report.predictions import Predictions
+from gulmfit.report.registry import objective
 from gulmfit.report.repeated import repeated_report, summary_table
 from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.train.classify import check_targets

@@ -14,11 +14,11 @@ from gulmfit.errors import ConfigError, DataError
 from gulmfit.files import claimed
 from gulmfit.predict.predictor import Predictor
 from gulmfit.predict.writers import write_tsv
+from gulmfit.report.calibration import CALIBRATED_FORWARD
 from gulmfit.report.html import write_report
-from gulmfit.report.objective import objective
 from gulmfit.report.pages import classification_report
 from gulmfit.report.predictions import Predictions
-from gulmfit.report.words import CALIBRATED_FORWARD
+from gulmfit.report.registry import objective
 from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.split import source_of
 from gulmfit.seq.targets import CLASSES, VALUES, Labels

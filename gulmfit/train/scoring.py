@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gulmfit.predict.predictor import Predictor
-from gulmfit.report.objective import Judged, Objective, objective
-from gulmfit.report.objective import objective_of as results_objective
+from gulmfit.report.objective import Judged, Objective
 from gulmfit.report.predictions import Predictions
+from gulmfit.report.registry import objective, results_objective
 from gulmfit.report.table import format_table
 from gulmfit.report.words import heading
 from gulmfit.seq.labelled import LabelledSequences

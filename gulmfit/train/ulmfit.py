@@ -7,8 +7,9 @@ from typing import Any
 
 from gulmfit.checkpoint import MODEL_FOLDER
 from gulmfit.data.sources import Source
-from gulmfit.report.objective import Judged, Objective, objective_of
+from gulmfit.report.objective import Judged, Objective
 from gulmfit.report.pages import comparison_report
+from gulmfit.report.registry import results_objective
 from gulmfit.report.words import model_name
 from gulmfit.train.classify import run_classifier, scratch_overrides, split_parts
 from gulmfit.train.language import run_language_model
@@ -50,7 +51,7 @@ def run_ulmfit(run: Run, source: Source) -> dict[str, Any]:
     if "predictions" not in transferred:  # a rank that does not evaluate
         return {}
     scored = transferred["predictions"].beside({"scratch": scratch["predictions"]})
-    judge = objective_of(transferred)
+    judge = results_objective(transferred)
     judged: dict[str, Judged] = {name: (scored.by_model[name], judge) for name in ("model", "scratch")}
     tests = judge.comparisons(scored.labels, judged, scored.groups, int(run.config.seed))
     page: dict[str, Any] = {

@@ -103,7 +103,7 @@ def shipped_configs(prefix: str) -> set[str]:
 def test_archive_and_wheel_hold_every_configuration_file(archive: Path, wheel: Path) -> None:
     assert shipped_configs("conf") <= names(archive)
     assert shipped_configs("gulmfit/conf") <= names(wheel)
-    assert {"gulmfit/py.typed", "gulmfit/conf/__init__.py"} <= names(wheel)
+    assert {"gulmfit/py.typed", "gulmfit/conf/__init__.py", "gulmfit/report/report.html.j2"} <= names(wheel)
 
 
 def test_archive_and_wheel_hold_the_models_that_ship(archive: Path, wheel: Path, installed: Path) -> None:

@@ -68,7 +68,7 @@ ALLOWED = {
         "gulmfit.weights",
         "gulmfit.report",
     },  # the latter for its calibration: a classifier's probabilities are the calibrated ones
-    "report": {"numpy", "scipy", "sklearn", "matplotlib", "gulmfit.seq", "gulmfit.errors", "gulmfit.files"},
+    "report": {"numpy", "scipy", "sklearn", "matplotlib", "jinja2", "gulmfit.seq", "gulmfit.errors", "gulmfit.files"},
     "exchange": {"torch", "numpy", "safetensors", "onnx", "onnxruntime", "huggingface_hub"}
     | {
         "gulmfit.config",
@@ -190,7 +190,7 @@ def loaded_by(statement: str) -> set[str]:
         ("gulmfit.seq.tokenizer", {"torch", "hydra", "pytorch_lightning", "sklearn", "scipy", "Bio"}),
         ("gulmfit.cli.train", {"torch", "pytorch_lightning", "sklearn", "matplotlib"}),
         ("gulmfit.models.language_model", {"pytorch_lightning", "hydra", "sklearn"}),
-        ("gulmfit.report.pages", {"torch", "hydra", "sklearn", "scipy", "matplotlib"}),
+        ("gulmfit.report.pages", {"torch", "hydra", "sklearn", "scipy", "matplotlib", "jinja2"}),
         ("gulmfit.predict.predictor", {"hydra", "sklearn", "pytorch_lightning"}),
     ],
 )

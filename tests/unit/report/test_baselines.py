@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from gulmfit.errors import DataError, SequenceError
-from gulmfit.report import baselines
-from gulmfit.report.baselines import BASELINES, NAIVE_BAYES, of_alphabet, run_baselines
+from gulmfit.report import baseline_fits, baselines
+from gulmfit.report.baseline_fits import of_alphabet
+from gulmfit.report.baselines import BASELINES, NAIVE_BAYES, run_baselines
 from gulmfit.report.features import (
     gc_features,
     kmer_features,
@@ -215,7 +216,7 @@ def test_chunks_and_row_order_are_invisible(monkeypatch: pytest.MonkeyPatch) -> 
     rng = np.random.default_rng(6)
     train, labels, tests = random_sequences(rng, 50, 30), np.arange(50) % 2, random_sequences(rng, 23, 30)
     whole = run_baselines(train, labels, tests, num_classes=2)
-    monkeypatch.setattr(baselines, "_CHUNK", 7)
+    monkeypatch.setattr(baseline_fits, "_CHUNK", 7)
     parts = run_baselines(train, labels, tests, num_classes=2)
     assert all(np.allclose(whole[name], parts[name]) for name in WITHOUT_LENGTH)
 
@@ -262,7 +263,7 @@ def test_positions_stop_at_the_last_one() -> None:
 def test_more_training_sequences_than_are_fitted(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(baselines, "MAX_TRAIN", 20)
+    monkeypatch.setattr(baseline_fits, "MAX_TRAIN", 20)
     rng = np.random.default_rng(8)
     sequences = random_sequences(rng, 99, 50, gc=0.2) + random_sequences(rng, 1, 50, gc=0.9)
     labels = [0] * 99 + [1]
@@ -359,9 +360,11 @@ def test_any_other_split_is_fitted_anew(
     for number, change in enumerate(changes, start=2):
         run_baselines(**{**given, **change}, cache_dir=tmp_path)
         assert len(fits) == number, change
-    for name, value in (("VERSION", 99), ("MAX_TREES", 7), ("CHOICES_OF_C", (0.5,)), ("MAX_POSITIONS", 5)):
+    fitting = {"VERSION": 99, "MAX_TREES": 7, "MAX_POSITIONS": 5}
+    settings = [(baselines, "CHOICES_OF_C", (0.5,)), *((baseline_fits, *item) for item in fitting.items())]
+    for module, name, value in settings:
         with monkeypatch.context() as patch:
-            patch.setattr(baselines, name, value)
+            patch.setattr(module, name, value)
             run_baselines(**given, cache_dir=tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr("sklearn.__version__", "0.0")

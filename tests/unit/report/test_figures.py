@@ -114,10 +114,10 @@ def test_reliability_names_its_curves_and_both_panels() -> None:
 
 
 def test_confusion_shows_counts_and_shares_or_shades_alone() -> None:
-    text = words(figures.confusion([[1480, 20], [35, 465]], ["promoter", "a very long name of a class"]))
+    text = words(figures.confusion_matrix([[1480, 20], [35, 465]], ["promoter", "a very long name of a class"]))
     for expected in ("1,480", "99%", "465", "93%", "promoter", "predicted class", "true class"):
         assert expected in text
-    big = words(figures.confusion(np.full((40, 40), 7777), [f"g{index}" for index in range(40)]))
+    big = words(figures.confusion_matrix(np.full((40, 40), 7777), [f"g{index}" for index in range(40)]))
     assert "7,777" not in big
     assert "g0" in big
 
@@ -144,7 +144,7 @@ def test_score_bars_and_range_test() -> None:
         lambda: figures.roc({"model": ([1, 1], [0.1, 0.2])}),
         lambda: figures.precision_recall({}),
         lambda: figures.reliability({}),
-        lambda: figures.confusion(np.zeros((0, 0)), []),
+        lambda: figures.confusion_matrix(np.zeros((0, 0)), []),
         lambda: figures.score_bars({"model": float("nan")}, "accuracy"),
         lambda: figures.lr_find([], [], None),
     ],

@@ -7,7 +7,7 @@ from sklearn import metrics
 from gulmfit.errors import CheckpointError, ConfigError, DataError
 from gulmfit.report.calibration import Calibration, choose_threshold, fit_temperature
 from gulmfit.report.label_scores import label_scores, scores_by_label, weighted_label_scores
-from gulmfit.report.objective import objective
+from gulmfit.report.registry import objective
 from gulmfit.report.target_calibration import (
     AsPredicted,
     LabelCalibration,

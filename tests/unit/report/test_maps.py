@@ -4,15 +4,8 @@ import numpy as np
 import pytest
 
 from gulmfit.report.html import render
-from gulmfit.report.maps import (
-    SpectrumRow,
-    map_report,
-    map_scores,
-    neighbour_map,
-    principal_components,
-    spectrum_report,
-    spectrum_table,
-)
+from gulmfit.report.maps import SpectrumRow, map_report, spectrum_report, spectrum_table
+from gulmfit.report.projections import map_scores, neighbour_map, principal_components
 from gulmfit.report.spectra import spectrum
 
 

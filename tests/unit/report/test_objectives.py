@@ -8,9 +8,10 @@ import pytest
 
 from gulmfit.report.calibration import Calibration
 from gulmfit.report.html import Report, render
-from gulmfit.report.objective import Judged, objective, objective_of
+from gulmfit.report.objective import Judged
 from gulmfit.report.pages import classification_report, comparison_report
 from gulmfit.report.predictions import Predictions
+from gulmfit.report.registry import objective, results_objective
 from gulmfit.report.target_calibration import AsPredicted, LabelCalibration
 from gulmfit.report.target_figures import measured_against_predicted, target_bars
 
@@ -112,7 +113,7 @@ def test_verdicts_follow_the_numbers(targets: str, name: str) -> None:
 @pytest.mark.parametrize("targets", list(KINDS))
 def test_paired_tests_are_of_model_against_baseline(targets: str) -> None:
     found = results(targets, 3.0)
-    judge = objective_of(found)
+    judge = results_objective(found)
     test = judge.tests(found, "baseline")["gc"]
     assert test["p_value"] < 0.01
     gained = test.get("accuracy_difference", test.get("difference"))
@@ -126,7 +127,7 @@ def test_paired_tests_are_of_model_against_baseline(targets: str) -> None:
 @pytest.mark.parametrize("targets", list(KINDS))
 def test_transferred_is_held_against_scratch_in_the_score_of_its_kind(targets: str) -> None:
     better, worse = results(targets, 3.0), results(targets, 0.5)
-    judge = objective_of(better)
+    judge = results_objective(better)
     models: Mapping[str, Judged] = {
         "model": (better["predictions"].by_model["model"], judge),
         "scratch": (worse["predictions"].by_model["model"], judge),

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binom
 
 from gulmfit.errors import DataError
-from gulmfit.report.objective import objective
+from gulmfit.report.registry import objective
 from gulmfit.report.sign_flip import only_singles, sign_flip
 
 

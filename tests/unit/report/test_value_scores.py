@@ -9,8 +9,9 @@ from sklearn import metrics
 
 from gulmfit.errors import DataError
 from gulmfit.report import value_baselines
-from gulmfit.report.objective import objective
-from gulmfit.report.value_baselines import BASELINES, Part, run_value_baselines
+from gulmfit.report.baseline_fits import Part
+from gulmfit.report.registry import objective
+from gulmfit.report.value_baselines import BASELINES, run_value_baselines
 from gulmfit.report.value_scores import scores_by_value, value_scores, weighted_value_scores
 
 

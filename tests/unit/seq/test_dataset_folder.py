@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gulmfit.errors import DataError
-from gulmfit.seq.dataset_folder import choose_column, class_names, column_names, find_parts, read_table_rows
+from gulmfit.seq.dataset_folder import choose_column, class_names, columns_of_file, find_parts, read_table_rows
 
 CARD = """---
 license: mit
@@ -120,7 +120,7 @@ def test_arrow_files_are_read_like_arrow_streams(tmp_path: Path) -> None:
         list(read_table_rows(tmp_path / "a.arrow", {"s": "seqence"}))
     (tmp_path / "b.arrow").write_bytes(b"no arrow")
     with pytest.raises(DataError, match=r"b.arrow: not a readable .arrow file"):
-        column_names(tmp_path / "b.arrow")
+        columns_of_file(tmp_path / "b.arrow")
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
@@ -132,10 +132,10 @@ def test_columns_of_every_kind_of_table(tmp_path: Path, suffix: str) -> None:
         path.write_text('\n{"Sequence": "ACGT", "y": 1}\n')
     else:
         path.write_text("Sequence,y\nACGT,1\n".replace(",", "," if suffix == ".csv" else "\t"))
-    assert column_names(path) == ["Sequence", "y"]
+    assert columns_of_file(path) == ["Sequence", "y"]
     path.write_text("")
     with pytest.raises(DataError, match=f"a\\{suffix}"):
-        column_names(path)
+        columns_of_file(path)
 
 
 def test_columns_are_found_by_usual_names_or_asked_for() -> None:

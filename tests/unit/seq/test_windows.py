@@ -11,7 +11,7 @@ from gulmfit.errors import ConfigError, DataError, SequenceError
 from gulmfit.seq.alphabet import reverse_complement_text
 from gulmfit.seq.features import Feature
 from gulmfit.seq.store import GenomeStore
-from gulmfit.seq.windows import WindowRule, Windows, cut_windows
+from gulmfit.seq.windows import LabelledWindows, WindowRule, cut_windows
 
 LENGTH = 60
 GENOME = "".join(np.random.default_rng(3).choice(list("ACGT"), LENGTH))
@@ -19,7 +19,7 @@ STORE = GenomeStore.from_sequences(["1"], [GENOME])
 AROUND = {"window": "around", "upstream_bp": 4, "downstream_bp": 2}
 
 
-def cut(features: list[Feature], labels: list[str] | None = None, **rule: object) -> Windows:
+def cut(features: list[Feature], labels: list[str] | None = None, **rule: object) -> LabelledWindows:
     return cut_windows(zip(labels or ["x"] * len(features), features, strict=True), STORE, WindowRule(**rule))  # type: ignore[arg-type]
 
 

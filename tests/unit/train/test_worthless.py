@@ -12,7 +12,7 @@ from gulmfit.cli.words import command
 from gulmfit.data.language import LanguageModelDataModule
 from gulmfit.errors import WorthlessError
 from gulmfit.models.language_model import initialise_bias
-from gulmfit.report.objective import objective
+from gulmfit.report.registry import objective
 from gulmfit.train.language import ENOUGH_STEPS, ignorance, score_of_frequencies
 from gulmfit.train.ulmfit import _not_won
 
