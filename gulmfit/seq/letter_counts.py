@@ -14,19 +14,22 @@ class LetterCounts:
 
     Args:
         alphabet: What the sequences are to be written in.
+        case: How they are read (`gulmfit.seq.letters`).
     """
 
-    def __init__(self, alphabet: Alphabet) -> None:
+    def __init__(self, alphabet: Alphabet, case: str = "upper") -> None:
         self.records = 0
-        self._alphabet = alphabet
-        self._known = alphabet.letters.encode("ascii")
+        self._case = case
+        self._known = (alphabet.letters + alphabet.synonym[:1]).encode("ascii")
         self._blank = 0
         self._like_dna = not alphabet.complements
 
     def add(self, sequence: str) -> None:
-        """Take a clean sequence into account."""
+        """Take the letters of a sequence into account."""
         self.records += 1
-        text = sequence.encode("ascii")
+        text = sequence.encode("ascii", "replace")
+        if self._case == "upper":
+            text = text.upper()
         self._blank += not text.translate(None, text.translate(None, self._known))
         self._like_dna = self._like_dna and not text.translate(None, _DNA_LETTERS)
 

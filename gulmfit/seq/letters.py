@@ -56,11 +56,20 @@ class Letters(NamedTuple):
             SequenceError: If a letter is outside the alphabet, or ambiguous where that is refused.
         """
         codes = encode(sequence, case=self.case, where=where, alphabet=alphabet)
+        return self.checked_codes(codes, where, alphabet, sequence)
+
+    def checked_codes(self, codes: Codes, where: str, alphabet: Alphabet = DNA, sequence: str = "") -> Codes:
+        """Return codes that were read under the same policy of case.
+
+        Raises:
+            SequenceError: If one is ambiguous where that is refused.
+        """
         if self.ambiguity == "error" and codes.size and codes.max() == len(alphabet):
             position = int(codes.argmax())
+            letter = sequence[position] if sequence else alphabet.unknown
             raise SequenceError(
-                f"{where}, position {position}: {sequence[position]!r} is ambiguous, which this model has learned to "
-                "refuse. Leave the sequence out, or give ambiguity=unk to read such letters as unknown."
+                f"{where}, position {position}: {letter!r} is ambiguous, which this model has learned to refuse. Leave "
+                "the sequence out, or give ambiguity=unk to read such letters as unknown."
             )
         return codes
 
