@@ -2,7 +2,7 @@
 
 A *spec* is a dictionary of plain values that says how to build a model and its tokenizer:
 `{"format", "arch", "head", "dropout", "tokenizer", "letters", "classes", "positive"}`, where `arch`, `head` and
-`tokenizer` name a class in `_target_`, and `letters` says how letters are read (`gulmfit.seq.letters`). A *model
+`tokenizer` name a class in `_target_`, and `letters` says how letters are read (`gulmfit.seq.alphabet`). A *model
 folder* holds `config.json` (the spec) and `model.safetensors`, or its shards: all that prediction needs. Where the
 tokenizer was learned, its part of the spec holds all of it, and the folder has it once more as `tokenizer.json`, for
 other programs.
@@ -27,8 +27,8 @@ from gulmfit.errors import CheckpointError, ConfigError, GulmfitError
 from gulmfit.files import write_whole
 from gulmfit.models.dropout import DropoutRates
 from gulmfit.pretrained import find, known, shipped
-from gulmfit.seq.letters import DEFAULT as DEFAULT_LETTERS
-from gulmfit.seq.letters import Letters
+from gulmfit.seq.alphabet import DEFAULT as DEFAULT_LETTERS
+from gulmfit.seq.alphabet import Letters
 from gulmfit.seq.limits import parse_json
 from gulmfit.seq.tokenizer import Tokenizer
 from gulmfit.weights import SHARDS, WEIGHTS, load_weights, save_weights, weight_files

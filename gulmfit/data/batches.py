@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from gulmfit.errors import SequenceError
-from gulmfit.seq.alphabet import reverse_complement
-from gulmfit.seq.letters import DEFAULT, Letters
+from gulmfit.seq.alphabet import DEFAULT, Letters, reverse_complement
 from gulmfit.seq.tokenizer import Tokenizer
 
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from gulmfit.errors import DataError
 from gulmfit.files import hidden
 from gulmfit.predict.calls import Call, Floats, merge
-from gulmfit.predict.outputs import LOCUS, Output, table_columns, write_outputs
+from gulmfit.predict.outputs import LOCUS, Output, opened
 from gulmfit.predict.partial import PartialScores
 from gulmfit.predict.predictor import Probabilities
 from gulmfit.predict.scan import Scan, model_digest
@@ -109,13 +109,14 @@ def _write(scan: Scan, scores: PartialScores, wanted: Wanted) -> None:
         logger.info(
             "%d windows are passed over: more than %g of their bases are ambiguous", passed_over, scan.max_ambiguous
         )
-    tables = any(output.format.table for output in wanted.outputs)
-    total = len(scan.windows) if tables else 0
-    blocks = (
-        list(result.rows(first, min(first + WINDOWS_AT_ONCE, total))) for first in range(0, total, WINDOWS_AT_ONCE)
-    )
-    columns = table_columns([("id", str), *LOCUS], scan.predictor.classes, scaled=result.scaled, raw=wanted.raw)
-    write_outputs(wanted.outputs, columns, blocks, result, scan.strands)
+    total = len(scan.windows)
+    with opened(
+        wanted.outputs, [("id", str), *LOCUS], scan.predictor, result, strands=scan.strands, raw=wanted.raw
+    ) as tables:
+        for first in range(0, total if tables else 0, WINDOWS_AT_ONCE):
+            rows = list(result.rows(first, min(first + WINDOWS_AT_ONCE, total)))
+            for write in tables:
+                write(rows)
 
 
 class _Result:

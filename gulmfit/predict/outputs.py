@@ -4,16 +4,17 @@ A new format is one row of `FORMATS`, and a function that writes it if none of t
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gulmfit.errors import ConfigError
-from gulmfit.predict.tracks import Interval, OnGenome, bed_lines, pybigtools, write_bedgraph, write_bigwig, write_lines
-from gulmfit.predict.writers import Columns, Row, Value, Write, parquet_table, pyarrow, tsv_table
+from gulmfit.predict.predictor import Predictor
+from gulmfit.predict.tracks import OnGenome, bed_lines, pybigtools, write_bedgraph, write_bigwig, write_lines
+from gulmfit.predict.writers import Columns, Value, Write, parquet_table, pyarrow, tsv_table
 from gulmfit.seq.names import column_names, raw_names
 
 logger = logging.getLogger(__name__)
@@ -25,46 +26,34 @@ GENOMIC = (FEATURES, WINDOWS)
 LOCUS = (("contig", str), ("start", int), ("end", int), ("strand", str))
 
 
-class WriteTrack(Protocol):
-    """Write the values of one strand, and return how many there were."""
-
-    def __call__(
-        self, path: Path, lengths: Mapping[str, int], intervals: Iterable[Interval], *, scaled: bool = True
-    ) -> int: ...
-
-
 class Format(NamedTuple):
-    """One way to write predictions, by exactly one of `table`, `track` and `lines`."""
+    """One way to write predictions, by one of `table`, `track` and `lines`."""
 
     name: str
     suffixes: tuple[str, ...]
-    """With their dots. Of several formats the one whose suffix is longest has a name, and of equal ones the first."""
+    """Of several formats the one with the longest suffix has a name, and of equal ones the first."""
     inputs: tuple[str, ...] = (RECORDS, *GENOMIC)
-    """Of what it can be written."""
+    """What can be written in it."""
     table: Callable[[Path, Columns], AbstractContextManager[Write]] | None = None
-    """Lends a function that writes rows in the order of the input: `id`, place, scores of all classes."""
-    track: WriteTrack | None = None
-    """Writes one class in genome order, a file for each strand."""
+    """Lends a function that writes rows in the order of the input: id, place, scores of all classes."""
+    track: Callable[..., int] | None = None
+    """Writes one class in genome order, a file for each strand (`write_bigwig`)."""
     lines: Callable[[OnGenome], Iterable[str]] | None = None
     """Yields the lines of a text about one class."""
     library: Callable[[], Any] | None = None
     """Imports what it needs, to fail early."""
     row_bytes: Callable[[Any], float] = np.sum
-    """Turns the letters of each cell of a table's row into the bytes that a row takes; as text in full by default."""
+    """Turns the mean number of letters of each cell of a row into the bytes of a row: all of them by default."""
 
 
-# Of the letters of id, contig, start, end, strand and scores those that a line of bedGraph has, and nearly one of BED.
-_CELLS = [1, 2, 3, 5]
-
+_PLACE = [1, 2, 3, 5]  # of id, contig, start, end, strand, scores: what a line of bedGraph has, and BED among others
 FORMATS = [
     Format("tsv", (".tsv",), table=tsv_table),
-    Format("parquet", (".parquet",), table=parquet_table, library=pyarrow, row_bytes=lambda cells: 8 * len(cells) - 24),
-    Format("calls", (".bed",), (WINDOWS,), lines=lambda found: found.calls(), row_bytes=lambda cells: 0),  # few
-    Format("bed", (".bed", ".windows.bed"), GENOMIC, lines=bed_lines, row_bytes=lambda cells: cells[_CELLS].sum() + 16),
-    Format(
-        "bedgraph", (".bedgraph", ".bg"), GENOMIC, track=write_bedgraph, row_bytes=lambda cells: cells[_CELLS].sum()
-    ),
-    Format("bigwig", (".bw", ".bigwig"), GENOMIC, track=write_bigwig, library=pybigtools, row_bytes=lambda cells: 9),
+    Format("parquet", (".parquet",), table=parquet_table, library=pyarrow, row_bytes=lambda row: 8 * len(row) - 24),
+    Format("calls", (".bed",), (WINDOWS,), lines=lambda found: found.calls(), row_bytes=lambda row: 0),  # few
+    Format("bed", (".bed", ".windows.bed"), GENOMIC, lines=bed_lines, row_bytes=lambda row: row[_PLACE].sum() + 16),
+    Format("bedgraph", (".bedgraph", ".bg"), GENOMIC, None, write_bedgraph, row_bytes=lambda row: row[_PLACE].sum()),
+    Format("bigwig", (".bw", ".bigwig"), GENOMIC, None, write_bigwig, library=pybigtools, row_bytes=lambda row: 9),
 ]
 
 
@@ -94,24 +83,17 @@ def parse_outputs(text: str, predicted: str) -> list[Output]:
         DataError: A library is missing.
     """
     outputs: list[Output] = []
+    suffixes = [(suffix, one) for one in FORMATS for suffix in one.suffixes]
     for name in filter(None, (part.strip() for part in text.split(","))):
         path = Path(name)
-        fitting = [
-            (len(suffix), one)
-            for one in FORMATS
-            for suffix in one.suffixes
-            if path.suffix and path.name.lower().endswith(suffix)
-        ]
-        if not fitting:
-            known = dict.fromkeys(suffix for one in FORMATS for suffix in one.suffixes)
-            raise ConfigError(f"output={name}: no format has this suffix. Choose from {', '.join(known)}.")
-        if not (possible := [pair for pair in fitting if predicted in pair[1].inputs]):
-            known = dict.fromkeys(suffix for one in FORMATS if predicted in one.inputs for suffix in one.suffixes)
-            raise ConfigError(
-                f"output={name}: this format is not for {predicted}. Choose from {', '.join(known)}; or give "
-                "window_bp= to scan a genome, or features (BED, GFF3) with genome=."
-            )
-        outputs.append(Output(path, max(possible, key=lambda pair: pair[0])[1]))
+        fitting = [pair for pair in suffixes if path.suffix and path.name.lower().endswith(pair[0])]
+        possible = [pair for pair in fitting if predicted in pair[1].inputs]
+        if not possible:
+            why = f"this format is not for {predicted}" if fitting else "no format has this suffix"
+            known = ", ".join(dict.fromkeys(suffix for suffix, one in suffixes if predicted in one.inputs))
+            advice = "; or scan a genome (window_bp=), or give features (BED, GFF3) with genome=" if fitting else ""
+            raise ConfigError(f"output={name}: {why}. Choose from {known}{advice}.")
+        outputs.append(Output(path, max(possible, key=lambda pair: len(pair[0]))[1]))
     if not outputs:
         raise ConfigError(f"output={text}: no file is named.")
     for output in outputs:
@@ -120,38 +102,38 @@ def parse_outputs(text: str, predicted: str) -> list[Output]:
     return outputs
 
 
-def table_columns(fixed: Sequence[tuple[str, type]], classes: Sequence[str], *, scaled: bool, raw: bool) -> Columns:
-    """Return the columns of a table: fixed ones, then scores, which have the names of classes, labels or values."""
-    scores = [*classes, *(raw_names(classes) if raw else [])]
-    names = column_names([name for name, _ in fixed], scores)
-    kinds = [kind for _, kind in fixed] + [float if scaled else Value] * len(scores)
-    return list(zip([*names, *scores], kinds, strict=True))
-
-
-def write_outputs(
-    outputs: Sequence[Output], columns: Columns, blocks: Iterable[Sequence[Row]], found: OnGenome | None, strands: str
-) -> None:
-    """Write every output: tables block after block, and then what is in genome order. All appear at the end.
+@contextmanager
+def opened(
+    outputs: Sequence[Output],
+    fixed: Sequence[tuple[str, type]],
+    predictor: Predictor,
+    found: OnGenome | None,
+    *,
+    strands: str,
+    raw: bool,
+) -> Iterator[list[Write]]:
+    """Lend what writes rows, one function for each table; then write what is in genome order. All appear at the end.
 
     Args:
         outputs: Files.
-        columns: Of tables.
-        blocks: Rows of tables, in the order of the input.
-        found: What lies on a genome, complete once the blocks have been read.
+        fixed: Columns before those of scores, which have the names of classes, labels or values.
+        predictor: What finds the scores.
+        found: What lies on a genome, complete once the block ends; None where nothing does.
         strands: A letter for each strand that is told apart.
+        raw: Whether tables have the scores before calibration, too.
     """
+    scores = [*predictor.classes, *(raw_names(predictor.classes) if raw else [])]
+    names = column_names([name for name, _ in fixed], scores)
+    kinds = [kind for _, kind in fixed] + [float if predictor.gives_probabilities else Value] * len(scores)
+    columns = list(zip([*names, *scores], kinds, strict=True))
     with ExitStack() as stack:
-        writes = [stack.enter_context(one.format.table(one.path, columns)) for one in outputs if one.format.table]
-        for rows in blocks:
-            for write in writes:
-                write(rows)
+        yield [stack.enter_context(one.format.table(one.path, columns)) for one in outputs if one.format.table]
         for output in outputs:
-            form = output.format
             if found is None:
                 continue
-            if form.track:
+            if output.format.track:
                 for strand, path in output.by_strand(strands).items():
-                    form.track(path, found.lengths, found.intervals(strand), scaled=found.scaled)
-            if form.lines:
-                count = write_lines(output.path, form.lines(found))
-                logger.info("%s: %d %s", output.path, count, form.name)
+                    output.format.track(path, found.lengths, found.intervals(strand), scaled=found.scaled)
+            if output.format.lines:
+                count = write_lines(output.path, output.format.lines(found))
+                logger.info("%s: %d %s", output.path, count, output.format.name)

@@ -24,9 +24,8 @@ from gulmfit.seq.tokenizer import Tokenizer, Tokens
 
 Probabilities = npt.NDArray[np.float64]
 
-# The strand that each score of a sequence is for, and the strands that are read for it.
+# The strand that each score of a sequence is for.
 STRANDS = {"forward": "+", "both": "+-", "average": "."}
-_REVERSE = {"forward": (False,), "both": (False, True), "average": (False, True)}
 
 # Sequences that are read ahead, to be sorted by length: so many batches, and so many bases unless one has more.
 BATCHES_AHEAD = 32
@@ -168,7 +167,8 @@ class Predictor:
         if batch_size < 1:
             raise ConfigError(f"batch_size={batch_size}: 1 or more is needed.")
         for group in _groups(records, batch_size * BATCHES_AHEAD // len(STRANDS[strand])):
-            tokens = (self._tokens(group, where, reverse) for reverse in _REVERSE[strand])
+            strands = (False,) if strand == "forward" else (False, True)
+            tokens = (self._tokens(group, where, reverse) for reverse in strands)
             if strand == "both":  # side by side, as ever: whom a sequence meets in a batch moves its last digits
                 rows = [row for pair in zip(*tokens, strict=True) for row in pair]
                 yield group, self._forward(rows, batch_size).reshape(len(group), 2, -1)

@@ -9,16 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from gulmfit.errors import ConfigError, DataError
-from gulmfit.predict.outputs import LOCUS, Output, table_columns, write_outputs
+from gulmfit.predict.outputs import LOCUS, Output, opened
 from gulmfit.predict.predictor import STRANDS, Predictor, Record
 from gulmfit.predict.tracks import Interval, Placed
 from gulmfit.predict.writers import Row
-from gulmfit.seq.alphabet import DNA, Alphabet
-from gulmfit.seq.fasta import expand_paths
+from gulmfit.seq.alphabet import DEFAULT, DNA, Alphabet, LetterCounts, Letters
+from gulmfit.seq.fasta import expand_paths, read_fasta
 from gulmfit.seq.intervals import feature_codes, read_features
-from gulmfit.seq.labelled import read_letters
-from gulmfit.seq.letters import DEFAULT, Letters
 from gulmfit.seq.store import GenomeStore
+from gulmfit.seq.tables import is_table, read_rows
 
 _FEATURE_SUFFIXES = (".bed", ".narrowpeak", ".broadpeak", ".gff", ".gff3", ".gtf", ".gb", ".gbk", ".gbff")
 
@@ -39,11 +38,24 @@ def check_input(input: str, genome: str, features: str) -> None:
 def sequence_records(
     input: str, *, sequence: str, id: str, alphabet: Alphabet = DNA, letters: Letters = DEFAULT
 ) -> Iterator[Record]:
-    """Stream the records of FASTA, FASTQ or tables; arguments and exceptions as for `read_sequences`."""
-    for name, text, place in read_letters(
-        input, sequence=sequence, id=id or None, alphabet=alphabet.name, case=letters.case
-    ):
-        yield Record(name, letters.encode(text, place, alphabet))
+    """Stream the records of FASTA, FASTQ or tables; arguments and warnings as for `read_sequences`.
+
+    Raises:
+        DataError: A table lacks a column or has a broken row.
+        SequenceError: A file is damaged, or a sequence is empty or holds a letter that is refused.
+    """
+    files = expand_paths(input)
+    counts = LetterCounts(alphabet, letters.case)
+    for file in files:
+        rows = (
+            read_rows(file, {"sequence": sequence, "id": id})
+            if is_table(file)
+            else ((f"{file}, record {one.id!r}", {"id": one.id, "sequence": one.sequence}) for one in read_fasta(file))
+        )
+        for place, row in rows:
+            counts.add(row["sequence"])
+            yield Record(row.get("id", str(counts.records)), letters.encode(row["sequence"], place, alphabet))
+    counts.warn(", ".join(map(str, files)))
 
 
 def feature_records(
@@ -102,12 +114,10 @@ def write_records(
     Returns:
         How many rows were written.
     """
-    before = LOCUS if store else LOCUS[3:] if strand == "both" else ()
-    on_genome = _OnGenome(store, outputs, predictor.gives_probabilities, strand == "both") if store else None
+    place = LOCUS if store else LOCUS[3:] if strand == "both" else ()
+    found = _OnGenome(store, outputs, predictor.gives_probabilities, strand == "both") if store else None
     count = 0
-
-    def blocks() -> Iterator[list[Row]]:
-        nonlocal count
+    with opened(outputs, [("id", str), *place], predictor, found, strands=STRANDS[strand], raw=raw) as tables:
         for group, scores in predictor.predict_records(records, strand=strand, batch_size=batch_size, where=where):
             calibrated = predictor.calibrated(scores)
             cells = np.concatenate([calibrated, scores], axis=2) if raw else calibrated  # (N, S, C) or (N, S, 2C)
@@ -115,15 +125,13 @@ def write_records(
             for record, by_strand in zip(group, cells.tolist(), strict=True):
                 signs = record.strand if strand != "both" else "-+" if record.strand == "-" else "+-"
                 for sign, values in zip(signs, by_strand, strict=True):
-                    place = (record.contig, record.start, record.end, sign)
-                    rows.append([record.name, *place[len(place) - len(before) :], *values])
-                    if on_genome:
-                        on_genome.add(Placed(*place[:3], record.name, sign, values[positive]))
+                    locus = record.contig, record.start, record.end, sign
+                    rows.append([record.name, *locus[4 - len(place) :], *values])
+                    if found:
+                        found.add(Placed(*locus[:3], record.name, sign, values[positive]))
+            for write in tables:
+                write(rows)
             count += len(rows)
-            yield rows
-
-    columns = table_columns([("id", str), *before], predictor.classes, scaled=predictor.gives_probabilities, raw=raw)
-    write_outputs(outputs, columns, blocks(), on_genome, STRANDS[strand])
     return count
 
 

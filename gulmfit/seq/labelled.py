@@ -10,11 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gulmfit.errors import DataError
-from gulmfit.seq.alphabet import DNA, Alphabet, clean_sequence, held_alphabet
+from gulmfit.seq.alphabet import DEFAULT, DNA, Alphabet, LetterCounts, Letters, clean_sequence, held_alphabet
 from gulmfit.seq.duplicates import check_distinct, unique_ids
 from gulmfit.seq.fasta import expand_paths, read_fasta
-from gulmfit.seq.letter_counts import LetterCounts
-from gulmfit.seq.letters import DEFAULT, Letters
 from gulmfit.seq.names import check_ids, check_names
 from gulmfit.seq.positive import default_positive
 from gulmfit.seq.tables import is_table, not_one_of, read_rows
@@ -308,31 +306,6 @@ def read_fasta_classes(
     )
 
 
-def read_letters(
-    path: Paths, *, sequence: str = "sequence", id: str | None = None, alphabet: str = DNA.name, case: str = "upper"
-) -> Iterator[tuple[str, str, str]]:
-    """Read sequences without labels, one after the other, from FASTA files or tables: id, letters as they are, place.
-
-    What is a table is told by its name (see `read_table`); every other file is taken for FASTA. At the end a warning
-    counts records without a known letter, and says where proteins look like DNA.
-
-    Raises:
-        DataError, SequenceError: A file is damaged, a table lacks a column, or a sequence is empty.
-    """
-    files = expand_paths(path)
-    counts = LetterCounts(held_alphabet(alphabet), case)
-    for file in files:
-        if is_table(file):
-            for place, row in read_rows(file, {"sequence": sequence, "id": id}):
-                counts.add(row["sequence"])
-                yield row.get("id", str(counts.records)), row["sequence"], place
-        else:
-            for record in read_fasta(file):
-                counts.add(record.sequence)
-                yield record.id, record.sequence, f"{file}, record {record.id!r}"
-    counts.warn(", ".join(map(str, files)))
-
-
 def read_sequences(
     path: Paths,
     *,
@@ -341,9 +314,30 @@ def read_sequences(
     alphabet: str = DNA.name,
     letters: Letters = DEFAULT,
 ) -> Iterator[tuple[str, str]]:
-    """Read id and sequence as `read_letters` does, in upper case, refusing what `letters` and the alphabet do."""
-    for name, text, place in read_letters(path, sequence=sequence, id=id, alphabet=alphabet, case=letters.case):
-        yield name, clean_sequence(text, place, alphabet=alphabet, **letters._asdict())
+    """Read sequences without labels, one (id, sequence) after the other, from FASTA files or tables.
+
+    What is a table is told by its name (see `read_table`); every other file is taken for FASTA. Letters are read as
+    `letters` says. At the end a warning counts records without a known letter, and says where proteins look like DNA.
+
+    Raises:
+        DataError: A table lacks a column or has a broken row.
+        SequenceError: A FASTA file is damaged, or a sequence is empty or holds a letter outside the alphabet.
+    """
+    files = expand_paths(path)
+    counts = LetterCounts(held_alphabet(alphabet))
+    for file in files:
+        if not is_table(file):
+            for record in read_fasta(file):
+                place = f"{file}, record {record.id!r}"
+                cleaned = clean_sequence(record.sequence, place, alphabet=alphabet, **letters._asdict())
+                counts.add(cleaned)
+                yield record.id, cleaned
+        else:
+            for place, row in read_rows(file, {"sequence": sequence, "id": id}):
+                cleaned = clean_sequence(row["sequence"], place, alphabet=alphabet, **letters._asdict())
+                counts.add(cleaned)
+                yield row.get("id", str(counts.records)), cleaned
+    counts.warn(", ".join(map(str, files)))
 
 
 def _read_parts(

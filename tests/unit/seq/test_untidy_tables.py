@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from gulmfit.errors import DataError
+from gulmfit.seq.alphabet import Letters
 from gulmfit.seq.labelled import LabelledSequences, read_sequences, read_table
-from gulmfit.seq.letters import Letters
 from gulmfit.seq.tables import read_rows
 
 COLUMNS = {"sequence": "sequence", "label": "label"}
