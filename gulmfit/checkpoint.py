@@ -26,9 +26,8 @@ from torch import Tensor, nn
 from gulmfit.errors import CheckpointError, ConfigError, GulmfitError
 from gulmfit.files import write_whole
 from gulmfit.models.dropout import DropoutRates
-from gulmfit.pretrained import find, known, shipped
-from gulmfit.seq.alphabet import DEFAULT as DEFAULT_LETTERS
-from gulmfit.seq.alphabet import Letters
+from gulmfit.pretrained import find, known, read_object, shipped
+from gulmfit.seq.alphabet import DEFAULT, Letters
 from gulmfit.seq.limits import parse_json
 from gulmfit.seq.tokenizer import Tokenizer
 from gulmfit.weights import SHARDS, WEIGHTS, load_weights, save_weights, weight_files
@@ -279,7 +278,8 @@ def load(path: str | Path) -> LoadedModel:
     else:
         spec, state, path = _read_folder(path)
     tokenizer = build_tokenizer(spec)
-    return LoadedModel(spec, _filled(spec, tokenizer, state, path), tokenizer, path, _read_calibration(path))
+    calibration = read_object(path / CALIBRATION, "Without this file probabilities are not calibrated.")
+    return LoadedModel(spec, _filled(spec, tokenizer, state, path), tokenizer, path, calibration or None)
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
@@ -290,21 +290,6 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
     """
     path = find(path)
     return build_tokenizer(_read_checkpoint(path)[0] if path.is_file() else _read_folder(path)[0])
-
-
-def _read_calibration(path: Path) -> dict[str, Any] | None:
-    file = path / CALIBRATION
-    if not file.is_file():
-        return None
-    try:
-        content = parse_json(file.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError(f"it holds {type(content).__name__}")
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{file} is damaged: {error}. Without this file probabilities are not calibrated."
-        ) from error
-    return content
 
 
 def _read_folder(path: Path) -> tuple[Spec, dict[str, Tensor], Path]:
@@ -348,7 +333,7 @@ def read_progress(path: Path) -> tuple[Spec, int, dict[str, Any]]:
     content = _read_content(path)
     learned_from = content.get("learned_from")
     known = dict(learned_from) if isinstance(learned_from, Mapping) else {}
-    spec = {"letters": DEFAULT_LETTERS._asdict(), **_checked(content["hyper_parameters"]["spec"], path)}
+    spec = {"letters": DEFAULT._asdict(), **_checked(content["hyper_parameters"]["spec"], path)}
     return spec, content["global_step"], known
 
 

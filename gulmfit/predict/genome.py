@@ -177,6 +177,7 @@ class _Result:
                     call.best_start, call.best_end, 0, digits(call.value, self.scaled), call.windows,
                     scaled=self.scaled,
                 )  # fmt: skip
+        logger.info("%d calls with a score of %.6f or more", number, self.wanted.threshold)
 
     def _calls_of(self, contig: int, strand: str) -> Iterator[tuple[Call, str]]:
         column = self.scan.strands.index(strand)

@@ -3,7 +3,6 @@
 A new format is one row of `FORMATS`, and a function that writes it if none of those here does.
 """
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -16,8 +15,6 @@ from gulmfit.predict.predictor import Predictor
 from gulmfit.predict.tracks import OnGenome, bed_lines, pybigtools, write_bedgraph, write_bigwig, write_lines
 from gulmfit.predict.writers import Columns, Value, Write, parquet_table, pyarrow, tsv_table
 from gulmfit.seq.names import column_names, raw_names
-
-logger = logging.getLogger(__name__)
 
 # What is predicted.
 RECORDS, FEATURES, WINDOWS = "records that lie on no genome", "features of a genome", "windows of a genome"
@@ -135,5 +132,4 @@ def opened(
                 for strand, path in output.by_strand(strands).items():
                     output.format.track(path, found.lengths, found.intervals(strand), scaled=found.scaled)
             if output.format.lines:
-                count = write_lines(output.path, output.format.lines(found))
-                logger.info("%s: %d %s", output.path, count, output.format.name)
+                write_lines(output.path, output.format.lines(found))

@@ -80,7 +80,7 @@ def feature_records(
             count += 1
             contig, start, end, strand = feature[:4]
             name = feature.name or f"{contig}:{start}-{end}:{strand}"
-            codes = letters.checked_codes(feature_codes(store, feature), f"{input}, record {name!r}")
+            codes = letters.accepted(feature_codes(store, feature), f"{input}, record {name!r}")
             yield Record(name, codes, contig, start, end, strand)
         if not count:
             raise DataError(f"{file}: no feature {f'of kind {chosen} ' if chosen else ''}in this file")

@@ -76,11 +76,6 @@ def digits(value: float, scaled: bool = True) -> str:
     return f"{value:.{DECIMALS}f}" if scaled else f"{value:.9g}"
 
 
-def bedgraph_line(interval: Interval, scaled: bool = True) -> str:
-    """Write one line of bedGraph."""
-    return f"{interval.contig}\t{interval.start}\t{interval.end}\t{digits(interval.value, scaled)}\n"
-
-
 def write_lines(path: Path, lines: Iterable[str]) -> int:
     """Write lines, each with its end, and return how many there were.
 
@@ -105,7 +100,7 @@ def write_bedgraph(
     path: Path, lengths: Mapping[str, int], intervals: Iterable[Interval], *, scaled: bool = True
 ) -> int:
     """Write intervals in genome order as bedGraph; arguments as for `write_bigwig`."""
-    return write_lines(path, (bedgraph_line(interval, scaled) for interval in intervals))
+    return write_lines(path, ("\t".join(map(str, (*one[:3], digits(one.value, scaled)))) + "\n" for one in intervals))
 
 
 def write_bigwig(path: Path, lengths: Mapping[str, int], intervals: Iterable[Interval], *, scaled: bool = True) -> int:

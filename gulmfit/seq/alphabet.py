@@ -229,21 +229,19 @@ class Letters(NamedTuple):
         Raises:
             SequenceError: If a letter is outside the alphabet, or ambiguous where that is refused.
         """
-        codes = encode(sequence, case=self.case, where=where, alphabet=alphabet)
-        return self.checked_codes(codes, where, alphabet, sequence)
+        return self.accepted(
+            encode(sequence, case=self.case, where=where, alphabet=alphabet), where, alphabet, sequence
+        )
 
-    def checked_codes(self, codes: Codes, where: str, alphabet: Alphabet = DNA, sequence: str = "") -> Codes:
-        """Return codes that were read under the same policy of case.
-
-        Raises:
-            SequenceError: If one is ambiguous where that is refused.
-        """
+    def accepted(self, codes: Codes, where: str, alphabet: Alphabet = DNA, sequence: str = "") -> Codes:
+        """Return codes that were read under the same `case`, none of them ambiguous where that is refused."""
         if self.ambiguity == "error" and codes.size and codes.max() == len(alphabet):
             position = int(codes.argmax())
-            letter = sequence[position] if sequence else alphabet.unknown
             raise SequenceError(
-                f"{where}, position {position}: {letter!r} is ambiguous, which this model has learned to refuse. Leave "
-                "the sequence out, or give ambiguity=unk to read such letters as unknown."
+                f"{where}, position {position}: {(sequence or alphabet.unknown * len(codes))[position]!r} is ambiguous "
+                f"({alphabet.unknown}, another IUPAC letter, or a lower-case one under case=mask), and ambiguity=error, "
+                "asked for or learned by the model, refuses it. Leave the sequence out, or give ambiguity=unk (in "
+                "training set data.ambiguity=unk to read them as unknown)."
             )
         return codes
 
@@ -309,18 +307,10 @@ def clean_sequence(
         SequenceError: The sequence is empty, holds a letter outside the alphabet, or an ambiguous one where they are
             refused; the message starts at `where` and gives the 0-based position.
     """
-    if ambiguity not in AMBIGUITIES:
-        raise ConfigError(f"ambiguity={ambiguity!r} is no policy. Use 'split', 'unk' or 'error'.")
-    letters = held_alphabet(alphabet)
+    policy, letters = Letters(case, ambiguity).checked(), held_alphabet(alphabet)
     if not text:
         raise SequenceError(f"{where}: empty sequence; every record needs at least one {letters.unit}")
-    codes = encode(text, case=case, where=where, alphabet=letters)
-    if ambiguity == "error" and codes.max() == len(letters):
-        position = int(codes.argmax())
-        raise SequenceError(
-            f"{where}, position {position}: {text[position]!r} is ambiguous ({letters.unknown}, another IUPAC letter, "
-            "or a lower-case one under data.case=mask); set data.ambiguity=unk to read them as unknown"
-        )
+    policy.encode(text, where, letters)
     if case == "mask":
         text = re.sub("[a-z]", letters.unknown, text)
     text = text.upper()
