@@ -2,7 +2,7 @@
 
 A *spec* is a dictionary of plain values that says how to build a model and its tokenizer:
 `{"format", "arch", "head", "dropout", "tokenizer", "letters", "classes", "positive"}`, where `arch`, `head` and
-`tokenizer` name a class in `_target_`, and `letters` says how letters are read (`gulmfit.seq.letters`). A *model
+`tokenizer` name a class in `_target_`, and `letters` says how letters are read (`gulmfit.seq.alphabet`). A *model
 folder* holds `config.json` (the spec) and `model.safetensors`, or its shards: all that prediction needs. Where the
 tokenizer was learned, its part of the spec holds all of it, and the folder has it once more as `tokenizer.json`, for
 other programs.
@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -26,9 +26,8 @@ from torch import Tensor, nn
 from gulmfit.errors import CheckpointError, ConfigError, GulmfitError
 from gulmfit.files import write_whole
 from gulmfit.models.dropout import DropoutRates
-from gulmfit.pretrained import find, known, shipped
-from gulmfit.seq.letters import DEFAULT as DEFAULT_LETTERS
-from gulmfit.seq.letters import Letters
+from gulmfit.pretrained import find, known, read_object, shipped
+from gulmfit.seq.alphabet import DEFAULT, Letters
 from gulmfit.seq.limits import parse_json
 from gulmfit.seq.tokenizer import Tokenizer
 from gulmfit.weights import SHARDS, WEIGHTS, load_weights, save_weights, weight_files
@@ -143,8 +142,7 @@ def build(node: Any, derived: Mapping[str, Any], kind: type = object) -> Any:
 
 def build_tokenizer(spec: Spec) -> Tokenizer:
     """Build the tokenizer of a spec."""
-    tokenizer: Tokenizer = build(spec["tokenizer"], {}, Tokenizer)
-    return tokenizer
+    return cast("Tokenizer", build(spec["tokenizer"], {}, Tokenizer))
 
 
 def build_model(spec: Spec) -> tuple[nn.Module, Tokenizer]:
@@ -165,22 +163,36 @@ def _assemble(spec: Spec, tokenizer: Tokenizer, token_bases: Tensor | None) -> n
         "dropout": build({"_target_": _RATES, **spec["dropout"]}, {}),
     }
     derived["encoder"] = build(spec["arch"], derived, nn.Module)
-    model: nn.Module = build(spec["head"], derived, nn.Module)
-    return model
+    return cast("nn.Module", build(spec["head"], derived, nn.Module))
 
 
-def weight_outlines(spec: Spec, tokenizer: Tokenizer) -> dict[str, Tensor]:
-    """Return the weights that a spec asks for, without numbers: no memory is taken for them.
+def outline(spec: Spec, tokenizer: Tokenizer) -> nn.Module:
+    """Build a model whose weights have no numbers: no memory is taken for them, whatever sizes the spec names.
 
     So no constructor may look at the values of its weights.
     """
     with torch.device("meta"):
-        return _assemble(spec, tokenizer, None).state_dict()
+        return _assemble(spec, tokenizer, None)
 
 
-def _check_fit(spec: Spec, tokenizer: Tokenizer, state: Mapping[str, Tensor], path: Path) -> None:
-    """Make sure that weights are those of a spec before memory is taken for it, whatever sizes it names."""
-    wanted = weight_outlines(spec, tokenizer)
+def _filled(spec: Spec, tokenizer: Tokenizer, state: Mapping[str, Tensor], path: Path) -> nn.Module:
+    """Build a model with these weights, once it is known that they are those of its spec."""
+    model = outline(spec, tokenizer)
+    _check_fit(wanted := model.state_dict(), state, path)
+    # Copied, since what is read may be a map of its file, or of fewer bits.
+    weights = {name: state[name].to(outline.dtype, copy=True) for name, outline in wanted.items()}
+    # gulmfit's own classes hold their weights alone. What another class holds besides has no numbers in an outline.
+    own = all(spec[part]["_target_"].startswith("gulmfit.") for part in ("arch", "head"))
+    if not own:
+        model = build_model(spec)[0]
+    try:
+        model.load_state_dict(weights, assign=own)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: the weights do not fit the configuration beside them: {error}") from error
+    return model.eval()
+
+
+def _check_fit(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], path: Path) -> None:
     wrong = [
         f"{name} is {tuple(state[name].shape) if name in state else 'missing'}, not {tuple(outline.shape)}"
         for name, outline in wanted.items()
@@ -265,13 +277,9 @@ def load(path: str | Path) -> LoadedModel:
         spec, state = _read_checkpoint(path)
     else:
         spec, state, path = _read_folder(path)
-    _check_fit(spec, build_tokenizer(spec), state, path)
-    model, tokenizer = build_model(spec)
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path}: the weights do not fit the configuration beside them: {error}") from error
-    return LoadedModel(spec, model.eval(), tokenizer, path, _read_calibration(path))
+    tokenizer = build_tokenizer(spec)
+    calibration = read_object(path / CALIBRATION, "Without this file probabilities are not calibrated.")
+    return LoadedModel(spec, _filled(spec, tokenizer, state, path), tokenizer, path, calibration or None)
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
@@ -282,21 +290,6 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
     """
     path = find(path)
     return build_tokenizer(_read_checkpoint(path)[0] if path.is_file() else _read_folder(path)[0])
-
-
-def _read_calibration(path: Path) -> dict[str, Any] | None:
-    file = path / CALIBRATION
-    if not file.is_file():
-        return None
-    try:
-        content = parse_json(file.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError(f"it holds {type(content).__name__}")
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{file} is damaged: {error}. Without this file probabilities are not calibrated."
-        ) from error
-    return content
 
 
 def _read_folder(path: Path) -> tuple[Spec, dict[str, Tensor], Path]:
@@ -340,7 +333,7 @@ def read_progress(path: Path) -> tuple[Spec, int, dict[str, Any]]:
     content = _read_content(path)
     learned_from = content.get("learned_from")
     known = dict(learned_from) if isinstance(learned_from, Mapping) else {}
-    spec = {"letters": DEFAULT_LETTERS._asdict(), **_checked(content["hyper_parameters"]["spec"], path)}
+    spec = {"letters": DEFAULT._asdict(), **_checked(content["hyper_parameters"]["spec"], path)}
     return spec, content["global_step"], known
 
 
@@ -356,24 +349,20 @@ def _read_content(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
+        unpacked = sum(member.file_size for member in members)
         # torch packs nothing, so that a file cannot unpack to more than itself.
-        if any(member.compress_type for member in members) or _size(members) > path.stat().st_size:
+        if any(member.compress_type for member in members) or unpacked > path.stat().st_size:
             raise ValueError("it unpacks to more than its size")
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         content["hyper_parameters"]["spec"]
-        if not all(isinstance(tensor, Tensor) for tensor in dict[str, Any](content["state_dict"]).values()):
-            raise ValueError("its state_dict holds more than tensors")
-        if not all(isinstance(name, str) for name in content["state_dict"]):
-            raise ValueError("its state_dict has names that are no text")
+        state = dict[str, Any](content["state_dict"])
+        if not all(isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in state.items()):
+            raise ValueError("its state_dict holds more than tensors and their names")
         if not isinstance(content.get("global_step"), int):
             raise ValueError("it has no global_step")
     except Exception as error:  # a damaged file can raise nearly anything
         raise CheckpointError(f"{path}: not a gulmfit checkpoint, or damaged: {error}") from error
     return content
-
-
-def _size(members: list[zipfile.ZipInfo]) -> int:
-    return sum(member.file_size for member in members)
 
 
 def _checked(spec: Any, path: Path) -> Spec:

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from gulmfit.errors import SequenceError
-from gulmfit.seq.alphabet import reverse_complement
-from gulmfit.seq.letters import DEFAULT, Letters
+from gulmfit.seq.alphabet import encode, reverse_complement
 from gulmfit.seq.tokenizer import Tokenizer
 
 
@@ -28,16 +27,14 @@ class SequenceBatch(NamedTuple):
     """Number of each sequence in the data set, `(B,)` int64."""
 
 
-def tokenise(
-    sequence: str, tokenizer: Tokenizer, where: str, *, reverse: bool = False, letters: Letters = DEFAULT
-) -> Tensor:
-    """Turn one sequence into tokens `(T,)`, its letters read as `letters` says.
+def tokenise(sequence: str, tokenizer: Tokenizer, where: str, *, reverse: bool = False) -> Tensor:
+    """Turn one sequence into tokens `(T,)`.
 
     Raises:
         SequenceError: If it is too short for a token, or holds a letter outside the tokenizer's alphabet.
     """
     alphabet = tokenizer.alphabet
-    codes = letters.encode(sequence, where, alphabet)
+    codes = encode(sequence, where=where, alphabet=alphabet)
     if len(codes) < tokenizer.min_bases:
         raise SequenceError(f"{where}: {tokenizer.too_short(len(codes))}")
     return torch.from_numpy(tokenizer.encode(reverse_complement(codes, alphabet) if reverse else codes))

@@ -12,11 +12,10 @@ from gulmfit.errors import ConfigError
 from gulmfit.files import claimed
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.genome import Wanted, scan_genome
-from gulmfit.predict.inputs import check_input, feature_records, sequence_records
-from gulmfit.predict.outputs import TABLES, Output, check_libraries, parse_outputs
-from gulmfit.predict.predictor import Predictor
-from gulmfit.predict.records import predict_records, write_records
-from gulmfit.predict.scan import STRANDS, Scan, gives_probabilities
+from gulmfit.predict.outputs import FEATURES, RECORDS, WINDOWS, Output, parse_outputs
+from gulmfit.predict.predictor import STRANDS, Predictor
+from gulmfit.predict.records import check_input, feature_records, sequence_records, write_records
+from gulmfit.predict.scan import Scan
 from gulmfit.predict.windows import Windows
 from gulmfit.report.calibration import CALIBRATED_FORWARD
 from gulmfit.report.target_calibration import LabelCalibration
@@ -94,10 +93,9 @@ def predict_file(
         raise ConfigError(f"step_bp={step_bp} needs window_bp=, the bases of a window.")
     if not window_bp and (threshold is not None or merge_bp or restart):
         raise ConfigError("threshold=, merge_bp= and restart= are for a scan of a genome, which needs window_bp=.")
-    outputs = parse_outputs(output, scan=window_bp > 0)
-    check_libraries(outputs)
     if not window_bp:
         check_input(input, genome, features)
+    outputs = parse_outputs(output, WINDOWS if window_bp else FEATURES if genome else RECORDS)
     written = [path for one in outputs for path in one.by_strand(STRANDS[strand]).values()]
     with claimed(written, [input, genome, *files_of(model)]):
         keep_freed_memory()
@@ -106,7 +104,7 @@ def predict_file(
         alphabet = predictor.tokenizer.alphabet
         if strand != "forward":
             alphabet.check_strands()
-        if strand == "average" and gives_probabilities(predictor):
+        if strand == "average" and predictor.gives_probabilities:
             logger.info("strand=average: %s", CALIBRATED_FORWARD)
         if (window_bp or genome) and not alphabet.complements:
             raise ConfigError(
@@ -128,16 +126,16 @@ def predict_file(
             )
         else:
             placed = GenomeStore.build(genome, cache_dir, case=letters.case) if genome else None
+            kinds = [kind.strip() for kind in features.split(",") if kind.strip()]
             records = (
-                feature_records(input, placed, [kind.strip() for kind in features.split(",") if kind.strip()])
+                feature_records(input, placed, kinds, letters)
                 if placed
-                else sequence_records(input, sequence=sequence, id=id, alphabet=alphabet.name, letters=letters)
+                else sequence_records(input, sequence=sequence, id=id, alphabet=alphabet, letters=letters)
             )
-            found = predict_records(
-                predictor, tqdm(records, desc="predict", unit=" records"), strand=strand, batch_size=batch_size,
-                where=f"{input}, ",
+            count = write_records(
+                predictor, tqdm(records, desc="predict", unit=" records"), outputs, strand=strand,
+                batch_size=batch_size, where=f"{input}, ", raw=raw, positive=column, store=placed,
             )  # fmt: skip
-            count = write_records(predictor, found, outputs, strand=strand, raw=raw, positive=column, store=placed)
         seconds = time.perf_counter() - start
         what = "windows" if window_bp else "records"
         logger.info("%s: %d %s in %.1f s (%.0f a second)", output, count, what, seconds, count / max(seconds, 1e-9))
@@ -147,7 +145,7 @@ def _column(predictor: Predictor, name: str, outputs: Sequence[Output]) -> int:
     """Return the index of the class that tracks and BED are about."""
     if name and name not in predictor.classes:
         raise ConfigError(f"positive={name}: {not_one_of(name, predictor.classes)}")
-    if not name and len(predictor.classes) > 2 and any(output.kind not in TABLES for output in outputs):
+    if not name and len(predictor.classes) > 2 and any(output.format.table is None for output in outputs):
         raise ConfigError(
             f"the model has {len(predictor.classes)} outputs: {', '.join(predictor.classes)}. Say with positive= which "
             "one BED, bedGraph and bigWig are about."
@@ -157,7 +155,7 @@ def _column(predictor: Predictor, name: str, outputs: Sequence[Output]) -> int:
 
 def _threshold(predictor: Predictor, given: float | None, column: int, outputs: Sequence[Output]) -> float:
     """Return the threshold of calls, nan where there are none."""
-    if not any(output.kind == "calls" for output in outputs):
+    if not any(output.format.name == "calls" for output in outputs):
         if given is not None:
             raise ConfigError(f"threshold={given}: no output holds calls; name a .bed.")
         return math.nan
@@ -169,7 +167,7 @@ def _threshold(predictor: Predictor, given: float | None, column: int, outputs: 
                 "threshold= from which score on a window is called; or write .windows.bed, which holds all windows."
             )
         return chosen
-    if gives_probabilities(predictor) and not 0 <= given <= 1:
+    if predictor.gives_probabilities and not 0 <= given <= 1:
         raise ConfigError(f"threshold={given}: a probability from 0 to 1 is needed.")
     return given
 

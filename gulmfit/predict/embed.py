@@ -22,7 +22,7 @@ from gulmfit.models.awd_rnn import AWDRNN, State
 from gulmfit.predict.device import place
 from gulmfit.predict.likelihood import check_options
 from gulmfit.predict.reading import Integers, Reading, groups_of_records, read_side_by_side
-from gulmfit.seq.letters import DEFAULT, Letters
+from gulmfit.seq.alphabet import DEFAULT, Letters
 from gulmfit.seq.tokenizer import KmerTokenizer, Tokenizer
 
 Vectors = npt.NDArray[np.float32]

@@ -18,10 +18,9 @@ from gulmfit.predict.embed import Embedder, Embedding, Vectors
 from gulmfit.predict.writers import pyarrow
 from gulmfit.report.html import write_report
 from gulmfit.report.maps import map_report
-from gulmfit.seq.alphabet import clean_sequence
+from gulmfit.seq.alphabet import Letters, clean_sequence
 from gulmfit.seq.fasta import expand_paths
 from gulmfit.seq.labelled import read_sequences
-from gulmfit.seq.letters import Letters
 from gulmfit.seq.tables import is_table, read_rows
 
 logger = logging.getLogger(__name__)

@@ -6,8 +6,7 @@ Shape letters: `N` windows, `S` strands, `C` classes.
 import heapq
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,12 +16,11 @@ from tqdm import tqdm
 from gulmfit.errors import DataError
 from gulmfit.files import hidden
 from gulmfit.predict.calls import Call, Floats, merge
-from gulmfit.predict.outputs import TABLES, TRACKS, Output
+from gulmfit.predict.outputs import LOCUS, Output, opened
 from gulmfit.predict.partial import PartialScores
 from gulmfit.predict.predictor import Probabilities
-from gulmfit.predict.records import LOCUS_COLUMNS, WRITE_TABLE, table_columns
-from gulmfit.predict.scan import Scan, gives_probabilities, model_digest
-from gulmfit.predict.tracks import Interval, bed_line, digits, write_lines, write_track
+from gulmfit.predict.scan import Scan, model_digest
+from gulmfit.predict.tracks import Interval, Placed, bed_line, digits
 from gulmfit.predict.windows import Stretch
 from gulmfit.predict.writers import Row
 
@@ -35,8 +33,6 @@ BASES_AT_ONCE = 1 << 22
 
 # A rate is told once it has been measured for so long.
 MEASURE_SECONDS = 2.0
-# Bytes of an interval in a bigWig file, and of a score in a Parquet file, as measured.
-BIGWIG_BYTES, PARQUET_BYTES = 9, 8
 
 
 class Wanted(NamedTuple):
@@ -80,7 +76,7 @@ def scan_genome(scan: Scan, wanted: Wanted, *, restart: bool = False) -> int:
         if scores.done:
             logger.info("going on after %d of %d windows", scores.done, len(windows))
         score_windows(scan, scores, wanted)
-        write_outputs(scan, scores, wanted)
+        _write(scan, scores, wanted)
     except BaseException:
         scores.leave()
         raise
@@ -106,42 +102,32 @@ def score_windows(scan: Scan, scores: PartialScores, wanted: Wanted) -> None:
     scores.save()
 
 
-def write_outputs(scan: Scan, scores: PartialScores, wanted: Wanted) -> None:
+def _write(scan: Scan, scores: PartialScores, wanted: Wanted) -> None:
     """Write every output from the scores of all windows, a block of them in memory."""
     result = _Result(scan, scores, wanted)
     if passed_over := result.passed_over():
         logger.info(
             "%d windows are passed over: more than %g of their bases are ambiguous", passed_over, scan.max_ambiguous
         )
-    tables = [output for output in wanted.outputs if output.kind in TABLES]
-    with ExitStack() as stack:
-        columns = table_columns([("id", str), *LOCUS_COLUMNS], scan.predictor, wanted.raw)
-        writes = [stack.enter_context(WRITE_TABLE[output.kind](output.path, columns)) for output in tables]
-        if writes:
-            for first in range(0, len(scan.windows), WINDOWS_AT_ONCE):
-                rows = list(result.rows(first, min(first + WINDOWS_AT_ONCE, len(scan.windows))))
-                for write in writes:
-                    write(rows)
-        lengths = {contig.name: contig.length for contig in scan.store.contigs}
-        for output in wanted.outputs:
-            if output.kind in TRACKS:
-                for strand, path in output.by_strand(scan.strands).items():
-                    cells = result.cells(scan.strands.index(strand))
-                    write_track(path, output.kind, lengths, cells, scaled=gives_probabilities(scan.predictor))
-            elif output.kind == "calls":
-                count = write_lines(output.path, result.calls())
-                logger.info("%s: %d calls with a score of %.6f or more", output.path, count, wanted.threshold)
-            elif output.kind == "bed":
-                write_lines(output.path, result.lines())
+    total = len(scan.windows)
+    with opened(
+        wanted.outputs, [("id", str), *LOCUS], scan.predictor, result, strands=scan.strands, raw=wanted.raw
+    ) as tables:
+        for first in range(0, total if tables else 0, WINDOWS_AT_ONCE):
+            rows = list(result.rows(first, min(first + WINDOWS_AT_ONCE, total)))
+            for write in tables:
+                write(rows)
 
 
 class _Result:
-    """What a scan has found, as the outputs want it."""
+    """What a scan has found, as the outputs want it (`gulmfit.predict.tracks.OnGenome`)."""
 
     def __init__(self, scan: Scan, scores: PartialScores, wanted: Wanted) -> None:
         self.scan, self.scores, self.wanted = scan, scores, wanted
-        self.names = [contig.name for contig in scan.store.contigs]
+        self.lengths: Mapping[str, int] = {contig.name: contig.length for contig in scan.store.contigs}
+        self.names = list(self.lengths)
         self.name = scan.predictor.classes[wanted.positive]
+        self.scaled = scan.predictor.gives_probabilities
 
     def passed_over(self) -> int:
         """Count the windows that were not scored."""
@@ -161,39 +147,37 @@ class _Result:
                     if values[0] == values[0]:  # a window that was passed over has nan
                         yield [f"{contig}:{start}-{end}:{strand}", contig, start, end, strand, *values]
 
-    def cells(self, strand: int) -> Iterator[Interval]:
-        """Yield the bases that belong to each window (`Windows.cells`) with its score, in genome order."""
+    def intervals(self, strand: str) -> Iterator[Interval]:
+        """Yield the bases that belong to each window (`Windows.cells`) with its score."""
         for contig in self._contigs():
             for stretch, values in self._values(contig):
                 lows, highs = self.scan.windows.cells(stretch)
-                column = values[:, strand]
+                column = values[:, self.scan.strands.index(strand)]
                 for at in np.flatnonzero(~np.isnan(column)):
                     yield Interval(self.names[contig], int(lows[at]), int(highs[at]), float(column[at]))
 
-    def lines(self) -> Iterator[str]:
-        """Yield a line of BED for each window and strand, in genome order."""
-        scaled, name = gives_probabilities(self.scan.predictor), self.name
+    def places(self) -> Iterator[Placed]:
+        """Yield each window and strand."""
         for contig in self._contigs():
             for stretch, values in self._values(contig):
-                for start, end, row in zip(
-                    stretch.starts.tolist(), stretch.ends.tolist(), values.tolist(), strict=True
-                ):
+                rows = zip(stretch.starts.tolist(), stretch.ends.tolist(), values.tolist(), strict=True)
+                for start, end, row in rows:
                     for strand, value in zip(self.scan.strands, row, strict=True):
                         if value == value:
-                            place = self.names[contig], start, end
-                            yield bed_line(*place, name, strand, value, digits(value, scaled), scaled=scaled)
+                            yield Placed(self.names[contig], start, end, self.name, strand, value)
 
     def calls(self) -> Iterator[str]:
-        """Yield a line of BED for each call, in genome order."""
-        scaled, name = gives_probabilities(self.scan.predictor), self.name
+        """Yield a line of BED for each call."""
         number = 0
         for contig in self._contigs():
             for call, strand in heapq.merge(*map(partial(self._calls_of, contig), self.scan.strands)):
                 number += 1
                 yield bed_line(
-                    self.names[contig], call.start, call.end, f"{name}_{number}", strand, call.value,
-                    call.best_start, call.best_end, 0, digits(call.value, scaled), call.windows, scaled=scaled,
+                    self.names[contig], call.start, call.end, f"{self.name}_{number}", strand, call.value,
+                    call.best_start, call.best_end, 0, digits(call.value, self.scaled), call.windows,
+                    scaled=self.scaled,
                 )  # fmt: skip
+        logger.info("%d calls with a score of %.6f or more", number, self.wanted.threshold)
 
     def _calls_of(self, contig: int, strand: str) -> Iterator[tuple[Call, str]]:
         column = self.scan.strands.index(strand)
@@ -246,16 +230,8 @@ def _estimate(scan: Scan, scores: PartialScores, wanted: Wanted, rate: float) ->
     sample = list(_Result(scan, scores, wanted).rows(0, min(scores.done, WINDOWS_AT_ONCE)))
     texts = [[f"{cell:.6f}" if isinstance(cell, float) else str(cell) for cell in row] for row in sample]
     characters = np.array([[len(text) + 1 for text in row] for row in texts]).mean(axis=0) if texts else np.zeros(6)
-    per_row = {
-        "tsv": characters.sum(),
-        "parquet": PARQUET_BYTES * (len(characters) - 3),
-        "bedgraph": characters[[1, 2, 3, 5]].sum(),
-        "bigwig": BIGWIG_BYTES,
-        "bed": characters[[1, 2, 3, 5]].sum() + len(scan.predictor.classes[wanted.positive]) + 8,
-        "calls": 0,  # few
-    }
     rows = total * len(scan.strands)
-    size = rows * sum(per_row[output.kind] for output in wanted.outputs)
+    size = rows * sum(output.format.row_bytes(characters) for output in wanted.outputs)
     return (
         f"{left:,} of {total:,} windows are left: about {_duration(left / rate)} at {rate:,.0f} windows a second; "
         f"about {size / 1e6:,.1f} MB of output, and {rows * 8 * len(scan.predictor.classes) / 1e6:,.1f} MB beside it "

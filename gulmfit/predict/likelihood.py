@@ -23,7 +23,7 @@ from gulmfit.errors import CheckpointError, ConfigError, SequenceError
 from gulmfit.models.language_model import LanguageModel
 from gulmfit.predict.device import place
 from gulmfit.predict.reading import Integers, Reading, Step, Window, read_side_by_side
-from gulmfit.seq.letters import DEFAULT, Letters
+from gulmfit.seq.alphabet import DEFAULT, Letters
 from gulmfit.seq.tokenizer import Tokenizer
 
 Floats = npt.NDArray[np.float64]

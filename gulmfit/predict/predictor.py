@@ -1,32 +1,51 @@
 """Class probabilities, or values, for sequences: the same for every batch size, padding and order.
 
-Shape letters: `N` sequences, `C` classes, labels or values.
+Shape letters: `N` sequences, `S` strands that are told apart (1 or 2), `C` classes, labels or values, `T` tokens, `L`
+bases.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from gulmfit.checkpoint import LoadedModel, Spec, letters_of, load
-from gulmfit.data.batches import collate, tokenise
-from gulmfit.errors import CheckpointError, ConfigError
+from gulmfit.errors import CheckpointError, ConfigError, SequenceError
 from gulmfit.models.classifier import SequenceClassifier
 from gulmfit.models.precision import fast_precision, guard
 from gulmfit.report.calibration import Calibration
 from gulmfit.report.target_calibration import read_calibration, uncalibrated
-from gulmfit.seq.tokenizer import Tokenizer
+from gulmfit.seq.alphabet import Codes, reverse_complement
+from gulmfit.seq.targets import VALUES
+from gulmfit.seq.tokenizer import Tokenizer, Tokens
 
 Probabilities = npt.NDArray[np.float64]
 
-# Sequences that are read ahead, in batches, to be sorted by length.
+# The strand that each score of a sequence is for.
+STRANDS = {"forward": "+", "both": "+-", "average": "."}
+
+# Sequences that are read ahead, to be sorted by length: so many batches, and so many bases unless one has more.
 BATCHES_AHEAD = 32
+BASES_AHEAD = 1 << 24
+# Tokens of a batch, padding included; a longer sequence is a batch of its own.
+TOKENS_AT_ONCE = 1 << 22
 
 PRECISIONS = ("32", "bf16", "auto")
+
+
+class Record(NamedTuple):
+    """A sequence, and where it lies; the fields from `contig` on mean nothing where it lies on no genome."""
+
+    name: str
+    codes: Codes
+    """`(L,)`."""
+    contig: str = ""
+    start: int = 0
+    end: int = 0
+    strand: str = "+"
 
 
 class Predictor:
@@ -88,38 +107,28 @@ class Predictor:
         calibration = read_calibration(loaded.calibration) if loaded.calibration else None
         return cls(loaded.spec, loaded.model, loaded.tokenizer, device, precision, calibration)
 
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether scores are probabilities."""
+        return self.model.targets != VALUES
+
     def calibrated(self, raw: Probabilities) -> Probabilities:
-        """Calibrate what the network predicts, `(N, C)`."""
-        return self.calibration.calibrated(raw)
+        """Calibrate what the network predicts, `(..., C)`."""
+        return self.calibration.calibrated(raw.reshape(-1, raw.shape[-1])).reshape(raw.shape)
 
     def predict(
         self, sequences: Sequence[str], *, strand: str = "forward", batch_size: int = 64, raw: bool = False
     ) -> Probabilities:
-        """Return what is predicted of sequences, `(N, C)`, in their order; arguments as below."""
-        records = ((str(number), sequence) for number, sequence in enumerate(sequences))
-        rows = [row for _, row in self.predict_records(records, strand=strand, batch_size=batch_size, raw=raw)]
-        return np.stack(rows) if rows else np.empty((0, len(self.classes)))
-
-    def predict_records(
-        self,
-        records: Iterable[tuple[str, str]],
-        *,
-        strand: str = "forward",
-        batch_size: int = 64,
-        where: str = "",
-        raw: bool = False,
-    ) -> Iterator[tuple[str, Probabilities]]:
-        """Yield id and prediction `(C,)` of each record, in the order given; memory does not grow with their number.
+        """Return what is predicted of sequences, `(N, C)`, in their order.
 
         Predicted are the probabilities of classes, which add up to 1; of labels, each by itself; or values in the units
         of the training data. `classes` has their names.
 
         Args:
-            records: Id and sequence.
+            sequences: Letters.
             strand: `forward`, or `average` for the mean over a sequence and its reverse complement, which is the same
                 for both.
             batch_size: Sequences that are run at once.
-            where: What error messages put before the name of a record, such as a file.
             raw: Leave the probabilities as the network gives them, without calibration.
 
         Raises:
@@ -128,31 +137,95 @@ class Predictor:
         """
         if strand not in ("forward", "average"):
             raise ConfigError(f"strand={strand!r} is unknown; choose forward or average.")
+        records = (
+            Record(str(number), self.letters.encode(text, f"record '{number}'", self.tokenizer.alphabet))
+            for number, text in enumerate(sequences)
+        )
+        found = [scores[:, 0] for _, scores in self.predict_records(records, strand=strand, batch_size=batch_size)]
+        scores = np.concatenate(found) if found else np.empty((0, len(self.classes)))
+        return scores if raw or not found else self.calibrated(scores)
+
+    def predict_records(
+        self, records: Iterable[Record], *, strand: str, batch_size: int, where: str = ""
+    ) -> Iterator[tuple[list[Record], Probabilities]]:
+        """Yield records, some at a time in the order given, and their scores before calibration, `(N, S, C)`.
+
+        Memory does not grow with their number.
+
+        Args:
+            records: Sequences.
+            strand: One of `STRANDS`.
+            batch_size: Sequences that are run at once.
+            where: What error messages put before the name of a record, such as a file.
+
+        Raises:
+            ConfigError: If `strand` or `batch_size` is out of range.
+            SequenceError: If a sequence is shorter than one k-mer, or has no other strand.
+        """
+        if strand not in STRANDS:
+            raise ConfigError(f"strand={strand!r} is unknown; choose one of {', '.join(STRANDS)}.")
         if batch_size < 1:
             raise ConfigError(f"batch_size={batch_size}: 1 or more is needed.")
-        iterator = iter(records)
-        while ahead := list(islice(iterator, batch_size * BATCHES_AHEAD)):
-            probabilities = self._strand(ahead, batch_size, where, reverse=False)
-            if strand == "average":
-                probabilities = (probabilities + self._strand(ahead, batch_size, where, reverse=True)) / 2
-            yield from zip(
-                (name for name, _ in ahead), probabilities if raw else self.calibrated(probabilities), strict=True
-            )
+        for group in _groups(records, batch_size * BATCHES_AHEAD // len(STRANDS[strand])):
+            strands = (False,) if strand == "forward" else (False, True)
+            tokens = (self._tokens(group, where, reverse) for reverse in strands)
+            if strand == "both":  # side by side, as ever: whom a sequence meets in a batch moves its last digits
+                rows = [row for pair in zip(*tokens, strict=True) for row in pair]
+                yield group, self._forward(rows, batch_size).reshape(len(group), 2, -1)
+            else:
+                yield group, self.score(tokens, batch_size, average=strand == "average")
+
+    def score(self, strands: Iterable[Sequence[Tokens]], batch_size: int, *, average: bool) -> Probabilities:
+        """Score what is tokenised, before calibration.
+
+        Args:
+            strands: For each strand that is read, the tokens `(T,)` of every sequence.
+            batch_size: Sequences that are run at once.
+            average: Return the mean over strands.
+
+        Returns:
+            `(N, S, C)`.
+        """
+        read = [self._forward(rows, batch_size) for rows in strands]
+        return np.stack([sum(read) / 2] if average else read, axis=1)
+
+    def _tokens(self, records: Sequence[Record], where: str, reverse: bool) -> list[Tokens]:
+        for record in records:
+            if len(record.codes) < self.tokenizer.min_bases:
+                raise SequenceError(f"{where}record {record.name!r}: {self.tokenizer.too_short(len(record.codes))}")
+        if not reverse:
+            return [self.tokenizer.encode(record.codes) for record in records]
+        alphabet = self.tokenizer.alphabet
+        return [self.tokenizer.encode(reverse_complement(record.codes, alphabet)) for record in records]
 
     @torch.inference_mode()
-    def _strand(
-        self, records: Sequence[tuple[str, str]], batch_size: int, where: str, *, reverse: bool
-    ) -> Probabilities:
-        tokens: list[Tensor] = [
-            tokenise(sequence, self.tokenizer, f"{where}record {name!r}", reverse=reverse, letters=self.letters)
-            for name, sequence in records
-        ]
-        order = sorted(range(len(tokens)), key=lambda index: len(tokens[index]))
-        probabilities = np.empty((len(tokens), len(self.classes)))
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            batch = collate([(tokens[index], 0, index) for index in rows], self.tokenizer.pad_id)
+    def _forward(self, rows: Sequence[Tokens], batch_size: int) -> Probabilities:
+        """Run the network over tokens `(T,)`, those of similar length together, and return `(N, C)`."""
+        lengths = np.array([len(row) for row in rows])
+        scores = np.empty((len(rows), len(self.classes)))
+        order = np.argsort(lengths, kind="stable")
+        while len(order):
+            cells = np.arange(1, min(batch_size, len(order)) + 1) * lengths[order[:batch_size]]
+            count = max(1, int(np.searchsorted(cells, TOKENS_AT_ONCE, side="right")))
+            batch, order = order[:count], order[count:]
+            tokens = np.full((count, lengths[batch[-1]]), self.tokenizer.pad_id, dtype=np.int64)  # (B, T)
+            for place, index in enumerate(batch):
+                tokens[place, : lengths[index]] = rows[index]
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-                logits, _ = self.model(batch.tokens.to(self.device), batch.lengths.to(self.device))
-            probabilities[rows] = self.model.outputs(logits.double()).cpu().numpy()
-        return probabilities
+                logits, _ = self.model(*(torch.from_numpy(part).to(self.device) for part in (tokens, lengths[batch])))
+            scores[batch] = self.model.outputs(logits.double()).cpu().numpy()
+        return scores
+
+
+def _groups(records: Iterable[Record], most: int) -> Iterator[list[Record]]:
+    """Put records together that are read ahead: so many at most, and of `BASES_AHEAD` bases unless one has more."""
+    group: list[Record] = []
+    bases = 0
+    for record in records:
+        if group and (len(group) == most or bases + len(record.codes) > BASES_AHEAD):
+            yield group
+            group, bases = [], 0
+        group.append(record)
+        bases += len(record.codes)
+    if group:
+        yield group

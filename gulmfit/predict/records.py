@@ -1,142 +1,178 @@
-"""Predict record by record, and write what was found.
+"""What is predicted record by record, from file to file: FASTA, FASTQ, tables, and features of a genome.
 
-Shape letter: `C` classes.
+Shape letters: `S` strands that are told apart, `C` classes.
 """
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
-from itertools import pairwise
-from operator import attrgetter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from gulmfit.errors import ConfigError, DataError
-from gulmfit.predict.inputs import Record, both_strands
-from gulmfit.predict.outputs import TABLES, Output
-from gulmfit.predict.predictor import Predictor, Probabilities
-from gulmfit.predict.scan import STRANDS, gives_probabilities
-from gulmfit.predict.tracks import Interval, bed_line, digits, write_lines, write_track
-from gulmfit.predict.writers import Columns, Row, Value, parquet_table, tsv_table
-from gulmfit.seq.names import column_names, raw_names
+from gulmfit.predict.outputs import LOCUS, Output, opened
+from gulmfit.predict.predictor import STRANDS, Predictor, Record
+from gulmfit.predict.tracks import Interval, Placed
+from gulmfit.predict.writers import Row
+from gulmfit.seq.alphabet import DEFAULT, DNA, Alphabet, LetterCounts, Letters
+from gulmfit.seq.fasta import expand_paths, read_fasta
+from gulmfit.seq.intervals import feature_codes, read_features
 from gulmfit.seq.store import GenomeStore
+from gulmfit.seq.tables import is_table, read_rows
 
-LOCUS_COLUMNS = (("contig", str), ("start", int), ("end", int), ("strand", str))
-WRITE_TABLE = {"tsv": tsv_table, "parquet": parquet_table}
-
-
-class Placed(NamedTuple):
-    """A record that lies on a genome, and its score."""
-
-    contig: str
-    start: int
-    end: int
-    strand: str
-    name: str
-    value: float
+_FEATURE_SUFFIXES = (".bed", ".narrowpeak", ".broadpeak", ".gff", ".gff3", ".gtf", ".gb", ".gbk", ".gbff")
 
 
-def table_columns(fixed: Sequence[tuple[str, type]], predictor: Predictor, raw: bool) -> Columns:
-    """Return the columns of a table: fixed ones, then scores, which have the names of classes, labels or values."""
-    kind = float if gives_probabilities(predictor) else Value
-    scores = [*predictor.classes, *(raw_names(predictor.classes) if raw else [])]
-    names = column_names([name for name, _ in fixed], scores)
-    return [*zip(names, (kind for _, kind in fixed), strict=True), *((name, kind) for name in scores)]
+def check_input(input: str, genome: str, features: str) -> None:
+    """Check that records and a genome come together where they belong together.
 
-
-def predict_records(
-    predictor: Predictor, records: Iterable[Record], *, strand: str, batch_size: int, where: str
-) -> Iterator[tuple[Record, Probabilities]]:
-    """Yield each record without its sequence, and its scores before calibration, `(C,)`.
-
-    With `strand=both` each record comes twice.
+    Raises:
+        ConfigError: Features come without their genome, or kinds of features without features.
     """
-    waiting: deque[Record] = deque()
+    name = Path(input).name.lower().removesuffix(".gz").removesuffix(".bgz")
+    if name.endswith(_FEATURE_SUFFIXES) and not genome:
+        raise ConfigError(f"input={input}: features are read from a genome; name its FASTA with genome=.")
+    if features and not genome:
+        raise ConfigError(f"features={features} chooses features of a GFF3, GTF or GenBank file, read with genome=.")
 
-    def names() -> Iterator[tuple[str, str]]:
-        for record in both_strands(records) if strand == "both" else records:
-            waiting.append(record._replace(sequence=""))
-            yield record.name, record.sequence
 
-    reading = "average" if strand == "average" else "forward"
-    for _, row in predictor.predict_records(names(), strand=reading, batch_size=batch_size, where=where, raw=True):
-        yield waiting.popleft(), row
+def sequence_records(
+    input: str, *, sequence: str, id: str, alphabet: Alphabet = DNA, letters: Letters = DEFAULT
+) -> Iterator[Record]:
+    """Stream the records of FASTA, FASTQ or tables; arguments and warnings as for `read_sequences`.
+
+    Raises:
+        DataError: A table lacks a column or has a broken row.
+        SequenceError: A file is damaged, or a sequence is empty or holds a letter that is refused.
+    """
+    files = expand_paths(input)
+    counts = LetterCounts(alphabet, letters.case)
+    for file in files:
+        rows = (
+            read_rows(file, {"sequence": sequence, "id": id})
+            if is_table(file)
+            else ((f"{file}, record {one.id!r}", {"id": one.id, "sequence": one.sequence}) for one in read_fasta(file))
+        )
+        for place, row in rows:
+            counts.add(row["sequence"])
+            yield Record(row.get("id", str(counts.records)), letters.encode(row["sequence"], place, alphabet))
+    counts.warn(", ".join(map(str, files)))
+
+
+def feature_records(
+    input: str, store: GenomeStore, kinds: Iterable[str], letters: Letters = DEFAULT
+) -> Iterator[Record]:
+    """Stream the sequences of features, each read on its own strand.
+
+    Args:
+        input: Files that `gulmfit.seq.intervals.read_features` takes.
+        store: The genome.
+        kinds: Types to keep; all if empty.
+        letters: How its letters were read.
+
+    Raises:
+        DataError: A file holds no such feature, or a feature does not lie on the genome.
+        SequenceError: A base is ambiguous where that is refused.
+    """
+    chosen = sorted(kinds)
+    for file in expand_paths(input):
+        count = 0
+        for feature in read_features(file, chosen or None):
+            count += 1
+            contig, start, end, strand = feature[:4]
+            name = feature.name or f"{contig}:{start}-{end}:{strand}"
+            codes = letters.accepted(feature_codes(store, feature), f"{input}, record {name!r}")
+            yield Record(name, codes, contig, start, end, strand)
+        if not count:
+            raise DataError(f"{file}: no feature {f'of kind {chosen} ' if chosen else ''}in this file")
 
 
 def write_records(
     predictor: Predictor,
-    found: Iterable[tuple[Record, Probabilities]],
+    records: Iterable[Record],
     outputs: Sequence[Output],
     *,
     strand: str,
+    batch_size: int,
+    where: str,
     raw: bool,
     positive: int,
     store: GenomeStore | None,
 ) -> int:
-    """Write tables as records come, and then what is in genome order.
+    """Predict records and write what was found: tables as records come, and then what is in genome order.
 
     Args:
-        predictor: What found the scores.
-        found: Records and their scores before calibration.
+        predictor: The model.
+        records: Sequences; with `strand=both` each is written twice.
         outputs: Files to write.
         strand: `forward`, `both` or `average`.
+        batch_size: Sequences that are run at once.
+        where: What error messages put before the name of a record.
         raw: Whether tables have the scores before calibration, too.
-        positive: Index of the class whose score BED, bedGraph and bigWig have.
+        positive: Index of the class that outputs in genome order are about.
         store: The genome on which records lie; None where they lie on none.
 
     Returns:
-        How many records were written.
+        How many rows were written.
     """
-    tables = [output for output in outputs if output.kind in TABLES]
-    placed = [output for output in outputs if output.kind not in TABLES]
-    if placed and store is None:
-        raise ConfigError(
-            f"output={placed[0].path}: these records lie on no genome. Write .tsv or .parquet; or give window_bp= to "
-            "scan a genome, or features (BED, GFF3) with genome=."
-        )
-    before = LOCUS_COLUMNS if store is not None else LOCUS_COLUMNS[3:] if strand == "both" else ()
-    columns = table_columns([("id", str), *before], predictor, raw)
-    of_record = attrgetter("name", *(name for name, _ in before)) if before else lambda record: (record.name,)
-    placed_records: list[Placed] = []
+    place = LOCUS if store else LOCUS[3:] if strand == "both" else ()
+    found = _OnGenome(store, outputs, predictor.gives_probabilities, strand == "both") if store else None
     count = 0
-    with ExitStack() as stack:
-        writes = [stack.enter_context(WRITE_TABLE[output.kind](output.path, columns)) for output in tables]
-        for record, scores in found:
-            count += 1
-            calibrated = predictor.calibrated(scores[None])[0]
-            cells = np.concatenate([calibrated, scores]) if raw else calibrated
-            row: Row = [*of_record(record), *cells.tolist()]
-            for write in writes:
-                write([row])
-            if placed:
-                placed_records.append(Placed(*record[2:], record.name, float(calibrated[positive])))
-        if store is not None and placed:
-            placed_records.sort(key=lambda one: (one.contig.encode(), *one[1:4]))
-            lengths = {contig.name: contig.length for contig in store.contigs}
-            for output in placed:
-                for one_strand, path in output.by_strand(STRANDS[strand]).items():
-                    chosen = [one for one in placed_records if strand != "both" or one.strand in one_strand]
-                    _write_placed(path, output.kind, chosen, lengths, predictor)
+    with opened(outputs, [("id", str), *place], predictor, found, strands=STRANDS[strand], raw=raw) as tables:
+        for group, scores in predictor.predict_records(records, strand=strand, batch_size=batch_size, where=where):
+            calibrated = predictor.calibrated(scores)
+            cells = np.concatenate([calibrated, scores], axis=2) if raw else calibrated  # (N, S, C) or (N, S, 2C)
+            rows: list[Row] = []
+            for record, by_strand in zip(group, cells.tolist(), strict=True):
+                signs = record.strand if strand != "both" else "-+" if record.strand == "-" else "+-"
+                for sign, values in zip(signs, by_strand, strict=True):
+                    locus = record.contig, record.start, record.end, sign
+                    rows.append([record.name, *locus[4 - len(place) :], *values])
+                    if found:
+                        found.add(Placed(*locus[:3], record.name, sign, values[positive]))
+            for write in tables:
+                write(rows)
+            count += len(rows)
     return count
 
 
-def _write_placed(
-    path: Path, kind: str, records: Sequence[Placed], lengths: dict[str, int], predictor: Predictor
-) -> None:
-    scaled = gives_probabilities(predictor)
-    if kind == "bed":
-        lines = (
-            bed_line(*one[:3], one.name, one.strand, one.value, digits(one.value, scaled), scaled=scaled)
-            for one in records
-        )
-        write_lines(path, lines)
-        return
-    for one, after in pairwise(records):
-        if one.contig == after.contig and after.start < one.end:
-            raise DataError(
-                f"{path}: {one.name!r} and {after.name!r} overlap on {one.contig!r} ({one.start}-{one.end}, "
-                f"{after.start}-{after.end}), and a base of a track has one value. Write .bed or .tsv."
-            )
-    write_track(path, kind, lengths, (Interval(*one[:3], one.value) for one in records), scaled=scaled)
+class _OnGenome:
+    """Records that lie on a genome, in genome order once all are there (`gulmfit.predict.tracks.OnGenome`)."""
+
+    def __init__(self, store: GenomeStore, outputs: Sequence[Output], scaled: bool, apart: bool) -> None:
+        self.lengths: Mapping[str, int] = {contig.name: contig.length for contig in store.contigs}
+        self.scaled, self._apart = scaled, apart
+        self._wanted = any(output.format.table is None for output in outputs)
+        self._tracks = ", ".join(str(output.path) for output in outputs if output.format.track)
+        self._records: list[Placed] = []
+
+    def add(self, record: Placed) -> None:
+        """Take a record in, in any order, if an output wants it."""
+        if self._wanted:
+            self._records.append(record)
+
+    def places(self) -> Iterator[Placed]:
+        """Yield every record."""
+        yield from sorted(self._records, key=lambda one: (one.contig.encode(), one.start, one.end, one.strand))
+
+    def intervals(self, strand: str) -> Iterator[Interval]:
+        """Yield the records of a strand; of all strands where they are not told apart.
+
+        Raises:
+            DataError: Two overlap.
+        """
+        last: Placed | None = None
+        for one in self.places():
+            if self._apart and one.strand != strand:
+                continue
+            if last and one.contig == last.contig and one.start < last.end:
+                places = f"{last.start}-{last.end}, {one.start}-{one.end}"
+                raise DataError(
+                    f"{self._tracks}: {last.name!r} and {one.name!r} overlap on {one.contig!r} ({places}), and a base "
+                    "of a track has one value. Write .bed or .tsv."
+                )
+            yield Interval(one.contig, one.start, one.end, one.value)
+            last = one
+
+    def calls(self) -> Iterator[str]:
+        """Yield nothing: records are not merged."""
+        return iter(())

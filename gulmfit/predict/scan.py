@@ -9,24 +9,18 @@ import hashlib
 import json
 from collections.abc import Sequence
 from copy import copy
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from gulmfit.predict.predictor import Predictor, Probabilities
+from gulmfit.predict.predictor import STRANDS, Predictor, Probabilities
 from gulmfit.predict.windows import Integers, Stretch, Windows
 from gulmfit.seq.alphabet import AMBIGUOUS, Codes, reverse_complement
 from gulmfit.seq.store import GenomeStore
-from gulmfit.seq.targets import VALUES
-from gulmfit.seq.tokenizer import KmerTokenizer, Tokenizer
+from gulmfit.seq.tokenizer import KmerTokenizer, Tokenizer, Tokens
 
-Tokens = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
-
-# The strand that each score of a window is for.
-STRANDS = {"forward": "+", "both": "+-", "average": "."}
 
 
 class Scan(NamedTuple):
@@ -65,9 +59,9 @@ class Scan(NamedTuple):
                 )
         known = np.concatenate(kept)
         scores = np.full((last - first, len(self.strands), len(self.predictor.classes)), np.nan)
-        read = [score_tokens(self.predictor, tokens, self.batch_size) for tokens in rows if tokens]
-        if read:
-            scores[known] = np.stack([sum(read) / 2] if self.strand == "average" else read, axis=1)
+        if known.any():
+            read = filter(None, rows)
+            scores[known] = self.predictor.score(read, self.batch_size, average=self.strand == "average")
         return scores
 
     def _codes(self, stretch: Stretch) -> Codes:
@@ -96,34 +90,6 @@ def window_tokens(tokenizer: Tokenizer, codes: Codes, starts: Integers, bases: i
     columns = np.arange(tokenizer.num_tokens(bases)) * (tokenizer.stride // every.stride)
     tokens: Tokens = every.encode(codes)[(starts // every.stride)[:, None] + columns]
     return list(tokens)
-
-
-@torch.inference_mode()
-def score_tokens(predictor: Predictor, rows: Sequence[Tokens], batch_size: int) -> Probabilities:
-    """Return the scores of tokenised sequences before calibration, `(N, C)`; those of equal length meet no padding."""
-    lengths = np.array([len(row) for row in rows])
-    scores = np.empty((len(rows), len(predictor.classes)))
-    order = np.argsort(lengths, kind="stable")
-    for start in range(0, len(order), batch_size):
-        batch = order[start : start + batch_size]
-        tokens = np.full((len(batch), lengths[batch[-1]]), predictor.tokenizer.pad_id, dtype=np.int64)
-        for place, index in enumerate(batch):
-            tokens[place, : lengths[index]] = rows[index]
-        scores[batch] = _forward(predictor, tokens, lengths[batch])
-    return scores
-
-
-def _forward(predictor: Predictor, tokens: npt.NDArray[Any], lengths: npt.NDArray[Any]) -> Probabilities:
-    device = predictor.device
-    with torch.autocast(device.type, torch.bfloat16, enabled=predictor.precision == "bf16"):
-        logits, _ = predictor.model(torch.from_numpy(tokens).to(device), torch.from_numpy(lengths).to(device))
-    outputs: Probabilities = predictor.model.outputs(logits.double()).cpu().numpy()
-    return outputs
-
-
-def gives_probabilities(predictor: Predictor) -> bool:
-    """Tell whether scores are probabilities."""
-    return predictor.model.targets != VALUES
 
 
 def model_digest(predictor: Predictor) -> str:

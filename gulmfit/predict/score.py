@@ -17,9 +17,9 @@ from gulmfit.files import claimed
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.bits import check_windows, score_genome
 from gulmfit.predict.likelihood import LikelihoodScorer, check_options
-from gulmfit.predict.outputs import TRACKS, Output, check_libraries, parse_outputs
+from gulmfit.predict.outputs import WINDOWS, Output, parse_outputs
 from gulmfit.predict.reading import groups_of_records
-from gulmfit.predict.tracks import Interval, write_track
+from gulmfit.predict.tracks import Interval
 from gulmfit.predict.writers import tsv_table
 from gulmfit.seq.labelled import read_sequences
 from gulmfit.seq.store import GenomeStore
@@ -82,13 +82,12 @@ def score_file(
     check_options(strand, batch_size)
     step_bp = step_bp or window_bp
     check_windows(window_bp, step_bp)
-    outputs = parse_outputs(output, scan=True)
-    tracks = all(one.kind in TRACKS for one in outputs)
-    if not tracks and [one.kind for one in outputs] != ["tsv"]:
+    outputs = parse_outputs(output, WINDOWS)
+    tracks = all(one.format.track for one in outputs)
+    if not tracks and [one.format.name for one in outputs] != ["tsv"]:
         raise ConfigError(f"output={output}: name tracks (.bedgraph, .bw), or one table of records (.tsv).")
     if tracks and is_table(Path(input)):
         raise ConfigError(f"output={output}: a track needs a FASTA, and {input} is a table. Write a .tsv of records.")
-    check_libraries(outputs)
     with claimed([one.path for one in outputs], [input, *files_of(model)]):
         keep_freed_memory()
         scorer = LikelihoodScorer.load(model, precision=precision)
@@ -182,5 +181,7 @@ def _write_tracks(
                     Interval(window.contig, window.start, window.end, window.bits_per_base)
                     for window in genome.windows(window_bp)
                 )
-                write_track(output.path, output.kind, {contig.name: contig.length for contig in store.contigs}, values)
+                lengths = {contig.name: contig.length for contig in store.contigs}
+                if output.format.track:
+                    output.format.track(output.path, lengths, values)
             return genome.total()

@@ -5,7 +5,7 @@ Genome order is contigs by name, as `sort -k1,1 -k2,2n` in the C locale has them
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from gulmfit.errors import DataError
 from gulmfit.files import cannot_be_written, whole_file
@@ -20,6 +20,35 @@ class Interval(NamedTuple):
     start: int
     end: int
     value: float
+
+
+class Placed(NamedTuple):
+    """A record or a window that lies on a genome, and its score; its name and strand are those of BED."""
+
+    contig: str
+    start: int
+    end: int
+    name: str
+    strand: str
+    value: float
+
+
+class OnGenome(Protocol):
+    """What was found along a genome, in genome order."""
+
+    lengths: Mapping[str, int]
+    """Bases of each contig."""
+    scaled: bool
+    """Whether values have a scale, as probabilities and bits do; others may be of any size."""
+
+    def places(self) -> Iterator[Placed]:
+        """Yield every record or window, on each strand."""
+
+    def intervals(self, strand: str) -> Iterator[Interval]:
+        """Yield the bases of one strand that have a value, none twice."""
+
+    def calls(self) -> Iterator[str]:
+        """Yield a line of BED for each call."""
 
 
 def bed_line(
@@ -47,11 +76,6 @@ def digits(value: float, scaled: bool = True) -> str:
     return f"{value:.{DECIMALS}f}" if scaled else f"{value:.9g}"
 
 
-def bedgraph_line(interval: Interval, scaled: bool = True) -> str:
-    """Write one line of bedGraph."""
-    return f"{interval.contig}\t{interval.start}\t{interval.end}\t{digits(interval.value, scaled)}\n"
-
-
 def write_lines(path: Path, lines: Iterable[str]) -> int:
     """Write lines, each with its end, and return how many there were.
 
@@ -66,9 +90,17 @@ def write_lines(path: Path, lines: Iterable[str]) -> int:
     return count
 
 
-def write_bedgraph(path: Path, intervals: Iterable[Interval], *, scaled: bool = True) -> int:
+def bed_lines(found: OnGenome) -> Iterator[str]:
+    """Yield a line of BED for each record or window: six columns, and its value."""
+    for one in found.places():
+        yield bed_line(*one, digits(one.value, found.scaled), scaled=found.scaled)
+
+
+def write_bedgraph(
+    path: Path, lengths: Mapping[str, int], intervals: Iterable[Interval], *, scaled: bool = True
+) -> int:
     """Write intervals in genome order as bedGraph; arguments as for `write_bigwig`."""
-    return write_lines(path, (bedgraph_line(interval, scaled) for interval in intervals))
+    return write_lines(path, ("\t".join(map(str, (*one[:3], digits(one.value, scaled)))) + "\n" for one in intervals))
 
 
 def write_bigwig(path: Path, lengths: Mapping[str, int], intervals: Iterable[Interval], *, scaled: bool = True) -> int:
@@ -79,7 +111,7 @@ def write_bigwig(path: Path, lengths: Mapping[str, int], intervals: Iterable[Int
         lengths: Bases of each contig.
         intervals: In genome order, none over another. Their values are written as bedGraph has them, as closely as 32
             bits allow.
-        scaled: Whether values have a scale, as probabilities and bits do; others may be of any size.
+        scaled: As in `OnGenome`.
 
     Raises:
         DataError: If pybigtools is missing, there is no interval, they are not in order, or the file cannot be written.
@@ -101,15 +133,6 @@ def write_bigwig(path: Path, lengths: Mapping[str, int], intervals: Iterable[Int
         if covered != written.bases:
             raise cannot_be_written(path, f"{covered:,} of {written.bases:,} bases are in it")
     return written.count
-
-
-def write_track(
-    path: Path, kind: str, lengths: Mapping[str, int], intervals: Iterable[Interval], *, scaled: bool = True
-) -> int:
-    """Write intervals as `bedgraph` or `bigwig`, whichever the kind is; else as `write_bigwig`."""
-    if kind == "bigwig":
-        return write_bigwig(path, lengths, intervals, scaled=scaled)
-    return write_bedgraph(path, intervals, scaled=scaled)
 
 
 def pybigtools() -> Any:

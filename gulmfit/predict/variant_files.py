@@ -24,7 +24,7 @@ from gulmfit.predict.predictor import Predictor
 from gulmfit.predict.variant_check import NO_BASES, Contigs, left_out, survey
 from gulmfit.predict.variants import AMBIGUOUS_NOTE, NO_SCORE, Allele, Score, VariantScorer, contig_codes
 from gulmfit.predict.writers import parquet_table, tsv_table
-from gulmfit.seq.letters import Letters
+from gulmfit.seq.alphabet import Letters
 from gulmfit.seq.store import GenomeStore
 from gulmfit.seq.vcf import VCF_SUFFIXES, Vcf, VcfRecord, declared, described, vcf_file, with_info
 from gulmfit.weights import weights_digest

@@ -62,7 +62,15 @@ def read_card(folder: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: If the card is damaged.
     """
-    path = folder / CARD
+    return read_object(folder / CARD, "Get the model again.")
+
+
+def read_object(path: Path, advice: str) -> dict[str, Any]:
+    """Read a JSON object, empty if there is no file.
+
+    Raises:
+        CheckpointError: If it is damaged; ends with the advice.
+    """
     if not path.is_file():
         return {}
     try:
@@ -70,5 +78,5 @@ def read_card(folder: Path) -> dict[str, Any]:
         if not isinstance(content, dict):
             raise ValueError(f"it holds {type(content).__name__}")
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}. Get the model again.") from error
+        raise CheckpointError(f"{path} is damaged: {error}. {advice}") from error
     return content

@@ -1,24 +1,30 @@
-"""Letters and their codes: a base (or an amino acid) is its place in the alphabet, and what is not one known letter
-has the next code after them. DNA: A=0, C=1, G=2, T=3 and 4 for everything ambiguous.
+"""Letters, how they are read, and their codes: a base (or an amino acid) is its place in the alphabet, and what is not
+one known letter has the next code after them. DNA: A=0, C=1, G=2, T=3 and 4 for everything ambiguous.
 
 Shapes: L bases. Positions in messages are 0-based.
 """
 
 import difflib
+import logging
 import math
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from gulmfit.errors import ConfigError, SequenceError
 
+_log = logging.getLogger(__name__)
+
 Codes = npt.NDArray[np.uint8]
 
 _INVALID = 255
 CASES = ("upper", "mask")
+AMBIGUITIES = ("split", "unk", "error")
+_DNA_LETTERS = b"ACGTUN"
 
 
 @dataclass(frozen=True)
@@ -167,6 +173,110 @@ def encode(
     return codes
 
 
+class Letters(NamedTuple):
+    """The policies of letters; those of models that do not say are the defaults."""
+
+    case: str = "upper"
+    """`upper` reads lower-case letters like capitals, `mask` as ambiguous ones."""
+    ambiguity: str = "split"
+    """What ambiguous letters do: `split` cuts a genome there, `unk` reads them as unknown, `error` refuses them. A
+    sequence cannot be cut: `split` reads it as `unk` does."""
+
+    def checked(self) -> "Letters":
+        """Return the policies.
+
+        Raises:
+            ConfigError: If one is unknown.
+        """
+        for name, value, known in (("case", self.case, CASES), ("ambiguity", self.ambiguity, AMBIGUITIES)):
+            if value not in known:
+                raise ConfigError(f"{name}={value!r} is no policy of letters; choose one of {', '.join(known)}.")
+        return self
+
+    def asked(self, case: str = "", ambiguity: str = "") -> "Letters":
+        """Return these policies, or others where they are asked for, which the log then says.
+
+        Raises:
+            ConfigError: If a policy is unknown.
+        """
+        chosen = Letters(case or self.case, ambiguity or self.ambiguity).checked()
+        for name, own, other in zip(self._fields, self, chosen, strict=True):
+            if own != other:
+                _log.warning("%s=%s is asked for, and the model has learned with data.%s=%s", name, other, name, own)
+        return chosen
+
+    def compared(self, theirs: "Letters", source: str) -> None:
+        """Say in the log where a model that this one starts from reads letters in another way."""
+        for name, own, other in zip(self._fields, self, theirs, strict=True):
+            if own != other:
+                _log.warning("%s has learned with data.%s=%s, and this run has %s", source, name, other, own)
+
+    def encode(self, sequence: str, where: str, alphabet: Alphabet = DNA) -> Codes:
+        """Turn letters into codes under these policies.
+
+        Raises:
+            SequenceError: If a letter is outside the alphabet, or ambiguous where that is refused.
+        """
+        return self.accepted(
+            encode(sequence, case=self.case, where=where, alphabet=alphabet), where, alphabet, sequence
+        )
+
+    def accepted(self, codes: Codes, where: str, alphabet: Alphabet = DNA, sequence: str = "") -> Codes:
+        """Return codes that were read under the same `case`, none of them ambiguous where that is refused."""
+        if self.ambiguity == "error" and codes.size and codes.max() == len(alphabet):
+            position = int(codes.argmax())
+            raise SequenceError(
+                f"{where}, position {position}: {(sequence or alphabet.unknown * len(codes))[position]!r} is ambiguous "
+                f"({alphabet.unknown}, another IUPAC letter, or a lower-case one under case=mask), and ambiguity=error,"
+                " asked for or learned by the model, refuses it. Leave the sequence out, or give ambiguity=unk (in "
+                "training set data.ambiguity=unk to read them as unknown)."
+            )
+        return codes
+
+
+DEFAULT = Letters()
+
+
+class LetterCounts:
+    """Counts of sequences, one after the other.
+
+    Args:
+        alphabet: What the sequences are to be written in.
+        case: How they are read (`gulmfit.seq.alphabet`).
+    """
+
+    def __init__(self, alphabet: Alphabet, case: str = "upper") -> None:
+        self.records = 0
+        self._case = case
+        self._known = (alphabet.letters + alphabet.synonym[:1]).encode("ascii")
+        self._blank = 0
+        self._like_dna = not alphabet.complements
+
+    def add(self, sequence: str) -> None:
+        """Take the letters of a sequence into account."""
+        self.records += 1
+        text = sequence.encode("ascii", "replace")
+        if self._case == "upper":
+            text = text.upper()
+        self._blank += not text.translate(None, text.translate(None, self._known))
+        self._like_dna = self._like_dna and not text.translate(None, _DNA_LETTERS)
+
+    def warn(self, source: str) -> None:
+        """Warn of what was found, naming `source`."""
+        if self._blank:
+            _log.warning(
+                "%s: %d of %d records hold no known letter, only ambiguous ones such as N: what is said of them is "
+                "said of nothing",
+                source, self._blank, self.records,
+            )  # fmt: skip
+        if self._like_dna and self.records:
+            _log.warning(
+                "%s: all letters of all %d records are among ACGTUN, which is DNA, and they are read as proteins. If "
+                "they are DNA, give proteins, or a model of DNA",
+                source, self.records,
+            )  # fmt: skip
+
+
 def clean_sequence(
     text: str, where: str, *, case: str = "upper", ambiguity: str = "unk", alphabet: str = DNA.name
 ) -> str:
@@ -185,18 +295,10 @@ def clean_sequence(
         SequenceError: The sequence is empty, holds a letter outside the alphabet, or an ambiguous one where they are
             refused; the message starts at `where` and gives the 0-based position.
     """
-    if ambiguity not in ("split", "unk", "error"):
-        raise ConfigError(f"ambiguity={ambiguity!r} is no policy. Use 'split', 'unk' or 'error'.")
-    letters = held_alphabet(alphabet)
+    policy, letters = Letters(case, ambiguity).checked(), held_alphabet(alphabet)
     if not text:
         raise SequenceError(f"{where}: empty sequence; every record needs at least one {letters.unit}")
-    codes = encode(text, case=case, where=where, alphabet=letters)
-    if ambiguity == "error" and codes.max() == len(letters):
-        position = int(codes.argmax())
-        raise SequenceError(
-            f"{where}, position {position}: {text[position]!r} is ambiguous ({letters.unknown}, another IUPAC letter, "
-            "or a lower-case one under data.case=mask); set data.ambiguity=unk to read them as unknown"
-        )
+    policy.encode(text, where, letters)
     if case == "mask":
         text = re.sub("[a-z]", letters.unknown, text)
     text = text.upper()

@@ -105,10 +105,15 @@ def read_fasta(paths: str | Path | Sequence[str | Path], *, repeated_ids: bool =
             an id or a sequence, repeats an id of its file, holds a byte that is no ASCII text, or is longer than
             `gulmfit.seq.limits` allows.
     """
+    most = longest_record()
     for path in expand_paths(paths):
         for record_id, description, pieces in _read_one(path, repeated_ids):
-            sequence = "".join(_held(pieces, f"{path}, record {record_id!r}"))
-            yield FastaRecord(record_id, description, sequence, str(path))
+            held = bytearray()
+            for letters in pieces:
+                held += letters
+                if len(held) > most:
+                    raise SequenceError(too_long(f"{path}, record {record_id!r}", most))
+            yield FastaRecord(record_id, description, held.decode("ascii"), str(path))
 
 
 def read_fasta_pieces(paths: str | Path | Sequence[str | Path]) -> Iterator[FastaPiece]:
@@ -186,16 +191,6 @@ def _checked(pieces: Iterable[bytes], where: str) -> Iterator[bytes]:
             yield letters
     if not length:
         raise SequenceError(f"{where}: no sequence after the header. Remove the record, or restore its sequence.")
-
-
-def _held(pieces: Iterable[bytes], where: str) -> Iterator[str]:
-    """Pass on what is to be held as a whole; there must not be too much of it."""
-    length, most = 0, longest_record()
-    for letters in pieces:
-        length += len(letters)
-        if length > most:
-            raise SequenceError(too_long(where, most))
-        yield letters.decode("ascii")
 
 
 def _raw_pieces(path: Path) -> Iterator[tuple[tuple[int, str], bytes]]:

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from gulmfit.errors import DataError
-from gulmfit.seq.alphabet import decode, reverse_complement
+from gulmfit.seq.alphabet import Codes, decode, reverse_complement
 from gulmfit.seq.bed import read_bed
 from gulmfit.seq.features import Feature as Feature
 from gulmfit.seq.features import join_parts as join_parts
@@ -69,10 +69,15 @@ def is_genbank(path: Path) -> bool:
 
 
 def extract(store: GenomeStore, feature: Feature) -> str:
+    """Return the letters of a feature, ACGT and N for every ambiguous base; otherwise as `feature_codes`."""
+    return decode(feature_codes(store, feature))
+
+
+def feature_codes(store: GenomeStore, feature: Feature) -> Codes:
     """Cut the sequence of a feature out of a genome.
 
     Returns:
-        Letters ACGT, and N for every ambiguous base, as many as the feature has bases; on "-" the reverse complement.
+        As many base codes as the feature has bases; on "-" those of the reverse complement.
 
     Raises:
         DataError: The genome lacks the contig or has it twice, or the feature is empty or leaves its contig; names
@@ -85,7 +90,7 @@ def extract(store: GenomeStore, feature: Feature) -> str:
             "a window around its place"
         )
     codes = store.codes[contig.start + feature.start : contig.start + feature.end]
-    return decode(reverse_complement(codes) if feature.strand == "-" else codes)
+    return reverse_complement(codes) if feature.strand == "-" else codes
 
 
 def contig_of(store: GenomeStore, feature: Feature) -> Contig:

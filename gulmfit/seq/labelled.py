@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gulmfit.errors import DataError
-from gulmfit.seq.alphabet import DNA, Alphabet, clean_sequence, held_alphabet
+from gulmfit.seq.alphabet import DEFAULT, DNA, Alphabet, LetterCounts, Letters, clean_sequence, held_alphabet
 from gulmfit.seq.duplicates import check_distinct, unique_ids
 from gulmfit.seq.fasta import expand_paths, read_fasta
-from gulmfit.seq.letters import DEFAULT, LetterCounts, Letters
 from gulmfit.seq.names import check_ids, check_names, default_positive
 from gulmfit.seq.tables import is_table, not_one_of, read_rows
 from gulmfit.seq.targets import CLASSES, LABEL_SETS, Labels, TargetKind, target_kind

@@ -29,7 +29,7 @@ from gulmfit.config import instantiate, plain
 from gulmfit.errors import CheckpointError, ConfigError, DivergenceError, TokenizerError, TrainingError
 from gulmfit.models.hardware import keep_freed_memory, threads
 from gulmfit.models.precision import fast_precision, guard, warn_of_slow_kernels
-from gulmfit.seq.letters import DEFAULT
+from gulmfit.seq.alphabet import DEFAULT
 from gulmfit.seq.subword_training import Corpus, SubwordRecipe
 from gulmfit.seq.tokenizer import Tokenizer
 from gulmfit.threads import suited_threads

@@ -21,8 +21,8 @@ from gulmfit.checkpoint import (
     build_tokenizer,
     letters_of,
     load,
+    outline,
     read_progress,
-    weight_outlines,
 )  # fmt: skip
 from gulmfit.config import compose, read_plain, validate
 from gulmfit.errors import CheckpointError, ConfigError, TokenizerError, WorthlessError
@@ -216,7 +216,7 @@ class Run:
                 f"mean different things. Set {source.tokenizer.settings()}, or train a language model with this one."
             )
         theirs, mine = (
-            {name: part.shape for name, part in weight_outlines(item, ours).items() if name.startswith("encoder.")}
+            {name: part.shape for name, part in outline(item, ours).state_dict().items() if name.startswith("encoder.")}
             for item in (source.spec, spec)
         )
         if theirs != mine:

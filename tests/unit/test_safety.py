@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
-from safetensors.torch import save
+from safetensors.torch import load_file, save, save_file
 
 from gulmfit import checkpoint
 from gulmfit.config import read_plain
@@ -34,6 +34,7 @@ from gulmfit.errors import CheckpointError, ConfigError, DataError, GulmfitError
 from gulmfit.exchange.card import model_card
 from gulmfit.exchange.fastai_format import import_fastai
 from gulmfit.exchange.vocabulary import read_vocabulary
+from gulmfit.models.awd_rnn import AWDRNN
 from gulmfit.report.html import Report, render
 from gulmfit.report.maps import map_report
 from gulmfit.report.pages import classification_report, comparison_report, language_model_report
@@ -209,6 +210,47 @@ def test_an_encoder_of_ones_own_is_built_where_it_is_trusted(tmp_path: Path, mon
     with pytest.raises(CheckpointError, match="outside gulmfit"):
         checkpoint.load(folder)
     del sys.modules["mylab"]
+
+
+@pytest.mark.parametrize("bits", [torch.float32, torch.float16])
+def test_a_model_is_built_once_and_holds_what_is_in_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bits: torch.dtype
+) -> None:
+    (tmp_path / "theirs.py").write_text(
+        "import torch\nfrom gulmfit.models.awd_rnn import AWDRNN\n\n\nclass Theirs(AWDRNN):\n"
+        "    def reset_parameters(self, token_bases=None):\n        super().reset_parameters(token_bases)\n"
+        "        self.register_buffer('steps', torch.arange(3), persistent=False)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    built: list[str] = []
+    reset = AWDRNN.reset_parameters
+
+    def counted(encoder: AWDRNN, token_bases: torch.Tensor | None = None) -> None:
+        built.append(encoder.embedding.weight.device.type)
+        reset(encoder, token_bases)
+
+    monkeypatch.setattr(AWDRNN, "reset_parameters", counted)
+    for target, devices in (("gulmfit.models.awd_rnn.AWDRNN", ["meta"]), ("theirs.Theirs", ["meta", "cpu"])):
+        folder = model_folder(tmp_path / target, {"arch": {**spec()["arch"], "_target_": target}})
+        weights = folder / "model.safetensors"
+        kept = {name: part.to(bits) if part.is_floating_point() else part for name, part in load_file(weights).items()}
+        save_file(kept, weights)
+        slow = checkpoint.build_model(spec())[0].eval()
+        slow.load_state_dict(kept)
+        built.clear()
+        with checkpoint.foreign_classes_trusted():
+            model = checkpoint.load(folder).model
+        assert built == devices
+        weights.write_bytes(b"")  # nothing of the model is still in its file
+        for (name, found), expected in zip(model.state_dict().items(), slow.state_dict().values(), strict=True):
+            assert found.dtype == expected.dtype, name
+            assert torch.equal(found, expected), name
+        assert all(part.requires_grad for part in model.parameters())
+        assert not any(part.is_meta for part in [*model.parameters(), *model.buffers()])
+        with torch.no_grad():
+            logits = [one(torch.tensor([[3, 4, 5, 6]]), torch.tensor([4]))[0] for one in (model, slow)]
+        assert torch.equal(*logits)
+    sys.modules.pop("theirs")
 
 
 def test_what_conf_names_is_still_built() -> None:

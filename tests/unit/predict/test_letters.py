@@ -18,7 +18,7 @@ from gulmfit.predict.likelihood import LikelihoodScorer
 from gulmfit.predict.predictor import Predictor
 from gulmfit.predict.score import score_file
 from gulmfit.predict.variant_files import score_vcf
-from gulmfit.seq.letters import Letters
+from gulmfit.seq.alphabet import Letters
 from gulmfit.seq.tables import read_rows
 from gulmfit.seq.tokenizer import KmerTokenizer
 from gulmfit.train.evaluate import evaluate_file

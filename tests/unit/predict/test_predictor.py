@@ -1,6 +1,7 @@
 """Predictions are independent of batch size, padding and order; reduced precision stays close to them."""
 
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from gulmfit.errors import ConfigError
 from gulmfit.models.awd_rnn import AWDRNN
 from gulmfit.models.classifier import SequenceClassifier
 from gulmfit.models.hardware import keep_freed_memory
+from gulmfit.predict import predictor as module
 from gulmfit.predict.commands import predict_file
-from gulmfit.predict.predictor import Predictor
+from gulmfit.predict.predictor import Predictor, Record
 from gulmfit.report.calibration import Calibration
 from gulmfit.seq.tokenizer import KmerTokenizer
 
@@ -76,3 +78,44 @@ def test_what_was_calibrated_and_what_was_not(
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has this switch")
 def test_freed_memory_can_be_kept() -> None:
     assert keep_freed_memory()
+
+
+def stream(lengths: list[int], read: list[int]) -> Iterator[Record]:
+    random = np.random.default_rng(2)
+    for number, length in enumerate(lengths):
+        read.append(length)
+        yield Record(str(number), random.integers(0, 5, length).astype(np.uint8))
+
+
+@pytest.mark.parametrize("strand", ["forward", "both", "average"])
+def test_reading_ahead_is_bounded_by_bases(monkeypatch: pytest.MonkeyPatch, strand: str) -> None:
+    """Chromosomes among contigs: what is held, and what a batch takes with its padding, stays bounded."""
+    random = np.random.default_rng(3)
+    lengths = [*random.integers(3, 40, 50).tolist(), 900, 30, 800, 5, 700, 700, *random.integers(3, 40, 50).tolist()]
+    model = predictor()
+    plain = model.predict_records(stream(lengths, []), strand=strand, batch_size=8)
+    expected = np.concatenate([scores for _, scores in plain])
+    monkeypatch.setattr(module, "BASES_AHEAD", 300)
+    monkeypatch.setattr(module, "TOKENS_AT_ONCE", 100)
+    padded: list[torch.Size] = []
+    model.model.register_forward_pre_hook(lambda _, parts: padded.append(parts[0].shape))
+    read: list[int] = []
+    given, found = 0, []
+    for group, scores in model.predict_records(stream(lengths, read), strand=strand, batch_size=8):
+        bases = sum(len(record.codes) for record in group)
+        assert bases <= 300 or len(group) == 1
+        assert len(read) <= given + len(group) + 1  # one record more, which did not fit
+        given += len(group)
+        found.append(scores)
+    assert given == len(lengths)
+    assert max(rows for rows, _ in padded) == 8
+    assert all(rows == 1 or rows * tokens <= 100 for rows, tokens in padded)
+    assert any(rows == 1 and tokens > 100 for rows, tokens in padded)
+    np.testing.assert_allclose(np.concatenate(found), expected, atol=1e-6)
+
+
+def test_short_records_are_read_ahead_by_number() -> None:
+    read: list[int] = []
+    groups = predictor().predict_records(stream([9] * 1000, read), strand="forward", batch_size=3)
+    group, scores = next(groups)
+    assert (len(group), scores.shape, len(read)) == (3 * module.BATCHES_AHEAD, (96, 1, 3), 97)

@@ -25,7 +25,7 @@ def intervals() -> list[Interval]:
 def test_the_two_formats_hold_the_same(tmp_path: Path) -> None:
     import pybigtools
 
-    assert write_bedgraph(tmp_path / "a.bedgraph", intervals()) == 30
+    assert write_bedgraph(tmp_path / "a.bedgraph", LENGTHS, intervals()) == 30
     assert write_bigwig(tmp_path / "a.bw", LENGTHS, intervals()) == 30
     lines = [line.split("\t") for line in (tmp_path / "a.bedgraph").read_text().splitlines()]
     written = [(line[0], int(line[1]), int(line[2]), float(line[3])) for line in lines]
@@ -68,16 +68,16 @@ def test_an_error_on_the_way_into_the_library_comes_out_again(tmp_path: Path) ->
 
 def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    for write in (write_bedgraph, lambda path, rows: write_bigwig(path, LENGTHS, rows)):
+    for write in (write_bedgraph, write_bigwig):
         with pytest.raises(DataError, match="cannot be written"):
-            write(tmp_path / "file" / "a.bw", intervals())
+            write(tmp_path / "file" / "a.bw", LENGTHS, intervals())
 
 
 def test_values_that_are_no_probabilities_keep_their_digits(tmp_path: Path) -> None:
     import pybigtools
 
     small = [Interval("10", 0, 5, 1.23456789e-7), Interval("10", 5, 9, -12345.678)]
-    write_bedgraph(tmp_path / "a.bedgraph", small, scaled=False)
+    write_bedgraph(tmp_path / "a.bedgraph", LENGTHS, small, scaled=False)
     write_bigwig(tmp_path / "a.bw", LENGTHS, small, scaled=False)
     lines = (tmp_path / "a.bedgraph").read_text().splitlines()
     assert [float(line.split("\t")[3]) for line in lines] == [1.23456789e-7, -12345.678]

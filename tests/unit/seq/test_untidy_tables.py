@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gulmfit.errors import DataError
+from gulmfit.seq.alphabet import Letters
 from gulmfit.seq.labelled import LabelledSequences, read_sequences, read_table
 from gulmfit.seq.tables import read_rows
 
@@ -237,3 +238,12 @@ def test_fields_that_are_parted_by_something_else_are_told(tmp_path: Path, name:
     (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=rf"line 1: .*{told}"):
         list(read_rows(tmp_path / name, COLUMNS))
+
+
+@pytest.mark.parametrize(("case", "blank"), [("upper", 2), ("mask", 3)])
+def test_records_without_a_known_letter_are_counted_as_they_are_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, case: str, blank: int
+) -> None:
+    (tmp_path / "a.fa").write_text(">n\nNNN\n>iupac\nRYn\n>rna\nUU\n>soft\nacgu\n>known\nNNA\n")
+    list(read_sequences(tmp_path / "a.fa", letters=Letters(case=case)))
+    assert f"{blank} of 5 records hold no known letter" in caplog.text

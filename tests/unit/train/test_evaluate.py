@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from gulmfit.report.calibration import Calibration
-from gulmfit.seq.alphabet import DNA
-from gulmfit.seq.letters import Letters
+from gulmfit.seq.alphabet import DNA, Letters
 from gulmfit.train import evaluate
 from gulmfit.train.evaluate import evaluate_file
 
