@@ -3,13 +3,13 @@
 Shape letters: `B` batch, `T` tokens, `V` vocabulary, `E` embedding, `H` hidden, `C` classes, `K` knots.
 """
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from gulmfit.models.classifier import ConcatPooling, SequenceClassifier
+from gulmfit.models.encoder import State, encode_window
 from gulmfit.models.language_model import LanguageModel
 
 Knots = tuple[tuple[float, float], ...]
@@ -40,7 +40,7 @@ class ClassifierGraph(nn.Module):
 
         Of classes that exclude each other these are the calibrated probabilities, and the raw ones follow.
         """
-        outputs, _ = self.classifier.encoder(tokens)
+        outputs, _ = encode_window(self.classifier.encoder, tokens)
         pooling = ConcatPooling(lengths)
         pooling.add(outputs)
         raw = self.classifier.outputs(self.classifier.head(pooling.result()).double())
@@ -72,20 +72,18 @@ class LanguageModelGraph(nn.Module):
     def __init__(self, model: LanguageModel) -> None:
         super().__init__()
         self.encoder, self.head = model.encoder, model.head
+        _, self.structure = tree_flatten(_state_after_one(model))
 
     def forward(self, tokens: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:
         """Return log-probabilities `(B, T, V)`, -inf for what cannot follow, and the parts of the new state.
 
         Args:
             tokens: `(B, T)`.
-            parts: The state layer by layer, `(1, B, H)` each: h and c of every LSTM, h of every GRU.
+            parts: The state, `(…, B, …)` each: of AWD-LSTM layer by layer h and c of every LSTM, h of every GRU.
         """
-        layers = self.encoder.recurrent_layers()
-        size = len(parts) // len(layers)
-        state = [tuple(parts[start : start + size]) for start in range(0, len(parts), size)]
-        hidden, state = self.encoder(tokens, state)
+        hidden, state = encode_window(self.encoder, tokens, tree_unflatten(list(parts), self.structure))
         logits = F.linear(hidden, self.encoder.embedding.weight).float() + self.head.bias
-        return self._log_probabilities(logits, tokens), *(part for layer in state for part in layer)
+        return self._log_probabilities(logits, tokens), *tree_flatten(state)[0]
 
     def _log_probabilities(self, logits: Tensor, tokens: Tensor) -> Tensor:
         head = self.head
@@ -99,10 +97,18 @@ class LanguageModelGraph(nn.Module):
         return F.pad(possible.log_softmax(-1), (head.num_special, 0), value=float("-inf"))
 
 
-def state_sizes(model: LanguageModel) -> dict[str, int]:
-    """Name every part of a language model's state, in order, with its size `H`."""
-    names = {}
-    for index, layer in enumerate(model.encoder.recurrent_layers()):
-        for letter, part in zip("hc", layer.initial_state(1, cast(Tensor, model.head.bias)), strict=False):
-            names[f"{letter}{index}"] = part.shape[-1]
-    return names
+def first_state(model: LanguageModel) -> dict[str, Tensor]:
+    """Name every part of a language model's state, in order, each as it is at the start of one sequence: h and c of
+    every recurrent layer, and what other encoders have by its number."""
+    state = _state_after_one(model)
+    names = [f"{letter}{index}" for index, layer in enumerate(state) for letter, _ in zip("hc", layer, strict=False)]
+    parts = [torch.zeros_like(part) for part in tree_flatten(state)[0]]
+    if len(names) != len(parts):
+        names = [f"state{index}" for index in range(len(parts))]
+    return dict(zip(names, parts, strict=True))
+
+
+@torch.no_grad()
+def _state_after_one(model: LanguageModel) -> State:
+    """Return the state after one token, for the form that it has."""
+    return encode_window(model.encoder, torch.zeros(1, 1, dtype=torch.int64))[1]

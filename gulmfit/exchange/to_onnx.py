@@ -19,10 +19,11 @@ from torch import Tensor, nn
 from gulmfit.checkpoint import LoadedModel, files_of, load
 from gulmfit.data.batches import collate, tokenise
 from gulmfit.errors import CheckpointError, ConfigError
-from gulmfit.exchange.graphs import FLOOR, ClassifierGraph, LanguageModelGraph, state_sizes
+from gulmfit.exchange.graphs import FLOOR, ClassifierGraph, LanguageModelGraph, first_state
 from gulmfit.exchange.libraries import library
 from gulmfit.files import claimed, whole_file
 from gulmfit.models.classifier import EVALUATION_WINDOW
+from gulmfit.models.encoder import join_fresh
 from gulmfit.models.language_model import LanguageModel
 from gulmfit.predict.predictor import Predictor
 from gulmfit.seq.tokenizer import Tokenizer
@@ -145,16 +146,16 @@ class _LanguageModelForm:
             raise CheckpointError(f"{loaded.source}: neither a classifier nor a language model.")
         self.model, self.tokenizer = loaded.model, loaded.tokenizer
         self.graph = LanguageModelGraph(self.model)
-        self.sizes = state_sizes(self.model)
-        self.inputs = {"tokens": {0: "batch", 1: "length"}, **{name: {1: "batch"} for name in self.sizes}}
+        self.state = first_state(self.model)
+        self.inputs = {"tokens": {0: "batch", 1: "length"}, **{name: {1: "batch"} for name in self.state}}
         self.outputs = {
             "log_probabilities": {0: "batch", 1: "length"},
-            **{f"{name}_after": {1: "batch"} for name in self.sizes},
+            **{f"{name}_after": {1: "batch"} for name in self.state},
         }
 
     def example(self) -> tuple[Tensor, ...]:
         """Return inputs to trace the graph with."""
-        return _example_tokens(self.tokenizer), *(torch.zeros(1, 2, size) for size in self.sizes.values())
+        return _example_tokens(self.tokenizer), *join_fresh(list(self.state.values()), 1)
 
     @torch.inference_mode()
     def differences(self, session: Any) -> Iterator[float]:
@@ -163,7 +164,7 @@ class _LanguageModelForm:
         for sequences in _sequences(self.tokenizer, longest=400):
             tokens, _ = _batch(sequences, self.tokenizer)
             tokens = torch.cat([torch.full((len(tokens), 1), self.tokenizer.sep_id), tokens], 1)
-            parts = {name: np.zeros((1, len(tokens), size), np.float32) for name, size in self.sizes.items()}
+            parts = {name: part.numpy().repeat(len(tokens), 1) for name, part in self.state.items()}
             state = None
             middle = max(1, (tokens.shape[1] - 1) // 3)
             for start, end in ((0, middle), (middle, tokens.shape[1] - 1)):
@@ -171,7 +172,7 @@ class _LanguageModelForm:
                     continue
                 window, targets = tokens[:, start:end], tokens[:, start + 1 : end + 1]
                 log_p, *after = session.run(None, {"tokens": window.numpy(), **parts})
-                parts = dict(zip(self.sizes, after, strict=True))
+                parts = dict(zip(self.state, after, strict=True))
                 expected = self.model(window, targets, state)
                 state = expected.state
                 nats = -np.take_along_axis(log_p, targets.numpy()[..., None], 2).ravel()
@@ -185,14 +186,20 @@ class _LanguageModelForm:
         return {
             "task": "language_model",
             "inputs": {"tokens": "int64 (batch, length); every sequence begins with sep"}
-            | {name: f"float32 (1, batch, {size}), state; zeros at the start" for name, size in self.sizes.items()},
+            | {name: f"{_form(part)}, state; zeros at the start" for name, part in self.state.items()},
             "outputs": {
                 "log_probabilities": "float32 (batch, length, vocabulary), natural logarithms, of the token after each"
                 + ("; -inf for special tokens and k-mers that cannot follow" if legal else "")
             }
-            | {f"{name}_after": f"{name} after the last token" for name in self.sizes},
-            "state": self.sizes,
+            | {f"{name}_after": f"{name} after the last token" for name in self.state},
+            "state": {name: part.shape[-1] for name, part in self.state.items()},
         }
+
+
+def _form(part: Tensor) -> str:
+    """Return kind and shape of a part of a state."""
+    kind, (layers, _, *sizes) = str(part.dtype).removeprefix("torch."), part.shape
+    return f"{kind} ({', '.join(map(str, (layers, 'batch', *sizes)))})"
 
 
 def _trace(
@@ -207,10 +214,14 @@ def _trace(
         # torch calls this exporter old, and warns of recurrent layers whose batch size changes. The other one was as
         # right, took twenty times as long and needs onnxscript; and every file is checked with other batch sizes.
         warnings.simplefilter("ignore")
-        torch.onnx.export(
-            graph.eval(), example, str(path), dynamo=False, opset_version=opset, input_names=list(inputs),
-            output_names=list(outputs), dynamic_axes={**inputs, **outputs},
-        )  # fmt: skip
+        try:
+            torch.onnx.export(
+                graph.eval(), example, str(path), dynamo=False, opset_version=opset, input_names=list(inputs),
+                output_names=list(outputs), dynamic_axes={**inputs, **outputs},
+            )  # fmt: skip
+        except Exception as error:  # whatever an encoder of one's own meets there
+            told = str(error).strip().partition("\n")[0]
+            raise CheckpointError(f"ONNX has no form for this model's encoder: {told}") from error
 
 
 def _example_tokens(tokenizer: Tokenizer) -> Tensor:

@@ -16,7 +16,7 @@ from gulmfit.checkpoint import LoadedModel, Spec, letters_of, load
 from gulmfit.data.batches import collate, tokenise
 from gulmfit.errors import CheckpointError, ConfigError
 from gulmfit.models.classifier import SequenceClassifier
-from gulmfit.models.precision import fast_precision, guard
+from gulmfit.models.hardware import place
 from gulmfit.report.calibration import Calibration
 from gulmfit.report.target_calibration import read_calibration, uncalibrated
 from gulmfit.seq.tokenizer import Tokenizer
@@ -25,8 +25,6 @@ Probabilities = npt.NDArray[np.float64]
 
 # Sequences that are read ahead, in batches, to be sorted by length.
 BATCHES_AHEAD = 32
-
-PRECISIONS = ("32", "bf16", "auto")
 
 
 class Predictor:
@@ -54,21 +52,14 @@ class Predictor:
         precision: str = "32",
         calibration: Calibration | None = None,
     ) -> None:
-        if precision not in PRECISIONS:
-            raise ConfigError(f"precision={precision!r} is unknown; choose one of {', '.join(PRECISIONS)}.")
         self.classes: list[str] = list(spec["classes"])
         self.positive = str(spec.get("positive") or self.classes[-1])
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.model = model.to(self.device).eval()
+        self.device, reduced = place(model, device, precision)
+        self.model, self.precision = model, "bf16" if reduced else "32"
         self.tokenizer = tokenizer
         self.letters = letters_of(spec)
         """How letters are read: as in training, unless another way is set."""
-        if precision == "auto":
-            precision = "bf16" if fast_precision(self.device.type) == "bf16-mixed" else "32"
-        self.precision = precision
         self.calibration: Calibration = calibration or uncalibrated(model.targets)
-        if precision == "bf16":
-            guard(model.encoder, torch.bfloat16, self.device.type)
 
     @classmethod
     def load(cls, path: str | Path, device: str | torch.device | None = None, precision: str = "32") -> "Predictor":
