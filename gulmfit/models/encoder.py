@@ -25,15 +25,8 @@ TOLERANCE = 1e-4
 class Encoder(Protocol):
     """Tokens to vectors, window after window.
 
-    Optional attributes:
-
-    - `causal`, True where it is missing: an output depends on no token after its own. Other encoders are given whole
-      sequences, and cannot be language models.
-    - `context`, None where it is missing: an output depends on so many tokens before its own and no others.
-      `encode_window` then puts them before each window, and the encoder has no state.
-    - `depth` and `up_to(layer)`: the number of its layers, and the encoder up to one of them.
-
-    Padding is the token 0 at the end of a row, and only there; it must not change the outputs before it.
+    Optional are `causal` (True where it is missing), `context` (None), and `depth` with `up_to(layer)`. Padding is the
+    token 0 at the end of a row, and only there; it must not change the outputs before it.
 
     Attributes:
         embedding: Of the tokens; the decoder of a language model is tied to it.
@@ -59,10 +52,8 @@ def is_causal(encoder: Encoder) -> bool:
 
 
 def encode_window(encoder: Encoder, tokens: Tensor, state: State = None, frozen: int = 0) -> tuple[Tensor, State]:
-    """Encode a window with what came before it; arguments as of `Encoder`.
-
-    What an encoder with a `context` remembers is its last `R` tokens, padding at the start of a sequence.
-    """
+    """Encode a window after what came before it: for an encoder with a `context` the last `R` tokens, padding at the
+    start of a sequence, else its own state."""
     context = getattr(encoder, "context", None)
     if context is None:
         return encoder(tokens, state, frozen)

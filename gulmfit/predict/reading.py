@@ -130,6 +130,7 @@ def read_side_by_side(
     waiting = ((number, reading) for number, reading in enumerate(readings) if reading.ready(1))
     lanes: list[tuple[int, Reading]] = []
     state: State = None
+    whole = not is_causal(encoder)
     while True:
         fresh = list(islice(waiting, batch_size - len(lanes)))
         if fresh:
@@ -137,10 +138,9 @@ def read_side_by_side(
             state = join_fresh(state, len(fresh))
         if not lanes:
             return
-        most = max(1, TOKENS_AT_ONCE // len(lanes)) if is_causal(encoder) else sys.maxsize
+        most = sys.maxsize if whole else max(1, TOKENS_AT_ONCE // len(lanes))
         ready = [reading.ready(most) for _, reading in lanes]
-        shortest = SHORTEST_WINDOW if is_causal(encoder) else max(ready)
-        count = min(max(min(ready), shortest), max(ready))
+        count = max(ready) if whole else min(max(min(ready), SHORTEST_WINDOW), max(ready))
         windows = [(number, reading.take(count)) for number, reading in lanes]
         tokens = torch.from_numpy(_padded([part.tokens for _, part in windows], count, pad_id)).to(device)
         fed = tokens
