@@ -108,6 +108,7 @@ def test_unknown_keys_and_files_are_named(overrides: list[str], message: str) ->
             ["stage=classify", "head=multi_label", "data=fasta_classes", "data.classes={a: a.fa, b: b.fa}"],
             ["MultiLabel", "data=table"],
         ),
+        (["stage=classify", "arch=own"], ["has 1 mistake:", "arch._target_ has no value"]),
         (["stage=pretrain", "head=classifier"], ["head=SequenceClassifier does not go with stage=pretrain"]),
     ],
 )

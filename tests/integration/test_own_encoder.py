@@ -247,6 +247,20 @@ def test_an_encoder_that_reads_both_ways_is_no_language_model(place: Path, stage
     assert not list((place / "outputs").glob(f"{stage}/refused_{stage}/**/*.ckpt"))
 
 
+def test_an_encoder_that_looks_ahead_unsaid_is_refused_before_it_is_trained(place: Path) -> None:
+    (place / "ahead.py").write_text(
+        "import torch\nfrom mylab import CausalConv\n\n\nclass Ahead(CausalConv):\n"
+        "    def forward(self, tokens, state=None, frozen=0):\n"
+        "        outputs, _ = super().forward(tokens)\n"
+        "        return outputs + outputs.roll(-1, 1), None\n"
+    )
+    words = ["arch=own", "arch._target_=ahead.Ahead", "trust=true", "run.name=ahead"]
+    for stage in ([*PRETRAIN], [*CLASSIFY]):
+        with pytest.raises(ConfigError, match=r"Ahead.*causal = False"):
+            train([*stage, *words])
+    assert not list((place / "outputs").glob("*/ahead/checkpoints/*"))
+
+
 def test_commands_of_language_models_refuse_a_classifier(classifiers: dict[str, str]) -> None:
     with pytest.raises(CheckpointError):
         LikelihoodScorer.load(classifiers["BothWays"], device="cpu")
