@@ -92,6 +92,12 @@ def foreign_classes_trusted(trusted: bool = True) -> Iterator[None]:
         _trusts_foreign = before
 
 
+def named(path: str) -> Any:
+    """Import what a dotted path names; ImportError, AttributeError or ValueError tells that there is nothing."""
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
 def resolve_target(path: str, kind: type = object) -> Any:
     """Import the class that a `_target_` names.
 
@@ -103,18 +109,17 @@ def resolve_target(path: str, kind: type = object) -> Any:
         CheckpointError: If it is no class of gulmfit's own, or of another kind: a file that was sent to you must not
             name foreign code, unless you trust it (`foreign_classes_trusted`), or call what is no part of a model.
     """
-    module, _, name = path.rpartition(".")
     if not path.startswith("gulmfit.") and not _trusts_foreign:
         raise CheckpointError(
             f"_target_ {path!r} is outside gulmfit and must not be built from a file. If you know this code, give "
             "trust=true."
         )
     try:
-        target = getattr(importlib.import_module(module), name)
+        target = named(path)
     except (ImportError, AttributeError, ValueError) as error:
         where = "in this version of gulmfit" if path.startswith("gulmfit.") else "here; is its package installed?"
         raise CheckpointError(f"_target_ {path!r} does not exist {where} ({error})") from error
-    if not (inspect.isclass(target) and target.__module__ == module and issubclass(target, kind)):
+    if not (inspect.isclass(target) and target.__module__ == path.rpartition(".")[0] and issubclass(target, kind)):
         raise CheckpointError(f"_target_ {path!r} is no {kind.__name__} defined there: must not be built from a file.")
     return target
 

@@ -1,7 +1,6 @@
 """Compose a configuration and find every mistake in it before data is touched."""
 
 import difflib
-import importlib
 import inspect
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gulmfit.checkpoint import DERIVED
+from gulmfit.checkpoint import DERIVED, named
 from gulmfit.checks import check_kinds, check_ranges, nearest
 from gulmfit.errors import ConfigError
 from gulmfit.overrides import config_dir, overrides_for_hydra
@@ -207,8 +206,7 @@ def validate(config: DictConfig, *, multirun: bool = False) -> None:
 def instantiate(node: Any) -> Any:
     """Build what a `_target_` node describes, with plain containers as arguments."""
     arguments = plain(node)
-    module, _, name = str(arguments.pop("_target_")).rpartition(".")
-    return getattr(importlib.import_module(module), name)(**arguments)
+    return named(str(arguments.pop("_target_")))(**arguments)
 
 
 def _missing(config: DictConfig) -> list[str]:
@@ -219,9 +217,10 @@ def _check_target(node: Any, where: str, filled: set[str]) -> list[str]:
     """Bind a node to the signature of what it names."""
     if not isinstance(node, Mapping) or "_target_" not in node:
         return [f"{where} must name a class in {where}._target_."]
-    module, _, name = str(node["_target_"]).rpartition(".")
+    if node["_target_"] == "???":  # told as a key without a value
+        return []
     try:
-        target = getattr(importlib.import_module(module), name)
+        target = named(str(node["_target_"]))
     except (ImportError, AttributeError, ValueError) as error:
         return [f"{where}._target_={node['_target_']!r} cannot be imported: {error}"]
     parameters = inspect.signature(target).parameters
@@ -315,6 +314,9 @@ def _check_head(config: Mapping[str, Any], stage: Any) -> list[str]:
     models_language = head.endswith("LanguageModel")
     if stage in ("pretrain", "finetune") and not models_language:
         return [f"head={head.rpartition('.')[2]} does not go with stage={stage}; it needs LanguageModel."]
+    if stage in ("pretrain", "finetune") and not getattr(_target(config.get("arch")), "causal", True):
+        name = str(config["arch"]["_target_"]).rpartition(".")[2]
+        return [f"arch={name} reads both ways (causal = False), so stage={stage} would have nothing to predict."]
     if stage == "classify" and models_language:
         return [f"head={head.rpartition('.')[2]} does not go with stage={stage}; it needs SequenceClassifier."]
     if models_language:
@@ -342,18 +344,19 @@ def _check_head(config: Mapping[str, Any], stage: Any) -> list[str]:
 
 def _can_read_targets(node: Any) -> bool:
     """Whether a source of data reads other labels than one class a sequence; what reads no file is told of later."""
-    module, _, name = str((node or {}).get("_target_", "")).rpartition(".")
-    try:
-        known = inspect.signature(getattr(importlib.import_module(module), name)).parameters
-        return "targets" in known or not {"path", "classes"} & set(known)
-    except (ImportError, AttributeError, ValueError):  # told elsewhere
-        return True
+    target = _target(node)
+    known = inspect.signature(target).parameters if target else {"targets": None}
+    return "targets" in known or not {"path", "classes"} & set(known)
 
 
 def _targets(node: Any) -> str | None:
     """Return what a head or loss is for; None where it does not say."""
-    module, _, name = str((node or {}).get("_target_", "")).rpartition(".")
+    return getattr(_target(node), "targets", None)
+
+
+def _target(node: Any) -> Any:
+    """Return the class that a node names; None where there is none, which is told elsewhere."""
     try:
-        return getattr(getattr(importlib.import_module(module), name), "targets", None)
-    except (ImportError, AttributeError, ValueError):  # told elsewhere
+        return named(str((node or {}).get("_target_", "")))
+    except (ImportError, AttributeError, ValueError):
         return None

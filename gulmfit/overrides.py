@@ -238,7 +238,7 @@ def _parameters(group: str) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     for path in sorted((config_dir() / group).glob("*.yaml")):
         target = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("_target_")
-        if not target:
+        if target in (None, "???"):
             continue
         module, _, name = str(target).rpartition(".")
         for parameter in inspect.signature(getattr(importlib.import_module(module), name)).parameters.values():

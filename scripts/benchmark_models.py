@@ -23,8 +23,8 @@ from gulmfit.checkpoint import Spec, build_model
 from gulmfit.config import compose, instantiate, plain
 from gulmfit.data.batches import SequenceBatch, collate, tokenise
 from gulmfit.data.stream import StreamBatch, TokenStream
-from gulmfit.models.awd_rnn import detach
 from gulmfit.models.classifier import SequenceClassifier
+from gulmfit.models.encoder import detach
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.models.language_model import LanguageModel
 from gulmfit.models.precision import fast_precision, guard
@@ -143,7 +143,7 @@ def make_ready(model: LanguageModel | SequenceClassifier, setting: Setting, prec
     """Do what a run does before it trains; return a note on the precision."""
     if setting.device == "cpu":
         keep_freed_memory()
-    refused = guard(model.encoder, torch.bfloat16, setting.device) if precision == "bf16-mixed" else []
+    refused = guard(model, torch.bfloat16, setting.device) if precision == "bf16-mixed" else []
     return f"{precision}, layers {refused} in fp32" if refused else precision
 
 

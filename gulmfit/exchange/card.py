@@ -111,7 +111,9 @@ def _what(loaded: LoadedModel, metrics: Mapping[str, Any]) -> str:
     arch = loaded.spec["arch"]
     facts: dict[str, Any] = {
         "encoder": f"AWD-{str(arch.get('cell', 'lstm')).upper()}, {arch.get('num_layers')} layers, "
-        f"embedding {arch.get('embed_size')}, hidden {arch.get('hidden_size')}",
+        f"embedding {arch.get('embed_size')}, hidden {arch.get('hidden_size')}"
+        if arch["_target_"].startswith("gulmfit.")
+        else _short(arch),
         "parameters": sum(parameter.numel() for parameter in loaded.model.parameters()),
         "tokens": repr(loaded.tokenizer),
     }

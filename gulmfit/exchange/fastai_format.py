@@ -22,9 +22,9 @@ from gulmfit.checkpoint import Spec, build_model, files_of, load, save_model
 from gulmfit.errors import CheckpointError, ConfigError
 from gulmfit.exchange.vocabulary import read_vocabulary
 from gulmfit.files import claimed, whole_file, whole_folder
+from gulmfit.models.awd_rnn import AWDRNN
 from gulmfit.models.classifier import SequenceClassifier
 from gulmfit.models.language_model import LanguageModel
-from gulmfit.models.transfer import VOCABULARY_ROWS
 from gulmfit.seq.tokenizer import KmerTokenizer
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 # fastai's first tokens in its own order, and what they are here. Genomic-ULMFiT has only "pad".
 FASTAI_SPECIAL = {"xxunk": "<unk>", "xxpad": "<pad>", "xxbos": "<sep>"}
 SPECIAL = {**FASTAI_SPECIAL, "pad": "<pad>"}
+
+# Tensors with one row for every entry of the vocabulary, which fastai has in another order.
+VOCABULARY_ROWS = ("encoder.embedding.weight", "head.bias")
 
 # A special token that the file does not know keeps out of the softmax: e^-30 of a share.
 ABSENT_BIAS = -30.0
@@ -113,9 +116,10 @@ def export_fastai(*, model: str, output: str) -> None:
     ours, tokenizer = loaded.model, loaded.tokenizer
     if not isinstance(ours, LanguageModel | SequenceClassifier):
         raise CheckpointError(f"{model}: neither a language model nor a classifier.")
-    cells = {layer.kind for layer in ours.encoder.recurrent_layers()}
+    cells = {layer.kind for layer in ours.encoder.recurrent_layers()} if isinstance(ours.encoder, AWDRNN) else None
     if cells != {"lstm"}:
-        raise CheckpointError(f"{model} has layers of kind {', '.join(cells)}; fastai's AWD_LSTM has LSTMs only.")
+        told = ", ".join(cells or [type(ours.encoder).__name__])
+        raise CheckpointError(f"{model} has layers of kind {told}; fastai's AWD_LSTM has LSTMs only.")
     vocabulary = tokenizer.vocabulary()
     order = [vocabulary.index(name) for name in FASTAI_SPECIAL.values()]
     order += range(tokenizer.num_special, len(vocabulary))

@@ -9,13 +9,14 @@ import random
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from gulmfit.checkpoint import LoadedModel, files_of, load
 from gulmfit.data.batches import collate, tokenise
@@ -23,6 +24,7 @@ from gulmfit.errors import CheckpointError, ConfigError
 from gulmfit.files import claimed, whole_file
 from gulmfit.libraries import library
 from gulmfit.models.classifier import EVALUATION_WINDOW, ConcatPooling, SequenceClassifier
+from gulmfit.models.encoder import State, encode_window, join_fresh
 from gulmfit.models.language_model import LanguageModel
 from gulmfit.predict.predictor import Predictor
 from gulmfit.seq.tokenizer import Tokenizer
@@ -150,16 +152,16 @@ class _LanguageModelForm:
             raise CheckpointError(f"{loaded.source}: neither a classifier nor a language model.")
         self.model, self.tokenizer = loaded.model, loaded.tokenizer
         self.graph = LanguageModelGraph(self.model)
-        self.sizes = state_sizes(self.model)
-        self.inputs = {"tokens": {0: "batch", 1: "length"}, **{name: {1: "batch"} for name in self.sizes}}
+        self.state = first_state(self.model)
+        self.inputs = {"tokens": {0: "batch", 1: "length"}, **{name: {1: "batch"} for name in self.state}}
         self.outputs = {
             "log_probabilities": {0: "batch", 1: "length"},
-            **{f"{name}_after": {1: "batch"} for name in self.sizes},
+            **{f"{name}_after": {1: "batch"} for name in self.state},
         }
 
     def example(self) -> tuple[Tensor, ...]:
         """Return inputs to trace the graph with."""
-        return _example_tokens(self.tokenizer), *(torch.zeros(1, 2, size) for size in self.sizes.values())
+        return _example_tokens(self.tokenizer), *join_fresh(list(self.state.values()), 1)
 
     @torch.inference_mode()
     def differences(self, session: Any) -> Iterator[float]:
@@ -168,7 +170,7 @@ class _LanguageModelForm:
         for sequences in _sequences(self.tokenizer, longest=400):
             tokens, _ = _batch(sequences, self.tokenizer)
             tokens = torch.cat([torch.full((len(tokens), 1), self.tokenizer.sep_id), tokens], 1)
-            parts = {name: np.zeros((1, len(tokens), size), np.float32) for name, size in self.sizes.items()}
+            parts = {name: part.numpy().repeat(len(tokens), 1) for name, part in self.state.items()}
             state = None
             middle = max(1, (tokens.shape[1] - 1) // 3)
             for start, end in ((0, middle), (middle, tokens.shape[1] - 1)):
@@ -176,7 +178,7 @@ class _LanguageModelForm:
                     continue
                 window, targets = tokens[:, start:end], tokens[:, start + 1 : end + 1]
                 log_p, *after = session.run(None, {"tokens": window.numpy(), **parts})
-                parts = dict(zip(self.sizes, after, strict=True))
+                parts = dict(zip(self.state, after, strict=True))
                 expected = self.model(window, targets, state)
                 state = expected.state
                 nats = -np.take_along_axis(log_p, targets.numpy()[..., None], 2).ravel()
@@ -190,14 +192,20 @@ class _LanguageModelForm:
         return {
             "task": "language_model",
             "inputs": {"tokens": "int64 (batch, length); every sequence begins with sep"}
-            | {name: f"float32 (1, batch, {size}), state; zeros at the start" for name, size in self.sizes.items()},
+            | {name: f"{_form(part)}, state; zeros at the start" for name, part in self.state.items()},
             "outputs": {
                 "log_probabilities": "float32 (batch, length, vocabulary), natural logarithms, of the token after each"
                 + ("; -inf for special tokens and k-mers that cannot follow" if legal else "")
             }
-            | {f"{name}_after": f"{name} after the last token" for name in self.sizes},
-            "state": self.sizes,
+            | {f"{name}_after": f"{name} after the last token" for name in self.state},
+            "state": {name: part.shape[-1] for name, part in self.state.items()},
         }
+
+
+def _form(part: Tensor) -> str:
+    """Return kind and shape of a part of a state."""
+    kind, (layers, _, *sizes) = str(part.dtype).removeprefix("torch."), part.shape
+    return f"{kind} ({', '.join(map(str, (layers, 'batch', *sizes)))})"
 
 
 def _trace(
@@ -212,10 +220,14 @@ def _trace(
         # torch calls this exporter old, and warns of recurrent layers whose batch size changes. The other one was as
         # right, took twenty times as long and needs onnxscript; and every file is checked with other batch sizes.
         warnings.simplefilter("ignore")
-        torch.onnx.export(
-            graph.eval(), example, str(path), dynamo=False, opset_version=opset, input_names=list(inputs),
-            output_names=list(outputs), dynamic_axes={**inputs, **outputs},
-        )  # fmt: skip
+        try:
+            torch.onnx.export(
+                graph.eval(), example, str(path), dynamo=False, opset_version=opset, input_names=list(inputs),
+                output_names=list(outputs), dynamic_axes={**inputs, **outputs},
+            )  # fmt: skip
+        except Exception as error:  # whatever an encoder of one's own meets there
+            told = str(error).strip().partition("\n")[0]
+            raise CheckpointError(f"ONNX has no form for this model's encoder: {told}") from error
 
 
 def _example_tokens(tokenizer: Tokenizer) -> Tensor:
@@ -277,7 +289,7 @@ class ClassifierGraph(nn.Module):
 
         Of classes that exclude each other these are the calibrated probabilities, and the raw ones follow.
         """
-        outputs, _ = self.classifier.encoder(tokens)
+        outputs, _ = encode_window(self.classifier.encoder, tokens)
         pooling = ConcatPooling(lengths)
         pooling.add(outputs)
         raw = self.classifier.outputs(self.classifier.head(pooling.result()).double())
@@ -309,20 +321,18 @@ class LanguageModelGraph(nn.Module):
     def __init__(self, model: LanguageModel) -> None:
         super().__init__()
         self.encoder, self.head = model.encoder, model.head
+        _, self.structure = tree_flatten(_state_after_one(model))
 
     def forward(self, tokens: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:
         """Return log-probabilities `(B, T, V)`, -inf for what cannot follow, and the parts of the new state.
 
         Args:
             tokens: `(B, T)`.
-            parts: The state layer by layer, `(1, B, H)` each: h and c of every LSTM, h of every GRU.
+            parts: The state, `(…, B, …)` each: of AWD-LSTM layer by layer h and c of every LSTM, h of every GRU.
         """
-        layers = self.encoder.recurrent_layers()
-        size = len(parts) // len(layers)
-        state = [tuple(parts[start : start + size]) for start in range(0, len(parts), size)]
-        hidden, state = self.encoder(tokens, state)
+        hidden, state = encode_window(self.encoder, tokens, tree_unflatten(list(parts), self.structure))
         logits = F.linear(hidden, self.encoder.embedding.weight).float() + self.head.bias
-        return self._log_probabilities(logits, tokens), *(part for layer in state for part in layer)
+        return self._log_probabilities(logits, tokens), *tree_flatten(state)[0]
 
     def _log_probabilities(self, logits: Tensor, tokens: Tensor) -> Tensor:
         head = self.head
@@ -336,10 +346,18 @@ class LanguageModelGraph(nn.Module):
         return F.pad(possible.log_softmax(-1), (head.num_special, 0), value=float("-inf"))
 
 
-def state_sizes(model: LanguageModel) -> dict[str, int]:
-    """Name every part of a language model's state, in order, with its size `H`."""
-    names = {}
-    for index, layer in enumerate(model.encoder.recurrent_layers()):
-        for letter, part in zip("hc", layer.initial_state(1, cast(Tensor, model.head.bias)), strict=False):
-            names[f"{letter}{index}"] = part.shape[-1]
-    return names
+def first_state(model: LanguageModel) -> dict[str, Tensor]:
+    """Name every part of a language model's state, in order, each as it is at the start of one sequence: h and c of
+    every recurrent layer, and what other encoders have by its number."""
+    state = _state_after_one(model)
+    names = [f"{letter}{index}" for index, layer in enumerate(state) for letter, _ in zip("hc", layer, strict=False)]
+    parts = [torch.zeros_like(part) for part in tree_flatten(state)[0]]
+    if len(names) != len(parts):
+        names = [f"state{index}" for index in range(len(parts))]
+    return dict(zip(names, parts, strict=True))
+
+
+@torch.no_grad()
+def _state_after_one(model: LanguageModel) -> State:
+    """Return the state after one token, for the form that it has."""
+    return encode_window(model.encoder, torch.zeros(1, 1, dtype=torch.int64))[1]

@@ -8,7 +8,8 @@ argument and a return value, never hidden in a buffer: it can be detached, store
 Source: Merity, Keskar & Socher 2018; sizes after Howard & Ruder 2018. Here 1152 instead of 1150, a multiple of 8.
 """
 
-from typing import Any, cast
+import copy
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from torch.nn import functional as F
 from gulmfit.errors import ConfigError
 from gulmfit.models.dropout import DropoutRates, EmbeddingDropout, VariationalDropout, drop_connect
 
-State = list[tuple[Tensor, ...]]
+LayerStates = list[tuple[Tensor, ...]]
 """For every layer its `(h, c)` (LSTM) or `(h,)` (GRU), each `(1, B, H)`."""
 
 
@@ -186,16 +187,16 @@ class AWDRNN(nn.Module):
         """Return the recurrent layers, input to output."""
         return cast("list[RecurrentLayer]", list(self.layers))
 
-    def initial_state(self, batch_size: int) -> State:
+    def initial_state(self, batch_size: int) -> LayerStates:
         """Return the zero state for `batch_size` sequences."""
         return [layer.initial_state(batch_size, self.embedding.weight) for layer in self.recurrent_layers()]
 
-    def forward(self, tokens: Tensor, state: State | None = None, frozen: int = 0) -> tuple[Tensor, State]:
+    def forward(self, tokens: Tensor, state: LayerStates | None = None, frozen: int = 0) -> tuple[Tensor, LayerStates]:
         """Encode tokens.
 
         Args:
             tokens: `(B, T)`, int.
-            state: State after the tokens before these; None for zeros.
+            state: LayerStates after the tokens before these; None for zeros.
             frozen: How many of the lowest layer groups (embedding, then each recurrent layer) to run without a graph.
 
         Returns:
@@ -205,7 +206,7 @@ class AWDRNN(nn.Module):
             state = self.initial_state(tokens.shape[0])
         with torch.set_grad_enabled(torch.is_grad_enabled() and frozen < 1):
             x = self.input_dropout(self.embedding_dropout(self.embedding, tokens))
-        new_state: State = []
+        new_state: LayerStates = []
         for index, layer in enumerate(self.recurrent_layers()):
             with torch.set_grad_enabled(torch.is_grad_enabled() and frozen < index + 2):
                 if index:
@@ -214,11 +215,18 @@ class AWDRNN(nn.Module):
             new_state.append(layer_state)
         return x, new_state
 
+    @property
+    def depth(self) -> int:
+        """Recurrent layers."""
+        return len(self.layers)
+
+    def up_to(self, layer: int) -> Self:
+        """Return the encoder up to one of its layers, 0 for the embedding alone; weights are shared."""
+        part = copy.copy(self)
+        part._modules = {**self._modules, "layers": self.layers[:layer]}
+        part.output_size = self.recurrent_layers()[layer - 1].rnn.hidden_size if layer else self.embed_size
+        return part
+
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """Return the parameters from input to output: the embedding, then one group for each recurrent layer."""
         return [list(self.embedding.parameters()), *(list(layer.parameters()) for layer in self.layers)]
-
-
-def detach(state: State) -> State:
-    """Cut a state off its history, the end of a window of truncated back-propagation through time."""
-    return [tuple(part.detach() for part in layer) for layer in state]

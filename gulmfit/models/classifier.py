@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from gulmfit.errors import ConfigError
-from gulmfit.models.awd_rnn import AWDRNN, detach
 from gulmfit.models.dropout import DropoutRates, activation_penalty
+from gulmfit.models.encoder import Encoder, detach, encode_window, is_causal
 
 # Positions encoded at a time outside training: memory no longer grows with the length of a sequence.
 EVALUATION_WINDOW = 2048
@@ -118,7 +118,7 @@ class SequenceClassifier(nn.Module):
 
     def __init__(
         self,
-        encoder: AWDRNN,
+        encoder: Encoder,
         num_classes: int,
         dropout: DropoutRates | None = None,
         hidden_size: int = 50,
@@ -132,6 +132,8 @@ class SequenceClassifier(nn.Module):
             raise ConfigError(f"a classifier needs {self.min_classes} classes or more, got {num_classes}.")
         if bptt is not None and bptt < 1:
             raise ConfigError(f"head.bptt={bptt}: give 1 token or more, or null for the whole sequence.")
+        if bptt is not None and not is_causal(encoder):
+            raise ConfigError(f"head.bptt={bptt}: {type(encoder).__name__} reads whole sequences; leave bptt out.")
         self.encoder = encoder
         self.bptt = bptt
         self.alpha, self.beta = alpha, beta
@@ -150,12 +152,14 @@ class SequenceClassifier(nn.Module):
             Pooled features `(B, 3E)` and the penalty AR + TAR, 0 outside training.
         """
         window = (self.bptt or tokens.shape[1]) if self.training else EVALUATION_WINDOW
+        if not is_causal(self.encoder):
+            window = tokens.shape[1]
         pooling = ConcatPooling(lengths)
         penalty = torch.zeros((), device=tokens.device)
         state = None
         for start in range(0, tokens.shape[1], window):
             part = tokens[:, start : start + window]
-            outputs, state = self.encoder(part, state, frozen)
+            outputs, state = encode_window(self.encoder, part, state, frozen)
             mask = pooling.add(outputs)
             if self.training:
                 state = detach(state)
@@ -213,7 +217,7 @@ class SequenceRegressor(SequenceClassifier):
 
     def __init__(
         self,
-        encoder: AWDRNN,
+        encoder: Encoder,
         num_classes: int,
         dropout: DropoutRates | None = None,
         hidden_size: int = 50,

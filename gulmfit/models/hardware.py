@@ -1,4 +1,4 @@
-"""What a process asks of its machine before it computes."""
+"""What a process asks of its machine before it computes: memory, threads, a device and a precision."""
 
 import ctypes
 import ctypes.util
@@ -7,6 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import nn
+
+from gulmfit.errors import ConfigError
+from gulmfit.models.precision import fast_precision, guard
+
+PRECISIONS = ("32", "bf16", "auto")
 
 # Names of <malloc.h>.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
@@ -44,3 +50,29 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def place(
+    model: nn.Module, device: str | torch.device | None = None, precision: str = "32"
+) -> tuple[torch.device, bool]:
+    """Move a model to a device, in evaluation mode.
+
+    Args:
+        model: Its recurrent layers are checked where they are to run in reduced precision.
+        device: Where to run; the first GPU if there is one.
+        precision: `32`; `bf16`, faster where the hardware computes in it; or `auto`, the faster one.
+
+    Returns:
+        The device, and whether to run under autocast to bf16.
+
+    Raises:
+        ConfigError: If the precision is unknown.
+    """
+    if precision not in PRECISIONS:
+        raise ConfigError(f"precision={precision!r} is unknown; choose one of {', '.join(PRECISIONS)}.")
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    model.to(place).eval()
+    reduced = precision == "bf16" or (precision == "auto" and fast_precision(place.type) == "bf16-mixed")
+    if reduced:
+        guard(model, torch.bfloat16, place.type)
+    return place, reduced

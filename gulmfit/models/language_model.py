@@ -8,8 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gulmfit.models.awd_rnn import AWDRNN, State
+from gulmfit.errors import ConfigError
 from gulmfit.models.dropout import DropoutRates, activation_penalty
+from gulmfit.models.encoder import Encoder, State, encode_window, is_causal
 from gulmfit.models.heads import LanguageModelHead
 
 
@@ -50,11 +51,14 @@ class LanguageModel(nn.Module):
         legal_successors: Restrict the softmax to the k-mers that can follow.
         alpha: Weight of activation regularisation (AR).
         beta: Weight of temporal activation regularisation (TAR).
+
+    Raises:
+        ConfigError: If the encoder sees later tokens, or its outputs are not of the embedding's size.
     """
 
     def __init__(
         self,
-        encoder: AWDRNN,
+        encoder: Encoder,
         num_special: int,
         num_successors: int | None = None,
         dropout: DropoutRates | None = None,
@@ -63,6 +67,14 @@ class LanguageModel(nn.Module):
         beta: float = 1.0,
     ) -> None:
         super().__init__()
+        name, size = type(encoder).__name__, encoder.embedding.embedding_dim
+        if not is_causal(encoder):
+            raise ConfigError(f"{name} reads both ways (causal = False): a language model must not see what follows.")
+        if encoder.output_size != size:
+            raise ConfigError(
+                f"{name} has outputs of {encoder.output_size} units and an embedding of {size}: in a language "
+                "model both must be the same, for the decoder is tied to the embedding."
+            )
         self.encoder = encoder
         self.num_special = num_special
         self.alpha, self.beta = alpha, beta
@@ -71,7 +83,7 @@ class LanguageModel(nn.Module):
             encoder.embedding.num_embeddings, num_special, block_size, (dropout or DropoutRates()).output_p
         )
 
-    def forward(self, tokens: Tensor, targets: Tensor, state: State | None = None) -> LanguageModelOutput:
+    def forward(self, tokens: Tensor, targets: Tensor, state: State = None) -> LanguageModelOutput:
         """Score a window.
 
         Args:
@@ -79,7 +91,7 @@ class LanguageModel(nn.Module):
             targets: The next token at every position, `(B, T)`.
             state: The encoder's state after the window before; None at the start of a stream.
         """
-        hidden, state = self.encoder(tokens, state)
+        hidden, state = encode_window(self.encoder, tokens, state)
         contexts, targets = tokens.flatten(), targets.flatten()
         dropped = self.head.dropout(hidden).flatten(0, 1)
         losses, correct = self.head.token_losses(self.encoder.embedding.weight, dropped, contexts, targets)

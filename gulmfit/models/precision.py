@@ -10,9 +10,10 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from gulmfit.models.awd_rnn import AWDRNN, RecurrentLayer
+from gulmfit.errors import ConfigError
+from gulmfit.models.awd_rnn import RecurrentLayer
 
 logger = logging.getLogger(__name__)
 
@@ -91,16 +92,22 @@ def runs_on_vendor_kernel(outputs: Tensor) -> bool:
     return False
 
 
-def guard(encoder: AWDRNN, dtype: torch.dtype, device: str = "cpu") -> list[int]:
-    """Run each layer of an encoder in reduced precision where that is right and fast on this machine, else in fp32.
+def guard(model: nn.Module, dtype: torch.dtype, device: str = "cpu") -> list[int]:
+    """Run each recurrent layer of a model in reduced precision where that is right and fast on this machine, else in
+    fp32.
 
     A layer whose kernel is wrong at its own width is given idle units, which change nothing but the width.
 
     Returns:
         The numbers of the layers that stay in fp32.
+
+    Raises:
+        ConfigError: If a recurrent layer of torch's own, in an encoder of your own, has wrong gradients.
     """
     refused = []
-    for index, layer in enumerate(encoder.recurrent_layers()):
+    layers = [module for module in model.modules() if isinstance(module, RecurrentLayer)]
+    _check_plain(model, [layer.rnn for layer in layers], dtype, device)
+    for index, layer in enumerate(layers):
         sizes = (layer.rnn.input_size, layer.rnn.hidden_size)
         verdicts = {}
         for units in IDLE_UNITS:
@@ -121,12 +128,28 @@ def guard(encoder: AWDRNN, dtype: torch.dtype, device: str = "cpu") -> list[int]
     return refused
 
 
-def warn_of_slow_kernels(encoder: AWDRNN) -> None:
+def _check_plain(model: nn.Module, guarded: list[nn.LSTM | nn.GRU], dtype: torch.dtype, device: str) -> None:
+    """Refuse layers of torch's own that are wrong: they can be given neither fp32 nor idle units."""
+    for name, module in model.named_modules():
+        if not isinstance(module, nn.LSTM | nn.GRU) or any(module is rnn for rnn in guarded):
+            continue
+        outputs = module.hidden_size * (1 + module.bidirectional)
+        for size in (module.input_size, outputs)[: module.num_layers]:
+            error = judge(module.mode.lower(), size, module.hidden_size, 0, dtype, device).error
+            if error > TOLERANCE:
+                raise ConfigError(
+                    f"{name} ({size} -> {module.hidden_size}): {dtype} has gradients that are off by {error:.0%} on "
+                    "this machine. Use 32 bits (trainer.precision=32-true, precision=32), another size, or "
+                    "gulmfit.models.awd_rnn.RecurrentLayer, which finds a way round it."
+                )
+
+
+def warn_of_slow_kernels(model: nn.Module) -> None:
     """Warn if LSTM layers do not run on oneDNN's kernel on this CPU."""
     onednn: Any = torch.backends.mkldnn
     if onednn.is_available() and onednn.enabled:
         return
-    if any(layer.kind == "lstm" for layer in encoder.recurrent_layers()):
+    if any(isinstance(module, nn.LSTM) for module in model.modules()):
         logger.warning(
             "torch runs without oneDNN here, and LSTM layers are several times slower for it. Install a build of torch "
             "that has it, or do not switch it off (torch.backends.mkldnn.enabled)."

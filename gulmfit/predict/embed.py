@@ -3,8 +3,8 @@
 Shape letters: `N` sequences, `T` tokens, `L` bases, `E` units of the layer.
 
 A sequence is read as a classifier reads it, token by token without `<sep>`: its pooled vector is what the classifier's
-head is given, and a language model's vectors are those that a classifier trained from it starts with. The encoder reads
-one way, so a token's vector knows what stands before it and nothing of what follows.
+head is given, and a language model's vectors are those that a classifier trained from it starts with. AWD-LSTM
+reads one way, so a token's vector knows what stands before it and nothing of what follows.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,12 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gulmfit.checkpoint import load
 from gulmfit.errors import CheckpointError, ConfigError, SequenceError
-from gulmfit.models.awd_rnn import AWDRNN, State
-from gulmfit.predict.device import place
+from gulmfit.models.hardware import place
 from gulmfit.predict.likelihood import check_options
 from gulmfit.predict.reading import Integers, Reading, groups_of_records, read_side_by_side
 from gulmfit.seq.alphabet import DEFAULT, Letters
@@ -48,30 +47,14 @@ class Embedding(NamedTuple):
     """Bases `[start, end)` of each row, `(rows, 2)`."""
 
 
-class _Layers:
-    """The encoder up to one of its layers, in evaluation mode."""
-
-    def __init__(self, encoder: AWDRNN, depth: int) -> None:
-        self.encoder, self.layers = encoder, encoder.recurrent_layers()[:depth]
-
-    def initial_state(self, batch_size: int) -> State:
-        return [layer.initial_state(batch_size, self.encoder.embedding.weight) for layer in self.layers]
-
-    def __call__(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        x, after = self.encoder.embedding(tokens), []
-        for layer, before in zip(self.layers, state, strict=True):
-            x, layer_state = layer(x, before)
-            after.append(layer_state)
-        return x, after
-
-
 class Embedder:
     """An encoder that is ready to give vectors.
 
     Args:
         model: A language model or a classifier: whatever has an encoder.
         tokenizer: Its tokenizer.
-        layer: `last`, or a number: 0 for the embedding of the tokens, 1 for the first recurrent layer, and so on.
+        layer: `last`, or a number: 0 for the embedding of the tokens, 1 for the first recurrent layer, and so on. An
+            encoder of your own may have its last layer alone.
         device: Where to run; the first GPU if there is one.
         precision: `32`, `bf16` or `auto`.
         letters: How letters are read.
@@ -92,15 +75,15 @@ class Embedder:
     ) -> None:
         self.letters = letters
         encoder: Any = model.encoder
-        depth = len(encoder.layers)
-        if layer != "last" and str(layer) not in map(str, range(depth + 1)):
-            raise ConfigError(f"layer={layer}: give last, or 0 (the embedding) to {depth} (the last layer).")
-        chosen = depth if layer == "last" else int(layer)
+        depth = getattr(encoder, "depth", None)
+        if layer != "last" and str(layer) not in map(str, range(-1 if depth is None else depth + 1)):
+            known = "" if depth is None else f", or 0 (the embedding) to {depth} (the last layer)"
+            raise ConfigError(f"layer={layer}: give last{known}.")
         self.tokenizer = tokenizer
-        self.size = encoder.recurrent_layers()[chosen - 1].rnn.hidden_size if chosen else encoder.embed_size
+        self.device, self.reduced = place(model, device, precision)
+        self.encoder = encoder if layer == "last" else encoder.up_to(int(layer))
+        self.size: int = self.encoder.output_size
         """Units of the layer, `E`."""
-        self.device, self.reduced = place(model, encoder, device, precision)
-        self._layers = _Layers(encoder, chosen)
 
     @classmethod
     def load(
@@ -118,8 +101,8 @@ class Embedder:
             ConfigError: If the layer or the precision does not exist.
         """
         loaded = load(path)
-        if not isinstance(getattr(loaded.model, "encoder", None), AWDRNN):
-            raise CheckpointError(f"{path} has no recurrent encoder to take vectors from.")
+        if not hasattr(loaded.model, "encoder"):
+            raise CheckpointError(f"{path} has no encoder to take vectors from.")
         return cls(
             loaded.model, loaded.tokenizer, layer=layer, device=device, precision=precision, letters=loaded.letters
         )
@@ -199,7 +182,7 @@ class Embedder:
         readings = (self._reading(*records[number], where, reverse=reverse) for number in order)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.reduced):
             for step in read_side_by_side(
-                self._layers, readings, ahead=False, batch_size=batch_size, device=self.device,
+                self.encoder, readings, ahead=False, batch_size=batch_size, device=self.device,
                 pad_id=self.tokenizer.pad_id,
             ):  # fmt: skip
                 hidden = step.hidden.float().cpu().numpy()

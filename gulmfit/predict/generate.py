@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from gulmfit.errors import ConfigError, SequenceError, TokenizerError
-from gulmfit.models.awd_rnn import State
+from gulmfit.models.encoder import State, encode_window, map_state
 from gulmfit.predict.likelihood import LikelihoodScorer
 from gulmfit.seq.alphabet import Codes, decode, encode
 from gulmfit.seq.tokenizer import KmerTokenizer, Tokenizer
@@ -118,7 +118,7 @@ class Sampler:
             raise SequenceError("prompt: the tokenizer does not know all of it. Give another prompt.")
         covered = int(spans[-1, 1]) if len(spans) else 0
         read = torch.tensor([[tokenizer.sep_id, *tokens]], device=scorer.device)
-        hidden, state = scorer.model.encoder(read)
+        hidden, state = encode_window(scorer.model.encoder, read)
         weight = scorer.model.encoder.embedding.weight
         losses, _ = scorer.model.head.token_losses(weight, hidden[0, :-1], read[0, :-1], read[0, 1:])
         # What the prompt ends with and no token holds yet is what the first token has to begin with, after the bases
@@ -132,7 +132,7 @@ class Sampler:
     def _side_by_side(self, start: Start, length_bp: int, randoms: list[np.random.Generator]) -> Iterator[Sample]:
         count, encoder = len(randoms), self.scorer.model.encoder
         hidden = start.hidden.expand(count, -1)
-        state = [tuple(part.expand(-1, count, -1).contiguous() for part in layer) for layer in start.state]
+        state = map_state(lambda part: part.repeat_interleave(count, 1), start.state)
         last = torch.full((count,), start.last, device=self.scorer.device)
         candidates = start.candidates.expand(count, -1)
         bases = np.zeros((count, length_bp), dtype=np.uint8)
@@ -154,7 +154,7 @@ class Sampler:
                     covered[row] = ends[row]
             if (ends >= length_bp).all():
                 break
-            hidden, state = encoder(drawn.unsqueeze(1), state)
+            hidden, state = encode_window(encoder, drawn.unsqueeze(1), state)
             hidden, last, candidates = hidden[:, 0], drawn, self.successors.of(drawn)
         for row in range(count):
             yield Sample(decode(bases[row], self.scorer.tokenizer.alphabet), float(nats[row]), int(covered[row]))

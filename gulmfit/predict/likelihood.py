@@ -20,8 +20,8 @@ from torch import Tensor
 
 from gulmfit.checkpoint import load
 from gulmfit.errors import CheckpointError, ConfigError, SequenceError
+from gulmfit.models.hardware import place
 from gulmfit.models.language_model import LanguageModel
-from gulmfit.predict.device import place
 from gulmfit.predict.reading import Integers, Reading, Step, Window, read_side_by_side
 from gulmfit.seq.alphabet import DEFAULT, Letters
 from gulmfit.seq.tokenizer import Tokenizer
@@ -69,7 +69,7 @@ class LikelihoodScorer:
         letters: Letters = DEFAULT,
     ) -> None:
         self.model, self.tokenizer, self.letters = model, tokenizer, letters
-        self.device, self.reduced = place(model, model.encoder, device, precision)
+        self.device, self.reduced = place(model, device, precision)
 
     @classmethod
     def load(

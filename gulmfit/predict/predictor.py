@@ -15,7 +15,7 @@ import torch
 from gulmfit.checkpoint import LoadedModel, Spec, letters_of, load
 from gulmfit.errors import CheckpointError, ConfigError, SequenceError
 from gulmfit.models.classifier import SequenceClassifier
-from gulmfit.models.precision import fast_precision, guard
+from gulmfit.models.hardware import place
 from gulmfit.report.calibration import Calibration
 from gulmfit.report.target_calibration import read_calibration, uncalibrated
 from gulmfit.seq.alphabet import Codes, reverse_complement
@@ -32,8 +32,6 @@ BATCHES_AHEAD = 32
 BASES_AHEAD = 1 << 24
 # Tokens of a batch, padding included; a longer sequence is a batch of its own.
 TOKENS_AT_ONCE = 1 << 22
-
-PRECISIONS = ("32", "bf16", "auto")
 
 
 class Record(NamedTuple):
@@ -73,21 +71,14 @@ class Predictor:
         precision: str = "32",
         calibration: Calibration | None = None,
     ) -> None:
-        if precision not in PRECISIONS:
-            raise ConfigError(f"precision={precision!r} is unknown; choose one of {', '.join(PRECISIONS)}.")
         self.classes: list[str] = list(spec["classes"])
         self.positive = str(spec.get("positive") or self.classes[-1])
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.model = model.to(self.device).eval()
+        self.device, reduced = place(model, device, precision)
+        self.model, self.precision = model, "bf16" if reduced else "32"
         self.tokenizer = tokenizer
         self.letters = letters_of(spec)
         """How letters are read: as in training, unless another way is set."""
-        if precision == "auto":
-            precision = "bf16" if fast_precision(self.device.type) == "bf16-mixed" else "32"
-        self.precision = precision
         self.calibration: Calibration = calibration or uncalibrated(model.targets)
-        if precision == "bf16":
-            guard(model.encoder, torch.bfloat16, self.device.type)
 
     @classmethod
     def load(cls, path: str | Path, device: str | torch.device | None = None, precision: str = "32") -> "Predictor":
@@ -209,8 +200,8 @@ class Predictor:
             count = max(1, int(np.searchsorted(cells, TOKENS_AT_ONCE, side="right")))
             batch, order = order[:count], order[count:]
             tokens = np.full((count, lengths[batch[-1]]), self.tokenizer.pad_id, dtype=np.int64)  # (B, T)
-            for place, index in enumerate(batch):
-                tokens[place, : lengths[index]] = rows[index]
+            for row, index in enumerate(batch):
+                tokens[row, : lengths[index]] = rows[index]
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
                 logits, _ = self.model(*(torch.from_numpy(part).to(self.device) for part in (tokens, lengths[batch])))
             scores[batch] = self.model.outputs(logits.double()).cpu().numpy()

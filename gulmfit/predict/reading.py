@@ -10,16 +10,17 @@ A lane whose stretch has ended takes the next one, with an empty memory. Memory 
 stretch nor with their number, and what a stretch gives does not depend on its neighbours.
 """
 
+import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gulmfit.models.awd_rnn import State
+from gulmfit.models.encoder import Encoder, State, encode_window, is_causal, join_fresh, keep_rows
 from gulmfit.seq.alphabet import Codes, reverse_complement
 from gulmfit.seq.tokenizer import Tokenizer
 
@@ -106,16 +107,6 @@ class Step(NamedTuple):
     """For each lane the number of its stretch and what was taken from it."""
 
 
-class Encoder(Protocol):
-    """What turns tokens into hidden vectors, window after window."""
-
-    def initial_state(self, batch_size: int) -> State:
-        """Return an empty memory of so many lanes."""
-
-    def __call__(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Encode tokens `(B, T)`; return vectors `(B, T, E)` and the memory after them."""
-
-
 def read_side_by_side(
     encoder: Encoder,
     readings: Iterable[Reading],
@@ -128,7 +119,7 @@ def read_side_by_side(
     """Encode every token of many stretches.
 
     Args:
-        encoder: In evaluation mode.
+        encoder: In evaluation mode; one that is not causal reads whole stretches.
         readings: Stretches, numbered in this order; one without a token gives nothing. Of similar length one after the
             other they need the fewest windows.
         ahead: Feed what stands before each token, `sep` first, to predict it; else the token itself.
@@ -138,28 +129,29 @@ def read_side_by_side(
     """
     waiting = ((number, reading) for number, reading in enumerate(readings) if reading.ready(1))
     lanes: list[tuple[int, Reading]] = []
-    state = encoder.initial_state(0)
+    state: State = None
+    whole = not is_causal(encoder)
     while True:
         fresh = list(islice(waiting, batch_size - len(lanes)))
         if fresh:
             lanes += fresh
-            state = _joined(state, encoder.initial_state(len(fresh)))
+            state = join_fresh(state, len(fresh))
         if not lanes:
             return
-        most = max(1, TOKENS_AT_ONCE // len(lanes))
+        most = sys.maxsize if whole else max(1, TOKENS_AT_ONCE // len(lanes))
         ready = [reading.ready(most) for _, reading in lanes]
-        count = min(max(min(ready), SHORTEST_WINDOW), max(ready))
+        count = max(ready) if whole else min(max(min(ready), SHORTEST_WINDOW), max(ready))
         windows = [(number, reading.take(count)) for number, reading in lanes]
         tokens = torch.from_numpy(_padded([part.tokens for _, part in windows], count, pad_id)).to(device)
         fed = tokens
         if ahead:
             fed = torch.from_numpy(_padded([part.contexts for _, part in windows], count, pad_id)).to(device)
-        hidden, state = encoder(fed, state)
+        hidden, state = encode_window(encoder, fed, state)
         yield Step(fed, tokens, hidden, windows)
         going_on = [row for row, (_, reading) in enumerate(lanes) if reading.ready(1)]
         if len(going_on) < len(lanes):
             lanes = [lanes[row] for row in going_on]
-            state = [tuple(part[:, going_on] for part in layer) for layer in state]
+            state = keep_rows(state, going_on)
 
 
 def _padded(rows: list[Integers], count: int, pad_id: int) -> npt.NDArray[Any]:
@@ -167,13 +159,6 @@ def _padded(rows: list[Integers], count: int, pad_id: int) -> npt.NDArray[Any]:
     for row, values in zip(padded, rows, strict=True):
         row[: len(values)] = values
     return padded
-
-
-def _joined(one: State, other: State) -> State:
-    return [
-        tuple(torch.cat([left.to(right.dtype), right], dim=1) for left, right in zip(*layers, strict=True))
-        for layers in zip(one, other, strict=True)
-    ]
 
 
 def groups_of_records(records: Iterable[tuple[str, str]], bases: int) -> Iterator[list[tuple[str, str]]]:

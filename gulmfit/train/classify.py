@@ -130,9 +130,7 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
         logger.info("classify: %r is the positive class (data.positive= names another)", labelled.positive)
     results: dict[str, Any] = {"stage": run.stage, "run": str(config.run.name), "seed": int(config.seed)}
     if initial is not None:
-        report = transfer(
-            task.model, initial.model.state_dict(), tokenizer.vocabulary(), initial.tokenizer.vocabulary()
-        )
+        report = transfer(task.model, initial.model.state_dict(), "encoder.")
         logger.info("transfer from %s: %s", initial.source, report.summary())
         results["transfer"] = {"from": str(initial.source), **vars(report)}
     if config.lr_find:

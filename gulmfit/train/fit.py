@@ -155,9 +155,9 @@ def fit(run: Run, task: Task, data: pl.LightningDataModule, spec: Spec) -> Fitte
         node["precision"] = fast_precision(node["accelerator"])
     on_gpu = node["accelerator"] in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     if str(node["precision"]).startswith("bf16"):
-        guard(task.model.encoder, torch.bfloat16, "cuda" if on_gpu else "cpu")
+        guard(task.model, torch.bfloat16, "cuda" if on_gpu else "cpu")
     if not on_gpu:
-        warn_of_slow_kernels(task.model.encoder)
+        warn_of_slow_kernels(task.model)
         keep_freed_memory()
     if node.get("strategy") == "ddp" and (len(task.schedule.phases) > 1 or not on_gpu):
         # A frozen layer's gradients are taken away after the reduction; DDP must not wait for those that never come.

@@ -104,13 +104,7 @@ def run_language_model(run: Run, source: Source) -> dict[str, Any]:
     task.learned_from = identity
     results: dict[str, Any] = run.facts
     if initial is not None:
-        report = transfer(
-            task.model,
-            initial.model.state_dict(),
-            tokenizer.vocabulary(),
-            initial.tokenizer.vocabulary(),
-            ("encoder.", "head."),
-        )
+        report = transfer(task.model, initial.model.state_dict(), "encoder.", "head.")
         logger.info("transfer from %s: %s", initial.source, report.summary())
         results["transfer"] = {"from": str(initial.source), **vars(report)}
     else:

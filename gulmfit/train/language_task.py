@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gulmfit.checkpoint import Spec
 from gulmfit.data.stream import StreamBatch
-from gulmfit.models.awd_rnn import State, detach
+from gulmfit.models.encoder import State, detach
 from gulmfit.models.language_model import LanguageModel, LanguageModelOutput
 from gulmfit.train.metrics import StreamScore
 from gulmfit.train.ranks import gather, own

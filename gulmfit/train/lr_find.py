@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from gulmfit.data.batches import SequenceBatch
 from gulmfit.data.stream import StreamBatch
-from gulmfit.models.awd_rnn import detach
 from gulmfit.models.classifier import SequenceClassifier
+from gulmfit.models.encoder import detach
 from gulmfit.models.language_model import LanguageModel
 
 SMOOTHING = 0.9

@@ -4,7 +4,6 @@ A task takes plain dictionaries only, so that a checkpoint rebuilds it without a
 `weights_only=True`.
 """
 
-import importlib
 import math
 from typing import Any, cast
 
@@ -14,7 +13,9 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from gulmfit.checkpoint import Spec, build_model
+from gulmfit.config import instantiate
 from gulmfit.models.classifier import SequenceClassifier
+from gulmfit.models.encoder import check_encoder
 from gulmfit.models.language_model import LanguageModel
 from gulmfit.train.identity import LEARNED_FROM
 from gulmfit.train.schedule import OneCycle, OneCyclePhases
@@ -40,6 +41,7 @@ class Task(pl.LightningModule):
         self.save_hyperparameters({"spec": spec, "optimizer": optimizer, "schedule": schedule})
         model, self.tokenizer = build_model(spec)
         self.model = cast("LanguageModel | SequenceClassifier", model)
+        check_encoder(self.model.encoder)
         self.schedule = OneCycle.from_config(schedule)
         self.halvings = 0
         # Loss of a model that knows frequencies only; None where the first losses tell it.
@@ -51,12 +53,11 @@ class Task(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer over all layer groups and its schedule over all steps."""
-        module, _, name = self.hparams["optimizer"]["_target_"].rpartition(".")
-        arguments = {key: value for key, value in self.hparams["optimizer"].items() if key != "_target_"}
+        arguments = dict(self.hparams["optimizer"])
         if self._scales_gradients and arguments.get("fused"):
             arguments["fused"] = False  # it would undo the scaling itself, after they have been clipped
         groups = [{"params": group, "lr": self.schedule.phases[0].lr} for group in self.model.layer_groups()]
-        optimizer = getattr(importlib.import_module(module), name)(groups, **arguments)
+        optimizer = instantiate({**arguments, "params": groups})
         scheduler = OneCyclePhases(optimizer, self.schedule, self.total_steps, lambda: 0.5**self.halvings)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step", "name": "lr"}}
 

@@ -18,7 +18,7 @@ from gulmfit.config import compose, instantiate, plain
 from gulmfit.data.language import LanguageModelDataModule, thin_out
 from gulmfit.errors import ConfigError, DataError, TokenizerError
 from gulmfit.files import claimed, write_whole
-from gulmfit.models.awd_rnn import detach
+from gulmfit.models.encoder import detach
 from gulmfit.models.language_model import initialise_bias
 from gulmfit.report.html import write_report
 from gulmfit.report.table import format_table

@@ -19,6 +19,7 @@ GIVEN = {
     "reads": ["data.path=genes.fa"],
     "positives": ["data.path=positives.fa"],
     "fasta_classes": ["data.classes={a: a.fa, b: b.fa}"],
+    "own": ["arch._target_=gulmfit.models.awd_rnn.AWDRNN"],
 }
 STAGES = ("pretrain", "finetune", "classify", "ulmfit")
 
@@ -34,7 +35,7 @@ def everything() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("group", "name"), everything())
 def test_every_file_composes_and_validates(group: str, name: str) -> None:
-    extra = GIVEN.get(name, []) if group == "data" else []
+    extra = GIVEN.get(name, []) if group in ("data", "arch") else []
     # A head and its dropout belong to a stage; everything else goes with the default one.
     stage = ["stage=classify"] if name == "classifier" else []
     validate(compose([*stage, f"{group}={name}", *extra]))
@@ -107,6 +108,7 @@ def test_unknown_keys_and_files_are_named(overrides: list[str], message: str) ->
             ["stage=classify", "head=multi_label", "data=fasta_classes", "data.classes={a: a.fa, b: b.fa}"],
             ["MultiLabel", "data=table"],
         ),
+        (["stage=classify", "arch=own"], ["has 1 mistake:", "arch._target_ has no value"]),
         (["stage=pretrain", "head=classifier"], ["head=SequenceClassifier does not go with stage=pretrain"]),
     ],
 )
