@@ -20,7 +20,8 @@ from omegaconf.errors import OmegaConfBaseException
 from gulmfit.checkpoint import DERIVED
 from gulmfit.checks import check_ranges, check_schema, nearest
 from gulmfit.errors import ConfigError
-from gulmfit.overrides import config_dir, overrides_for_hydra
+from gulmfit.files import config_dir
+from gulmfit.overrides import overrides_for_hydra
 from gulmfit.schema import TrainSchema
 from gulmfit.seq.alphabet import ALPHABETS, DNA, held_alphabet
 

@@ -12,7 +12,6 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
-from pathlib import Path
 from typing import Any, get_args
 
 import yaml  # type: ignore[import-untyped]
@@ -22,6 +21,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from gulmfit.errors import ConfigError
+from gulmfit.files import config_dir
 from gulmfit.schema import TrainSchema
 from gulmfit.seq.limits import is_pipe
 
@@ -241,15 +241,6 @@ def _schema_kinds(schema: Any, names: list[str]) -> list[Any]:
     if len(names) == 1:
         return [] if is_dataclass(found) else [found]
     return _schema_kinds(found, names[1:]) if is_dataclass(found) else []
-
-
-def config_dir() -> Path:
-    """Return the folder of the configuration tree: beside the package in a checkout, `gulmfit.conf` when installed."""
-    beside = Path(__file__).resolve().parent.parent / "conf"
-    if (beside / "train.yaml").is_file():
-        return beside
-    conf = importlib.import_module("gulmfit.conf")
-    return Path(str(conf.__file__)).parent
 
 
 @functools.cache

@@ -34,7 +34,8 @@ TOKEN, ENDPOINT = "HF_TOKEN", "HF_ENDPOINT"
 def push(*, model: str, repo: str, private: bool = True, revision: str = "", license: str = "unknown") -> None:
     """Upload a model folder and its card in one commit: never checkpoints, data or predictions.
 
-    A README.md in the model folder is taken as the card; else one is written from the run's records.
+    A README.md in the model folder is taken as the card; else one is written from the run's records. The token is read
+    from HF_TOKEN.
 
     Args:
         model: Run folder or model folder.

@@ -37,28 +37,31 @@ def generate_file(
     *,
     model: str,
     output: str,
-    num_sequences: int,
-    length_bp: int,
-    temperature: float,
-    top_k: int,
-    prompt: str,
-    seed: int,
-    batch_size: int,
-    compare: str,
+    num_sequences: int = 100,
+    length_bp: int = 1000,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    prompt: str = "",
+    seed: int = 0,
+    batch_size: int = 64,
+    compare: str = "",
 ) -> list[SpectrumRow]:
     """Draw sequences from a language model into a FASTA, and compare them with a genome.
 
+    The comparison sets k-mer spectra, GC, dinucleotides and repeats of the samples next to those of a Markov model's
+    samples and of pieces of the genome, as a table and as `.html`, named like the output.
+
     Args:
-        model: Run folder, model folder or checkpoint of a language model.
-        output: `.fasta` or `.fa`; the comparison stands beside it as `.html`.
+        model: Run folder (outputs/pretrain/mine), model folder or checkpoint of a language model, or the name of one.
+        output: `.fasta`, `.fa` or `.fna`.
         num_sequences: How many.
         length_bp: Bases of each, the prompt included.
         temperature: 1 draws from the model, 0 takes the most probable token every time.
         top_k: Draw from so many of the most probable tokens alone; 0 for all.
         prompt: Bases that each begins with.
         seed: Of all random numbers.
-        batch_size: Sequences that are drawn side by side.
-        compare: FASTA of a genome; empty for no comparison.
+        batch_size: Sequences that are drawn together.
+        compare: FASTA of a genome; no comparison by default.
 
     Returns:
         What was compared: the samples, those of a Markov model, and pieces of the genome; empty without `compare`.
