@@ -80,7 +80,7 @@ def main(*given: str) -> None:
     script = Path(sys.argv[0])
     if script.stem == "gulmfit" and words[:1] == ["train"]:
         sys.argv[0] = str(script.with_stem("gulmfit-train"))  # what other ranks are started with
-    if words[len(given) :] == ["--version"]:
+    if words[-1:] == ["--version"]:
         sys.stdout.write(f"gulmfit {gulmfit.__version__}\n")
         return
     for size in (1, 2):
@@ -111,13 +111,12 @@ def _run(name: str, words: list[str]) -> None:
         more = [_imported(entry.more)(words)] if entry.more else []
         sys.stdout.write("\n\n".join([usage, *(function.help() for function in functions), *more]) + "\n")
         sys.exit(0 if words else 2)
-    *others, function = functions
-    function = next(
-        (one for one in others if any(word.startswith(f"{next(iter(one.options))}=") for word in words)), function
-    )
-    rest = [word for word in words if entry.takes(word)]
-    piped_options = ("input", "output") if entry.pipes else ("output",)
-    values = understood([word for word in words if not entry.takes(word)], function.options, usage, piped_options)
+    # Of several functions the one whose first option is given, else the last.
+    firsts = [next((f"{option}=" for option in function.options), "") for function in functions]
+    chosen = [any(word.startswith(first) for word in words) for first in firsts]
+    function = functions[chosen.index(True) if any(chosen) else -1]
+    rest, own = ([word for word in words if entry.takes(word) is kind] for kind in (True, False))
+    values = understood(own, function.options, usage, ("input", "output") if entry.pipes else ("output",))
     if wanted and not rest:
         raise ConfigError(f"{entry.words} is missing.\n{usage}")
     if entry.words:
@@ -125,8 +124,8 @@ def _run(name: str, words: list[str]) -> None:
     if function.options:  # Hydra speaks for itself
         log_to_stdout(errors=values.get("output") == "-")
     run = _imported(function.target)
-    with piped(values, text_output=entry.writes_text) if entry.pipes else nullcontext(values) as given:
-        run(**given)
+    with piped(values, text_output=entry.writes_text) if entry.pipes else nullcontext(values) as files:
+        run(**files)
 
 
 def _imported(target: str) -> Any:

@@ -58,14 +58,11 @@ class Option(NamedTuple):
         return at_home(text)
 
     def usage(self) -> str:
-        """Return the option as usage shows it: with its default first, in brackets where it may be left out."""
-        if self.default is REQUIRED:
-            return f"{self.name}={'|'.join(self.choices) or '...'}"
-        default = str(self.default).lower() if self.kind == "bool" else str(self.default or "")
-        if self.kind in ("int", "float"):
-            default = str(self.default)
-        words = [word for word in dict.fromkeys((default, *self.choices)) if word]
-        return f"[{self.name}={'|'.join(words) or '...'}]"
+        """Return the option as usage shows it: its default first, in brackets where it may be left out."""
+        default = "" if self.default in (REQUIRED, None) else str(self.default)
+        words = [default.lower() if self.kind == "bool" else default, *self.choices]
+        text = f"{self.name}={'|'.join(filter(None, dict.fromkeys(words))) or '...'}"
+        return text if self.default is REQUIRED else f"[{text}]"
 
 
 _NEEDED = {
@@ -96,28 +93,22 @@ class Function(NamedTuple):
         return [name for name, option in self.options.items() if option.default is REQUIRED]
 
     def usage(self, command: str, words: str) -> str:
-        """Return how the command is called, over several lines."""
-        parts = [words] * bool(words) + [option.usage() for option in self.options.values()]
-        lines: list[str] = []
-        line = command
-        for part in parts:
-            if len(line) + 1 + len(part) > WIDTH:
-                lines, line = [*lines, line], " " * len(command)
-            line += f" {part}"
-        return "\n".join([*lines, line])
+        """Return how the command is called; `words` are those that are not its options."""
+        parts = [command, *[words] * bool(words), *(option.usage() for option in self.options.values())]
+        return _filled(" ".join(parts), len(command) + 1)
 
     def help(self) -> str:
         """Return what the command does, and what each option means."""
         options = [*self.options.values(), TRUST] if self.options else []
         left = max((len(option.name) for option in options), default=0) + 5
-        table = [
-            textwrap.fill(
-                f"{f'  {option.name}='.ljust(left)}{option.text}", WIDTH, subsequent_indent=" " * left,
-                break_long_words=False, break_on_hyphens=False,
-            )
-            for option in options
-        ]  # fmt: skip
+        table = [_filled(f"{f'  {option.name}='.ljust(left)}{option.text}", left) for option in options]
         return "\n".join([self.text, *[""] * bool(table), *table]).replace("`", "")
+
+
+def _filled(text: str, indent: int) -> str:
+    return textwrap.fill(
+        text, WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+    )  # fmt: skip
 
 
 def described(target: str) -> Function:
@@ -142,12 +133,10 @@ def described(target: str) -> Function:
 
 
 def _option(argument: ast.arg, default: ast.expr | None, text: str) -> Option:
-    kind, choices = argument.annotation, ()
     value = REQUIRED if default is None else ast.literal_eval(default)
-    if isinstance(kind, ast.Subscript):  # Literal["a", "b"]
-        choices = ast.literal_eval(kind.slice)
-        return Option(argument.arg, "str", value, choices, text)
-    return Option(argument.arg, ast.unparse(cast(ast.expr, kind)), value, choices, text)
+    if isinstance(argument.annotation, ast.Subscript):  # Literal["a", "b"]
+        return Option(argument.arg, "str", value, ast.literal_eval(argument.annotation.slice), text)
+    return Option(argument.arg, ast.unparse(cast(ast.expr, argument.annotation)), value, text=text)
 
 
 def parsed(
@@ -173,8 +162,7 @@ def parsed(
         if isinstance(value, str) and key not in piped and is_pipe(value):
             raise ConfigError(f"{word}: a pipe can be read only once. Write it to a file first, and name that.")
     required = [key for key, option in options.items() if option.default is REQUIRED]
-    missing = [f"{key}=" for key in required if values[key] in (REQUIRED, "")]
-    if missing:
+    if missing := [f"{key}=" for key in required if values[key] in (REQUIRED, "")]:
         raise ConfigError(f"{', '.join(missing)} is missing.\n{usage}")
     return values
 

@@ -132,7 +132,7 @@ def understood(
     """Read words as `gulmfit.cli.options.parsed` does, and `trust=` with them, which then holds until the command ends.
 
     Raises:
-        ConfigError: If `parsed` refuses a word, or an option is missing.
+        ConfigError: If `parsed` refuses a word.
     """
     values = parsed(words, {**options, TRUST.name: TRUST}, usage, piped=piped)
     if values.pop(TRUST.name):

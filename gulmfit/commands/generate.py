@@ -3,7 +3,9 @@
 import logging
 import math
 import time
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -96,9 +98,8 @@ def generate_file(
         if not compare:
             return []
         codes = [encode(sample.sequence, alphabet=alphabet) for sample in samples]
-        rows, genome = compare_with_genome(
-            codes, compare, length_bp, seed=seed, folder=target.parent, case=scorer.letters.case
-        )
+        case = scorer.letters.case
+        rows, genome = _compared(codes, compare, length_bp, seed=seed, folder=target.parent, case=case)
         header, cells = spectrum_table(rows, genome)
         logger.info("%s", format_table([dict(zip(header, row, strict=True)) for row in cells], header))
         facts = {
@@ -111,33 +112,13 @@ def generate_file(
         return rows
 
 
-def compare_with_genome(
-    samples: Sequence[Codes],
-    genome: str,
-    length_bp: int,
-    *,
-    seed: int = 0,
-    folder: Path | None = None,
-    case: str = "upper",
+def _compared(
+    samples: Sequence[Codes], genome: str, length_bp: int, *, seed: int, folder: Path, case: str
 ) -> tuple[list[SpectrumRow], Spectrum]:
     """Compare samples, those of a Markov model, and pieces of a genome with the rest of that genome.
 
     Pieces of the genome, as long as the samples and as many as up to a fifth of it holds, are set aside at random; what
     is left is what all are compared with, and what the Markov model learns.
-
-    Args:
-        samples: Base codes of each.
-        genome: FASTA file or files.
-        length_bp: Bases of a sample.
-        seed: Of the pieces and of the Markov model's samples.
-        folder: Where the genome store is built for the time being.
-        case: How its letters are read; masked ones are left out.
-
-    Returns:
-        The three sets in this order, and the spectrum of the genome without the pieces.
-
-    Raises:
-        DataError: If the genome holds no 5 stretches of so many bases.
     """
     with TemporaryDirectory(dir=folder, prefix=".gulmfit-generate-", ignore_cleanup_errors=True) as scratch:
         store = GenomeStore.build(genome, scratch, case=case)
@@ -173,15 +154,10 @@ def _set_aside(
     chosen = sorted(np.random.default_rng(seed).permutation(len(windows))[:count].tolist())
     pieces = [windows[number] for number in chosen]
     rest: list[tuple[int, int]] = []
-    waiting = iter([*pieces, None])
-    piece = next(waiting)
     for _, start, end in intervals:
-        while piece is not None and piece[0] < end:
-            if start < piece[0]:
-                rest.append((start, piece[0]))
-            start, piece = piece[1], next(waiting)
-        if start < end:
-            rest.append((start, end))
+        inside = pieces[bisect_left(pieces, (start,)) : bisect_left(pieces, (end,))]
+        edges = [start, *chain.from_iterable(inside), end]
+        rest += [(low, high) for low, high in zip(edges[::2], edges[1::2], strict=True) if low < high]
     return pieces, rest
 
 

@@ -105,7 +105,8 @@ def score_file(
         else:
             alphabet = scorer.tokenizer.alphabet.name
             records = read_sequences(input, sequence=sequence, id=id or None, alphabet=alphabet, letters=scorer.letters)
-            bits, bases = _write_records(scorer, records, outputs[0].path, strand, batch_size, f"{input}, ")
+            rows = _scores(scorer, records, f"{input}, ", strand, batch_size)
+            bits, bases = _write_records(outputs[0].path, rows)
         seconds, unit = time.perf_counter() - start, scorer.tokenizer.alphabet.unit
         logger.info(
             "%s: %.4f bits per %s over %s %ss, in %.1f s (%s a second)",
@@ -115,23 +116,10 @@ def score_file(
         return bits / bases if bases else math.nan
 
 
-def score_records(
-    scorer: LikelihoodScorer,
-    records: Iterable[tuple[str, str]],
-    *,
-    strand: str = "forward",
-    batch_size: int = 64,
-    where: str = "",
+def _scores(
+    scorer: LikelihoodScorer, records: Iterable[tuple[str, str]], where: str, strand: str, batch_size: int
 ) -> Iterator[RecordBits]:
-    """Yield the bits of each record, in order; memory does not grow with their number.
-
-    Args:
-        scorer: The language model.
-        records: Id and sequence.
-        strand: `forward` or `average`.
-        batch_size: Records that are read side by side.
-        where: What error messages put before the name of a record, such as a file.
-    """
+    """Yield the bits of each record, in order; memory does not grow with their number."""
     for group in groups_of_records(records, BASES_AHEAD):
         names, sequences = zip(*group, strict=True)
 
@@ -144,18 +132,9 @@ def score_records(
             yield RecordBits(name, len(sequence), scored, bits, bits / scored if scored else math.nan)
 
 
-def _write_records(
-    scorer: LikelihoodScorer,
-    records: Iterable[tuple[str, str]],
-    target: Path,
-    strand: str,
-    batch_size: int,
-    where: str,
-) -> tuple[float, float]:
+def _write_records(target: Path, rows: Iterable[RecordBits]) -> tuple[float, float]:
     totals = np.zeros(2)
-    columns = list(RecordBits.__annotations__.items())
-    with tsv_table(target, columns) as write:
-        rows = score_records(scorer, records, strand=strand, batch_size=batch_size, where=where)
+    with tsv_table(target, list(RecordBits.__annotations__.items())) as write:
         for row in tqdm(rows, desc="score", unit=" records"):
             totals += row.bits, row.scored_bp
             write([row])
@@ -163,14 +142,9 @@ def _write_records(
 
 
 def _write_tracks(
-    scorer: LikelihoodScorer,
-    input: str,
-    outputs: Sequence[Output],
-    window_bp: int,
-    step_bp: int,
-    strand: str,
+    scorer: LikelihoodScorer, input: str, outputs: Sequence[Output], window_bp: int, step_bp: int, strand: str,
     batch_size: int,
-) -> tuple[float, float]:
+) -> tuple[float, float]:  # fmt: skip
     with TemporaryDirectory(dir=outputs[0].path.parent, prefix=".gulmfit-score-", ignore_cleanup_errors=True) as folder:
         store = GenomeStore.build(input, folder, case=scorer.letters.case, alphabet=scorer.tokenizer.alphabet.name)
         readings = len(store.codes) * (2 if strand == "average" else 1)

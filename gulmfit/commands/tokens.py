@@ -96,12 +96,12 @@ def compare_tokens(
                 tokenizer = maker.learn(training, seed=seed) if isinstance(maker, SubwordRecipe) else maker
                 learned_in = time.perf_counter() - start if isinstance(maker, SubwordRecipe) else None
                 made[name] = tokenizer
-                entry = {"tokenizer": name, **describe(tokenizer, training), "seconds_to_learn": learned_in}
+                entry = {"tokenizer": name, **_describe(tokenizer, training), "seconds_to_learn": learned_in}
                 if steps:
                     data = _data(store, holdout, tokenizer, entry["bases_per_token"], Path(folder), seed)
                     window = data.batch_size * data.bptt * entry["bases_per_token"]
                     enough = max(1, round(steps * data.batch_size * WINDOW_BASES / window))
-                    entry |= language_model_bits(tokenizer, data, steps=enough, seed=seed)
+                    entry |= _language_model_bits(tokenizer, data, steps=enough, seed=seed)
                 logger.info("%s: %s", name, tokenizer)
                 entries.append(entry)
         results: dict[str, Any] = {
@@ -125,21 +125,8 @@ def compare_tokens(
         return results
 
 
-def describe(tokenizer: Tokenizer, corpus: Sequence[Codes]) -> dict[str, Any]:
-    """Say what a tokenizer makes of the forward strand of a corpus.
-
-    Args:
-        tokenizer: Bases to tokens.
-        corpus: Stretches of base codes.
-
-    Returns:
-        `vocabulary`, `used` (share), `bases_per_token`, `quantiles` (5 %, median, 95 % of the bases a token spells),
-        `overlap`, `entropy` (bits a token), `entropy_per_base`, `tokens_per_second`, `sizes` (share of tokens of one
-        base, two …), `frequencies` (rank and share, thinned), `spec`.
-
-    Raises:
-        DataError: If no stretch has a token that spells bases.
-    """
+def _describe(tokenizer: Tokenizer, corpus: Sequence[Codes]) -> dict[str, Any]:
+    """Say what a tokenizer makes of the forward strand of a corpus, given as stretches of base codes."""
     counts, new_bases = np.zeros(len(tokenizer), dtype=np.int64), 0
     for codes in corpus:
         for start, end in tokenizer.blocks(len(codes)):
@@ -157,33 +144,23 @@ def describe(tokenizer: Tokenizer, corpus: Sequence[Codes]) -> dict[str, Any]:
     shown = np.unique(np.geomspace(1, len(frequent), FREQUENCIES_SHOWN).round().astype(int))
     return {
         "vocabulary": len(known),
-        "used": len(frequent) / len(known),
+        "used": len(frequent) / len(known),  # share
         "bases_per_token": new_bases / total,
-        "quantiles": " / ".join(map(str, quantiles)),
+        "quantiles": " / ".join(map(str, quantiles)),  # of the bases that a token spells
         "overlap": tokenizer.overlap,
-        "entropy": entropy,
+        "entropy": entropy,  # bits a token
         "entropy_per_base": entropy * total / new_bases,
         "tokens_per_second": _speed(tokenizer, corpus),
-        "sizes": shares.tolist(),
-        "frequencies": [[int(rank), float(frequent[rank - 1])] for rank in shown],
+        "sizes": shares.tolist(),  # share of tokens of one base, two ...
+        "frequencies": [[int(rank), float(frequent[rank - 1])] for rank in shown],  # thinned
         "spec": tokenizer.summary(),
     }
 
 
-def language_model_bits(
+def _language_model_bits(
     tokenizer: Tokenizer, data: LanguageModelDataModule, *, steps: int, seed: int
 ) -> dict[str, float]:
-    """Train a small language model and score it on the held-out part.
-
-    Args:
-        tokenizer: Bases to tokens.
-        data: Streams over the corpus.
-        steps: Training steps.
-        seed: Of the weights and the order.
-
-    Returns:
-        `bits_per_base`, `bases_read` in training, and `seconds` of training.
-    """
+    """Train a small language model on streams over the corpus, and score it on the held-out part."""
     config = compose(["stage=pretrain", "arch=awd_lstm_tiny"])
     spec = {
         "arch": plain(config.arch),
