@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import gulmfit
 from gulmfit.cli.options import described, is_not_one_of
 from gulmfit.cli.pipes import piped
-from gulmfit.cli.words import HELP, command, log_to_stdout, understood
+from gulmfit.cli.words import HELP, command, log_to_stdout, trusting
 from gulmfit.errors import ConfigError
 
 
@@ -19,7 +19,7 @@ class Command(NamedTuple):
     """A command."""
 
     targets: tuple[str, ...]
-    """MODULE:NAME of what it ends in. Of several the first is taken whose first option is given, or else the last."""
+    """MODULE:NAME of what it ends in; of several the one whose first option is given, or else the last."""
     words: str = ""
     """How usage shows words that are not its own options."""
     takes: Callable[[str], bool] = lambda word: False
@@ -111,19 +111,18 @@ def _run(name: str, words: list[str]) -> None:
         more = [_imported(entry.more)(words)] if entry.more else []
         sys.stdout.write("\n\n".join([usage, *(function.help() for function in functions), *more]) + "\n")
         sys.exit(0 if words else 2)
-    # Of several functions the one whose first option is given, else the last.
-    firsts = [next((f"{option}=" for option in function.options), "") for function in functions]
-    chosen = [any(word.startswith(first) for word in words) for first in firsts]
-    function = functions[chosen.index(True) if any(chosen) else -1]
-    rest, own = ([word for word in words if entry.takes(word) is kind] for kind in (True, False))
-    values = understood(own, function.options, usage, ("input", "output") if entry.pipes else ("output",))
+    chosen = [bool(one.required) and any(word.startswith(f"{one.required[0]}=") for word in words) for one in functions]
+    number = chosen.index(True) if any(chosen) else -1
+    function, rest = functions[number], [word for word in words if entry.takes(word)]
+    own = [word for word in words if not entry.takes(word)]
+    values = trusting(function.read(own, usage, piped=("input", "output") if entry.pipes else ("output",)))
     if wanted and not rest:
         raise ConfigError(f"{entry.words} is missing.\n{usage}")
     if entry.words:
         values[function.words] = rest
     if function.options:  # Hydra speaks for itself
         log_to_stdout(errors=values.get("output") == "-")
-    run = _imported(function.target)
+    run = _imported(entry.targets[number])
     with piped(values, text_output=entry.writes_text) if entry.pipes else nullcontext(values) as files:
         run(**files)
 

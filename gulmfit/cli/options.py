@@ -79,12 +79,10 @@ TRUST = Option(
 class Function(NamedTuple):
     """What a command ends in."""
 
-    target: str
-    """MODULE:NAME."""
     text: str
     """Its docstring without `Args:` and what follows."""
     options: Mapping[str, Option]
-    words: str
+    words: str = ""
     """Name of the parameter that takes words other than options; empty for none."""
 
     @property
@@ -104,11 +102,33 @@ class Function(NamedTuple):
         table = [_filled(f"{f'  {option.name}='.ljust(left)}{option.text}", left) for option in options]
         return "\n".join([self.text, *[""] * bool(table), *table]).replace("`", "")
 
+    def read(self, words: Iterable[str], usage: str, *, piped: Collection[str] = ("output",)) -> dict[str, Any]:
+        """Read `key=value` words.
+
+        Args:
+            words: As the shell gives them.
+            usage: What is shown where an option is missing.
+            piped: Names of options that may be a pipe, which can be read only once.
+
+        Raises:
+            ConfigError: If a key is unknown, a value is of the wrong kind, or a required option is missing.
+        """
+        options = {**self.options, TRUST.name: TRUST}
+        values = {name: option.default for name, option in options.items()}
+        for word in words:
+            key, equals, text = word.partition("=")
+            if not equals or key not in options:
+                raise ConfigError(f"{word!r} {is_not_one_of(key, options, '=')}")
+            value = values[key] = options[key].read(text)
+            if isinstance(value, str) and key not in piped and is_pipe(value):
+                raise ConfigError(f"{word}: a pipe can be read only once. Write it to a file first, and name that.")
+        if missing := [f"{key}=" for key in self.required if values[key] in (REQUIRED, "")]:
+            raise ConfigError(f"{', '.join(missing)} is missing.\n{usage}")
+        return values
+
 
 def _filled(text: str, indent: int) -> str:
-    return textwrap.fill(
-        text, WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
-    )  # fmt: skip
+    return textwrap.fill(text, WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
 
 
 def described(target: str) -> Function:
@@ -129,7 +149,7 @@ def described(target: str) -> Function:
         argument.arg: _option(argument, default, told.get(argument.arg, ""))
         for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
     }
-    return Function(target, text.strip(), options, "".join(argument.arg for argument in node.args.args))
+    return Function(text.strip(), options, "".join(argument.arg for argument in node.args.args))
 
 
 def _option(argument: ast.arg, default: ast.expr | None, text: str) -> Option:
@@ -137,34 +157,6 @@ def _option(argument: ast.arg, default: ast.expr | None, text: str) -> Option:
     if isinstance(argument.annotation, ast.Subscript):  # Literal["a", "b"]
         return Option(argument.arg, "str", value, ast.literal_eval(argument.annotation.slice), text)
     return Option(argument.arg, ast.unparse(cast(ast.expr, argument.annotation)), value, text=text)
-
-
-def parsed(
-    words: Iterable[str], options: Mapping[str, Option], usage: str, *, piped: Collection[str]
-) -> dict[str, Any]:
-    """Read `key=value` words.
-
-    Args:
-        words: As the shell gives them.
-        options: By name.
-        usage: What is shown where an option is missing.
-        piped: Names of options that may be a pipe, which can be read only once.
-
-    Raises:
-        ConfigError: If a key is unknown, a value is of the wrong kind, or a required option is missing.
-    """
-    values = {name: option.default for name, option in options.items()}
-    for word in words:
-        key, equals, text = word.partition("=")
-        if not equals or key not in options:
-            raise ConfigError(f"{word!r} {is_not_one_of(key, options, '=')}")
-        value = values[key] = options[key].read(text)
-        if isinstance(value, str) and key not in piped and is_pipe(value):
-            raise ConfigError(f"{word}: a pipe can be read only once. Write it to a file first, and name that.")
-    required = [key for key, option in options.items() if option.default is REQUIRED]
-    if missing := [f"{key}=" for key in required if values[key] in (REQUIRED, "")]:
-        raise ConfigError(f"{', '.join(missing)} is missing.\n{usage}")
-    return values
 
 
 def is_not_one_of(word: str, known: Iterable[str], ending: str = "") -> str:

@@ -10,11 +10,11 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from typing import Any, ParamSpec
 
-from gulmfit.cli.options import REQUIRED, TRUST, Option, parsed
+from gulmfit.cli.options import REQUIRED, TRUST, Function, Option
 from gulmfit.errors import GulmfitError, StoppedError, WorthlessError
 
 # Told to stop by a signal, and saved: the same command with resume=auto goes on (EX_TEMPFAIL of sysexits.h).
@@ -106,12 +106,7 @@ def _of_the_system(error: OSError) -> str:
 
 
 def arguments(usage: str, known: Mapping[str, Any], required: Collection[str]) -> dict[str, Any]:
-    """Read the words of a script, whose options are not those of one function.
-
-    Args:
-        usage: What `--help` prints.
-        known: Options and their defaults, whose kind a value must have.
-        required: Options that must have a value.
+    """Read the words of a script; `known` has its options and their defaults, whose kind a value must have.
 
     Raises:
         ConfigError: If a key is unknown, a value is of the wrong kind, or a required option is missing.
@@ -123,18 +118,11 @@ def arguments(usage: str, known: Mapping[str, Any], required: Collection[str]) -
         key: Option(key, type(default).__name__, REQUIRED if key in required else default)
         for key, default in known.items()
     }
-    return understood(sys.argv[1:], options, usage)
+    return trusting(Function(usage, options).read(sys.argv[1:], usage))
 
 
-def understood(
-    words: Iterable[str], options: Mapping[str, Option], usage: str, piped: Collection[str] = ("output",)
-) -> dict[str, Any]:
-    """Read words as `gulmfit.cli.options.parsed` does, and `trust=` with them, which then holds until the command ends.
-
-    Raises:
-        ConfigError: If `parsed` refuses a word.
-    """
-    values = parsed(words, {**options, TRUST.name: TRUST}, usage, piped=piped)
+def trusting(values: dict[str, Any]) -> dict[str, Any]:
+    """Take `trust` out of the options of a command; it then holds until the command ends."""
     if values.pop(TRUST.name):
         from gulmfit.checkpoint import foreign_classes_trusted
 
