@@ -106,10 +106,11 @@ def score_vcf(
     case: Literal["", "upper", "mask"] = "",
     ambiguity: Literal["", "split", "unk", "error"] = "",
 ) -> None:
-    """Score every alternative allele of a VCF; `docs/variants.md` says what the words and the numbers mean.
+    """Score every alternative allele of a VCF.
 
     How much each allele changes what a classifier predicts (difference of probabilities), and how much more or less
     probable a language model finds it (log-likelihood ratio, nats). The genome's letters are checked against REF first.
+    docs/variants.md says what the numbers mean.
 
     Args:
         model: Run folder, model folder or checkpoint of a classifier or of a language model, or the name of one.

@@ -78,10 +78,10 @@ def push(*, model: str, repo: str, private: bool = True, revision: str = "", lic
 
 
 def pull(*, repo: str, output: str = "", revision: str = "") -> None:
-    """Download a model folder, make sure that it loads, and write it.
+    """Download a model folder, and nothing but its files; make sure that it loads, and write it.
 
     Args:
-        repo: OWNER/NAME; or the name of a model that gulmfit knows (`gulmfit.pretrained.HOSTED`).
+        repo: OWNER/NAME; or the name of a model that gulmfit-models lists.
         output: Folder to write. A model that gulmfit knows goes to a folder of its name in the current one by default,
             where that name then stands for it.
         revision: Branch, tag or commit; by default the main branch, or of a model that gulmfit knows the commit that
