@@ -50,6 +50,10 @@ def _write_table(path: Path, header: list[str], rows: list[list[str]], kind: str
         path.write_text("".join("\t".join(row) + "\n" for row in [header, *rows]), encoding="utf-8", newline="")
 
 
+# What a program prints of a list, a set, bytes and a one-hot vector: how it begins and ends.
+PRINTED = {"['": "]", "{'": "}", "b'": "'", "[0": "]"}
+
+
 def labels(rng: random.Random, folder: Path) -> str | None:
     """Labels of text come out of a CSV, TSV or JSONL as they went in, but for white space around them."""
     given = [_text(rng) for _ in range(rng.randint(2, 6))]
@@ -70,7 +74,7 @@ def labels(rng: random.Random, folder: Path) -> str | None:
     found = [data.kind.text(label, data.classes) for label in data.labels]
     if data.sequences != [row[0] for row in rows]:
         return f"{kind}: sequences {data.sequences} of {rows}"
-    if any(label[:2] in ("['", "{'", "b'", "[0") and label[-1] in "]}'" and len(label) > 3 for label in found):
+    if any(label[-1:] == PRINTED.get(label[:2]) and len(label) > 3 for label in found):
         return f"{kind}: {found} holds what a program printed"
     wanted = [label.strip() for label in given]
     if sets:

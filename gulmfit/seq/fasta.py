@@ -17,7 +17,7 @@ from gulmfit.seq.fastq import name_mates, parse_fastq
 from gulmfit.seq.limits import longest_record, too_long
 from gulmfit.seq.seen import SeenTexts
 from gulmfit.seq.text import GZIP_MAGIC as GZIP_MAGIC
-from gulmfit.seq.text import LENIENT
+from gulmfit.seq.text import LENIENT, refuse_zero_bytes
 
 _BLOCK_BYTES = 1 << 18  # stays in the processor's cache while it is worked on
 _LINE_BYTES = 1 << 18  # what is kept in one piece of a line
@@ -203,6 +203,7 @@ def _raw_pieces(path: Path) -> Iterator[tuple[tuple[int, str], bytes]]:
     number, header = 0, ""
     blocks = _blocks(path)
     first = next(blocks, b"")
+    refuse_zero_bytes(path, first[:4], SequenceError)
     if first.startswith(b"@"):
         whole = _whole_lines(path, chain([first], blocks))
         yield from (((read, title), letters) for read, title, letters in name_mates(parse_fastq(path, whole)))

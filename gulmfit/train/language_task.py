@@ -41,6 +41,11 @@ class LanguageModelTask(Task):
         shared = (contexts >= self.tokenizer.num_special) * self.tokenizer.overlap
         return (self._sizes[targets] - shared).masked_fill(~scored, 0)
 
+    def on_train_start(self) -> None:
+        """Bring the hidden state to where the model is: from a checkpoint it comes to the CPU."""
+        super().on_train_start()
+        self.state = self.transfer_batch_to_device(self.state, self.device, 0)
+
     def on_train_epoch_start(self) -> None:
         """Start every epoch without memory, unless it is one that is being continued."""
         if self.trainer.fit_loop.epoch_loop.batch_progress.current.ready == 0:

@@ -195,3 +195,14 @@ def test_an_unreadable_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(fasta, "open", refuse, raising=False)
     with pytest.raises(SequenceError, match=r"genome\.fa: the file cannot be read .Permission denied"):
         list(read_fasta(path))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("letter", [">", "@"])
+@pytest.mark.parametrize("name", ["é", "日本", "a"])
+def test_wide_letters_without_a_mark_are_refused(tmp_path: Path, encoding: str, letter: str, name: str) -> None:
+    """Their zero bytes are ASCII: read on, the file would be one record or none, under another name."""
+    path = tmp_path / "a.fa"
+    path.write_bytes(f"{letter}{name}1 x\nACGT\n{letter}b\nGG\n".encode(encoding))
+    with pytest.raises(SequenceError, match=r"a\.fa: .*UTF-16"):
+        list(read_fasta(path))

@@ -289,3 +289,20 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+def test_a_restored_hidden_state_goes_to_where_the_model_is() -> None:
+    """From a checkpoint it comes to the CPU, and no recurrent kernel takes inputs and a state of two devices."""
+    task = language_task()
+    task.on_load_checkpoint({**_saved(task), "state": [task.model.encoder.initial_state(4)]})
+    elsewhere = torch.device("meta")
+    task.to(elsewhere)
+    task.on_train_start()
+    assert task.state is not None
+    assert {part.device for layer in task.state for part in layer} == {elsewhere}
+
+
+def _saved(task: LanguageModelTask) -> dict[str, Any]:
+    checkpoint: dict[str, Any] = {}
+    task.on_save_checkpoint(checkpoint)
+    return checkpoint

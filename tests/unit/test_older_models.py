@@ -1,0 +1,53 @@
+"""Models of gulmfit 0.1 (commit 7bed37d): they load, whatever has moved since, and predict what they predicted."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from gulmfit.checkpoint import load
+from gulmfit.predict.likelihood import LikelihoodScorer
+from gulmfit.predict.predictor import Predictor
+
+FOLDER = Path(__file__).resolve().parents[1] / "fixtures" / "models_of_0_1"
+CLASSIFIERS, LANGUAGE_MODELS = ["classes", "label_sets", "values"], ["lm", "lm_gru", "lm_bpe"]
+
+
+@pytest.fixture(scope="module")
+def expected() -> dict[str, Any]:
+    """What commit 7bed37d predicted for the sequences in it, on one thread of an x86-64 processor."""
+    with np.load(FOLDER / "expected.npz") as content:
+        return dict(content)
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS + LANGUAGE_MODELS)
+def test_weights_are_those_of_the_file(name: str) -> None:
+    state = load(FOLDER / name).model.state_dict()
+    saved = load_file(FOLDER / name / "model.safetensors")
+    assert state.keys() == saved.keys()
+    assert all(torch.equal(state[key], saved[key]) for key in saved)
+
+
+# Other processors sum in another order: the sixth digit after the point is the last that all agree on.
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_classifier_predicts_what_it_did(name: str, expected: dict[str, Any]) -> None:
+    found = Predictor.load(FOLDER / name).predict(expected["sequences"].tolist())
+    np.testing.assert_allclose(found, expected[name], rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", LANGUAGE_MODELS)
+def test_a_language_model_scores_as_it_did(name: str, expected: dict[str, Any]) -> None:
+    found, _ = LikelihoodScorer.load(FOLDER / name).score(expected["sequences"].tolist())
+    np.testing.assert_allclose(found, expected[name], rtol=0, atol=1e-4)
+
+
+def test_checkpoints_hold_the_same_models(expected: dict[str, Any]) -> None:
+    sequences = expected["sequences"].tolist()
+    likelihoods, _ = LikelihoodScorer.load(FOLDER / "lm.ckpt").score(sequences)
+    np.testing.assert_allclose(likelihoods, expected["lm"], rtol=0, atol=1e-4)
+    assert load(FOLDER / "classes.ckpt").classes == ["no", "yes"]
+    folder, checkpoint = (load(FOLDER / name).model.state_dict() for name in ("classes", "classes.ckpt"))
+    assert all(torch.equal(folder[key], checkpoint[key]) for key in folder)
