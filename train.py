@@ -1,4 +1,4 @@
-from gulmfit.cli.train import train
+from gulmfit.cli import train
 
 if __name__ == "__main__":
     train()

@@ -19,7 +19,8 @@ from omegaconf.errors import OmegaConfBaseException
 from gulmfit.checkpoint import DERIVED, named
 from gulmfit.checks import check_kinds, check_ranges, nearest
 from gulmfit.errors import ConfigError
-from gulmfit.overrides import config_dir, overrides_for_hydra
+from gulmfit.files import config_dir
+from gulmfit.overrides import overrides_for_hydra
 from gulmfit.schema import KINDS
 from gulmfit.seq.alphabet import ALPHABETS, DNA, held_alphabet
 

@@ -8,6 +8,7 @@ replaced. A process that was killed leaves its temporary file; whoever holds the
 import errno
 import glob
 import hashlib
+import importlib
 import os
 import platform
 import re
@@ -149,6 +150,15 @@ def cannot_be_written(path: Path, error: object, kind: type[GulmfitError] = Data
     reason = os.strerror(number) if number else error
     advice = _ADVICE.get(number or 0, "Free space or choose another output=")
     return kind(f"{path} cannot be written: {reason}. {advice}.")
+
+
+def config_dir() -> Path:
+    """Return the folder of the configuration tree: beside the package in a checkout, `gulmfit.conf` when installed."""
+    beside = Path(__file__).resolve().parent.parent / "conf"
+    if (beside / "train.yaml").is_file():
+        return beside
+    conf = importlib.import_module("gulmfit.conf")
+    return Path(str(conf.__file__)).parent
 
 
 def hidden(path: Path, ending: str) -> Path:

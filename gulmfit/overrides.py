@@ -11,7 +11,6 @@ import inspect
 import os
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, get_args
 
 import yaml  # type: ignore[import-untyped]
@@ -21,6 +20,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from gulmfit.errors import ConfigError
+from gulmfit.files import config_dir
 from gulmfit.schema import KINDS
 from gulmfit.seq.limits import is_pipe
 
@@ -221,15 +221,6 @@ def _kinds(key: str) -> _Types:
     group, _, name = key.partition(".")
     annotations = _parameters(group).get(name, []) if group in GROUPS else [KINDS[key]] if key in KINDS else []
     return frozenset(leaf for annotation in annotations for leaf in _leaves(annotation))
-
-
-def config_dir() -> Path:
-    """Return the folder of the configuration tree: beside the package in a checkout, `gulmfit.conf` when installed."""
-    beside = Path(__file__).resolve().parent.parent / "conf"
-    if (beside / "train.yaml").is_file():
-        return beside
-    conf = importlib.import_module("gulmfit.conf")
-    return Path(str(conf.__file__)).parent
 
 
 @functools.cache

@@ -66,7 +66,7 @@ def workloads(shared: Path) -> list[Workload]:
         "classify": train("classify", f"{thawing} batch_size=16 init_from={model}/pretrain"),
         "ulmfit": train("ulmfit", f"{short} pretrain.epochs=1 pretrain.batch_size=64"),
         "folds": train("classify", f"{short} cv.folds=2 split=stratified init_from={model}/pretrain"),
-        "predict": [sys.executable, "-c", "from gulmfit.cli.predict import predict; predict()", *scan.split()],
+        "predict": [sys.executable, "-c", "from gulmfit.cli import predict; predict()", *scan.split()],
         "store": [sys.executable, "-c", build.format(str(shared / "large.fa"))],
     }
     results = {"predict": ("hits.tsv", "hits.bedgraph"), "store": ("store",)}

@@ -4,20 +4,18 @@ Exit codes: 1 for mistakes that a user can mend, 3 for results that are written 
 signal stopped and that is saved, 130 for Ctrl-C.
 """
 
-import difflib
 import errno
 import functools
 import logging
 import os
-import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, ParamSpec
 
-from gulmfit.errors import ConfigError, GulmfitError, StoppedError, WorthlessError
-from gulmfit.seq.limits import is_pipe, is_whole_number
+from gulmfit.cli.options import REQUIRED, TRUST, Function, Option
+from gulmfit.errors import GulmfitError, StoppedError, WorthlessError
 
 # Told to stop by a signal, and saved: the same command with resume=auto goes on (EX_TEMPFAIL of sysexits.h).
 STOPPED = 75
@@ -28,44 +26,35 @@ WORTHLESS = 3
 # What holds until the command ends.
 _of_this_command = ExitStack()
 
-TRUST = "trust=true lets a model name classes outside gulmfit, such as an encoder of your own; they are then imported."
+HELP = {"-h", "--help"}
+P = ParamSpec("P")
 
 
-def command(function: Callable[[], None]) -> Callable[[], None]:
+def command(function: Callable[P, None]) -> Callable[P, None]:
     """Turn errors into a message and an exit code that tells the truth."""
 
     @functools.wraps(function)
-    def wrapped() -> None:
+    def wrapped(*given: P.args, **named: P.kwargs) -> None:
         # Without this Hydra prints its own summary of an error and we could not add to it.
         os.environ.setdefault("HYDRA_FULL_ERROR", "1")
         _speak_plainly()
-        from hydra.errors import HydraException
-        from omegaconf.errors import OmegaConfBaseException
-
-        from gulmfit.config import explain
-
         try:
             with _of_this_command:
-                function()
+                function(*given, **named)
         except StoppedError as error:
             sys.stderr.write(f"{error}\n")
             sys.exit(STOPPED)
         except WorthlessError as error:
-            sys.stderr.write(f"{_message(error)}\n")
+            sys.stderr.write(f"{_told(error)}\n")
             sys.exit(WORTHLESS)
-        except GulmfitError as error:
-            sys.exit(_message(error))
-        except (HydraException, OmegaConfBaseException) as error:
-            cause = error.__cause__ if isinstance(error.__cause__, GulmfitError) else None
-            sys.exit(_message(cause or explain(error)))
         except KeyboardInterrupt as interrupt:
             sys.stderr.write(f"\n{interrupt or 'stopped by Ctrl-C'}\n")
             sys.exit(130)
         except BrokenPipeError:  # whoever read the output has had enough, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
-        except OSError as error:
-            sys.exit(_of_the_system(error))
+        except Exception as error:
+            sys.exit(_told(error))
 
     return wrapped
 
@@ -80,6 +69,22 @@ def _speak_plainly() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a name in Greek on a terminal that has ASCII alone is shown as \u03b1...
             stream.reconfigure(errors="backslashreplace")
+
+
+def _told(error: Exception) -> str:
+    """Say what a user can mend; an error that is none of theirs is raised again.
+
+    Whoever raises an error of Hydra or OmegaConf has imported them: a command that does without stays quick.
+    """
+    if {"hydra.errors", "omegaconf.errors"} & {kind.__module__ for kind in type(error).__mro__}:
+        from gulmfit.config import explain
+
+        error = error.__cause__ if isinstance(error.__cause__, GulmfitError) else explain(error)
+    if isinstance(error, GulmfitError):
+        return f"{type(error).__name__}: {error}"
+    if isinstance(error, OSError):
+        return _of_the_system(error)
+    raise error
 
 
 def _of_the_system(error: OSError) -> str:
@@ -100,63 +105,29 @@ def _of_the_system(error: OSError) -> str:
     )
 
 
-def _message(error: GulmfitError) -> str:
-    return f"{type(error).__name__}: {error}"
-
-
-def arguments(usage: str, known: dict[str, Any], required: tuple[str, ...], *, pipes: bool = False) -> dict[str, Any]:
-    """Parse `key=value` words in the style of the training command.
-
-    Args:
-        usage: What `--help` prints.
-        known: Keys and their defaults, whose kind a value must have.
-        required: Keys that must have a value.
-        pipes: Whether `input=` may be a pipe.
+def arguments(usage: str, known: Mapping[str, Any], required: Collection[str]) -> dict[str, Any]:
+    """Read the words of a script; `known` has its options and their defaults, whose kind a value must have.
 
     Raises:
-        ConfigError: If a key is unknown, a value is of the wrong kind, or a required key is missing.
+        ConfigError: If a key is unknown, a value is of the wrong kind, or a required option is missing.
     """
-    if len(sys.argv) < 2 or {"-h", "--help"} & set(sys.argv):
-        sys.stdout.write(f"{usage}\n\n{TRUST}\n")
+    if len(sys.argv) < 2 or HELP & set(sys.argv):
+        sys.stdout.write(f"{usage}\n\n{TRUST.name}=  {TRUST.text}\n")
         sys.exit(0 if len(sys.argv) > 1 else 2)
-    known = {**known, "trust": False}
-    values = dict(known)
-    for word in sys.argv[1:]:
-        key, equals, value = word.partition("=")
-        if not equals or key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f" Did you mean {near[0]}=?" if near else ""
-            raise ConfigError(f"{word!r} is not one of {', '.join(f'{name}=' for name in known)}.{hint}")
-        if isinstance(known[key], bool):
-            if value.lower() not in ("true", "false"):
-                raise ConfigError(f"{word}: true or false is needed.")
-            values[key] = value.lower() == "true"
-        elif isinstance(known[key], int):
-            if not is_whole_number(value):
-                raise ConfigError(f"{word}: a whole number is needed, written with digits alone.")
-            values[key] = int(value)
-        elif isinstance(known[key], float):
-            try:
-                values[key] = float(value)
-            except ValueError as error:
-                raise ConfigError(f"{word}: a number is needed.") from error
-        else:
-            values[key] = _at_home(value)
-            if key != "output" and not (pipes and key == "input") and is_pipe(values[key]):
-                raise ConfigError(f"{word}: a pipe can be read only once. Write it to a file first, and name that.")
-    missing = [key for key in required if not values[key]]
-    if missing:
-        raise ConfigError(f"{', '.join(f'{key}=' for key in missing)} is missing.\n{usage}")
-    if values.pop("trust"):
+    options = {
+        key: Option(key, type(default).__name__, REQUIRED if key in required else default)
+        for key, default in known.items()
+    }
+    return trusting(Function(usage, options).read(sys.argv[1:], usage))
+
+
+def trusting(values: dict[str, Any]) -> dict[str, Any]:
+    """Take `trust` out of the options of a command; it then holds until the command ends."""
+    if values.pop(TRUST.name):
         from gulmfit.checkpoint import foreign_classes_trusted
 
         _of_this_command.enter_context(foreign_classes_trusted())
     return values
-
-
-def _at_home(value: str) -> str:
-    """Write the home folder for `~`, which a shell does not behind `key=`, in one path or several with commas."""
-    return re.sub(r"(?:^|(?<=,))~[^/,]*(?=/|,|$)", lambda found: os.path.expanduser(found[0]), value)
 
 
 def log_to_stdout(*, errors: bool = False) -> None:

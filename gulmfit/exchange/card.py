@@ -40,8 +40,15 @@ CITATION = """\
 - K. Heyer: Genomic-ULMFiT, 2019, https://github.com/kheyer/Genomic-ULMFiT."""
 
 
-def write_card(*, model: str, output: str, license: str, repo: str) -> None:
-    """Write the card of a model to a file, whole or not at all."""
+def write_card(*, model: str, output: str, license: str = "unknown", repo: str = "OWNER/NAME") -> None:
+    """Write what a model is, what it learned from and how good it is, as the README of a model hub.
+
+    Args:
+        model: Run folder, model folder or checkpoint, or the name of a model.
+        output: A file, such as README.md.
+        license: Licence of the model, as the hub calls it.
+        repo: Where it can be had.
+    """
     with claimed([output], files_of(model)):
         write_whole(Path(output), model_card(load(model), license=license, repo=repo))
 

@@ -63,11 +63,11 @@ class Rows(NamedTuple):
 
 
 def import_fastai(*, weights: str, vocab: str, output: str, k: int = 5, stride: int = 2, classes: str = "") -> None:
-    """Turn a fastai AWD-LSTM, a language model or a classifier, into a model folder.
+    """Turn a fastai AWD-LSTM, such as Genomic-ULMFiT's, into a model folder: a language model or a classifier.
 
     Args:
-        weights: A state dictionary, also one that stands under "model".
-        vocab: Its vocabulary, `itos`.
+        weights: A state dictionary (`.pth`), also one that stands under "model".
+        vocab: Its vocabulary, `itos`: `.json`, `.txt`, `.npy` or `.pkl`.
         output: Folder to write.
         k: Bases of a k-mer.
         stride: Bases from one k-mer to the next; no file knows it.
@@ -103,7 +103,11 @@ def import_fastai(*, weights: str, vocab: str, output: str, k: int = 5, stride: 
 
 
 def export_fastai(*, model: str, output: str) -> None:
-    """Write a model as fastai would: `output`, a `.pth` file, and its vocabulary as JSON beside it.
+    """Write a model as a fastai AWD-LSTM, and its vocabulary as `.json`, named like the output.
+
+    Args:
+        model: Run folder, model folder or checkpoint, or the name of a model.
+        output: `.pth`.
 
     Raises:
         ConfigError: If `output` is no `.pth` file.

@@ -29,7 +29,8 @@ TOKEN, ENDPOINT = "HF_TOKEN", "HF_ENDPOINT"
 def push(*, model: str, repo: str, private: bool = True, revision: str = "", license: str = "unknown") -> None:
     """Upload a model folder and its card in one commit: never checkpoints, data or predictions.
 
-    A README.md in the model folder is taken as the card; else one is written from the run's records.
+    A README.md in the model folder is taken as the card; else one is written from the run's records. The token is read
+    from HF_TOKEN.
 
     Args:
         model: Run folder or model folder.
@@ -72,10 +73,10 @@ def push(*, model: str, repo: str, private: bool = True, revision: str = "", lic
 
 
 def pull(*, repo: str, output: str = "", revision: str = "") -> None:
-    """Download a model folder, make sure that it loads, and write it.
+    """Download a model folder, and nothing but its files; make sure that it loads, and write it.
 
     Args:
-        repo: OWNER/NAME; or the name of a model that gulmfit knows (`gulmfit.pretrained.HOSTED`).
+        repo: OWNER/NAME; or the name of a model that gulmfit-models lists.
         output: Folder to write. A model that gulmfit knows goes to a folder of its name in the current one by default,
             where that name then stands for it.
         revision: Branch, tag or commit; by default the main branch, or of a model that gulmfit knows the commit that

@@ -32,7 +32,7 @@ from gulmfit.seq.tokenizer import Tokenizer
 logger = logging.getLogger(__name__)
 
 OPSETS = range(14, 21)
-DEFAULT_OPSET = 17
+
 TOLERANCE = 1e-4
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -43,8 +43,15 @@ Knots = tuple[tuple[float, float], ...]
 FLOOR = 1e-12
 
 
-def export_onnx(*, model: str, output: str, opset: int = DEFAULT_OPSET) -> float:
-    """Write a model as `output` and what goes with it (tokens, classes, calibration) as JSON beside it.
+def export_onnx(*, model: str, output: str, opset: int = 17) -> float:
+    """Write a model as a file that runs without gulmfit or torch, checked against the model.
+
+    What goes with it (tokens, classes, calibration) is written as `.json`, named like the output.
+
+    Args:
+        model: Run folder, model folder or checkpoint, or the name of a model.
+        output: `.onnx`.
+        opset: Version of ONNX's operators, 14 to 20.
 
     Returns:
         The largest difference from the original model, over sequences of many lengths, alone and padded in batches.
@@ -57,7 +64,7 @@ def export_onnx(*, model: str, output: str, opset: int = DEFAULT_OPSET) -> float
     if path.suffix != ".onnx":
         raise ConfigError(f"output={output}: an ONNX file is named .onnx.")
     if opset not in OPSETS:
-        raise ConfigError(f"opset={opset}: choose {OPSETS[0]} to {OPSETS[-1]}; {DEFAULT_OPSET} is read everywhere.")
+        raise ConfigError(f"opset={opset}: choose {OPSETS[0]} to {OPSETS[-1]}; 17 is read everywhere.")
     library("onnx", "onnx", "exporting ONNX", ConfigError)
     runtime = library("onnxruntime", "onnx", "exporting ONNX", ConfigError)
     card_path = path.with_suffix(".json")

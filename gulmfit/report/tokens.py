@@ -49,7 +49,7 @@ def tokens_report(results: Mapping[str, Any]) -> Report:
     """Lay out a comparison of tokenizers.
 
     Args:
-        results: What `gulmfit.train.tokens.compare_tokens` returns.
+        results: What `gulmfit.commands.tokens.compare_tokens` returns.
     """
     entries = results["tokenizers"]
     rows = table_rows(entries)

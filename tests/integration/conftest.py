@@ -27,7 +27,7 @@ TINY = [
 def run(*words: str, cwd: Path, check: bool = True, command: str = "train") -> subprocess.CompletedProcess[str]:
     """Run a command of this checkout as a user would, and return what it printed."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    code = f"from gulmfit.cli.{command} import {command}; {command}()"
+    code = f"from gulmfit.cli import {command}; {command}()"
     if sys.platform == "linux" and not any(word.startswith(("-m", "trainer=ddp")) for word in words):
         script = ROOT / "train.py" if command == "train" else None
         result = run_forked(script, command, words, cwd, environment)

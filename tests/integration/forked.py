@@ -4,7 +4,6 @@ What runs is the same: a process of its own, with its own words, folder, environ
 processes themselves do not belong here: these would look for the command that started them.
 """
 
-import importlib
 import multiprocessing
 import os
 import runpy
@@ -14,7 +13,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-PRELOADED = ["gulmfit.train.runner", "gulmfit.predict.commands", "gulmfit.cli.train"]
+import gulmfit.cli
+
+PRELOADED = ["gulmfit.train.runner", "gulmfit.commands.predict", "gulmfit.cli"]
 SECONDS = 900.0  # a command hangs that takes longer: a busy machine makes one of ten seconds take minutes
 
 
@@ -53,4 +54,4 @@ def _child(
         sys.path.insert(0, str(script.parent))
         runpy.run_path(str(script), run_name="__main__")
     else:
-        getattr(importlib.import_module(f"gulmfit.cli.{command}"), command)()
+        getattr(gulmfit.cli, command)()

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from gulmfit.commands.compare import compare
+from gulmfit.commands.evaluate import evaluate_file
 from gulmfit.report.predictions import Predictions
-from gulmfit.train.compare import compare
-from gulmfit.train.evaluate import evaluate_file
 from gulmfit.train.runner import train
 
 TINY = (

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+import gulmfit.cli
 from gulmfit.checkpoint import build_model, save_model
+from gulmfit.commands.embed import embed_file
+from gulmfit.commands.generate import generate_file
+from gulmfit.commands.score import score_file
 from gulmfit.predict.embed import Embedder
-from gulmfit.predict.embed_file import embed_file
 from gulmfit.predict.likelihood import LikelihoodScorer
-from gulmfit.predict.samples import generate_file
-from gulmfit.predict.score import score_file
 from gulmfit.seq.fasta import read_fasta
 from tests.integration.conftest import run
 
@@ -173,7 +174,7 @@ def test_parquet_is_written_in_row_groups(
     parquet = pytest.importorskip("pyarrow.parquet")
     whole, parts = tmp_path / "whole.parquet", tmp_path / "parts.parquet"
     embed_file(model=files["lm"], input=files["table"], output=str(whole), **EMBED)
-    monkeypatch.setattr("gulmfit.predict.embed_file.VALUES_OF_A_ROW_GROUP", 24 * 7)
+    monkeypatch.setattr("gulmfit.commands.embed.VALUES_OF_A_ROW_GROUP", 24 * 7)
     embed_file(model=files["lm"], input=files["table"], output=str(parts), **EMBED)
     assert parquet.ParquetFile(parts).num_row_groups == 5
     assert parquet.read_table(parts).equals(parquet.read_table(whole))
@@ -205,13 +206,11 @@ def test_mistakes_are_named_and_leave_nothing(
     files: dict[str, str], tmp_path: Path, command: str, words: list[str], message: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    import importlib
-
     given = [] if command == "generate" else [f"input={files['genome']}"]
     monkeypatch.setattr("sys.argv", ["gulmfit", f"model={files['lm']}", *given, *words])
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match=message):
-        getattr(importlib.import_module(f"gulmfit.cli.{command}"), command)()
+        getattr(gulmfit.cli, command)()
     assert not list(tmp_path.iterdir())
 
 

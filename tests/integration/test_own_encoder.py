@@ -14,11 +14,7 @@ import pytest
 import torch
 
 from gulmfit.checkpoint import foreign_classes_trusted, load
-from gulmfit.cli.embed import embed
-from gulmfit.cli.export import export
-from gulmfit.cli.generate import generate
-from gulmfit.cli.predict import predict
-from gulmfit.cli.score import score
+from gulmfit.cli import embed, export, generate, predict, score
 from gulmfit.errors import CheckpointError, ConfigError, StoppedError
 from gulmfit.exchange.fastai_format import export_fastai
 from gulmfit.predict.embed import Embedder

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from gulmfit.checkpoint import build_model, save_model
-from gulmfit.cli.predict import predict
+from gulmfit.cli import predict
 from gulmfit.predict.predictor import Predictor
 from gulmfit.seq.alphabet import reverse_complement_text
 
@@ -59,7 +59,7 @@ def write_genome(path: Path, *lengths: int) -> None:
 
 def start(*words: str, cwd: Path, code: str = "") -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", f"from gulmfit.cli.predict import predict; predict(){code}"]
+    command = [sys.executable, "-c", f"from gulmfit.cli import predict; predict(){code}"]
     return subprocess.Popen([*command, *words], cwd=cwd, env=environment, text=True, stdout=-1, stderr=-1)
 
 

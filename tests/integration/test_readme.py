@@ -1,6 +1,5 @@
 """Every command that README.md and docs/ show is one that works: its keys exist, it composes, its target is made."""
 
-import importlib
 import json
 import re
 import shlex
@@ -11,20 +10,21 @@ from typing import Any, NamedTuple
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+import gulmfit.cli
 from gulmfit.config import compose, validate
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # The library function that each command of gulmfit ends in: words that reach it have been understood.
 ENDS_IN = {
-    "predict": ["gulmfit.predict.commands.predict_file"],
-    "evaluate": ["gulmfit.train.evaluate.evaluate_file"],
-    "compare": ["gulmfit.train.compare.compare"],
-    "variants": ["gulmfit.predict.variant_files.score_vcf"],
-    "embed": ["gulmfit.predict.embed_file.embed_file"],
-    "score": ["gulmfit.predict.score.score_file"],
-    "generate": ["gulmfit.predict.samples.generate_file"],
-    "tokens": ["gulmfit.train.tokens.compare_tokens"],
+    "predict": ["gulmfit.commands.predict.predict_file"],
+    "evaluate": ["gulmfit.commands.evaluate.evaluate_file"],
+    "compare": ["gulmfit.commands.compare.compare"],
+    "variants": ["gulmfit.commands.variants.score_vcf"],
+    "embed": ["gulmfit.commands.embed.embed_file"],
+    "score": ["gulmfit.commands.score.score_file"],
+    "generate": ["gulmfit.commands.generate.generate_file"],
+    "tokens": ["gulmfit.commands.tokens.compare_tokens"],
     "export": [
         f"gulmfit.exchange.{name}"
         for name in (
@@ -130,7 +130,7 @@ def test_commands_are_understood(program: str, monkeypatch: pytest.MonkeyPatch) 
     reached: list[dict[str, Any]] = []
     for target in ENDS_IN[program]:
         monkeypatch.setattr(target, lambda *_, **values: reached.append(values))
-    command = getattr(importlib.import_module(f"gulmfit.cli.{program}"), program)
+    command = getattr(gulmfit.cli, program)
     found = [item for item in COMMANDS if item.program == program and any("=" in word for word in item.words)]
     assert found
     for number, item in enumerate(found, start=1):

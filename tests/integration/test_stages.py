@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from gulmfit.checkpoint import load
-from gulmfit.cli.predict import predict
+from gulmfit.cli import predict
 from gulmfit.errors import CheckpointError, StoppedError
 from gulmfit.predict.predictor import Predictor
 from gulmfit.seq.alphabet import reverse_complement_text

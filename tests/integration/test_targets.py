@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gulmfit.commands.compare import compare
+from gulmfit.commands.evaluate import evaluate_file
+from gulmfit.commands.predict import predict_file
 from gulmfit.errors import DataError, GulmfitError
-from gulmfit.predict.commands import predict_file
-from gulmfit.train.compare import compare
-from gulmfit.train.evaluate import evaluate_file
 from gulmfit.train.runner import train
 
 WORDS = 20

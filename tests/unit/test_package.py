@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import gulmfit
+from gulmfit.cli import COMMANDS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PYTHONS = ("3.11", "3.12", "3.13")
@@ -78,8 +79,8 @@ def test_all_packages_are_listed(project: dict[str, Any]) -> None:
 
 def test_commands_exist(project: dict[str, Any]) -> None:
     scripts = project["project"]["scripts"]
-    files = {path.stem for path in (REPOSITORY / "gulmfit" / "cli").glob("*.py")} - {"__init__", "words", "pipes"}
-    assert set(scripts) == {f"gulmfit-{name}" for name in files}
+    names = {name.partition(" ")[0] for name in COMMANDS}
+    assert set(scripts) == {"gulmfit", *(f"gulmfit-{name}" for name in names)}
     for target in scripts.values():
         module, _, function = target.partition(":")
         assert callable(getattr(importlib.import_module(module), function))

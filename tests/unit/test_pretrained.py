@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 import gulmfit.pretrained
 from gulmfit.checkpoint import build_model, load, load_tokenizer, save_model
-from gulmfit.cli.models import models
+from gulmfit.cli import models
 from gulmfit.config import compose
 from gulmfit.errors import CheckpointError, TokenizerError
 from gulmfit.exchange.pretrained_card import COLUMNS

@@ -29,9 +29,7 @@ def test_everybody_else_waits_asleep() -> None:
     assert environment == {"OMP_NUM_THREADS": "3", **PASSIVE}
 
 
-@pytest.mark.parametrize(
-    "start", ["import gulmfit", "import gulmfit.cli.train", "import runpy; runpy.run_path('train.py')"]
-)
+@pytest.mark.parametrize("start", ["import gulmfit", "import gulmfit.cli", "import runpy; runpy.run_path('train.py')"])
 def test_it_is_set_before_torch_is_there(start: str) -> None:
     """OpenMP reads it once, when torch is loaded, so what stands there at that moment is what counts."""
     code = (

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from gulmfit.cli import variants
 from gulmfit.cli.pipes import piped, suffix_of
-from gulmfit.cli.words import arguments
 from gulmfit.errors import ConfigError
 from gulmfit.overrides import overrides_for_hydra
 from gulmfit.seq.limits import is_pipe
@@ -84,8 +84,8 @@ def test_a_pipe_where_a_file_is_read_more_than_once_is_refused(tmp_path: Path, m
     assert is_pipe(str(pipe))
     assert not is_pipe(str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["gulmfit-variants", f"vcf={pipe}"])
-    with pytest.raises(ConfigError, match=r"vcf=.*pipe"):
-        arguments("", {"vcf": ""}, ("vcf",))
+    with pytest.raises(SystemExit, match=r"vcf=.*pipe"):
+        variants()
     with pytest.raises(ConfigError, match=r"data\.path=.*pipe"):
         overrides_for_hydra([f"data.path={pipe}"])
     with pytest.raises(ConfigError, match="output=-"), piped({"input": "a.fa", "output": "-"}, text_output=False):

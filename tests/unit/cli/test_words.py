@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
 
-from gulmfit.cli.train import train
+from gulmfit.cli import train
 from gulmfit.cli.words import arguments, command
 from gulmfit.errors import ConfigError
 
@@ -36,13 +38,6 @@ def test_ctrl_c_is_130_and_says_what_is_saved(capsys: pytest.CaptureFixture[str]
     assert "last.ckpt has step 7" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("value", ["²", "٣", "1.0", "-1", "", "1" * 19, "abc"])
-def test_what_is_not_a_whole_number_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["gulmfit-score", f"window_bp={value}"])
-    with pytest.raises(ConfigError, match="window_bp"):
-        arguments("", {"window_bp": 0}, ())
-
-
 def test_home_is_written_out_in_every_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/josé")
     monkeypatch.setattr(sys, "argv", ["gulmfit-predict", "model=~/m", "output=~/a.tsv,~/b.bw,c~d", "id=a~/b"])
@@ -61,6 +56,20 @@ def test_a_name_that_the_terminal_cannot_show_is_escaped(monkeypatch: pytest.Mon
     speaks()
     out.flush()
     assert out.buffer.getvalue() == b"\\u03b1\n"  # type: ignore[attr-defined]
+
+
+def test_errors_of_the_configuration_are_told_and_others_are_raised() -> None:
+    caused = OmegaConfBaseException("of a resolver")
+    caused.__cause__ = ConfigError("the key of a user")
+    assert "the key of a user" in outcome(caused)
+    assert "nobody wrote this key" in outcome(HydraException("nobody wrote this key"))
+
+    @command
+    def fails() -> None:
+        raise ValueError("a mistake of ours")
+
+    with pytest.raises(ValueError, match="a mistake of ours"):
+        fails()
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> str:

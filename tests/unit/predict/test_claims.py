@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
+from gulmfit.commands.embed import embed_file
+from gulmfit.commands.evaluate import evaluate_file
+from gulmfit.commands.generate import generate_file
+from gulmfit.commands.predict import predict_file
+from gulmfit.commands.score import score_file
+from gulmfit.commands.tokens import compare_tokens
+from gulmfit.commands.variants import score_vcf
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.exchange.card import write_card
 from gulmfit.exchange.fastai_format import export_fastai
 from gulmfit.files import claimed
-from gulmfit.predict.commands import predict_file
-from gulmfit.predict.embed_file import embed_file
-from gulmfit.predict.samples import generate_file
-from gulmfit.predict.score import score_file
-from gulmfit.predict.variant_files import score_vcf
-from gulmfit.train.evaluate import evaluate_file
-from gulmfit.train.tokens import compare_tokens
 
 Command = Callable[[Path, Path], Any]
 """Runs a command on an input and an output."""

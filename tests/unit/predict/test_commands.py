@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gulmfit.commands.predict import predict_file
 from gulmfit.errors import ConfigError, DataError, GulmfitError, SequenceError
 from gulmfit.predict import genome
-from gulmfit.predict.commands import predict_file
 from gulmfit.predict.predictor import Predictor
 from gulmfit.seq.alphabet import reverse_complement_text
 from gulmfit.seq.intervals import read_features

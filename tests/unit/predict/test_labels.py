@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gulmfit.commands.predict import predict_file
 from gulmfit.errors import DataError
-from gulmfit.predict.commands import predict_file
 from gulmfit.predict.predictor import Predictor
 from gulmfit.predict.variants import VariantScorer
 from gulmfit.predict.writers import write_tsv

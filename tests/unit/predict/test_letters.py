@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 
 from gulmfit.checkpoint import load, save_model
+from gulmfit.commands.embed import embed_file
+from gulmfit.commands.evaluate import evaluate_file
+from gulmfit.commands.predict import predict_file
+from gulmfit.commands.score import score_file
+from gulmfit.commands.variants import score_vcf
 from gulmfit.config import compose
 from gulmfit.errors import CheckpointError, ConfigError, SequenceError
-from gulmfit.predict.commands import predict_file
 from gulmfit.predict.embed import Embedder
-from gulmfit.predict.embed_file import embed_file
 from gulmfit.predict.likelihood import LikelihoodScorer
 from gulmfit.predict.predictor import Predictor
-from gulmfit.predict.score import score_file
-from gulmfit.predict.variant_files import score_vcf
 from gulmfit.seq.alphabet import Letters
 from gulmfit.seq.tables import read_rows
 from gulmfit.seq.tokenizer import KmerTokenizer
-from gulmfit.train.evaluate import evaluate_file
 from gulmfit.train.fit import build_spec
 from gulmfit.train.run import Run
 

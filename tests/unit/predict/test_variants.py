@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from gulmfit.checkpoint import save_model
+from gulmfit.commands import variants as variant_files
+from gulmfit.commands.variants import Models, score_vcf
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.models.awd_rnn import AWDRNN
 from gulmfit.models.classifier import MultiLabelClassifier, SequenceClassifier, SequenceRegressor
 from gulmfit.models.language_model import LanguageModel
-from gulmfit.predict import variant_files
 from gulmfit.predict.likelihood import LikelihoodScorer
 from gulmfit.predict.predictor import Predictor
-from gulmfit.predict.variant_files import Models, score_vcf
 from gulmfit.predict.variants import Allele, VariantScorer, log_ratio
 from gulmfit.report.calibration import Calibration
 from gulmfit.seq.alphabet import reverse_complement_text

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gulmfit.commands import evaluate
+from gulmfit.commands.evaluate import evaluate_file
 from gulmfit.report.calibration import Calibration
 from gulmfit.seq.alphabet import DNA, Letters
-from gulmfit.train import evaluate
-from gulmfit.train.evaluate import evaluate_file
 
 RNG = np.random.default_rng(0)
 TEXTS = ["".join(RNG.choice(list("ACGT"), 40)) for _ in range(60)]

@@ -13,8 +13,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from gulmfit.commands import compare
 from gulmfit.errors import CheckpointError, DataError
-from gulmfit.train import compare
 from gulmfit.train.callbacks import RunCheckpoint
 from gulmfit.train.identity import (
     BATCHES,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from gulmfit.models.language_model import initialise_bias
 from gulmfit.report.html import write_report
 from gulmfit.report.table import format_table
 from gulmfit.report.tokens import table_rows, tokens_report
-from gulmfit.seq.alphabet import DNA, Codes
+from gulmfit.seq.alphabet import Codes
 from gulmfit.seq.holdout import Holdout, hold_out
 from gulmfit.seq.limits import is_whole_number
 from gulmfit.seq.markov import MarkovModel
@@ -47,18 +47,28 @@ FREQUENCIES_SHOWN = 200
 
 
 def compare_tokens(
-    input: str, tokenizers: str, output: str = "", steps: int = 300, seed: int = 0, alphabet: str = DNA.name
+    *,
+    input: str,
+    tokenizers: str = "kmer:5:2,kmer:3:3,bpe:512,unigram:512",
+    output: str = "",
+    steps: int = 300,
+    seed: int = 0,
+    alphabet: Literal["dna", "rna", "protein"] = "dna",
 ) -> dict[str, Any]:
     """Compare tokenizers on a corpus of which a tenth is held out.
+
+    Says what they make of it (vocabulary, bases per token, entropy, speed), and how many bits a base a small language
+    model needs with each after reading as many bases, on the part that is held out.
 
     Args:
         input: FASTA files (a path or pattern), or a table with a column `sequence`.
         tokenizers: Separated by commas: `kmer:K:STRIDE`, `bpe:SIZE` or `unigram:SIZE`, which are learned from the
             training part, a run or model folder, or a `tokenizer.json`.
-        output: Folder for `tokens.json`, `tokens.html` and the learned tokenizers; nothing is written if empty.
+        output: Folder for `tokens.json`, `tokens.html` and the learned tokenizers, for tokenizer.path=; nothing is
+            written by default.
         steps: Training steps of the language models, each of 140 bases in up to 64 streams; with 0 there are none.
         seed: Of the held-out part, the samples and the models.
-        alphabet: What the corpus is written in: `dna`, `rna` or `protein`.
+        alphabet: What the corpus is written in.
 
     Raises:
         ConfigError: If a tokenizer is not named as above, or is of another alphabet.
@@ -88,12 +98,12 @@ def compare_tokens(
                 tokenizer = maker.learn(training, seed=seed) if isinstance(maker, SubwordRecipe) else maker
                 learned_in = time.perf_counter() - start if isinstance(maker, SubwordRecipe) else None
                 made[name] = tokenizer
-                entry = {"tokenizer": name, **describe(tokenizer, training), "seconds_to_learn": learned_in}
+                entry = {"tokenizer": name, **_describe(tokenizer, training), "seconds_to_learn": learned_in}
                 if steps:
                     data = _data(store, holdout, tokenizer, entry["bases_per_token"], Path(folder), seed)
                     window = data.batch_size * data.bptt * entry["bases_per_token"]
                     enough = max(1, round(steps * data.batch_size * WINDOW_BASES / window))
-                    entry |= language_model_bits(tokenizer, data, steps=enough, seed=seed)
+                    entry |= _language_model_bits(tokenizer, data, steps=enough, seed=seed)
                 logger.info("%s: %s", name, tokenizer)
                 entries.append(entry)
         results: dict[str, Any] = {
@@ -117,17 +127,8 @@ def compare_tokens(
         return results
 
 
-def describe(tokenizer: Tokenizer, corpus: Sequence[Codes]) -> dict[str, Any]:
-    """Say what a tokenizer makes of the forward strand of a corpus, given as stretches of base codes.
-
-    Returns:
-        `vocabulary`, `used` (share), `bases_per_token`, `quantiles` (5 %, median, 95 % of the bases a token spells),
-        `overlap`, `entropy` (bits a token), `entropy_per_base`, `tokens_per_second`, `sizes` (share of tokens of one
-        base, two …), `frequencies` (rank and share, thinned), `spec`.
-
-    Raises:
-        DataError: If no stretch has a token that spells bases.
-    """
+def _describe(tokenizer: Tokenizer, corpus: Sequence[Codes]) -> dict[str, Any]:
+    """Say what a tokenizer makes of the forward strand of a corpus, given as stretches of base codes."""
     counts, new_bases = np.zeros(len(tokenizer), dtype=np.int64), 0
     for codes in corpus:
         for start, end in tokenizer.blocks(len(codes)):
@@ -145,20 +146,20 @@ def describe(tokenizer: Tokenizer, corpus: Sequence[Codes]) -> dict[str, Any]:
     shown = np.unique(np.geomspace(1, len(frequent), FREQUENCIES_SHOWN).round().astype(int))
     return {
         "vocabulary": len(known),
-        "used": len(frequent) / len(known),
+        "used": len(frequent) / len(known),  # share
         "bases_per_token": new_bases / total,
-        "quantiles": " / ".join(map(str, quantiles)),
+        "quantiles": " / ".join(map(str, quantiles)),  # of the bases that a token spells
         "overlap": tokenizer.overlap,
-        "entropy": entropy,
+        "entropy": entropy,  # bits a token
         "entropy_per_base": entropy * total / new_bases,
         "tokens_per_second": _speed(tokenizer, corpus),
-        "sizes": shares.tolist(),
-        "frequencies": [[int(rank), float(frequent[rank - 1])] for rank in shown],
+        "sizes": shares.tolist(),  # share of tokens of one base, two ...
+        "frequencies": [[int(rank), float(frequent[rank - 1])] for rank in shown],  # thinned
         "spec": tokenizer.summary(),
     }
 
 
-def language_model_bits(
+def _language_model_bits(
     tokenizer: Tokenizer, data: LanguageModelDataModule, *, steps: int, seed: int
 ) -> dict[str, float]:
     """Train a small language model; return its `bits_per_base`, the `bases_read` and the `seconds` of training."""

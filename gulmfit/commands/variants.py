@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -96,17 +96,37 @@ def score_vcf(
     vcf: str,
     genome: str,
     output: str,
-    language_model: str,
-    window_bp: int,
-    strand: str,
-    batch_size: int,
-    precision: str,
-    on_mismatch: str,
-    cache_dir: str,
-    case: str = "",
-    ambiguity: str = "",
+    language_model: str = "",
+    window_bp: int = 0,
+    strand: Literal["average", "forward", "both"] = "average",
+    batch_size: int = 64,
+    precision: Literal["32", "bf16", "auto"] = "32",
+    on_mismatch: Literal["error", "skip"] = "error",
+    cache_dir: str = "outputs/store",
+    case: Literal["", "upper", "mask"] = "",
+    ambiguity: Literal["", "split", "unk", "error"] = "",
 ) -> None:
-    """Score every alternative allele of a VCF; `docs/variants.md` says what the words and the numbers mean.
+    """Score every alternative allele of a VCF.
+
+    How much each allele changes what a classifier predicts (difference of probabilities), and how much more or less
+    probable a language model finds it (log-likelihood ratio, nats). The genome's letters are checked against REF first.
+    docs/variants.md says what the numbers mean.
+
+    Args:
+        model: Run folder, model folder or checkpoint of a classifier or of a language model, or the name of one.
+        vcf: `.vcf` or `.vcf.gz`.
+        genome: FASTA that the variants were called on.
+        output: `.vcf`, `.vcf.gz`, `.tsv` or `.parquet`.
+        language_model: A language model alongside the classifier.
+        window_bp: Bases around a variant, which is in their middle; by default the length that the classifier was
+            trained on, where its folder says so.
+        strand: `both` scores each strand for itself, `average` takes the mean.
+        batch_size: Windows that are run at once.
+        precision: `auto` takes `bf16` where the hardware computes in it.
+        on_mismatch: `skip` leaves records that differ from the genome without scores, listed in OUTPUT.mismatches.tsv.
+        cache_dir: Folder of genome stores.
+        case: `mask` reads lower-case letters as ambiguous; as in training by default.
+        ambiguity: `error` refuses ambiguous letters; as in training by default.
 
     Raises:
         ConfigError: If a word is out of range, or the length of the window is not known.

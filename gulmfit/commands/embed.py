@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from tqdm import tqdm
@@ -37,39 +37,41 @@ def embed_file(
     model: str,
     input: str,
     output: str,
-    level: str,
-    layer: str,
-    pooling: str,
-    strand: str,
-    batch_size: int,
-    precision: str,
-    sequence: str,
-    id: str,
-    label: str,
-    map: str,
-    seed: int,
-    case: str = "",
-    ambiguity: str = "",
+    level: Literal["sequence", "token", "base"] = "sequence",
+    layer: str = "last",
+    pooling: Literal["concat", "mean", "max", "last"] = "concat",
+    strand: Literal["forward", "average"] = "forward",
+    batch_size: int = 64,
+    precision: Literal["32", "bf16", "auto"] = "32",
+    sequence: str = "sequence",
+    id: str = "",
+    label: str = "",
+    map: str = "",
+    seed: int = 0,
+    case: Literal["", "upper", "mask"] = "",
+    ambiguity: Literal["", "split", "unk", "error"] = "",
 ) -> None:
     """Write the vectors of every record of a file, in input order, and a map of them if one is asked for.
 
+    The vectors are those of the encoder of a language model or a classifier.
+
     Args:
-        model: Run folder, model folder or checkpoint.
-        input: FASTA or table.
+        model: Run folder, model folder or checkpoint, or the name of a model.
+        input: FASTA or table (CSV, TSV, JSONL, Parquet).
         output: `.parquet`, written as it comes, or `.npz`, which is held in memory.
-        level: `sequence`, `token` or `base`.
-        layer: `last`, or the number of a layer.
-        pooling: `concat`, `mean`, `max` or `last`.
-        strand: `forward` or `average`.
-        batch_size: Sequences that are read side by side.
-        precision: `32`, `bf16` or `auto`.
+        level: One vector a sequence, pooled; or one a token or a base.
+        layer: `last`, or a number: 0 is the embedding of the tokens, 1 the first recurrent layer.
+        pooling: How the vectors of a sequence become one.
+        strand: `average` gives a sequence and its reverse complement the same vectors.
+        batch_size: Sequences that are read together.
+        precision: `auto` takes `bf16` where the hardware computes in it.
         sequence: Column of the sequence in a table.
-        id: Column of the id in a table; the number of the record if empty.
-        label: Column of the label in a table; empty for none.
-        map: `.html` of a map of the sequences; empty for none.
+        id: Column of the id in a table; the number of the record by default.
+        label: Column of the label in a table; none by default.
+        map: `.html` of the sequences in the plane, coloured by label, with the accuracy of nearest neighbours.
         seed: Of the map.
-        case: `upper` or `mask` (lower-case letters are ambiguous); as in training if empty.
-        ambiguity: `unk`, or `error` to refuse ambiguous letters; as in training if empty.
+        case: `mask` reads lower-case letters as ambiguous; as in training by default.
+        ambiguity: `error` refuses ambiguous letters; as in training by default.
 
     Raises:
         ConfigError: If an option is out of range, or the name of an output is of no known kind.

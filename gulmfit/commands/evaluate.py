@@ -1,9 +1,9 @@
 """What `gulmfit-evaluate` does: score a classifier on labelled data."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -29,15 +29,22 @@ logger = logging.getLogger(__name__)
 
 
 def evaluate_file(
-    *, model: str, data_overrides: list[str], output: str, strand: str, batch_size: int
+    data_overrides: Sequence[str],
+    *,
+    model: str,
+    output: str = "",
+    strand: Literal["forward", "average"] = "forward",
+    batch_size: int = 64,
 ) -> dict[str, Any]:
-    """Score a classifier on every sequence of labelled data.
+    """Score a classifier on every sequence of labelled data, whatever its split.
+
+    Prints the scores with 95 % intervals. data= takes the same sources and keys as gulmfit-train.
 
     Args:
-        model: Run folder, model folder or checkpoint.
         data_overrides: `data=...` and `data.key=...`, as for training.
-        output: Folder for `metrics.json`, `report.html` and `predictions/evaluate.tsv`; nothing is written if empty.
-        strand: `forward` or `average`.
+        model: Run folder, model folder or checkpoint of a classifier, or the name of one.
+        output: Folder for `metrics.json`, `report.html` and `predictions/evaluate.tsv`; nothing is written by default.
+        strand: `average` takes the mean over both strands.
         batch_size: Sequences that are run at once.
 
     Raises:

@@ -3,7 +3,9 @@
 import logging
 import math
 import time
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -36,28 +38,31 @@ def generate_file(
     *,
     model: str,
     output: str,
-    num_sequences: int,
-    length_bp: int,
-    temperature: float,
-    top_k: int,
-    prompt: str,
-    seed: int,
-    batch_size: int,
-    compare: str,
+    num_sequences: int = 100,
+    length_bp: int = 1000,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    prompt: str = "",
+    seed: int = 0,
+    batch_size: int = 64,
+    compare: str = "",
 ) -> list[SpectrumRow]:
     """Draw sequences from a language model into a FASTA, and compare them with a genome.
 
+    The comparison sets k-mer spectra, GC, dinucleotides and repeats of the samples next to those of a Markov model's
+    samples and of pieces of the genome, as a table and as `.html`, named like the output.
+
     Args:
-        model: Run folder, model folder or checkpoint of a language model.
-        output: `.fasta` or `.fa`; the comparison stands beside it as `.html`.
+        model: Run folder (outputs/pretrain/mine), model folder or checkpoint of a language model, or the name of one.
+        output: `.fasta`, `.fa` or `.fna`.
         num_sequences: How many.
         length_bp: Bases of each, the prompt included.
         temperature: 1 draws from the model, 0 takes the most probable token every time.
         top_k: Draw from so many of the most probable tokens alone; 0 for all.
         prompt: Bases that each begins with.
         seed: Of all random numbers.
-        batch_size: Sequences that are drawn side by side.
-        compare: FASTA of a genome; empty for no comparison.
+        batch_size: Sequences that are drawn together.
+        compare: FASTA of a genome; no comparison by default.
 
     Returns:
         What was compared: the samples, those of a Markov model, and pieces of the genome; empty without `compare`.
@@ -92,9 +97,8 @@ def generate_file(
         if not compare:
             return []
         codes = [encode(sample.sequence, alphabet=alphabet) for sample in samples]
-        rows, genome = compare_with_genome(
-            codes, compare, length_bp, seed=seed, folder=target.parent, case=scorer.letters.case
-        )
+        case = scorer.letters.case
+        rows, genome = _compared(codes, compare, length_bp, seed=seed, folder=target.parent, case=case)
         header, cells = spectrum_table(rows, genome)
         logger.info("%s", format_table([dict(zip(header, row, strict=True)) for row in cells], header))
         facts = {
@@ -107,33 +111,13 @@ def generate_file(
         return rows
 
 
-def compare_with_genome(
-    samples: Sequence[Codes],
-    genome: str,
-    length_bp: int,
-    *,
-    seed: int = 0,
-    folder: Path | None = None,
-    case: str = "upper",
+def _compared(
+    samples: Sequence[Codes], genome: str, length_bp: int, *, seed: int, folder: Path, case: str
 ) -> tuple[list[SpectrumRow], Spectrum]:
     """Compare samples, those of a Markov model, and pieces of a genome with the rest of that genome.
 
     Pieces of the genome, as long as the samples and as many as up to a fifth of it holds, are set aside at random; what
     is left is what all are compared with, and what the Markov model learns.
-
-    Args:
-        samples: Base codes of each.
-        genome: FASTA file or files.
-        length_bp: Bases of a sample.
-        seed: Of the pieces and of the Markov model's samples.
-        folder: Where the genome store is built for the time being.
-        case: How its letters are read; masked ones are left out.
-
-    Returns:
-        The three sets in this order, and the spectrum of the genome without the pieces.
-
-    Raises:
-        DataError: If the genome holds no 5 stretches of so many bases.
     """
     with TemporaryDirectory(dir=folder, prefix=".gulmfit-generate-", ignore_cleanup_errors=True) as scratch:
         store = GenomeStore.build(genome, scratch, case=case)
@@ -169,15 +153,10 @@ def _set_aside(
     chosen = sorted(np.random.default_rng(seed).permutation(len(windows))[:count].tolist())
     pieces = [windows[number] for number in chosen]
     rest: list[tuple[int, int]] = []
-    waiting = iter([*pieces, None])
-    piece = next(waiting)
     for _, start, end in intervals:
-        while piece is not None and piece[0] < end:
-            if start < piece[0]:
-                rest.append((start, piece[0]))
-            start, piece = piece[1], next(waiting)
-        if start < end:
-            rest.append((start, end))
+        inside = pieces[bisect_left(pieces, (start,)) : bisect_left(pieces, (end,))]
+        edges = [start, *chain.from_iterable(inside), end]
+        rest += [(low, high) for low, high in zip(edges[::2], edges[1::2], strict=True) if low < high]
     return pieces, rest
 
 

@@ -42,12 +42,14 @@ EXACT_TEXT = (
 CHANCE_TEXT = "Of many differences that are none, one in twenty has a p-value below 0.05."
 
 
-def compare(runs: Sequence[str], output: str, seed: int = 0) -> dict[str, Any]:
-    """Compare finished classifiers on the same test sequences, in any order of them.
+def compare(runs: Sequence[str], *, output: str = "", seed: int = 0) -> dict[str, Any]:
+    """Compare finished classifiers on the test sequences that all of them scored.
+
+    Prints scores with 95 % intervals, and paired tests. Runs are of stage=classify and stage=ulmfit.
 
     Args:
         runs: Run folders; of `stage=ulmfit` the transferred classifier and its twin both take part.
-        output: Folder for `comparison.json` and `comparison.html`; nothing is written if empty.
+        output: Folder for `comparison.json` and `comparison.html`, with curves; nothing is written by default.
         seed: Of the bootstraps.
 
     Raises:

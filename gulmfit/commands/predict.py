@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from typing import Literal
 
 from tqdm import tqdm
 
@@ -32,9 +33,9 @@ def predict_file(
     model: str,
     input: str,
     output: str,
-    strand: str = "forward",
+    strand: Literal["forward", "both", "average"] = "forward",
     batch_size: int = 64,
-    precision: str = "32",
+    precision: Literal["32", "bf16", "auto"] = "32",
     raw: bool = False,
     sequence: str = "sequence",
     id: str = "",
@@ -48,34 +49,42 @@ def predict_file(
     positive: str = "",
     restart: bool = False,
     cache_dir: str = "outputs/store",
-    case: str = "",
-    ambiguity: str = "",
+    case: Literal["", "upper", "mask"] = "",
+    ambiguity: Literal["", "split", "unk", "error"] = "",
 ) -> None:
     """Predict every record of a file, every feature of a genome, or every window of one.
 
+      records    input=FASTA, FASTQ or table (CSV, TSV, JSONL, Parquet); input=- reads a pipe, output=- writes TSV
+      features   input=BED, GFF3, GTF or GenBank, genome=FASTA
+      windows    input=FASTA of a genome, window_bp=150; the same command resumes a scan that was stopped
+
+    Output by suffix: .tsv .parquet (all classes, in the order of the input); .bedgraph .bw (one class along a genome);
+    .bed (features, or calls: windows above the threshold, merged) and .windows.bed (windows). Files are plain or gzip.
+    Probabilities are calibrated on the validation part.
+
     Args:
-        model: Run folder, model folder or checkpoint of a classifier.
-        input: FASTA, FASTQ or table; features (BED, GFF3, GTF, GenBank) of `genome`; the FASTA of a genome where there
-            is a `window_bp`.
-        output: Files, parted by commas; their suffixes say what they hold (`gulmfit.predict.outputs`).
-        strand: `forward`; `both`, each strand a record of its own; or `average`, the mean over both.
+        model: Run folder (outputs/classify/mine), model folder or checkpoint of a classifier, or the name of one.
+        input: What is predicted, as above.
+        output: Files, separated by commas; their suffixes say what they hold.
+        strand: Read each sequence as it is; `both` writes a record for each strand, `average` the mean over both.
         batch_size: Sequences that are run at once.
-        precision: `32`, `bf16` or `auto`.
-        raw: Write the scores before calibration into tables, too.
+        precision: `auto` takes `bf16`, about twice as fast, where the hardware computes in it; probabilities then move
+            by some thousandths.
+        raw: Also write the scores before calibration into tables.
         sequence: Column of the sequences in a table.
-        id: Column of the ids in a table; the number of the record if empty.
+        id: Column of the ids in a table; the number of the record by default.
         genome: FASTA on which features lie.
-        features: Types of features to predict, parted by commas; all if empty.
+        features: Types of features to predict, separated by commas, such as CDS,tRNA; all by default.
         window_bp: Bases of a sliding window; 0 for no scan.
-        step_bp: Bases from one window to the next; half a window if 0.
-        max_ambiguous: Windows with a greater share of ambiguous bases are passed over.
-        threshold: Score from which on a window belongs to a call; the one chosen in validation if None.
+        step_bp: Bases from one window to the next; half a window by default.
+        max_ambiguous: Windows with a greater share of ambiguous bases are skipped.
+        threshold: Score from which on a window belongs to a call; the one chosen in validation by default.
         merge_bp: Bases that may lie between two windows of one call.
-        positive: Class whose score BED, bedGraph and bigWig have; the model's positive one if empty.
-        restart: Begin a scan anew where a stopped one could be gone on with.
+        positive: Class whose score BED, bedGraph and bigWig have; the model's positive one by default.
+        restart: Begin a scan again that could be resumed.
         cache_dir: Folder of genome stores.
-        case: `upper` or `mask` (lower-case letters are ambiguous); as in training if empty.
-        ambiguity: `unk`, or `error` to refuse ambiguous letters; as in training if empty.
+        case: `mask` reads lower-case letters as ambiguous; as in training by default.
+        ambiguity: `error` refuses ambiguous letters; as in training by default.
 
     Raises:
         ConfigError: If options are out of range or do not go together.

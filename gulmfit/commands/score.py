@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -46,31 +46,35 @@ def score_file(
     model: str,
     input: str,
     output: str,
-    window_bp: int,
-    step_bp: int,
-    strand: str,
-    batch_size: int,
-    precision: str,
-    sequence: str,
-    id: str,
-    case: str = "",
-    ambiguity: str = "",
+    window_bp: int = 1000,
+    step_bp: int = 0,
+    strand: Literal["forward", "average"] = "forward",
+    batch_size: int = 64,
+    precision: Literal["32", "bf16", "auto"] = "32",
+    sequence: str = "sequence",
+    id: str = "",
+    case: Literal["", "upper", "mask"] = "",
+    ambiguity: Literal["", "split", "unk", "error"] = "",
 ) -> float:
     """Score a genome in windows (a track), or every record of a file (a table), under a language model.
 
+    Scores are bits per base: 2 is knowing nothing, less is expected, more is a surprise. A track has a value for every
+    `step_bp` bases of a genome: that of the `window_bp` bases around them, each base given all bases before it in its
+    contig. A table has a row for every record.
+
     Args:
-        model: Run folder, model folder or checkpoint of a language model.
+        model: Run folder (outputs/pretrain/mine), model folder or checkpoint of a language model, or the name of one.
         input: FASTA files; for a table of scores also a table of sequences.
-        output: `.bedgraph`, `.bg`, `.bw` or `.bigwig` for windows, parted by commas; or `.tsv` for records.
+        output: `.bedgraph`, `.bg`, `.bw` or `.bigwig` for windows, separated by commas; or `.tsv` for records.
         window_bp: Bases of a window.
         step_bp: Bases from one window to the next; 0 for as many as a window has.
-        strand: `forward` or `average`.
-        batch_size: Contigs or records that are read side by side.
-        precision: `32`, `bf16` or `auto`.
+        strand: `average` takes the mean of both strands, and twice the time.
+        batch_size: Contigs or records that are read together.
+        precision: `auto` takes `bf16` where the hardware computes in it.
         sequence: Column of the sequence in a table.
-        id: Column of the id in a table; the number of the record if empty.
-        case: `upper` or `mask` (lower-case letters are ambiguous); as in training if empty.
-        ambiguity: `split`, `unk` or `error`; as in training if empty.
+        id: Column of the id in a table; the number of the record by default.
+        case: `mask` reads lower-case letters as ambiguous; as in training by default.
+        ambiguity: `split` or `unk` reads ambiguous letters, `error` refuses them; as in training by default.
 
     Returns:
         Bits per base of everything that was scored.
@@ -100,7 +104,8 @@ def score_file(
         else:
             alphabet = scorer.tokenizer.alphabet.name
             records = read_sequences(input, sequence=sequence, id=id or None, alphabet=alphabet, letters=scorer.letters)
-            bits, bases = _write_records(scorer, records, outputs[0].path, strand, batch_size, f"{input}, ")
+            rows = _scores(scorer, records, f"{input}, ", strand, batch_size)
+            bits, bases = _write_records(outputs[0].path, rows)
         seconds, unit = time.perf_counter() - start, scorer.tokenizer.alphabet.unit
         logger.info(
             "%s: %.4f bits per %s over %s %ss, in %.1f s (%s a second)",
@@ -110,23 +115,10 @@ def score_file(
         return bits / bases if bases else math.nan
 
 
-def score_records(
-    scorer: LikelihoodScorer,
-    records: Iterable[tuple[str, str]],
-    *,
-    strand: str = "forward",
-    batch_size: int = 64,
-    where: str = "",
+def _scores(
+    scorer: LikelihoodScorer, records: Iterable[tuple[str, str]], where: str, strand: str, batch_size: int
 ) -> Iterator[RecordBits]:
-    """Yield the bits of each record, in order; memory does not grow with their number.
-
-    Args:
-        scorer: The language model.
-        records: Id and sequence.
-        strand: `forward` or `average`.
-        batch_size: Records that are read side by side.
-        where: What error messages put before the name of a record, such as a file.
-    """
+    """Yield the bits of each record, in order; memory does not grow with their number."""
     for group in groups_of_records(records, BASES_AHEAD):
         names, sequences = zip(*group, strict=True)
 
@@ -139,18 +131,9 @@ def score_records(
             yield RecordBits(name, len(sequence), scored, bits, bits / scored if scored else math.nan)
 
 
-def _write_records(
-    scorer: LikelihoodScorer,
-    records: Iterable[tuple[str, str]],
-    target: Path,
-    strand: str,
-    batch_size: int,
-    where: str,
-) -> tuple[float, float]:
+def _write_records(target: Path, rows: Iterable[RecordBits]) -> tuple[float, float]:
     totals = np.zeros(2)
-    columns = list(RecordBits.__annotations__.items())
-    with tsv_table(target, columns) as write:
-        rows = score_records(scorer, records, strand=strand, batch_size=batch_size, where=where)
+    with tsv_table(target, list(RecordBits.__annotations__.items())) as write:
         for row in tqdm(rows, desc="score", unit=" records"):
             totals += row.bits, row.scored_bp
             write([row])
@@ -158,14 +141,9 @@ def _write_records(
 
 
 def _write_tracks(
-    scorer: LikelihoodScorer,
-    input: str,
-    outputs: Sequence[Output],
-    window_bp: int,
-    step_bp: int,
-    strand: str,
+    scorer: LikelihoodScorer, input: str, outputs: Sequence[Output], window_bp: int, step_bp: int, strand: str,
     batch_size: int,
-) -> tuple[float, float]:
+) -> tuple[float, float]:  # fmt: skip
     with TemporaryDirectory(dir=outputs[0].path.parent, prefix=".gulmfit-score-", ignore_cleanup_errors=True) as folder:
         store = GenomeStore.build(input, folder, case=scorer.letters.case, alphabet=scorer.tokenizer.alphabet.name)
         readings = len(store.codes) * (2 if strand == "average" else 1)

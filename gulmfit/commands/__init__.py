@@ -1,0 +1,1 @@
+"""What each command does, one file each; its options are those of the function that the command ends in."""
