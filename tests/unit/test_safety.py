@@ -260,7 +260,7 @@ def test_what_conf_names_is_still_built() -> None:
         target
         for group in ("arch", "head", "tokenizer", "data", "split")
         for path in (conf / group).glob("*.yaml")
-        for target in re.findall(r"_target_: (\S+)", path.read_text())
+        for target in re.findall(r"_target_: ([\w.]+)", path.read_text())
     }
     assert len(named) > 10
     for target in named:
