@@ -75,4 +75,7 @@ def place(
     reduced = precision == "bf16" or (precision == "auto" and fast_precision(place.type) == "bf16-mixed")
     if reduced:
         guard(model, torch.bfloat16, place.type)
+    elif place.type == "cuda":
+        # cuDNN rounds inputs of recurrent layers to TF32 unless told otherwise; batch mates then move the fifth digit.
+        torch.backends.cudnn.allow_tf32 = False
     return place, reduced
