@@ -28,11 +28,14 @@ class ClassifierGraph(nn.Module):
         classifier: The model whose weights are used.
         temperature: What logits are divided by.
         knots: Where given, the isotonic map of the probability of class 1 of two, instead of a temperature.
+        exclusive: Whether it predicts classes that exclude each other.
     """
 
-    def __init__(self, classifier: SequenceClassifier, temperature: float = 1.0, knots: Knots = ()) -> None:
+    def __init__(
+        self, classifier: SequenceClassifier, temperature: float = 1.0, knots: Knots = (), exclusive: bool = True
+    ) -> None:
         super().__init__()
-        self.classifier = classifier
+        self.classifier, self.exclusive = classifier, exclusive
         self.temperature, self.knots = temperature, knots
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
@@ -44,7 +47,7 @@ class ClassifierGraph(nn.Module):
         pooling = ConcatPooling(lengths)
         pooling.add(outputs)
         raw = self.classifier.outputs(self.classifier.head(pooling.result()).double())
-        if self.classifier.targets != "classes":
+        if not self.exclusive:
             return (raw,)
         return self.calibrated(raw).float(), raw.float()
 

@@ -90,9 +90,10 @@ class _ClassifierForm:
         self.model = self.predictor.model
         calibration = self.predictor.calibration
         temperature = calibration.temperature if calibration.kind == "temperature" else 1.0
-        self.graph = ClassifierGraph(self.model, temperature, calibration.knots)
-        self.exclusive = self.model.targets == "classes"
-        names = ("probabilities", "raw") if self.exclusive else (self.model.targets,)
+        self.labels = self.predictor.kind.labels
+        self.exclusive = self.labels.exclusive
+        self.graph = ClassifierGraph(self.model, temperature, calibration.knots, self.exclusive)
+        names = ("probabilities", "raw") if self.exclusive else (self.labels.name,)
         self.inputs = {"tokens": {0: "batch", 1: "length"}, "lengths": {0: "batch"}}
         self.outputs = {name: {0: "batch"} for name in names}
 
@@ -121,14 +122,16 @@ class _ClassifierForm:
 
     def description(self) -> dict[str, Any]:
         """Return what the JSON file says of inputs and outputs."""
+        one, many = self.labels.one, self.labels.many
+        what = f"the probability of each {one} as the network gives it"
         says = {
             "probabilities": "float32 (batch, classes), " + ("" if self.loaded.calibration else "not ") + "calibrated",
             "raw": "float32 (batch, classes), probabilities as the network gives them",
-            "label_sets": "float64 (batch, labels), the probability of each label as the network gives it",
-            "values": "float64 (batch, values), in the units of the training data",
+            self.labels.name: f"float64 (batch, {many}), "
+            + (what if self.labels.probabilities else "in the units of the training data"),
         }
         return {
-            "task": self.model.targets,
+            "task": self.labels.name,
             "inputs": {"tokens": "int64 (batch, length), padded at the end", "lengths": "int64 (batch), 1 or more"},
             "outputs": {name: says[name] for name in self.outputs},
             "classes": self.loaded.classes,

@@ -18,7 +18,7 @@ from gulmfit.errors import CheckpointError, ConfigError
 from gulmfit.models.classifier import SequenceClassifier
 from gulmfit.models.precision import fast_precision, guard
 from gulmfit.report.calibration import Calibration
-from gulmfit.report.target_calibration import read_calibration, uncalibrated
+from gulmfit.report.objective import kind_of
 from gulmfit.seq.tokenizer import Tokenizer
 
 Probabilities = npt.NDArray[np.float64]
@@ -66,7 +66,8 @@ class Predictor:
         if precision == "auto":
             precision = "bf16" if fast_precision(self.device.type) == "bf16-mixed" else "32"
         self.precision = precision
-        self.calibration: Calibration = calibration or uncalibrated(model.targets)
+        self.kind = kind_of(model)
+        self.calibration: Calibration = calibration or self.kind.calibration()
         if precision == "bf16":
             guard(model.encoder, torch.bfloat16, self.device.type)
 
@@ -85,7 +86,7 @@ class Predictor:
             )
         if not isinstance(loaded.model, SequenceClassifier):
             raise CheckpointError(f"{path} names classes, and its head is a {type(loaded.model).__name__}: damaged?")
-        calibration = read_calibration(loaded.calibration) if loaded.calibration else None
+        calibration = kind_of(loaded.model).read_calibration(loaded.calibration) if loaded.calibration else None
         return cls(loaded.spec, loaded.model, loaded.tokenizer, device, precision, calibration)
 
     def calibrated(self, raw: Probabilities) -> Probabilities:

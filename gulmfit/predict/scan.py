@@ -19,7 +19,6 @@ from gulmfit.predict.predictor import Predictor, Probabilities
 from gulmfit.predict.windows import Integers, Stretch, Windows
 from gulmfit.seq.alphabet import AMBIGUOUS, Codes, reverse_complement
 from gulmfit.seq.store import GenomeStore
-from gulmfit.seq.targets import VALUES
 from gulmfit.seq.tokenizer import KmerTokenizer, Tokenizer
 
 Tokens = npt.NDArray[np.int32]
@@ -123,7 +122,7 @@ def _forward(predictor: Predictor, tokens: npt.NDArray[Any], lengths: npt.NDArra
 
 def gives_probabilities(predictor: Predictor) -> bool:
     """Tell whether scores are probabilities."""
-    return predictor.model.targets != VALUES
+    return predictor.kind.labels.probabilities
 
 
 def model_digest(predictor: Predictor) -> str:

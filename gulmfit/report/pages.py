@@ -11,7 +11,7 @@ from typing import Any
 
 from gulmfit.report import figures
 from gulmfit.report.html import Figure, Report, Section
-from gulmfit.report.objective import Objective, objective_of
+from gulmfit.report.objective import Kind, objective_of
 from gulmfit.report.sections import facts_sections, leakage_section, present
 from gulmfit.report.table import format_value
 from gulmfit.report.words import (
@@ -27,7 +27,6 @@ from gulmfit.report.words import (
     title,
 )
 from gulmfit.seq.alphabet import DNA, Alphabet, alphabet_named
-from gulmfit.seq.targets import VALUES
 
 Results = Mapping[str, Any]
 Score = tuple[float, float | None, float | None]  # value, low, high
@@ -56,7 +55,7 @@ def classification_report(results: Results) -> Report:
     baselines = _baseline_scores(results)
     tests = objective.tests(results, "baseline")
     scores = _score_section(objective, models, baselines, _split(results))
-    if results.get("strand") == "average" and objective.targets != VALUES:
+    if results.get("strand") == "average" and objective.labels.probabilities:
         scores.text.append(f"Both strands were averaged: {CALIBRATED_FORWARD}.")
     sections = [
         scores,
@@ -127,7 +126,7 @@ def comparison_report(results: Results) -> Report:
 
 
 def _classifier_verdict(
-    objective: Objective, model: Scores, baselines: dict[str, Scores], tests: Results, split: str
+    objective: Kind, model: Scores, baselines: dict[str, Scores], tests: Results, split: str
 ) -> str:
     score = objective.headline
     if score not in model:
@@ -152,7 +151,7 @@ def _no_better(model: Scores, baselines: dict[str, Scores]) -> str:
 
 
 def _comparison_verdict(
-    objective: Objective, models: dict[str, Scores], baselines: dict[str, Scores], tests: Results
+    objective: Kind, models: dict[str, Scores], baselines: dict[str, Scores], tests: Results
 ) -> str:
     score = objective.headline
     reached = {name: scores[score][0] for name, scores in models.items() if score in scores}
@@ -168,7 +167,7 @@ def _comparison_verdict(
     return f"{start}; {clause}."
 
 
-def _versus(objective: Objective, transferred: float, scratch: float, test: Results) -> str:
+def _versus(objective: Kind, transferred: float, scratch: float, test: Results) -> str:
     score = heading(objective.headline)
     if transferred == scratch:
         return f"Transferred and from-scratch have the same {score} on this run, {format_value(transferred)}"
@@ -186,7 +185,7 @@ def _versus(objective: Objective, transferred: float, scratch: float, test: Resu
     )
 
 
-def _baseline_clause(objective: Objective, score: float, baselines: dict[str, Scores], tests: Results) -> str:
+def _baseline_clause(objective: Kind, score: float, baselines: dict[str, Scores], tests: Results) -> str:
     """Say how the best baseline stands to the best model."""
     reached = {
         name: scores[objective.headline][0] for name, scores in baselines.items() if objective.headline in scores
@@ -230,9 +229,7 @@ def _bits_verdict(results: Results) -> str:
     return f"{start}, {format_value(gain)} less than the Markov model ({format_value(markov)})."
 
 
-def _score_section(
-    objective: Objective, models: dict[str, Scores], baselines: dict[str, Scores], split: str
-) -> Section:
+def _score_section(objective: Kind, models: dict[str, Scores], baselines: dict[str, Scores], split: str) -> Section:
     order = sorted(baselines, key=lambda name: -baselines[name].get(objective.headline, (-math.inf,))[0])
     everyone = models | {name: baselines[name] for name in order}
     columns = [name for name in objective.columns if any(name in scores for scores in everyone.values())]
@@ -267,7 +264,7 @@ def _searched_unequally(section: Section, runs: Mapping[str, Results]) -> Sectio
     return section
 
 
-def _overlaid_section(objective: Objective, runs: Mapping[str, Results]) -> Section:
+def _overlaid_section(objective: Kind, runs: Mapping[str, Results]) -> Section:
     curves = {name: run.get("curves") or [] for name, run in runs.items()}
     score = heading(objective.headline)
     loss = figures.compare_curves(curves, "val/loss", f"validation loss{objective.loss_unit}")

@@ -1,4 +1,4 @@
-"""Objectives whose every comparison is a paired bootstrap, because no sequence is simply right or wrong.
+"""Kinds whose every comparison is a paired bootstrap, because no sequence is simply right or wrong.
 
 Shapes: `N` sequences, `C` labels or values, `D` sets of weights (bootstrap draws).
 """
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gulmfit.report.html import Section
-from gulmfit.report.objective import Floats, Ints, Judged, Objective, Results
+from gulmfit.report.objective import Floats, Ints, Judged, Kind, Results
 from gulmfit.report.uncertainty import Weighted, resampled_differences, resampled_intervals
 from gulmfit.report.words import heading, model_name, p_text
 
@@ -18,8 +18,8 @@ ByTarget = Callable[[Floats], Mapping[str, Floats]]
 """(D, N) weights to (D, C) values of each score."""
 
 
-class Bootstrapped(Objective):
-    """Base of objectives that are compared by paired bootstraps; arguments as of `Objective`."""
+class Bootstrapped(Kind):
+    """Base of kinds that are compared by paired bootstraps; arguments as of `Kind`."""
 
     @abstractmethod
     def weighted(self, truth: Any, predicted: Floats) -> Weighted:

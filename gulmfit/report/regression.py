@@ -13,7 +13,7 @@ import numpy as np
 from gulmfit.report import target_figures
 from gulmfit.report.calibration import Calibration
 from gulmfit.report.html import Section
-from gulmfit.report.objective import Floats, Ints, Judged, Results
+from gulmfit.report.objective import Floats, Ints, Judged, Metric, Results
 from gulmfit.report.paired import Bootstrapped, by_target
 from gulmfit.report.sections import target_errors
 from gulmfit.report.target_calibration import AsPredicted
@@ -22,13 +22,15 @@ from gulmfit.report.value_baselines import Part, run_value_baselines
 from gulmfit.report.value_scores import VALUE_METRICS, scores_by_value, value_scores, weighted_value_scores
 from gulmfit.report.words import heading
 from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.targets import VALUES
+from gulmfit.seq.targets import Values
 
 
 class Regression(Bootstrapped):
-    """What predicted values are judged by; arguments as of `Objective`."""
+    """Measured values; arguments as of `Kind`."""
 
-    targets: ClassVar[str] = VALUES
+    labels = Values()
+    calibration = AsPredicted
+    watched: ClassVar[Mapping[str, Metric]] = {"moments": ("gulmfit.train.metrics.ValueScore", {})}
     headline: ClassVar[str] = "r2"
     second: ClassVar[str] = "spearman"
     summary: ClassVar[tuple[str, ...]] = VALUE_METRICS
@@ -79,7 +81,8 @@ class Regression(Bootstrapped):
         return {"by_target": by_target(scores, self.classes, groups, seed)}
 
     def sections(self, results: Results) -> list[Section]:
-        return [_values_section(results), _scatter_section(results), target_errors(results)]
+        errors = target_errors(results, ("value", "measured", "predicted"), by_spread=True)
+        return [_values_section(results), _scatter_section(results), errors]
 
 
 def _values_section(results: Results) -> Section:

@@ -5,8 +5,8 @@ from typing import Any
 
 from gulmfit.report import figures, spread_figures
 from gulmfit.report.html import Figure, Report, Section, Table
-from gulmfit.report.objective import Objective, objective_of
-from gulmfit.report.sections import curves_section, facts_sections, leakage_section, present, score_curves
+from gulmfit.report.objective import Kind, objective_of
+from gulmfit.report.sections import curves_section, facts_sections, leakage_section, present
 from gulmfit.report.table import format_table
 from gulmfit.report.words import SEARCHED_UNEQUALLY, capital, finite, heading, model_name, p_text, subtitle
 
@@ -75,7 +75,7 @@ def repeated_report(results: Results) -> Report:
     sections = [
         _searched_unequally(scores, spread),
         _pairs(results, model_name(main)),
-        curves_section(score_curves(results.get("predictions"), model_name(main))),
+        curves_section(objective.curves(results.get("predictions"), model_name(main))),
         _trials(results),
         leakage_section(results),
     ]
@@ -116,7 +116,7 @@ def _pairs(results: Results, main: str) -> Section:
     return Section("Paired tests", [text], [(header, rows)] if rows else [])
 
 
-def _tested(results: Results, objective: Objective, other: str) -> str:
+def _tested(results: Results, objective: Kind, other: str) -> str:
     """Add what the paired test of pooled predictions against another model says, where it was made."""
     tests = objective.tests(results.get("pooled") or {}, SCRATCH)
     p_value = next((finite(test.get("p_value")) for name, test in tests.items() if model_name(name) == other), None)

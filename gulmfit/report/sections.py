@@ -8,15 +8,13 @@ import numpy as np
 from gulmfit.report import figures
 from gulmfit.report.calibration import reliability_curve
 from gulmfit.report.html import Figure, Section
-from gulmfit.report.objective import objective_of
+from gulmfit.report.objective import Curves, objective_of
 from gulmfit.report.predictions import Predictions
 from gulmfit.report.table import leaves
 from gulmfit.report.words import heading
 from gulmfit.seq.leakage import MET, leaked_fraction, most_leaking
-from gulmfit.seq.targets import CLASSES, VALUES
 
 Results = Mapping[str, Any]
-Curves = dict[str, tuple[Any, Any]]
 
 _KINDS = {
     "exact": "exact copies",
@@ -119,7 +117,7 @@ def curves_section(curves: Curves) -> Section:
 
 def score_curves(predictions: Predictions | None, run: str = "model") -> Curves:
     """Return binary labels and scores of each model of a two-class set, `model` under the name of the run."""
-    if predictions is None or len(predictions.classes) != 2 or predictions.targets != CLASSES:
+    if predictions is None or len(predictions.classes) != 2:
         return {}
     positive = predictions.positive_index
     truth = (predictions.labels == positive).astype(int)
@@ -195,17 +193,19 @@ def errors_section(results: Results) -> Section:
     )
 
 
-def target_errors(results: Results) -> Section:
+def target_errors(results: Results, columns: tuple[str, str, str], *, by_spread: bool = False) -> Section:
     """List the labels or values of test sequences that the model was most wrong about.
 
     Args:
+        columns: What the table calls a name, what is known and what is predicted.
+        by_spread: Count errors in standard deviations of what is known.
         results: `predictions` and, for their letters, `sequences` by record id.
     """
     predictions: Predictions | None = results.get("predictions")
     if predictions is None:
         return Section("Worst errors")
     values = predictions.by_model["model"]
-    spread = predictions.labels.std(axis=0) if predictions.targets == VALUES else np.ones(len(predictions.classes))
+    spread = predictions.labels.std(axis=0) if by_spread else np.ones(len(predictions.classes))
     off = np.abs(values - predictions.labels) / np.where(spread > 0, spread, 1.0)
     worst = np.argsort(-off, axis=None, kind="stable")[:_WORST]
     letters: Mapping[str, str] = results.get("sequences") or {}
@@ -219,11 +219,8 @@ def target_errors(results: Results) -> Section:
         ]
         for row, column in zip(*np.unravel_index(worst, off.shape), strict=True)
     ]
-    header = ["id", "value", "measured", "predicted", "sequence"]
-    if predictions.targets != VALUES:
-        header[1:4] = ["label", "there", "probability"]
     text = ["What the model was most wrong about on the test part: often it is what was written down that is wrong."]
-    return Section("Worst errors", text, [(header, rows)])
+    return Section("Worst errors", text, [(["id", *columns, "sequence"], rows)])
 
 
 def _shortened(sequence: str) -> str:

@@ -12,25 +12,42 @@ import numpy as np
 
 from gulmfit.report import figures
 from gulmfit.report.baselines import run_baselines
-from gulmfit.report.calibration import TINY, Calibration, choose_threshold, fit_calibration
+from gulmfit.report.calibration import KINDS, TINY, Calibration, choose_threshold, fit_calibration
 from gulmfit.report.html import Section
-from gulmfit.report.objective import AT_THRESHOLD, Floats, Ints, Judged, Objective, Results
+from gulmfit.report.objective import AT_THRESHOLD, Curves, Floats, Ints, Judged, Kind, Metric, Results
+from gulmfit.report.predictions import Predictions
 from gulmfit.report.ranks import accuracy_by_rank
 from gulmfit.report.scores import classification_scores, confusion
 from gulmfit.report.sections import calibration_section, curves_section, errors_section, score_curves
 from gulmfit.report.sign_flip import only_singles, sign_flip
-from gulmfit.report.uncertainty import bootstrap_intervals, delong_interval, mcnemar, paired_bootstrap
+from gulmfit.report.uncertainty import bootstrap_intervals, delong, delong_interval, mcnemar, paired_bootstrap
 from gulmfit.report.words import capital, model_name
 from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.targets import CLASSES
+from gulmfit.seq.targets import Classes
 
 DECIDED = ("accuracy", "mcc", "precision", "recall", "specificity", "f1")  # scores of decisions, not of rankings
 
 
-class SingleLabel(Objective):
-    """What class probabilities are judged by; arguments as of `Objective`."""
+FLIP_TEXT = "The sign-flip test is of accuracy; it counts a group of related sequences as one observation. "
+EXACT_TEXT = (
+    "McNemar's exact test is of accuracy, DeLong's of AUROC; both take sequences for unrelated, and here none has a "
+    "relative. "
+)
 
-    targets: ClassVar[str] = CLASSES
+
+class SingleLabel(Kind):
+    """One class a sequence; arguments as of `Kind`."""
+
+    labels = Classes()
+    calibration = Calibration
+    calibrations = KINDS
+    watched: ClassVar[Mapping[str, Metric]] = {
+        "accuracy": ("torchmetrics.classification.MulticlassAccuracy", {"average": "micro"}),
+        "mcc": ("torchmetrics.classification.MulticlassMatthewsCorrCoef", {}),
+        "auroc": ("torchmetrics.classification.MulticlassAUROC", {}),
+    }
+    curve = ("accuracy", "mcc", "auroc")
+    compared_too = ("ece",)
     headline: ClassVar[str] = "accuracy"
     second: ClassVar[str] = "auroc"
     summary: ClassVar[tuple[str, ...]] = ("accuracy", "mcc", "auroc", "f1")
@@ -153,7 +170,7 @@ class SingleLabel(Objective):
 
     def sections(self, results: Results) -> list[Section]:
         return [
-            curves_section(score_curves(results.get("predictions"))),
+            curves_section(self.curves(results.get("predictions"))),
             _ranks_section(results),
             confusion_section(results),
             calibration_section(results),
@@ -166,7 +183,7 @@ class SingleLabel(Objective):
         curves = {
             name: pair
             for run in runs
-            for name, pair in score_curves(runs[run].get("predictions"), model_name(run)).items()
+            for name, pair in self.curves(runs[run].get("predictions"), model_name(run)).items()
         }
         return [
             _ranks_section(first),
@@ -175,6 +192,23 @@ class SingleLabel(Objective):
             calibration_section(first),
             errors_section(first),
         ]
+
+    def curves(self, predictions: Predictions | None, run: str = "model") -> Curves:
+        return score_curves(predictions, run)
+
+    def exact_tests(self, truth: Any, first: Floats, second: Floats, groups: Ints) -> dict[str, float]:
+        """Test accuracy by groups; without groups, and AUROC, only where no sequence has a relative."""
+        chosen = first.argmax(1), second.argmax(1)
+        found: dict[str, float] = {"sign-flip": sign_flip(truth, *chosen, groups)["p_value"]}
+        if only_singles(groups):
+            found["McNemar"] = mcnemar(truth, *chosen)["p_value"]
+            if len(self.classes) == 2:
+                at = self.column
+                found["DeLong"] = delong(truth == at, first[:, at], second[:, at])["p_value"]
+        return found
+
+    def tests_text(self, groups: Ints) -> str:
+        return FLIP_TEXT + EXACT_TEXT if only_singles(groups) else FLIP_TEXT
 
     def paired_section(self, model: str, results: Results) -> Section:
         header = ["against", f"only {model} right", "only the other right", "accuracy difference", "p"]

@@ -9,30 +9,31 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch.nn import functional as F
 
 from gulmfit.data.batches import SequenceBatch
 from gulmfit.data.stream import StreamBatch
 from gulmfit.models.awd_rnn import detach
 from gulmfit.models.classifier import SequenceClassifier
 from gulmfit.models.language_model import LanguageModel
+from gulmfit.models.losses import CrossEntropy, Loss
 
 SMOOTHING = 0.9
 
 
-def _loss(model: LanguageModel | SequenceClassifier, batch: Any, state: Any) -> tuple[torch.Tensor, Any]:
+def _loss(model: LanguageModel | SequenceClassifier, batch: Any, state: Any, loss: Loss) -> tuple[torch.Tensor, Any]:
     if isinstance(model, LanguageModel) and isinstance(batch, StreamBatch):
         output = model(batch.tokens, batch.targets, state)
         return output.loss + output.penalty, detach(output.state)
     if isinstance(model, SequenceClassifier) and isinstance(batch, SequenceBatch):
         logits, penalty = model(batch.tokens, batch.lengths)
-        return F.cross_entropy(logits.float(), batch.labels) + penalty, None
+        return loss(logits.float(), model.learned(batch.labels)) + penalty, None
     raise TypeError(f"no loss for {type(model).__name__} and {type(batch).__name__}.")
 
 
 def lr_range_test(
     model: LanguageModel | SequenceClassifier,
     batches: Iterable[Any],
+    loss: Loss | None = None,
     *,
     low: float = 1e-5,
     high: float = 1.0,
@@ -43,6 +44,7 @@ def lr_range_test(
     Args:
         model: Left as it is.
         batches: Training batches; read again from the start when they run out.
+        loss: Of a classifier; cross-entropy by default.
         low: First rate.
         high: Last rate.
         num_steps: Steps between them; the test ends early once the smoothed loss is four times its least.
@@ -54,6 +56,7 @@ def lr_range_test(
     optimizer = torch.optim.AdamW(model.parameters(), lr=low, betas=(0.8, 0.99))
     rates: list[float] = []
     losses: list[float] = []
+    loss = loss or CrossEntropy()
     average, least, state = 0.0, math.inf, None
     iterator = iter(batches)
     for step in range(num_steps):
@@ -65,11 +68,11 @@ def lr_range_test(
         rate = low * (high / low) ** (step / max(1, num_steps - 1))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        loss, state = _loss(model, batch, state)
+        found, state = _loss(model, batch, state, loss)
         optimizer.zero_grad()
-        torch.autograd.backward(loss)
+        torch.autograd.backward(found)
         optimizer.step()
-        average = SMOOTHING * average + (1 - SMOOTHING) * loss.item()
+        average = SMOOTHING * average + (1 - SMOOTHING) * found.item()
         smoothed = average / (1 - SMOOTHING ** (step + 1))
         if not math.isfinite(smoothed) or smoothed > 4 * least:
             break

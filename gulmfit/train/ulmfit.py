@@ -7,7 +7,7 @@ from typing import Any
 
 from gulmfit.checkpoint import MODEL_FOLDER
 from gulmfit.data.sources import Source
-from gulmfit.report.objective import Judged, Objective, objective_of
+from gulmfit.report.objective import Judged, Kind, objective_of
 from gulmfit.report.pages import comparison_report
 from gulmfit.report.words import model_name
 from gulmfit.train.classify import run_classifier, scratch_overrides, split_parts
@@ -80,7 +80,7 @@ def run_ulmfit(run: Run, source: Source) -> dict[str, Any]:
     return page
 
 
-def _not_won(run: Run, page: dict[str, Any], judge: Objective) -> str:
+def _not_won(run: Run, page: dict[str, Any], judge: Kind) -> str:
     """Return whom transfer was to beat, by `must_win`, and has not; an empty text if there is none."""
     if run.config.must_win is None:
         return ""

@@ -63,7 +63,10 @@ ALLOWED = {
     "data": {"torch", "numpy", "pytorch_lightning", "gulmfit.seq", "gulmfit.errors", "gulmfit.files", "gulmfit.locks"},
     "predict": {"torch", "numpy", "tqdm", "pyarrow", "pybigtools"}
     | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.files"}
-    | {"gulmfit.weights", "gulmfit.report"},  # the latter for its calibration: a classifier's probabilities are the calibrated ones
+    | {
+        "gulmfit.weights",
+        "gulmfit.report",
+    },  # the latter for its calibration: a classifier's probabilities are the calibrated ones
     "report": {"numpy", "scipy", "sklearn", "matplotlib", "gulmfit.seq", "gulmfit.errors", "gulmfit.files"},
     "exchange": {"torch", "numpy", "safetensors", "onnx", "onnxruntime", "huggingface_hub"}
     | {

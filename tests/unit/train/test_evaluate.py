@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gulmfit.report.calibration import Calibration
+from gulmfit.report.single_label import SingleLabel
 from gulmfit.seq.alphabet import DNA
 from gulmfit.seq.letters import Letters
 from gulmfit.train import evaluate
@@ -26,7 +27,7 @@ def stand_in_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
     model = SimpleNamespace(
         tokenizer=SimpleNamespace(alphabet=DNA, summary=dict),
-        model=SimpleNamespace(targets="classes"),
+        kind=SingleLabel,
         classes=["no", "yes"],
         positive="yes",
         letters=Letters(),
