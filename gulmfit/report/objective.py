@@ -37,7 +37,12 @@ Ints = NDArray[np.int64]
 Results = Mapping[str, Any]
 Judged = tuple[Floats, "Kind"]
 """Predictions (N, C) of a model, and the kind with the thresholds that go with it."""
+Models = Mapping[str, Judged]
+Bounds = dict[str, tuple[float, float]]
+"""Low and high end of each score's interval."""
+Gains = dict[str, dict[str, float]]
 Curves = dict[str, tuple[Any, Any]]
+Labelled = LabelledSequences
 Metric = tuple[str | Callable[..., Any], Mapping[str, Any]]
 """A torchmetrics class, or where it is defined, and its arguments beside `C`."""
 
@@ -93,15 +98,11 @@ class Kind(ABC):
         """Score predictions (N, C) against labels."""
 
     @abstractmethod
-    def intervals(
-        self, truth: Any, predicted: Floats, groups: Ints | None = None, seed: int = 0
-    ) -> dict[str, tuple[float, float]]:
+    def intervals(self, truth: Any, predicted: Floats, groups: Ints | None = None, seed: int = 0) -> Bounds:
         """Bound each score by a bootstrap that counts a group of related sequences once."""
 
     @abstractmethod
-    def paired(
-        self, truth: Any, first: Judged, second: Judged, groups: Ints | None = None, seed: int = 0
-    ) -> dict[str, dict[str, float]]:
+    def paired(self, truth: Any, first: Judged, second: Judged, groups: Ints | None = None, seed: int = 0) -> Gains:
         """Compare each score of two models: what the second gains, its bounds and p-value."""
 
     @abstractmethod
@@ -130,7 +131,7 @@ class Kind(ABC):
 
     def at_threshold(
         self, truth: Any, predicted: Floats, calibration: Calibration, groups: Ints | None = None, seed: int = 0
-    ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    ) -> tuple[dict[str, float], Bounds]:
         """Score and bound what the threshold chosen on validation decides, where `scores` decides without it.
 
         Returns:
@@ -141,65 +142,39 @@ class Kind(ABC):
 
     @abstractmethod
     def baselines(
-        self,
-        train: LabelledSequences,
-        valid: LabelledSequences,
-        test: LabelledSequences,
-        *,
-        seed: int,
-        cache_dir: Path | None,
+        self, train: Labelled, valid: Labelled, test: Labelled, *, seed: int, cache_dir: Path | None
     ) -> dict[str, Judged]:
         """Fit the baselines and predict the test part; thresholds and strengths are chosen on the validation part."""
 
     @abstractmethod
-    def comparisons(self, truth: Any, judged: Mapping[str, Judged], groups: Ints, seed: int) -> dict[str, Any]:
+    def comparisons(self, truth: Any, judged: Models, groups: Ints, seed: int) -> dict[str, Any]:
         """Test "model" against every other one, as `metrics.json` keeps it."""
 
     @abstractmethod
     def tests(self, results: Results, opponent: str) -> dict[str, Results]:
-        """Return by opponent a record with the `p_value` of the model against it, from what `comparisons` gave.
-
-        Args:
-            results: As of `gulmfit.report.pages.classification_report`.
-            opponent: Whom a single record, without a name, is about.
-        """
+        """Return by opponent a record with the `p_value` of the model against it, from what `comparisons` gave; a
+        single record, without a name, is about `opponent`. For `results` see
+        `gulmfit.report.pages.classification_report`."""
 
     @abstractmethod
     def details(
-        self,
-        truth: Any,
-        raw: Floats,
-        judged: Mapping[str, Judged],
-        calibration: Calibration,
-        groups: Ints,
-        seed: int,
+        self, truth: Any, raw: Floats, judged: Models, calibration: Calibration, groups: Ints, seed: int
     ) -> dict[str, Any]:
         """Return what else `metrics.json` tells of this kind of target.
 
         Args:
-            truth: Labels of the test part.
+            truth, groups, seed: As of `comparisons`.
             raw: What the network predicts, uncalibrated (N, C).
             judged: Calibrated predictions of the model and the baselines.
             calibration: The model's.
-            groups: What belongs together (N,).
-            seed: Of the bootstraps.
         """
 
     @abstractmethod
     def sections(self, results: Results) -> list[Section]:
-        """Return the sections of a report that are of this kind of target alone.
-
-        Args:
-            results: As of `gulmfit.report.pages.classification_report`.
-        """
+        """Return the sections of a report that are of this kind of target alone; `results` are as of `tests`."""
 
     def compared(self, shared: Results, runs: Mapping[str, Results]) -> list[Section]:
-        """Return these sections where several runs are compared: those of the first.
-
-        Args:
-            shared: What the runs have in common.
-            runs: Results by name of the run.
-        """
+        """Return these sections where runs, by name, are compared, which `shared` belongs to: those of the first."""
         return self.sections(next(iter(runs.values()), {}))
 
     def curves(self, predictions: "Predictions | None", run: str = "model") -> Curves:

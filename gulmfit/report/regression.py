@@ -13,7 +13,7 @@ import numpy as np
 from gulmfit.report import target_figures
 from gulmfit.report.calibration import Calibration
 from gulmfit.report.html import Section
-from gulmfit.report.objective import Floats, Ints, Judged, Metric, Results
+from gulmfit.report.objective import Floats, Ints, Judged, Labelled, Models, Results
 from gulmfit.report.paired import Bootstrapped, by_target
 from gulmfit.report.sections import target_errors
 from gulmfit.report.target_calibration import AsPredicted
@@ -21,7 +21,6 @@ from gulmfit.report.uncertainty import Weighted
 from gulmfit.report.value_baselines import Part, run_value_baselines
 from gulmfit.report.value_scores import VALUE_METRICS, scores_by_value, value_scores, weighted_value_scores
 from gulmfit.report.words import heading
-from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.targets import Values
 
 
@@ -30,7 +29,7 @@ class Regression(Bootstrapped):
 
     labels = Values()
     calibration = AsPredicted
-    watched: ClassVar[Mapping[str, Metric]] = {"moments": ("gulmfit.train.metrics.ValueScore", {})}
+    watched: ClassVar = {"moments": ("gulmfit.train.metrics.ValueScore", {})}
     headline: ClassVar[str] = "r2"
     second: ClassVar[str] = "spearman"
     summary: ClassVar[tuple[str, ...]] = VALUE_METRICS
@@ -51,13 +50,7 @@ class Regression(Bootstrapped):
         return AsPredicted()
 
     def baselines(
-        self,
-        train: LabelledSequences,
-        valid: LabelledSequences,
-        test: LabelledSequences,
-        *,
-        seed: int,
-        cache_dir: Path | None,
+        self, train: Labelled, valid: Labelled, test: Labelled, *, seed: int, cache_dir: Path | None
     ) -> dict[str, Judged]:
         known, held = (Part(part.sequences, part.labels) for part in (train, valid))
         found = run_value_baselines(
@@ -66,13 +59,7 @@ class Regression(Bootstrapped):
         return {name: (values, self) for name, values in found.items()}
 
     def details(
-        self,
-        truth: Any,
-        raw: Floats,
-        judged: Mapping[str, Judged],
-        calibration: Calibration,
-        groups: Ints,
-        seed: int,
+        self, truth: Any, raw: Floats, judged: Models, calibration: Calibration, groups: Ints, seed: int
     ) -> dict[str, Any]:
         """Return the scores of each value, where there are several."""
         if len(self.classes) < 2:

@@ -1,6 +1,6 @@
 """Parts that the pages of several stages share: leaks, curves, calibration, the worst errors, what was run."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,17 +12,11 @@ from gulmfit.report.objective import Curves, objective_of
 from gulmfit.report.predictions import Predictions
 from gulmfit.report.table import leaves
 from gulmfit.report.words import heading
-from gulmfit.seq.leakage import MET, leaked_fraction, most_leaking
+from gulmfit.seq.leakage import KINDS, MET, leaked_fraction, most_leaking
 
 Results = Mapping[str, Any]
 
-_KINDS = {
-    "exact": "exact copies",
-    "reverse_complement": "reverse complements",
-    "near_duplicate": "near-copies",
-    "coordinates": "overlapping loci",
-    "any": "any",
-}
+_KINDS = {**KINDS, "any": "any"}
 LEAKAGE_THRESHOLD = 0.01  # as in conf/train.yaml, for results that do not say theirs
 _WORST = 10
 _SHOWN_BASES = 60
@@ -172,55 +166,40 @@ def errors_section(results: Results) -> Section:
     predictions: Predictions | None = results.get("predictions")
     if predictions is None:
         return Section("Worst errors")
-    values = predictions.by_model["model"]
+    values, classes, labels = predictions.by_model["model"], predictions.classes, predictions.labels
     chosen = values.argmax(1)
-    wrong = np.flatnonzero(chosen != predictions.labels)
+    wrong = np.flatnonzero(chosen != labels)
     wrong = wrong[np.argsort(-values[wrong, chosen[wrong]], kind="stable")][:_WORST]
-    letters: Mapping[str, str] = results.get("sequences") or {}
-    rows = [
-        [
-            predictions.ids[row],
-            predictions.classes[predictions.labels[row]],
-            predictions.classes[chosen[row]],
-            values[row, chosen[row]],
-            _shortened(letters.get(predictions.ids[row], "")),
-        ]
-        for row in wrong
-    ]
-    text = ["The test sequences that the model was most certain of and wrong about: often they are wrong labels."]
-    return Section(
-        "Worst errors", text, [(["id", "label", "predicted", "probability", "sequence"], rows)] if rows else []
-    )
+    rows = [(row, classes[labels[row]], classes[chosen[row]], values[row, chosen[row]]) for row in wrong]
+    text = "The test sequences that the model was most certain of and wrong about: often they are wrong labels."
+    return _worst_section(results, ("label", "predicted", "probability"), rows, text)
 
 
 def target_errors(results: Results, columns: tuple[str, str, str], *, by_spread: bool = False) -> Section:
     """List the labels or values of test sequences that the model was most wrong about.
 
     Args:
+        results: As of `errors_section`.
         columns: What the table calls a name, what is known and what is predicted.
         by_spread: Count errors in standard deviations of what is known.
-        results: `predictions` and, for their letters, `sequences` by record id.
     """
     predictions: Predictions | None = results.get("predictions")
     if predictions is None:
         return Section("Worst errors")
-    values = predictions.by_model["model"]
-    spread = predictions.labels.std(axis=0) if by_spread else np.ones(len(predictions.classes))
-    off = np.abs(values - predictions.labels) / np.where(spread > 0, spread, 1.0)
-    worst = np.argsort(-off, axis=None, kind="stable")[:_WORST]
-    letters: Mapping[str, str] = results.get("sequences") or {}
-    rows = [
-        [
-            predictions.ids[row],
-            predictions.classes[column],
-            predictions.labels[row, column],
-            values[row, column],
-            _shortened(letters.get(predictions.ids[row], "")),
-        ]
-        for row, column in zip(*np.unravel_index(worst, off.shape), strict=True)
-    ]
-    text = ["What the model was most wrong about on the test part: often it is what was written down that is wrong."]
-    return Section("Worst errors", text, [(["id", *columns, "sequence"], rows)])
+    values, labels = predictions.by_model["model"], predictions.labels
+    spread = labels.std(axis=0) if by_spread else np.ones(len(predictions.classes))
+    off = np.abs(values - labels) / np.where(spread > 0, spread, 1.0)
+    worst = zip(*np.unravel_index(np.argsort(-off, axis=None, kind="stable")[:_WORST], off.shape), strict=True)
+    rows = [(row, predictions.classes[column], labels[row, column], values[row, column]) for row, column in worst]
+    text = "What the model was most wrong about on the test part: often it is what was written down that is wrong."
+    return _worst_section(results, columns, rows, text)
+
+
+def _worst_section(results: Results, columns: Sequence[str], found: Sequence[tuple[Any, ...]], text: str) -> Section:
+    """Lay out errors, the number of a sequence first."""
+    ids, letters = results["predictions"].ids, results.get("sequences") or {}
+    rows = [[ids[row], *cells, _shortened(letters.get(ids[row], ""))] for row, *cells in found]
+    return Section("Worst errors", [text], [(["id", *columns, "sequence"], rows)] if rows else [])
 
 
 def _shortened(sequence: str) -> str:

@@ -14,7 +14,7 @@ from gulmfit.report import figures
 from gulmfit.report.baselines import run_baselines
 from gulmfit.report.calibration import KINDS, TINY, Calibration, choose_threshold, fit_calibration
 from gulmfit.report.html import Section
-from gulmfit.report.objective import AT_THRESHOLD, Curves, Floats, Ints, Judged, Kind, Metric, Results
+from gulmfit.report.objective import AT_THRESHOLD, Bounds, Floats, Gains, Ints, Judged, Kind, Labelled, Models, Results
 from gulmfit.report.predictions import Predictions
 from gulmfit.report.ranks import accuracy_by_rank
 from gulmfit.report.scores import classification_scores, confusion
@@ -22,7 +22,6 @@ from gulmfit.report.sections import calibration_section, curves_section, errors_
 from gulmfit.report.sign_flip import only_singles, sign_flip
 from gulmfit.report.uncertainty import bootstrap_intervals, delong, delong_interval, mcnemar, paired_bootstrap
 from gulmfit.report.words import capital, model_name
-from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.targets import Classes
 
 DECIDED = ("accuracy", "mcc", "precision", "recall", "specificity", "f1")  # scores of decisions, not of rankings
@@ -41,7 +40,7 @@ class SingleLabel(Kind):
     labels = Classes()
     calibration = Calibration
     calibrations = KINDS
-    watched: ClassVar[Mapping[str, Metric]] = {
+    watched: ClassVar = {
         "accuracy": ("torchmetrics.classification.MulticlassAccuracy", {"average": "micro"}),
         "mcc": ("torchmetrics.classification.MulticlassMatthewsCorrCoef", {}),
         "auroc": ("torchmetrics.classification.MulticlassAUROC", {}),
@@ -51,9 +50,7 @@ class SingleLabel(Kind):
     headline: ClassVar[str] = "accuracy"
     second: ClassVar[str] = "auroc"
     summary: ClassVar[tuple[str, ...]] = ("accuracy", "mcc", "auroc", "f1")
-    columns: ClassVar[tuple[str, ...]] = (
-        "accuracy", "mcc", "auroc", "auprc", "f1", "precision", "recall", "specificity",
-    )  # fmt: skip
+    columns = ("accuracy", "mcc", "auroc", "auprc", "f1", "precision", "recall", "specificity")
     test: ClassVar[str] = "sign-flip test"
 
     @property
@@ -64,14 +61,10 @@ class SingleLabel(Kind):
     def scores(self, truth: Any, predicted: Floats) -> dict[str, float]:
         return classification_scores(truth, predicted, positive=self.column)
 
-    def intervals(
-        self, truth: Any, predicted: Floats, groups: Ints | None = None, seed: int = 0
-    ) -> dict[str, tuple[float, float]]:
+    def intervals(self, truth: Any, predicted: Floats, groups: Ints | None = None, seed: int = 0) -> Bounds:
         return bootstrap_intervals(truth, predicted, positive=self.column, groups=groups, seed=seed)
 
-    def paired(
-        self, truth: Any, first: Judged, second: Judged, groups: Ints | None = None, seed: int = 0
-    ) -> dict[str, dict[str, float]]:
+    def paired(self, truth: Any, first: Judged, second: Judged, groups: Ints | None = None, seed: int = 0) -> Gains:
         return paired_bootstrap(truth, first[0], second[0], positive=self.column, groups=groups, seed=seed)
 
     def scorable(self, truth: Any) -> bool:
@@ -87,7 +80,7 @@ class SingleLabel(Kind):
 
     def at_threshold(
         self, truth: Any, predicted: Floats, calibration: Calibration, groups: Ints | None = None, seed: int = 0
-    ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    ) -> tuple[dict[str, float], Bounds]:
         cut, column = calibration.threshold, self.column
         if cut is None or len(self.classes) != 2:
             return {}, {}
@@ -99,13 +92,7 @@ class SingleLabel(Kind):
         )
 
     def baselines(
-        self,
-        train: LabelledSequences,
-        valid: LabelledSequences,
-        test: LabelledSequences,
-        *,
-        seed: int,
-        cache_dir: Path | None,
+        self, train: Labelled, valid: Labelled, test: Labelled, *, seed: int, cache_dir: Path | None
     ) -> dict[str, Judged]:
         found = run_baselines(
             train.sequences,
@@ -120,7 +107,7 @@ class SingleLabel(Kind):
         )
         return {name: (probabilities, self) for name, probabilities in found.items()}
 
-    def comparisons(self, truth: Any, judged: Mapping[str, Judged], groups: Ints, seed: int) -> dict[str, Any]:
+    def comparisons(self, truth: Any, judged: Models, groups: Ints, seed: int) -> dict[str, Any]:
         """Test accuracies, a group being one observation; McNemar's test is added where nothing has relatives."""
         chosen = {name: probabilities.argmax(1) for name, (probabilities, _) in judged.items()}
         model = chosen.pop("model")
@@ -137,13 +124,7 @@ class SingleLabel(Kind):
         return {name: {"test": "McNemar", **test} for name, test in named.items()}
 
     def details(
-        self,
-        truth: Any,
-        raw: Floats,
-        judged: Mapping[str, Judged],
-        calibration: Calibration,
-        groups: Ints,
-        seed: int,
+        self, truth: Any, raw: Floats, judged: Models, calibration: Calibration, groups: Ints, seed: int
     ) -> dict[str, Any]:
         """Return the confusion counts, what calibration did and, of classes that are paths, accuracy at each depth."""
         probabilities = judged["model"][0]
@@ -193,7 +174,7 @@ class SingleLabel(Kind):
             errors_section(first),
         ]
 
-    def curves(self, predictions: Predictions | None, run: str = "model") -> Curves:
+    def curves(self, predictions: Predictions | None, run: str = "model") -> dict[str, tuple[Any, Any]]:
         return score_curves(predictions, run)
 
     def exact_tests(self, truth: Any, first: Floats, second: Floats, groups: Ints) -> dict[str, float]:

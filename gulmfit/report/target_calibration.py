@@ -43,7 +43,6 @@ class LabelCalibration(Calibration):
             raise CheckpointError(f"calibration with thresholds {self.thresholds}: expected probabilities")
 
     def calibrated(self, raw: Floats) -> Floats:
-        """Calibrate the probabilities of labels (N, C)."""
         if not self.temperatures:
             return raw
         if raw.shape[1] != len(self.temperatures):
@@ -53,17 +52,11 @@ class LabelCalibration(Calibration):
         return probabilities
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values, from which `from_dict` makes an equal calibration."""
         lists = {name: list(getattr(self, name)) for name in ("temperatures", "thresholds")}
         return {"targets": LABEL_SETS, "kind": self.kind, **lists}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """Undo `to_dict`.
-
-        Raises:
-            CheckpointError: The content is not of a calibration that this version knows.
-        """
         try:
             temperatures, thresholds = (tuple(map(float, content[name])) for name in ("temperatures", "thresholds"))
             return cls(kind=content["kind"], temperatures=temperatures, thresholds=thresholds)
@@ -76,16 +69,13 @@ class AsPredicted(Calibration):
     """Values stand as they are predicted."""
 
     def calibrated(self, raw: Floats) -> Floats:
-        """Return the values (N, C)."""
         return raw
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
         return {"targets": VALUES, "kind": self.kind}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """Undo `to_dict`."""
         return cls()
 
 

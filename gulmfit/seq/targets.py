@@ -9,7 +9,7 @@ Shapes: `N` sequences, `C` classes, labels or values.
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -148,6 +148,16 @@ class TargetKind(ABC):
                 f"{self._noun}, {list(names)}: {self._user} needs at least {_NUMBERS[self.few]}, each named once"
             )
 
+    def _rows(
+        self, read: Callable[[str, str, str], Any], cells: Sequence[Texts], columns: Texts, places: Texts
+    ) -> tuple[Labels, Names]:
+        """Read a column for each name."""
+        rows = [
+            [read(*one, place) for one in zip(row, columns, strict=True)]
+            for row, place in zip(cells, places, strict=True)
+        ]
+        return self.array(rows).reshape(len(rows), len(columns)), list(columns)
+
     _noun: ClassVar[str] = "class(es)"
     _user: ClassVar[str] = "a classifier"
 
@@ -235,11 +245,7 @@ class LabelSets(TargetKind):
     ) -> tuple[Labels, Names]:
         if len(columns) > 1:
             self._few(columns, columns, source)
-            rows = [
-                [yes_no(cell, column, place) for cell, column in zip(row, columns, strict=True)]
-                for row, place in zip(cells, places, strict=True)
-            ]
-            return np.array(rows, np.int64).reshape(len(rows), len(columns)), list(columns)
+            return self._rows(yes_no, cells, columns, places)
         sets = [label_set(cell, columns[0], place) for (cell,), place in zip(cells, places, strict=True)]
         names = _sorted(name for one in sets for name in one) if declared is None else [str(item) for item in declared]
         if declared is None:
@@ -314,11 +320,7 @@ class Values(TargetKind):
         self, cells: Sequence[Texts], columns: Texts, places: Texts, source: str, declared: Texts | None = None
     ) -> tuple[Labels, Names]:
         self._few(columns, columns, source)
-        rows = [
-            [number(cell, column, place) for cell, column in zip(row, columns, strict=True)]
-            for row, place in zip(cells, places, strict=True)
-        ]
-        return np.array(rows, np.float64).reshape(len(rows), len(columns)), list(columns)
+        return self._rows(number, cells, columns, places)
 
     def check(self, labels: Labels, names: Sequence[str], ids: Sequence[str]) -> None:
         _check_columns(labels, names, "value")

@@ -4,7 +4,6 @@ A task takes plain dictionaries only, so that a checkpoint rebuilds it without a
 `weights_only=True`.
 """
 
-import importlib
 import math
 from typing import Any, cast
 
@@ -14,6 +13,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from gulmfit.checkpoint import Spec, build_model
+from gulmfit.config import imported
 from gulmfit.models.classifier import SequenceClassifier
 from gulmfit.models.language_model import LanguageModel
 from gulmfit.train.identity import LEARNED_FROM
@@ -51,12 +51,11 @@ class Task(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer over all layer groups and its schedule over all steps."""
-        module, _, name = self.hparams["optimizer"]["_target_"].rpartition(".")
         arguments = {key: value for key, value in self.hparams["optimizer"].items() if key != "_target_"}
         if self._scales_gradients and arguments.get("fused"):
             arguments["fused"] = False  # it would undo the scaling itself, after they have been clipped
         groups = [{"params": group, "lr": self.schedule.phases[0].lr} for group in self.model.layer_groups()]
-        optimizer = getattr(importlib.import_module(module), name)(groups, **arguments)
+        optimizer = imported(self.hparams["optimizer"]["_target_"])(groups, **arguments)
         scheduler = OneCyclePhases(optimizer, self.schedule, self.total_steps, lambda: 0.5**self.halvings)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step", "name": "lr"}}
 
