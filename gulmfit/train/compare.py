@@ -7,11 +7,11 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from gulmfit.checkpoint import files_of
+from gulmfit.checkpoint import files_of, load
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.files import claimed
 from gulmfit.report.html import write_report
-from gulmfit.report.objective import kind_named
+from gulmfit.report.objective import every_kind, kind_named
 from gulmfit.report.predictions import Predictions
 from gulmfit.report.repeated import comparison_of_runs
 from gulmfit.report.table import format_table
@@ -134,6 +134,8 @@ def _read(folder: Path) -> Predictions:
         positive = str(metrics.get("positive") or "")
     except (OSError, ValueError, AttributeError) as error:
         raise DataError(f"{path} is damaged: {error}.") from error
+    if metrics.get("targets") not in (None, *every_kind()):
+        load(folder)  # the module of its head defines the kind
     read = Predictions.read(folder / "predictions", positive)
     if positive and positive not in read.classes:
         raise DataError(f"{path}: the positive class {positive!r} is none of {read.classes} in {read.source}.")
