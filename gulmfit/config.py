@@ -23,6 +23,7 @@ from gulmfit.files import config_dir
 from gulmfit.overrides import overrides_for_hydra
 from gulmfit.schema import KINDS
 from gulmfit.seq.alphabet import ALPHABETS, DNA, held_alphabet
+from gulmfit.seq.labelled import LabelledSequences
 
 STAGES = ("pretrain", "finetune", "classify", "ulmfit", "learning_curve")
 
@@ -62,7 +63,8 @@ if not OmegaConf.has_resolver("gulmfit.data_dir"):
 
 def targets_of(target: str) -> str:
     """Return what the labels are for a head, by the class that its `_target_` names; of a language model classes."""
-    return _targets({"_target_": target}) or "classes"
+    learned = _kind({"_target_": target})
+    return learned.labels.name if learned else LabelledSequences.targets
 
 
 if not OmegaConf.has_resolver("gulmfit.targets"):
@@ -322,23 +324,24 @@ def _check_head(config: Mapping[str, Any], stage: Any) -> list[str]:
         return [f"head={head.rpartition('.')[2]} does not go with stage={stage}; it needs SequenceClassifier."]
     if models_language:
         return []
-    learned, judged = (_targets(config.get(name)) for name in ("head", "loss"))
-    if stage == "learning_curve" and learned not in (None, "classes"):
-        return [f"stage=learning_curve counts labels of head=classifier; head={head.rpartition('.')[2]} has {learned}."]
-    if config.get("calibration") == "isotonic" and learned not in (None, "classes"):
-        return [f"calibration=isotonic is for two classes, and head={head.rpartition('.')[2]} learns {learned}."]
-    if config.get("lr_find") and learned not in (None, "classes"):
-        return [f"lr_find takes cross-entropy, and head={head.rpartition('.')[2]} has another loss: leave it out."]
-    if learned not in (None, "classes") and not _can_read_targets(config.get("data")):
-        name = head.rpartition(".")[2]
+    learned, judged = (_kind(config.get(name)) for name in ("head", "loss"))
+    if learned is None:
+        return []
+    head, labels = head.rpartition(".")[2], learned.labels.name
+    if stage == "learning_curve" and not learned.curve:
+        return [f"stage=learning_curve counts labels of head=classifier; head={head} has {labels}."]
+    if config.get("calibration") == "isotonic" and "isotonic" not in learned.calibrations:
+        return [f"calibration=isotonic is for two classes, and head={head} learns {labels}."]
+    # What a source reads unless it is told otherwise.
+    if labels != LabelledSequences.targets and not _can_read_targets(config.get("data")):
         return [
-            f"head={name} learns {learned}, and this data has one class a sequence: give data=table with data.label=."
+            f"head={head} learns {labels}, and this data has one class a sequence: give data=table with data.label=."
         ]
-    if learned and judged and learned != judged:
+    if judged and not issubclass(learned, judged):
         loss = str((config.get("loss") or {}).get("_target_", "")).rpartition(".")[2]
         return [
-            f"loss={loss} is for {judged}, and head={head.rpartition('.')[2]} learns {learned}: leave loss= out, and "
-            "the head brings its own."
+            f"loss={loss} is for {judged.labels.name}, and head={head} learns {labels}: leave loss= out, and the head "
+            "brings its own."
         ]
     return []
 
@@ -350,9 +353,10 @@ def _can_read_targets(node: Any) -> bool:
     return "targets" in known or not {"path", "classes"} & set(known)
 
 
-def _targets(node: Any) -> str | None:
-    """Return what a head or loss is for; None where it does not say."""
-    return getattr(_target(node), "targets", None)
+def _kind(node: Any) -> Any:
+    """Return the kind of target that a head or loss is for; None where it does not say."""
+    found = getattr(_target(node), "kind", None)
+    return named(found) if isinstance(found, str) else found
 
 
 def _target(node: Any) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import gulmfit
-from gulmfit.cli.options import described, is_not_one_of
+from gulmfit.cli.options import is_not_one_of, read_signature
 from gulmfit.cli.pipes import piped
 from gulmfit.cli.words import HELP, command, log_to_stdout, trusting
 from gulmfit.errors import ConfigError
@@ -43,7 +43,10 @@ def _is_of_data(word: str) -> bool:
 
 COMMANDS = {
     "train": Command(
-        ("gulmfit.commands.train:train",), "[key=value ...]", lambda word: True, more="gulmfit.commands.train:groups"
+        ("gulmfit.commands.train:start_training",),
+        "[key=value ...]",
+        lambda word: True,
+        more="gulmfit.commands.train:groups",
     ),
     "evaluate": Command(
         ("gulmfit.commands.evaluate:evaluate_file",), "data=SOURCE [data.KEY=VALUE ...]", _is_of_data
@@ -92,7 +95,7 @@ def main(*given: str) -> None:
     asked = words[bool(group) :]
     if asked and not HELP & set(asked):
         raise ConfigError(f"{asked[0]!r} {is_not_one_of(asked[0], names)}")
-    told = {name: described(COMMANDS[group + name].targets[0]).text.splitlines()[0] for name in names}
+    told = {name: read_signature(COMMANDS[group + name].targets[0]).text.splitlines()[0] for name in names}
     lines = "".join(f"  {name:14}{text}\n" for name, text in told.items())
     sys.stdout.write(
         f"gulmfit {group}COMMAND key=value ...\n\n{lines}\nCOMMAND --help says more; gulmfit-NAME is gulmfit NAME.\n"
@@ -103,7 +106,7 @@ def main(*given: str) -> None:
 def _run(name: str, words: list[str]) -> None:
     """Understand the words of a command, and do what it does."""
     entry, program = COMMANDS[name], f"gulmfit-{name}"
-    functions = [described(target) for target in entry.targets]
+    functions = [read_signature(target) for target in entry.targets]
     usage = "\n".join(function.usage(program, entry.words) for function in functions)
     wanted = entry.words and not entry.words.startswith("[")
     needed = wanted or all(function.required for function in functions)

@@ -131,7 +131,7 @@ def _filled(text: str, indent: int) -> str:
     return textwrap.fill(text, WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
 
 
-def described(target: str) -> Function:
+def read_signature(target: str) -> Function:
     """Read a function's signature and docstring without importing it.
 
     Args:

@@ -7,37 +7,26 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from gulmfit.checkpoint import files_of
+from gulmfit.checkpoint import files_of, load
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.files import claimed
 from gulmfit.report.html import write_report
-from gulmfit.report.objective import Floats
+from gulmfit.report.objective import every_kind, kind_named
 from gulmfit.report.predictions import Predictions
-from gulmfit.report.registry import objective
 from gulmfit.report.repeated import comparison_of_runs
-from gulmfit.report.sections import score_curves
-from gulmfit.report.sign_flip import only_singles, sign_flip
 from gulmfit.report.table import format_table
-from gulmfit.report.uncertainty import delong, mcnemar
 from gulmfit.report.words import heading, p_text
 from gulmfit.seq.limits import parse_json
 from gulmfit.seq.split_file import sequence_digests
-from gulmfit.seq.targets import CLASSES
 from gulmfit.train.curves import CURVES, read_curves
 from gulmfit.train.run import write_json
 
 logger = logging.getLogger(__name__)
 
 SPLIT = "split.tsv"
-EXTRA = {CLASSES: ("ece",)}  # scores shown beside the summary
 TESTS_TEXT = (
     "What the second run gains over the first on the same sequences. Intervals and the first p of each score: a paired "
     "bootstrap that counts a group of related sequences once. "
-)
-FLIP_TEXT = "The sign-flip test is of accuracy; it counts a group of related sequences as one observation. "
-EXACT_TEXT = (
-    "McNemar's exact test is of accuracy, DeLong's of AUROC; both take sequences for unrelated, and here none has a "
-    "relative. "
 )
 CHANCE_TEXT = "Of many differences that are none, one in twenty has a p-value below 0.05."
 
@@ -66,12 +55,12 @@ def compare(runs: Sequence[str], *, output: str = "", seed: int = 0) -> dict[str
         scored = read[first].beside({name: read[name] for name in others})
         _check_sequences(folders, scored.ids)
         by_run = {first: scored.by_model["model"], **{name: scored.by_model[name] for name in others}}
-        judge = objective(scored.targets, scored.classes, scored.positive)
+        judge = kind_named(scored.targets)(scored.classes, scored.positive)
         labels, groups = scored.labels, scored.groups
         rows: list[dict[str, object]] = []
         for name, values in by_run.items():
             scores, bounds = judge.scores(labels, values), judge.intervals(labels, values, groups, seed)
-            shown = [item for item in (*judge.summary, *EXTRA.get(judge.targets, ())) if item in scores]
+            shown = [item for item in (*judge.summary, *judge.compared_too) if item in scores]
             rows.append({"run": name} | {heading(item): (scores[item], *bounds[item]) for item in shown})
         pairs: list[dict[str, object]] = []
         for one, two in combinations(by_run, 2):
@@ -81,7 +70,8 @@ def compare(runs: Sequence[str], *, output: str = "", seed: int = 0) -> dict[str
                 found = paired[item]
                 row[f"{heading(item)} gained"] = (found["difference"], found["low"], found["high"])
                 row[f"p ({heading(item)})"] = p_text(found["p_value"])
-            pairs.append(row | _class_tests(scored, by_run[one], by_run[two]))
+            exact = judge.exact_tests(labels, by_run[one], by_run[two], groups)
+            pairs.append(row | {test: p_text(p_value) for test, p_value in exact.items()})
         best = max(rows, key=lambda row: row[heading(judge.headline)][0])  # type: ignore[index]
         results: dict[str, Any] = {
             "title": f"{len(by_run)} runs on {len(scored)} test sequences",
@@ -90,40 +80,19 @@ def compare(runs: Sequence[str], *, output: str = "", seed: int = 0) -> dict[str
             "the chance of the test sequences, the paired tests say. Another training run may differ.",
             "runs": rows,
             "pairs": pairs,
-            "tests_text": "".join((TESTS_TEXT, *_tests_text(scored), CHANCE_TEXT)),
+            "tests_text": TESTS_TEXT + judge.tests_text(groups) + CHANCE_TEXT,
         }
         logger.info("%s\n\n%s", format_table(rows, list(rows[0])), format_table(pairs, list(pairs[0])))
         if output:
             page = {
                 **results,
-                "curves": score_curves(replace(scored, by_model=by_run)),
+                "curves": judge.curves(replace(scored, by_model=by_run)),
                 "losses": {name: _losses(folder) for name, folder in folders.items()},
             }
             write_json(Path(output) / "comparison.json", results)
             write_report(Path(output) / "comparison.html", comparison_of_runs(page))
             logger.info("\nreport: %s", Path(output) / "comparison.html")
         return results
-
-
-def _class_tests(scored: Predictions, first: Floats, second: Floats) -> dict[str, object]:
-    """Test class probabilities of two runs; without groups only where no sequence has a relative; empty for others."""
-    if scored.targets != CLASSES:
-        return {}
-    labels, positive = scored.labels, scored.positive_index
-    chosen = first.argmax(1), second.argmax(1)
-    found: dict[str, object] = {"sign-flip": p_text(sign_flip(labels, *chosen, scored.groups)["p_value"])}
-    if not only_singles(scored.groups):
-        return found
-    found["McNemar"] = p_text(mcnemar(labels, *chosen)["p_value"])
-    if len(scored.classes) == 2:
-        found["DeLong"] = p_text(delong(labels == positive, first[:, positive], second[:, positive])["p_value"])
-    return found
-
-
-def _tests_text(scored: Predictions) -> list[str]:
-    if scored.targets != CLASSES:
-        return []
-    return [FLIP_TEXT, EXACT_TEXT] if only_singles(scored.groups) else [FLIP_TEXT]
 
 
 def _classifiers(runs: Sequence[str]) -> dict[str, Path]:
@@ -167,6 +136,8 @@ def _read(folder: Path) -> Predictions:
         positive = str(metrics.get("positive") or "")
     except (OSError, ValueError, AttributeError) as error:
         raise DataError(f"{path} is damaged: {error}.") from error
+    if metrics.get("targets") not in (None, *every_kind()):
+        load(folder)  # the module of its head defines the kind
     read = Predictions.read(folder / "predictions", positive)
     if positive and positive not in read.classes:
         raise DataError(f"{path}: the positive class {positive!r} is none of {read.classes} in {read.source}.")

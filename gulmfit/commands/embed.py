@@ -94,7 +94,7 @@ def embed_file(
         if strand != "forward":
             alphabet.check_strands()
         records = _with_labels(_read(input, sequence, id, label, alphabet.name, embedder.letters), labels)
-        shown = Sample(MOST_POINTS, seed) if map else None
+        shown = Reservoir(MOST_POINTS, seed) if map else None
         start, count = time.perf_counter(), 0
         vectors = embedder.embed(
             records, level=level, pooling=pooling, strand=strand, batch_size=batch_size, where=f"{input}, "
@@ -113,7 +113,7 @@ def embed_file(
             _write_map(Path(map), shown, count, facts, seed)
 
 
-class Sample:
+class Reservoir:
     """Up to so many vectors, each of all that were seen with the same chance (reservoir sampling)."""
 
     def __init__(self, most: int, seed: int) -> None:
@@ -231,7 +231,7 @@ def _npz(path: Path, embedder: Embedder, level: str, labelled: bool, facts: Mapp
         np.savez(handle, **arrays)
 
 
-def _write_map(path: Path, shown: Sample, count: int, facts: Mapping[str, str], seed: int) -> None:
+def _write_map(path: Path, shown: Reservoir, count: int, facts: Mapping[str, str], seed: int) -> None:
     if count < FEWEST_POINTS:
         raise DataError(f"map={path}: {count} sequences make no map; {FEWEST_POINTS} or more are needed.")
     vectors = np.stack([vector for vector, _ in shown.kept]).astype(np.float64)

@@ -5,8 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from gulmfit.checkpoint import MODEL_FOLDER, files_of
 from gulmfit.config import compose, instantiate, plain, validate
 from gulmfit.data.sources import Source
@@ -18,10 +16,9 @@ from gulmfit.report.calibration import CALIBRATED_FORWARD
 from gulmfit.report.html import write_report
 from gulmfit.report.pages import classification_report
 from gulmfit.report.predictions import Predictions
-from gulmfit.report.registry import objective
 from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.split import source_of
-from gulmfit.seq.targets import CLASSES, VALUES, Labels
+from gulmfit.seq.targets import Labels
 from gulmfit.train.run import file_checksums, versions, write_json
 from gulmfit.train.scoring import score_table
 
@@ -57,7 +54,7 @@ def evaluate_file(
     predictor = Predictor.load(model)
     config = compose(["stage=classify", f"alphabet={predictor.tokenizer.alphabet.name}", *data_overrides])
     if "targets" in config.data:
-        config.data.targets = predictor.model.targets
+        config.data.targets = predictor.kind.labels.name
     given = {item.partition("=")[0] for item in data_overrides}
     learned = predictor.letters._asdict()
     for name in learned.keys() & config.data.keys():
@@ -73,13 +70,13 @@ def evaluate_file(
         data = source.labelled()
         labels = _in_order_of(predictor, data)
         predicted = predictor.predict(data.sequences, strand=strand, batch_size=batch_size)
-        positive = predictor.positive if data.targets == CLASSES else ""
-        judge = objective(data.targets, predictor.classes, positive).decided(predictor.calibration)
+        positive = predictor.positive if data.kind.exclusive else ""
+        judge = predictor.kind(predictor.classes, positive).decided(predictor.calibration)
         groups = instantiate(config.split).groups(data)  # relatives, as in training: an interval counts them once
         scores, intervals = judge.scores(labels, predicted), judge.intervals(labels, predicted, groups)
         decided, decided_intervals = judge.at_threshold(labels, predicted, predictor.calibration, groups)
         scores, intervals = {**scores, **decided}, {**intervals, **decided_intervals}
-        if strand == "average" and data.targets != VALUES:
+        if strand == "average" and data.kind.probabilities:
             logger.info("strand=average: %s", CALIBRATED_FORWARD)
         details = judge.details(labels, predicted, {"model": (predicted, judge)}, predictor.calibration, groups, 0)
         details.pop("calibration", None)  # what it did is judged on the test part, where it was not fitted
@@ -124,11 +121,11 @@ def _paths(value: Any) -> Iterator[str]:
 
 def _in_order_of(predictor: Predictor, data: LabelledSequences) -> Labels:
     """Put labels into the model's order of classes, labels or values."""
-    classes, targets = predictor.classes, predictor.model.targets
+    classes, targets = predictor.classes, predictor.kind.labels.name
     if data.targets != targets:
         raise DataError(f"{source_of(data)} has {data.targets}, and the model has learned {targets}")
     foreign = sorted(set(data.classes) - set(classes))
-    missing = sorted(set(classes) - set(data.classes)) if targets == VALUES else []
+    missing = sorted(set(classes) - set(data.classes)) if data.kind.needs_all else []
     if foreign or missing:
         found = foreign or missing
         where = "are not the model's" if foreign else "are missing of the model's"
@@ -136,8 +133,4 @@ def _in_order_of(predictor: Predictor, data: LabelledSequences) -> Labels:
             f"{source_of(data)}: the labels {', '.join(map(repr, found))} {where}, which are "
             f"{', '.join(map(repr, classes))}. Name the right column with data.label=..., or correct the labels."
         )
-    if targets == CLASSES:
-        return np.array([classes.index(data.classes[label]) for label in data.labels], dtype=np.int64)
-    labels = np.zeros((len(data), len(classes)), data.labels.dtype)  # a label that never occurs is there nowhere
-    labels[:, [classes.index(name) for name in data.classes]] = data.labels
-    return labels
+    return data.kind.reordered(data.labels, data.classes, classes)

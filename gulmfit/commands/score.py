@@ -19,7 +19,7 @@ from gulmfit.predict.bits import check_windows, score_genome
 from gulmfit.predict.likelihood import LikelihoodScorer, check_options
 from gulmfit.predict.outputs import WINDOWS, Output, parse_outputs
 from gulmfit.predict.reading import groups_of_records
-from gulmfit.predict.tracks import Interval
+from gulmfit.predict.tracks import TrackSpan
 from gulmfit.predict.writers import tsv_table
 from gulmfit.seq.labelled import read_sequences
 from gulmfit.seq.store import GenomeStore
@@ -156,7 +156,7 @@ def _write_tracks(
         ):  # fmt: skip
             for output in outputs:
                 values = (
-                    Interval(window.contig, window.start, window.end, window.bits_per_base)
+                    TrackSpan(window.contig, window.start, window.end, window.bits_per_base)
                     for window in genome.windows(window_bp)
                 )
                 lengths = {contig.name: contig.length for contig in store.contigs}

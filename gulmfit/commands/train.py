@@ -10,7 +10,7 @@ from gulmfit.errors import GulmfitError
 from gulmfit.files import config_dir
 
 
-def train(words: Sequence[str]) -> None:
+def start_training(words: Sequence[str]) -> None:
     """Train: a language model, its tuning, a classifier, or all three.
 
       python train.py                                             the three stages on simulated data

@@ -3,8 +3,8 @@
 Shape letters: `B` batch, `T` tokens.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -40,11 +40,13 @@ def tokenise(sequence: str, tokenizer: Tokenizer, where: str, *, reverse: bool =
     return torch.from_numpy(tokenizer.encode(reverse_complement(codes, alphabet) if reverse else codes))
 
 
-def collate(items: Sequence[tuple[Tensor, int, int]], pad_id: int) -> SequenceBatch:
-    """Pad tokenised sequences, given as `(tokens, label, index)`, into one batch."""
+def collate(
+    items: Sequence[tuple[Tensor, Any, int]], pad_id: int, shaped: Callable[[list[Any]], list[Any]] = list
+) -> SequenceBatch:
+    """Pad tokenised sequences, `(tokens, label, index)` each, into one batch; `shaped` makes labels of one shape."""
     lengths = torch.tensor([len(tokens) for tokens, _, _ in items])
     padded = torch.full((len(items), int(lengths.max())), pad_id, dtype=torch.int64)
     for row, (tokens, _, _) in enumerate(items):
         padded[row, : len(tokens)] = tokens
-    labels = torch.tensor([label for _, label, _ in items])
+    labels = torch.tensor(shaped([label for _, label, _ in items]))
     return SequenceBatch(padded, lengths, labels, torch.tensor([index for _, _, index in items]))

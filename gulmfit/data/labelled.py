@@ -35,7 +35,7 @@ class SequenceDataset(Dataset[tuple[Tensor, int, int]]):
         names = [f"{where}, record {name!r}" for name in data.ids]
         pairs = list(zip(data.sequences, names, strict=True))
         self.pad_id = tokenizer.pad_id
-        self.labels = data.labels
+        self.labels, self.kind = data.labels, data.kind
         self.forward = [tokenise(sequence, tokenizer, name) for sequence, name in pairs]
         self.reverse_complement_p = reverse_complement_p
         self.backward = (
@@ -50,11 +50,12 @@ class SequenceDataset(Dataset[tuple[Tensor, int, int]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
         turned = self.reverse_complement_p > 0 and float(torch.rand(())) < self.reverse_complement_p
-        return (self.backward if turned else self.forward)[index], self.labels[index].tolist(), index
+        label = self.kind.turned(self.labels[index]) if turned else self.labels[index]
+        return (self.backward if turned else self.forward)[index], label.tolist(), index
 
     def collate(self, items: Sequence[tuple[Tensor, int, int]]) -> SequenceBatch:
         """Pad items into a batch."""
-        return collate(items, self.pad_id)
+        return collate(items, self.pad_id, self.kind.batch)
 
 
 class LengthBucketSampler(Sampler[list[int]]):

@@ -104,9 +104,10 @@ class _ClassifierForm:
         self.model = self.predictor.model
         calibration = self.predictor.calibration
         temperature = calibration.temperature if calibration.kind == "temperature" else 1.0
-        self.graph = ClassifierGraph(self.model, temperature, calibration.knots)
-        self.exclusive = self.model.targets == "classes"
-        names = ("probabilities", "raw") if self.exclusive else (self.model.targets,)
+        self.labels = self.predictor.kind.labels
+        self.exclusive = self.labels.exclusive
+        self.graph = ClassifierGraph(self.model, temperature, calibration.knots, self.exclusive)
+        names = ("probabilities", "raw") if self.exclusive else (self.labels.name,)
         self.inputs = {"tokens": {0: "batch", 1: "length"}, "lengths": {0: "batch"}}
         self.outputs = {name: {0: "batch"} for name in names}
 
@@ -135,14 +136,16 @@ class _ClassifierForm:
 
     def description(self) -> dict[str, Any]:
         """Return what the JSON file says of inputs and outputs."""
+        one, many = self.labels.one, self.labels.many
+        what = f"the probability of each {one} as the network gives it"
         says = {
             "probabilities": "float32 (batch, classes), " + ("" if self.loaded.calibration else "not ") + "calibrated",
             "raw": "float32 (batch, classes), probabilities as the network gives them",
-            "label_sets": "float64 (batch, labels), the probability of each label as the network gives it",
-            "values": "float64 (batch, values), in the units of the training data",
+            self.labels.name: f"float64 (batch, {many}), "
+            + (what if self.labels.probabilities else "in the units of the training data"),
         }
         return {
-            "task": self.model.targets,
+            "task": self.labels.name,
             "inputs": {"tokens": "int64 (batch, length), padded at the end", "lengths": "int64 (batch), 1 or more"},
             "outputs": {name: says[name] for name in self.outputs},
             "classes": self.loaded.classes,
@@ -284,11 +287,14 @@ class ClassifierGraph(nn.Module):
         classifier: The model whose weights are used.
         temperature: What logits are divided by.
         knots: Where given, the isotonic map of the probability of class 1 of two, instead of a temperature.
+        exclusive: Whether it predicts classes that exclude each other.
     """
 
-    def __init__(self, classifier: SequenceClassifier, temperature: float = 1.0, knots: Knots = ()) -> None:
+    def __init__(
+        self, classifier: SequenceClassifier, temperature: float = 1.0, knots: Knots = (), exclusive: bool = True
+    ) -> None:
         super().__init__()
-        self.classifier = classifier
+        self.classifier, self.exclusive = classifier, exclusive
         self.temperature, self.knots = temperature, knots
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
@@ -300,7 +306,7 @@ class ClassifierGraph(nn.Module):
         pooling = ConcatPooling(lengths)
         pooling.add(outputs)
         raw = self.classifier.outputs(self.classifier.head(pooling.result()).double())
-        if self.classifier.targets != "classes":
+        if not self.exclusive:
             return (raw,)
         return self.calibrated(raw).float(), raw.float()
 

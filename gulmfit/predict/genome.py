@@ -20,7 +20,7 @@ from gulmfit.predict.outputs import LOCUS, Output, opened
 from gulmfit.predict.partial import PartialScores
 from gulmfit.predict.predictor import Probabilities
 from gulmfit.predict.scan import Scan, model_digest
-from gulmfit.predict.tracks import Interval, Placed, bed_line, digits
+from gulmfit.predict.tracks import Placed, TrackSpan, bed_line, digits
 from gulmfit.predict.windows import Stretch
 from gulmfit.predict.writers import Row
 
@@ -147,14 +147,14 @@ class _Result:
                     if values[0] == values[0]:  # a window that was passed over has nan
                         yield [f"{contig}:{start}-{end}:{strand}", contig, start, end, strand, *values]
 
-    def intervals(self, strand: str) -> Iterator[Interval]:
+    def intervals(self, strand: str) -> Iterator[TrackSpan]:
         """Yield the bases that belong to each window (`Windows.cells`) with its score."""
         for contig in self._contigs():
             for stretch, values in self._values(contig):
                 lows, highs = self.scan.windows.cells(stretch)
                 column = values[:, self.scan.strands.index(strand)]
                 for at in np.flatnonzero(~np.isnan(column)):
-                    yield Interval(self.names[contig], int(lows[at]), int(highs[at]), float(column[at]))
+                    yield TrackSpan(self.names[contig], int(lows[at]), int(highs[at]), float(column[at]))
 
     def places(self) -> Iterator[Placed]:
         """Yield each window and strand."""

@@ -17,9 +17,8 @@ from gulmfit.errors import CheckpointError, ConfigError, SequenceError
 from gulmfit.models.classifier import SequenceClassifier
 from gulmfit.models.hardware import place
 from gulmfit.report.calibration import Calibration
-from gulmfit.report.target_calibration import read_calibration, uncalibrated
+from gulmfit.report.objective import kind_of
 from gulmfit.seq.alphabet import Codes, reverse_complement
-from gulmfit.seq.targets import VALUES
 from gulmfit.seq.tokenizer import Tokenizer, Tokens
 
 Probabilities = npt.NDArray[np.float64]
@@ -78,7 +77,8 @@ class Predictor:
         self.tokenizer = tokenizer
         self.letters = letters_of(spec)
         """How letters are read: as in training, unless another way is set."""
-        self.calibration: Calibration = calibration or uncalibrated(model.targets)
+        self.kind = kind_of(model)
+        self.calibration: Calibration = calibration or self.kind.calibration()
 
     @classmethod
     def load(cls, path: str | Path, device: str | torch.device | None = None, precision: str = "32") -> "Predictor":
@@ -95,13 +95,13 @@ class Predictor:
             )
         if not isinstance(loaded.model, SequenceClassifier):
             raise CheckpointError(f"{path} names classes, and its head is a {type(loaded.model).__name__}: damaged?")
-        calibration = read_calibration(loaded.calibration) if loaded.calibration else None
+        calibration = kind_of(loaded.model).read_calibration(loaded.calibration) if loaded.calibration else None
         return cls(loaded.spec, loaded.model, loaded.tokenizer, device, precision, calibration)
 
     @property
     def gives_probabilities(self) -> bool:
         """Whether scores are probabilities."""
-        return self.model.targets != VALUES
+        return self.kind.labels.probabilities
 
     def calibrated(self, raw: Probabilities) -> Probabilities:
         """Calibrate what the network predicts, `(..., C)`."""

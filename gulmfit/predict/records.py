@@ -11,7 +11,7 @@ import numpy as np
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.predict.outputs import LOCUS, Output, opened
 from gulmfit.predict.predictor import STRANDS, Predictor, Record
-from gulmfit.predict.tracks import Interval, Placed
+from gulmfit.predict.tracks import Placed, TrackSpan
 from gulmfit.predict.writers import Row
 from gulmfit.seq.alphabet import DEFAULT, DNA, Alphabet, LetterCounts, Letters
 from gulmfit.seq.fasta import expand_paths, read_fasta
@@ -154,7 +154,7 @@ class _OnGenome:
         """Yield every record."""
         yield from sorted(self._records, key=lambda one: (one.contig.encode(), one.start, one.end, one.strand))
 
-    def intervals(self, strand: str) -> Iterator[Interval]:
+    def intervals(self, strand: str) -> Iterator[TrackSpan]:
         """Yield the records of a strand; of all strands where they are not told apart.
 
         Raises:
@@ -170,7 +170,7 @@ class _OnGenome:
                     f"{self._tracks}: {last.name!r} and {one.name!r} overlap on {one.contig!r} ({places}), and a base "
                     "of a track has one value. Write .bed or .tsv."
                 )
-            yield Interval(one.contig, one.start, one.end, one.value)
+            yield TrackSpan(one.contig, one.start, one.end, one.value)
             last = one
 
     def calls(self) -> Iterator[str]:

@@ -13,7 +13,7 @@ from gulmfit.files import cannot_be_written, whole_file
 DECIMALS = 6
 
 
-class Interval(NamedTuple):
+class TrackSpan(NamedTuple):
     """Bases of a contig that share one value."""
 
     contig: str
@@ -44,7 +44,7 @@ class OnGenome(Protocol):
     def places(self) -> Iterator[Placed]:
         """Yield every record or window, on each strand."""
 
-    def intervals(self, strand: str) -> Iterator[Interval]:
+    def intervals(self, strand: str) -> Iterator[TrackSpan]:
         """Yield the bases of one strand that have a value, none twice."""
 
     def calls(self) -> Iterator[str]:
@@ -97,13 +97,13 @@ def bed_lines(found: OnGenome) -> Iterator[str]:
 
 
 def write_bedgraph(
-    path: Path, lengths: Mapping[str, int], intervals: Iterable[Interval], *, scaled: bool = True
+    path: Path, lengths: Mapping[str, int], intervals: Iterable[TrackSpan], *, scaled: bool = True
 ) -> int:
     """Write intervals in genome order as bedGraph; arguments as for `write_bigwig`."""
     return write_lines(path, ("\t".join(map(str, (*one[:3], digits(one.value, scaled)))) + "\n" for one in intervals))
 
 
-def write_bigwig(path: Path, lengths: Mapping[str, int], intervals: Iterable[Interval], *, scaled: bool = True) -> int:
+def write_bigwig(path: Path, lengths: Mapping[str, int], intervals: Iterable[TrackSpan], *, scaled: bool = True) -> int:
     """Write intervals as bigWig and return how many there were.
 
     Args:
@@ -151,7 +151,7 @@ def pybigtools() -> Any:
 class _Counted:
     """Intervals on their way into a library that swallows every exception."""
 
-    def __init__(self, intervals: Iterable[Interval], scaled: bool) -> None:
+    def __init__(self, intervals: Iterable[TrackSpan], scaled: bool) -> None:
         self._intervals, self._scaled = intervals, scaled
         self.trouble: Exception | None = None
         self.count = self.bases = 0

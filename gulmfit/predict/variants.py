@@ -178,7 +178,7 @@ class VariantScorer:
         for end in place:
             for mark, index in self.shown.items():
                 if self.predictor is not None:
-                    kind = "value" if self.predictor.model.targets == "values" else "probability"
+                    kind = "probability" if self.predictor.kind.labels.probabilities else "value"
                     what = f"Predicted {kind} of {self.predictor.classes[index]!r}, {place[end]}"
                     yield f"GULMFIT_DP{mark}{end}", f"{what}: alternative minus reference haplotype"
                     yield f"GULMFIT_REF{mark}{end}", f"{what}: reference haplotype"
@@ -217,7 +217,7 @@ def _shown(predictor: Predictor) -> dict[str, int]:
     classes = predictor.classes
     if len(classes) == 1:
         return {"": 0}
-    if len(classes) == 2 and predictor.model.targets == "classes":
+    if len(classes) == 2 and predictor.kind.labels.exclusive:
         return {"": classes.index(predictor.positive)}
     # VCF allows few letters in a key.
     marks = [re.sub(r"[^0-9A-Za-z_.]", "_", name) for name in classes]

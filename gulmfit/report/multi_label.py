@@ -15,14 +15,13 @@ from gulmfit.report.baselines import run_baselines
 from gulmfit.report.calibration import Calibration
 from gulmfit.report.html import Section
 from gulmfit.report.label_scores import label_scores, scores_by_label, weighted_label_scores
-from gulmfit.report.objective import Floats, Ints, Judged, Results
+from gulmfit.report.objective import Floats, Ints, Judged, Labelled, Models, Results
 from gulmfit.report.paired import Bootstrapped, by_target
 from gulmfit.report.sections import target_errors
 from gulmfit.report.target_calibration import LabelCalibration, choose_thresholds, fit_label_calibration
 from gulmfit.report.uncertainty import Weighted
 from gulmfit.report.words import finite, heading, model_name
-from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.targets import LABEL_SETS
+from gulmfit.seq.targets import LabelSets
 
 
 class MultiLabel(Bootstrapped):
@@ -35,7 +34,13 @@ class MultiLabel(Bootstrapped):
             match are not scored.
     """
 
-    targets: ClassVar[str] = LABEL_SETS
+    labels = LabelSets()
+    calibration = LabelCalibration
+    watched: ClassVar = {
+        "auroc_macro": ("torchmetrics.classification.MultilabelAUROC", {}),
+        "auprc_macro": ("torchmetrics.classification.MultilabelAveragePrecision", {}),
+        "f1_macro": ("torchmetrics.classification.MultilabelF1Score", {}),
+    }
     headline: ClassVar[str] = "auroc_macro"
     second: ClassVar[str] = "auprc_macro"
     summary: ClassVar[tuple[str, ...]] = ("auroc_macro", "auprc_macro", "f1_macro", "hamming_loss")
@@ -65,13 +70,7 @@ class MultiLabel(Bootstrapped):
         return MultiLabel(self.classes, self.positive, chosen or (0.5,) * len(self.classes))
 
     def baselines(
-        self,
-        train: LabelledSequences,
-        valid: LabelledSequences,
-        test: LabelledSequences,
-        *,
-        seed: int,
-        cache_dir: Path | None,
+        self, train: Labelled, valid: Labelled, test: Labelled, *, seed: int, cache_dir: Path | None
     ) -> dict[str, Judged]:
         """Fit the baselines of two classes to each label by itself."""
         by_label = [
@@ -96,13 +95,7 @@ class MultiLabel(Bootstrapped):
         return judged
 
     def details(
-        self,
-        truth: Any,
-        raw: Floats,
-        judged: Mapping[str, Judged],
-        calibration: Calibration,
-        groups: Ints,
-        seed: int,
+        self, truth: Any, raw: Floats, judged: Models, calibration: Calibration, groups: Ints, seed: int
     ) -> dict[str, Any]:
         """Return the scores of each label, and what calibration did."""
         thresholds = {
@@ -127,7 +120,8 @@ class MultiLabel(Bootstrapped):
         return {"by_target": found, "calibration": calibrated}
 
     def sections(self, results: Results) -> list[Section]:
-        return [_labels_section(results), _calibration_section(results), target_errors(results)]
+        errors = target_errors(results, ("label", "there", "probability"))
+        return [_labels_section(results), _calibration_section(results), errors]
 
 
 def _labels_section(results: Results) -> Section:

@@ -12,8 +12,7 @@ from typing import Any
 from gulmfit.report import figures
 from gulmfit.report.calibration import CALIBRATED_FORWARD
 from gulmfit.report.html import Figure, Report, Section
-from gulmfit.report.objective import Objective
-from gulmfit.report.registry import results_objective
+from gulmfit.report.objective import Kind, objective_of
 from gulmfit.report.sections import facts_sections, leakage_section, present, searched_unequally
 from gulmfit.report.table import format_value
 from gulmfit.report.words import (
@@ -27,7 +26,6 @@ from gulmfit.report.words import (
     title,
 )
 from gulmfit.seq.alphabet import DNA, Alphabet, alphabet_named
-from gulmfit.seq.targets import VALUES
 
 Results = Mapping[str, Any]
 Score = tuple[float, float | None, float | None]  # value, low, high
@@ -51,12 +49,12 @@ def classification_report(results: Results) -> Report:
             `sign_flip` holds, by baseline, what `sign_flip.sign_flip` gave with the model first; `mcnemar`, which
             stands there where no sequence has relatives, is read in its place from older runs.
     """
-    objective = results_objective(results)
+    objective = objective_of(results)
     models = {"model": _scores(results)}
     baselines = _baseline_scores(results)
     tests = objective.tests(results, "baseline")
     scores = _score_section(objective, models, baselines, _split(results))
-    if results.get("strand") == "average" and objective.targets != VALUES:
+    if results.get("strand") == "average" and objective.labels.probabilities:
         scores.text.append(f"Both strands were averaged: {CALIBRATED_FORWARD}.")
     sections = [
         scores,
@@ -108,7 +106,7 @@ def comparison_report(results: Results) -> Report:
     first: Results = next(iter(runs.values()), {})
     kept = ("baselines", "leakage", "data", "classes", "positive", "targets")
     shared = {name: first[name] for name in kept if name in first} | _given(results)
-    objective = results_objective(shared)
+    objective = objective_of(shared)
     models = {name: _scores(run) for name, run in runs.items()}
     baselines, tests = _baseline_scores(shared), objective.tests(results, "scratch")
     sections = [
@@ -127,7 +125,7 @@ def comparison_report(results: Results) -> Report:
 
 
 def _classifier_verdict(
-    objective: Objective, model: Scores, baselines: dict[str, Scores], tests: Results, split: str
+    objective: Kind, model: Scores, baselines: dict[str, Scores], tests: Results, split: str
 ) -> str:
     score = objective.headline
     if score not in model:
@@ -152,7 +150,7 @@ def _no_better(model: Scores, baselines: dict[str, Scores]) -> str:
 
 
 def _comparison_verdict(
-    objective: Objective, models: dict[str, Scores], baselines: dict[str, Scores], tests: Results
+    objective: Kind, models: dict[str, Scores], baselines: dict[str, Scores], tests: Results
 ) -> str:
     score = objective.headline
     reached = {name: scores[score][0] for name, scores in models.items() if score in scores}
@@ -168,7 +166,7 @@ def _comparison_verdict(
     return f"{start}; {clause}."
 
 
-def _versus(objective: Objective, transferred: float, scratch: float, test: Results) -> str:
+def _versus(objective: Kind, transferred: float, scratch: float, test: Results) -> str:
     score = heading(objective.headline)
     if transferred == scratch:
         return f"Transferred and from-scratch have the same {score} on this run, {format_value(transferred)}"
@@ -186,7 +184,7 @@ def _versus(objective: Objective, transferred: float, scratch: float, test: Resu
     )
 
 
-def _baseline_clause(objective: Objective, score: float, baselines: dict[str, Scores], tests: Results) -> str:
+def _baseline_clause(objective: Kind, score: float, baselines: dict[str, Scores], tests: Results) -> str:
     """Say how the best baseline stands to the best model."""
     reached = {
         name: scores[objective.headline][0] for name, scores in baselines.items() if objective.headline in scores
@@ -230,9 +228,7 @@ def _bits_verdict(results: Results) -> str:
     return f"{start}, {format_value(gain)} less than the Markov model ({format_value(markov)})."
 
 
-def _score_section(
-    objective: Objective, models: dict[str, Scores], baselines: dict[str, Scores], split: str
-) -> Section:
+def _score_section(objective: Kind, models: dict[str, Scores], baselines: dict[str, Scores], split: str) -> Section:
     order = sorted(baselines, key=lambda name: -baselines[name].get(objective.headline, (-math.inf,))[0])
     everyone = models | {name: baselines[name] for name in order}
     columns = [name for name in objective.columns if any(name in scores for scores in everyone.values())]
@@ -260,7 +256,7 @@ def _training_section(results: Results) -> Section:
     return Section("Training", figures=pictures)
 
 
-def _overlaid_section(objective: Objective, runs: Mapping[str, Results]) -> Section:
+def _overlaid_section(objective: Kind, runs: Mapping[str, Results]) -> Section:
     curves = {name: run.get("curves") or [] for name, run in runs.items()}
     score = heading(objective.headline)
     loss = figures.compare_curves(curves, "val/loss", f"validation loss{objective.loss_unit}")

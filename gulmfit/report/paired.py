@@ -1,4 +1,4 @@
-"""Objectives whose every comparison is a paired bootstrap, because no sequence is simply right or wrong.
+"""Kinds whose every comparison is a paired bootstrap, because no sequence is simply right or wrong.
 
 Shapes: `N` sequences, `C` labels or values, `D` sets of weights (bootstrap draws).
 """
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gulmfit.report.html import Section
-from gulmfit.report.objective import Floats, Ints, Judged, Objective, Results
+from gulmfit.report.objective import Bounds, Floats, Gains, Ints, Judged, Kind, Models, Results
 from gulmfit.report.uncertainty import Weighted, resampled_differences, resampled_intervals
 from gulmfit.report.words import heading, model_name, p_text
 
@@ -18,31 +18,27 @@ ByTarget = Callable[[Floats], Mapping[str, Floats]]
 """(D, N) weights to (D, C) values of each score."""
 
 
-class Bootstrapped(Objective):
-    """Base of objectives that are compared by paired bootstraps; arguments as of `Objective`."""
+class Bootstrapped(Kind):
+    """Base of kinds that are compared by paired bootstraps; arguments as of `Kind`."""
 
     @abstractmethod
     def weighted(self, truth: Any, predicted: Floats) -> Weighted:
         """Return the scores of predictions (N, C) as a function of the weights of the sequences."""
 
-    def intervals(
-        self, truth: Any, predicted: Floats, groups: Ints | None = None, seed: int = 0
-    ) -> dict[str, tuple[float, float]]:
+    def intervals(self, truth: Any, predicted: Floats, groups: Ints | None = None, seed: int = 0) -> Bounds:
         columns = len(self.classes)
         return resampled_intervals(
             self.weighted(truth, predicted), _one_stratum(truth), groups=groups, columns=columns, seed=seed
         )
 
-    def paired(
-        self, truth: Any, first: Judged, second: Judged, groups: Ints | None = None, seed: int = 0
-    ) -> dict[str, dict[str, float]]:
+    def paired(self, truth: Any, first: Judged, second: Judged, groups: Ints | None = None, seed: int = 0) -> Gains:
         one, two = (
             judge.weighted(truth, predicted) for predicted, judge in (first, second) if isinstance(judge, Bootstrapped)
         )
         columns = len(self.classes)
         return resampled_differences(one, two, _one_stratum(truth), groups=groups, columns=columns, seed=seed)
 
-    def comparisons(self, truth: Any, judged: Mapping[str, Judged], groups: Ints, seed: int) -> dict[str, Any]:
+    def comparisons(self, truth: Any, judged: Models, groups: Ints, seed: int) -> dict[str, Any]:
         others = {name: item for name, item in judged.items() if name != "model"}
         return {
             "paired": {name: self.paired(truth, item, judged["model"], groups, seed) for name, item in others.items()}

@@ -12,14 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gulmfit.errors import DataError
+from gulmfit.report.objective import every_kind
 from gulmfit.seq.names import column_names
-from gulmfit.seq.targets import CLASSES, LABEL_SETS, SEPARATOR, VALUES, Labels, target_kind
+from gulmfit.seq.targets import CLASSES, Labels, TargetKind, target_kind
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-# What the column of known labels is called tells what they are.
-COLUMN_OF = {CLASSES: "label", LABEL_SETS: "labels", VALUES: "values"}
 
 
 @dataclass(eq=False)
@@ -51,16 +49,21 @@ class Predictions:
         return len(self.ids)
 
     @property
+    def kind(self) -> TargetKind:
+        """What the labels are."""
+        return target_kind(self.targets)
+
+    @property
     def positive_index(self) -> int:
         """Index of the positive class."""
         return self.classes.index(self.positive) if self.positive else len(self.classes) - 1
 
     def tables(self) -> Iterator[tuple[str, list[str], Iterator[tuple[str, list[str | float]]]]]:
         """Yield name, columns and rows of the two files: the model's predictions with labels, and the baselines'."""
-        columns = [*column_names(["id", COLUMN_OF[self.targets], "group"], self.classes), *self.classes]
-        kind = target_kind(self.targets)
+        columns = [*column_names(["id", self.kind.column, "group"], self.classes), *self.classes]
         known = [
-            [kind.text(label, self.classes), str(group)] for label, group in zip(self.labels, self.groups, strict=True)
+            [self.kind.text(label, self.classes), str(group)]
+            for label, group in zip(self.labels, self.groups, strict=True)
         ]
         written = self._written
         rows = ((name, [*known[i], *written(self.by_model["model"][i])]) for i, name in enumerate(self.ids))
@@ -73,7 +76,7 @@ class Predictions:
 
     def _written(self, row: Floats) -> list[str | float]:
         """Numbers for a file: six decimals say what there is of probabilities, but not of values in any unit."""
-        return [f"{value:.9g}" for value in row] if self.targets == VALUES else row.tolist()
+        return [f"{value:.9g}" for value in row] if not self.kind.probabilities else row.tolist()
 
     @classmethod
     def read(cls, folder: str | Path, positive: str = "") -> "Predictions":
@@ -84,13 +87,10 @@ class Predictions:
         """
         path = Path(folder) / "test.tsv"
         header, cells = _read(path)
-        fixed = [
-            name
-            for name, column in COLUMN_OF.items()
-            if header[:3] == column_names(["id", column, "group"], header[3:])
-        ]
-        targets = fixed[0] if fixed else None
-        if targets is None or len(header) < 3 + target_kind(targets).few:
+        # What the column of known labels is called tells what they are.
+        kinds = [kind.labels for kind in every_kind().values()]
+        fixed = [kind for kind in kinds if header[:3] == column_names(["id", kind.column, "group"], header[3:])]
+        if not fixed or len(header) < 3 + fixed[0].few:
             raise DataError(f"{path}: columns {header} are not id, label, group and two classes or more.")
         classes = header[3:]
         by_model = {"model": _numbers(path, [row[3:] for row in cells])}
@@ -107,12 +107,12 @@ class Predictions:
                 if columns != [f"{name}:{item}" for item in classes]:
                     raise DataError(f"{beside}: columns {columns} are not those of one baseline for {classes}.")
                 by_model[name] = values[:, start - 1 : start - 1 + len(classes)]
-        labels = _labels(path, [row[1] for row in cells], classes, targets)
+        labels = fixed[0].parse([row[1] for row in cells], classes, str(path))
         try:
             groups = np.array([int(row[2]) for row in cells], np.int64)
         except (ValueError, OverflowError) as error:
             raise DataError(f"{path}: column 'group' holds what is no whole number: {error}.") from error
-        return cls(ids, labels, groups, classes, by_model, positive, str(path), targets)
+        return cls(ids, labels, groups, classes, by_model, positive, str(path), fixed[0].name)
 
     @classmethod
     def concatenate(cls, parts: Sequence["Predictions"]) -> "Predictions":
@@ -170,22 +170,6 @@ def _read(path: Path) -> tuple[list[str], list[list[str]]]:
     if len(rows) < 2 or not rows[0]:
         raise DataError(f"{path} holds no prediction.")
     return rows[0], rows[1:]
-
-
-def _labels(path: Path, texts: list[str], classes: list[str], targets: str) -> Labels:
-    if targets != VALUES:  # of a small test part that lacks a class, too
-        names = [[text] if targets == CLASSES else [name for name in text.split(SEPARATOR) if name] for text in texts]
-        unknown = sorted({name for row in names for name in row} - set(classes))
-        if unknown:
-            raise DataError(f"{path}: label {unknown[0]!r} is not one of the columns {', '.join(classes)}.")
-        if targets == CLASSES:
-            return np.array([classes.index(row[0]) for row in names], np.int64)
-        return target_kind(targets).array(np.array([[name in row for name in classes] for row in names]))
-    cells, columns = [text.split(SEPARATOR) for text in texts], classes
-    places = [f"{path}, line {number}" for number in range(2, len(texts) + 2)]
-    if wrong := [place for place, row in zip(places, cells, strict=True) if len(row) != len(columns)]:
-        raise DataError(f"{wrong[0]}: one value for each of {', '.join(classes)} is needed.")
-    return target_kind(targets).read(cells, columns, places, str(path), classes)[0]
 
 
 def _numbers(path: Path, cells: list[list[str]]) -> Floats:

@@ -14,7 +14,7 @@ from gulmfit.report import target_figures
 from gulmfit.report.baseline_fits import Part
 from gulmfit.report.calibration import Calibration
 from gulmfit.report.html import Section
-from gulmfit.report.objective import Floats, Ints, Judged, Results
+from gulmfit.report.objective import Floats, Ints, Judged, Labelled, Models, Results
 from gulmfit.report.paired import Bootstrapped, by_target
 from gulmfit.report.sections import target_errors
 from gulmfit.report.target_calibration import AsPredicted
@@ -22,14 +22,15 @@ from gulmfit.report.uncertainty import Weighted
 from gulmfit.report.value_baselines import run_value_baselines
 from gulmfit.report.value_scores import VALUE_METRICS, scores_by_value, value_scores, weighted_value_scores
 from gulmfit.report.words import heading
-from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.targets import VALUES
+from gulmfit.seq.targets import Values
 
 
 class Regression(Bootstrapped):
-    """What predicted values are judged by; arguments as of `Objective`."""
+    """Measured values; arguments as of `Kind`."""
 
-    targets: ClassVar[str] = VALUES
+    labels = Values()
+    calibration = AsPredicted
+    watched: ClassVar = {"moments": ("gulmfit.train.metrics.ValueScore", {})}
     headline: ClassVar[str] = "r2"
     second: ClassVar[str] = "spearman"
     summary: ClassVar[tuple[str, ...]] = VALUE_METRICS
@@ -50,13 +51,7 @@ class Regression(Bootstrapped):
         return AsPredicted()
 
     def baselines(
-        self,
-        train: LabelledSequences,
-        valid: LabelledSequences,
-        test: LabelledSequences,
-        *,
-        seed: int,
-        cache_dir: Path | None,
+        self, train: Labelled, valid: Labelled, test: Labelled, *, seed: int, cache_dir: Path | None
     ) -> dict[str, Judged]:
         known, held = (Part(part.sequences, part.labels) for part in (train, valid))
         found = run_value_baselines(
@@ -65,13 +60,7 @@ class Regression(Bootstrapped):
         return {name: (values, self) for name, values in found.items()}
 
     def details(
-        self,
-        truth: Any,
-        raw: Floats,
-        judged: Mapping[str, Judged],
-        calibration: Calibration,
-        groups: Ints,
-        seed: int,
+        self, truth: Any, raw: Floats, judged: Models, calibration: Calibration, groups: Ints, seed: int
     ) -> dict[str, Any]:
         """Return the scores of each value, where there are several."""
         if len(self.classes) < 2:
@@ -80,7 +69,8 @@ class Regression(Bootstrapped):
         return {"by_target": by_target(scores, self.classes, groups, seed)}
 
     def sections(self, results: Results) -> list[Section]:
-        return [_values_section(results), _scatter_section(results), target_errors(results)]
+        errors = target_errors(results, ("value", "measured", "predicted"), by_spread=True)
+        return [_values_section(results), _scatter_section(results), errors]
 
 
 def _values_section(results: Results) -> Section:

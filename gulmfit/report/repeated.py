@@ -5,14 +5,12 @@ from typing import Any
 
 from gulmfit.report import figures, spread_figures
 from gulmfit.report.html import Figure, Report, Section
-from gulmfit.report.objective import Objective
-from gulmfit.report.registry import results_objective
+from gulmfit.report.objective import Kind, objective_of
 from gulmfit.report.sections import (
     curves_section,
     facts_sections,
     leakage_section,
     present,
-    score_curves,
     searched_unequally,
     tables_of,
 )
@@ -37,7 +35,7 @@ def summary_table(results: Results) -> str:
 
 def _summary(results: Results) -> tuple[list[dict[str, object]], list[str]]:
     spread: Results = results["spread"]
-    objective = results_objective(results)
+    objective = objective_of(results)
     pooled = results.get("pooled") or {}
     main = next(iter(spread))
     columns = [""]
@@ -66,7 +64,7 @@ def repeated_report(results: Results) -> Report:
             pooled ones.
     """
     spread: Results = results["spread"]
-    objective = results_objective(results)
+    objective = objective_of(results)
     score = heading(objective.headline)
     main = next(iter(spread))
     rows, columns = _summary(results)
@@ -84,7 +82,7 @@ def repeated_report(results: Results) -> Report:
     sections = [
         searched_unequally(scores, spread),
         _pairs(results, model_name(main)),
-        curves_section(score_curves(results.get("predictions"), model_name(main))),
+        curves_section(objective.curves(results.get("predictions"), model_name(main))),
         _trials(results),
         leakage_section(results, objective.summary),
     ]
@@ -104,7 +102,7 @@ def repeated_report(results: Results) -> Report:
 
 def _pairs(results: Results, main: str) -> Section:
     pooled = results.get("pooled") or {}
-    objective = results_objective(results)
+    objective = objective_of(results)
     shown = (objective.headline, objective.second)
     tests = [pair for pair in (("sign_flip", "p (sign-flip)"), ("mcnemar", "p (McNemar)")) if pooled.get(pair[0])]
     rows = []
@@ -125,7 +123,7 @@ def _pairs(results: Results, main: str) -> Section:
     return Section("Paired tests", [text], [(header, rows)] if rows else [])
 
 
-def _tested(results: Results, objective: Objective, other: str) -> str:
+def _tested(results: Results, objective: Kind, other: str) -> str:
     """Add what the paired test of pooled predictions against another model says, where it was made."""
     tests = objective.tests(results.get("pooled") or {}, SCRATCH)
     p_value = next((finite(test.get("p_value")) for name, test in tests.items() if model_name(name) == other), None)

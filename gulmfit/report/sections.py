@@ -8,22 +8,15 @@ import numpy as np
 from gulmfit.report import figures
 from gulmfit.report.calibration import reliability_curve
 from gulmfit.report.html import Figure, Section, Table
+from gulmfit.report.objective import Curves
 from gulmfit.report.predictions import Predictions
 from gulmfit.report.table import leaves
 from gulmfit.report.words import SEARCHED_UNEQUALLY, heading
-from gulmfit.seq.leakage import MET, leaked_fraction, most_leaking
-from gulmfit.seq.targets import CLASSES, VALUES
+from gulmfit.seq.leakage import KINDS, MET, leaked_fraction, most_leaking
 
 Results = Mapping[str, Any]
-Curves = dict[str, tuple[Any, Any]]
 
-_KINDS = {
-    "exact": "exact copies",
-    "reverse_complement": "reverse complements",
-    "near_duplicate": "near-copies",
-    "coordinates": "overlapping loci",
-    "any": "any",
-}
+_KINDS = {**KINDS, "any": "any"}
 LEAKAGE_THRESHOLD = 0.01  # as in conf/train.yaml, for results that do not say theirs
 _WORST = 10
 _SHOWN_BASES = 60
@@ -132,7 +125,7 @@ def curves_section(curves: Curves) -> Section:
 
 def score_curves(predictions: Predictions | None, run: str = "model") -> Curves:
     """Return binary labels and scores of each model of a two-class set, `model` under the name of the run."""
-    if predictions is None or len(predictions.classes) != 2 or predictions.targets != CLASSES:
+    if predictions is None or len(predictions.classes) != 2:
         return {}
     positive = predictions.positive_index
     truth = (predictions.labels == positive).astype(int)
@@ -187,41 +180,40 @@ def errors_section(results: Results) -> Section:
     predictions: Predictions | None = results.get("predictions")
     if predictions is None:
         return Section("Worst errors")
-    values = predictions.by_model["model"]
+    values, classes, labels = predictions.by_model["model"], predictions.classes, predictions.labels
     chosen = values.argmax(1)
-    wrong = np.flatnonzero(chosen != predictions.labels)
+    wrong = np.flatnonzero(chosen != labels)
     wrong = wrong[np.argsort(-values[wrong, chosen[wrong]], kind="stable")][:_WORST]
-    names = predictions.classes
-    cells = [(row, names[predictions.labels[row]], names[chosen[row]], values[row, chosen[row]]) for row in wrong]
+    rows = [(row, classes[labels[row]], classes[chosen[row]], values[row, chosen[row]]) for row in wrong]
     text = "The test sequences that the model was most certain of and wrong about: often they are wrong labels."
-    return _worst(text, ("label", "predicted", "probability"), cells, predictions, results)
+    return _worst_section(results, ("label", "predicted", "probability"), rows, text)
 
 
-def target_errors(results: Results) -> Section:
-    """List the labels or values of test sequences that the model was most wrong about; see `errors_section`."""
+def target_errors(results: Results, columns: tuple[str, str, str], *, by_spread: bool = False) -> Section:
+    """List the labels or values of test sequences that the model was most wrong about.
+
+    Args:
+        results: As of `errors_section`.
+        columns: What the table calls a name, what is known and what is predicted.
+        by_spread: Count errors in standard deviations of what is known.
+    """
     predictions: Predictions | None = results.get("predictions")
     if predictions is None:
         return Section("Worst errors")
-    measured = predictions.targets == VALUES
-    values, truth = predictions.by_model["model"], predictions.labels
-    spread = truth.std(axis=0) if measured else np.ones(len(predictions.classes))
-    off = np.abs(values - truth) / np.where(spread > 0, spread, 1.0)
-    worst = np.argsort(-off, axis=None, kind="stable")[:_WORST]
-    places = zip(*np.unravel_index(worst, off.shape), strict=True)
-    cells = [(row, predictions.classes[at], truth[row, at], values[row, at]) for row, at in places]
-    header = ("value", "measured", "predicted") if measured else ("label", "there", "probability")
+    values, labels = predictions.by_model["model"], predictions.labels
+    spread = labels.std(axis=0) if by_spread else np.ones(len(predictions.classes))
+    off = np.abs(values - labels) / np.where(spread > 0, spread, 1.0)
+    worst = zip(*np.unravel_index(np.argsort(-off, axis=None, kind="stable")[:_WORST], off.shape), strict=True)
+    rows = [(row, predictions.classes[column], labels[row, column], values[row, column]) for row, column in worst]
     text = "What the model was most wrong about on the test part: often the recorded label or value is at fault."
-    return _worst(text, header, cells, predictions, results)
+    return _worst_section(results, columns, rows, text)
 
 
-def _worst(
-    text: str, header: Sequence[str], cells: Sequence[Sequence[Any]], predictions: Predictions, results: Results
-) -> Section:
-    """Lay out errors: each of `cells` begins with the row of its sequence."""
-    letters: Mapping[str, str] = results.get("sequences") or {}
-    ids = predictions.ids
-    rows = [[ids[row], *shown, _shortened(letters.get(ids[row], ""))] for row, *shown in cells]
-    return Section("Worst errors", [text], [(["id", *header, "sequence"], rows)] if rows else [])
+def _worst_section(results: Results, columns: Sequence[str], found: Sequence[tuple[Any, ...]], text: str) -> Section:
+    """Lay out errors, the number of a sequence first."""
+    ids, letters = results["predictions"].ids, results.get("sequences") or {}
+    rows = [[ids[row], *cells, _shortened(letters.get(ids[row], ""))] for row, *cells in found]
+    return Section("Worst errors", [text], [(["id", *columns, "sequence"], rows)] if rows else [])
 
 
 def _shortened(sequence: str) -> str:

@@ -12,31 +12,45 @@ import numpy as np
 
 from gulmfit.report import figures
 from gulmfit.report.baselines import run_baselines
-from gulmfit.report.calibration import TINY, Calibration, choose_threshold, fit_calibration
+from gulmfit.report.calibration import KINDS, TINY, Calibration, choose_threshold, fit_calibration
 from gulmfit.report.html import Section
-from gulmfit.report.objective import AT_THRESHOLD, Floats, Ints, Judged, Objective, Results
+from gulmfit.report.objective import AT_THRESHOLD, Bounds, Floats, Gains, Ints, Judged, Kind, Labelled, Models, Results
+from gulmfit.report.predictions import Predictions
 from gulmfit.report.ranks import accuracy_by_rank
 from gulmfit.report.scores import classification_scores, confusion
 from gulmfit.report.sections import calibration_section, curves_section, errors_section, score_curves
 from gulmfit.report.sign_flip import only_singles, sign_flip
-from gulmfit.report.uncertainty import bootstrap_intervals, delong_interval, mcnemar, paired_bootstrap
+from gulmfit.report.uncertainty import bootstrap_intervals, delong, delong_interval, mcnemar, paired_bootstrap
 from gulmfit.report.words import capital, model_name
-from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.targets import CLASSES
+from gulmfit.seq.targets import Classes
 
 DECIDED = ("accuracy", "mcc", "precision", "recall", "specificity", "f1")  # scores of decisions, not of rankings
 
 
-class SingleLabel(Objective):
-    """What class probabilities are judged by; arguments as of `Objective`."""
+FLIP_TEXT = "The sign-flip test is of accuracy; it counts a group of related sequences as one observation. "
+EXACT_TEXT = (
+    "McNemar's exact test is of accuracy, DeLong's of AUROC; both take sequences for unrelated, and here none has a "
+    "relative. "
+)
 
-    targets: ClassVar[str] = CLASSES
+
+class SingleLabel(Kind):
+    """One class a sequence; arguments as of `Kind`."""
+
+    labels = Classes()
+    calibration = Calibration
+    calibrations = KINDS
+    watched: ClassVar = {
+        "accuracy": ("torchmetrics.classification.MulticlassAccuracy", {"average": "micro"}),
+        "mcc": ("torchmetrics.classification.MulticlassMatthewsCorrCoef", {}),
+        "auroc": ("torchmetrics.classification.MulticlassAUROC", {}),
+    }
+    curve = ("accuracy", "mcc", "auroc")
+    compared_too = ("ece",)
     headline: ClassVar[str] = "accuracy"
     second: ClassVar[str] = "auroc"
     summary: ClassVar[tuple[str, ...]] = ("accuracy", "mcc", "auroc", "f1")
-    columns: ClassVar[tuple[str, ...]] = (
-        "accuracy", "mcc", "auroc", "auprc", "f1", "precision", "recall", "specificity",
-    )  # fmt: skip
+    columns = ("accuracy", "mcc", "auroc", "auprc", "f1", "precision", "recall", "specificity")
     test: ClassVar[str] = "sign-flip test"
 
     @property
@@ -47,14 +61,10 @@ class SingleLabel(Objective):
     def scores(self, truth: Any, predicted: Floats) -> dict[str, float]:
         return classification_scores(truth, predicted, positive=self.column)
 
-    def intervals(
-        self, truth: Any, predicted: Floats, groups: Ints | None = None, seed: int = 0
-    ) -> dict[str, tuple[float, float]]:
+    def intervals(self, truth: Any, predicted: Floats, groups: Ints | None = None, seed: int = 0) -> Bounds:
         return bootstrap_intervals(truth, predicted, positive=self.column, groups=groups, seed=seed)
 
-    def paired(
-        self, truth: Any, first: Judged, second: Judged, groups: Ints | None = None, seed: int = 0
-    ) -> dict[str, dict[str, float]]:
+    def paired(self, truth: Any, first: Judged, second: Judged, groups: Ints | None = None, seed: int = 0) -> Gains:
         return paired_bootstrap(truth, first[0], second[0], positive=self.column, groups=groups, seed=seed)
 
     def scorable(self, truth: Any) -> bool:
@@ -70,7 +80,7 @@ class SingleLabel(Objective):
 
     def at_threshold(
         self, truth: Any, predicted: Floats, calibration: Calibration, groups: Ints | None = None, seed: int = 0
-    ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    ) -> tuple[dict[str, float], Bounds]:
         cut, column = calibration.threshold, self.column
         if cut is None or len(self.classes) != 2:
             return {}, {}
@@ -82,13 +92,7 @@ class SingleLabel(Objective):
         )
 
     def baselines(
-        self,
-        train: LabelledSequences,
-        valid: LabelledSequences,
-        test: LabelledSequences,
-        *,
-        seed: int,
-        cache_dir: Path | None,
+        self, train: Labelled, valid: Labelled, test: Labelled, *, seed: int, cache_dir: Path | None
     ) -> dict[str, Judged]:
         found = run_baselines(
             train.sequences,
@@ -103,7 +107,7 @@ class SingleLabel(Objective):
         )
         return {name: (probabilities, self) for name, probabilities in found.items()}
 
-    def comparisons(self, truth: Any, judged: Mapping[str, Judged], groups: Ints, seed: int) -> dict[str, Any]:
+    def comparisons(self, truth: Any, judged: Models, groups: Ints, seed: int) -> dict[str, Any]:
         """Test accuracies, a group being one observation; McNemar's test is added where nothing has relatives."""
         chosen = {name: probabilities.argmax(1) for name, (probabilities, _) in judged.items()}
         model = chosen.pop("model")
@@ -120,13 +124,7 @@ class SingleLabel(Objective):
         return {name: {"test": "McNemar", **test} for name, test in named.items()}
 
     def details(
-        self,
-        truth: Any,
-        raw: Floats,
-        judged: Mapping[str, Judged],
-        calibration: Calibration,
-        groups: Ints,
-        seed: int,
+        self, truth: Any, raw: Floats, judged: Models, calibration: Calibration, groups: Ints, seed: int
     ) -> dict[str, Any]:
         """Return the confusion counts, what calibration did and, of classes that are paths, accuracy at each depth."""
         probabilities = judged["model"][0]
@@ -153,7 +151,7 @@ class SingleLabel(Objective):
 
     def sections(self, results: Results) -> list[Section]:
         return [
-            curves_section(score_curves(results.get("predictions"))),
+            curves_section(self.curves(results.get("predictions"))),
             _ranks_section(results),
             confusion_section(results),
             calibration_section(results),
@@ -166,7 +164,7 @@ class SingleLabel(Objective):
         curves = {
             name: pair
             for run in runs
-            for name, pair in score_curves(runs[run].get("predictions"), model_name(run)).items()
+            for name, pair in self.curves(runs[run].get("predictions"), model_name(run)).items()
         }
         return [
             _ranks_section(first),
@@ -175,6 +173,23 @@ class SingleLabel(Objective):
             calibration_section(first),
             errors_section(first),
         ]
+
+    def curves(self, predictions: Predictions | None, run: str = "model") -> dict[str, tuple[Any, Any]]:
+        return score_curves(predictions, run)
+
+    def exact_tests(self, truth: Any, first: Floats, second: Floats, groups: Ints) -> dict[str, float]:
+        """Test accuracy by groups; without groups, and AUROC, only where no sequence has a relative."""
+        chosen = first.argmax(1), second.argmax(1)
+        found: dict[str, float] = {"sign-flip": sign_flip(truth, *chosen, groups)["p_value"]}
+        if only_singles(groups):
+            found["McNemar"] = mcnemar(truth, *chosen)["p_value"]
+            if len(self.classes) == 2:
+                at = self.column
+                found["DeLong"] = delong(truth == at, first[:, at], second[:, at])["p_value"]
+        return found
+
+    def tests_text(self, groups: Ints) -> str:
+        return FLIP_TEXT + EXACT_TEXT if only_singles(groups) else FLIP_TEXT
 
     def paired_section(self, model: str, results: Results) -> Section:
         header = ["against", f"only {model} right", "only the other right", "accuracy difference", "p"]

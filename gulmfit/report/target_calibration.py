@@ -1,4 +1,4 @@
-"""Calibration of label sets, label by label; what stands in its place for values; and reading either from a file.
+"""Calibration of label sets, label by label, and what stands in its place for values.
 
 Shapes: `N` sequences, `C` labels.
 """
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gulmfit.errors import CheckpointError, ConfigError
 from gulmfit.report.calibration import TINY, Calibration, choose_threshold, fit_temperature
-from gulmfit.seq.targets import CLASSES, LABEL_SETS, VALUES
+from gulmfit.seq.targets import LABEL_SETS, VALUES
 
 Floats = NDArray[np.float64]
 
@@ -43,7 +43,6 @@ class LabelCalibration(Calibration):
             raise CheckpointError(f"calibration with thresholds {self.thresholds}: expected probabilities")
 
     def calibrated(self, raw: Floats) -> Floats:
-        """Calibrate the probabilities of labels (N, C)."""
         if not self.temperatures:
             return raw
         if raw.shape[1] != len(self.temperatures):
@@ -53,17 +52,11 @@ class LabelCalibration(Calibration):
         return probabilities
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values, from which `read_calibration` makes an equal calibration."""
         lists = {name: list(getattr(self, name)) for name in ("temperatures", "thresholds")}
         return {"targets": LABEL_SETS, "kind": self.kind, **lists}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """Undo `to_dict`.
-
-        Raises:
-            CheckpointError: The content is not of a calibration that this version knows.
-        """
         try:
             temperatures, thresholds = (tuple(map(float, content[name])) for name in ("temperatures", "thresholds"))
             return cls(kind=content["kind"], temperatures=temperatures, thresholds=thresholds)
@@ -76,37 +69,14 @@ class AsPredicted(Calibration):
     """Values stand as they are predicted."""
 
     def calibrated(self, raw: Floats) -> Floats:
-        """Return the values (N, C)."""
         return raw
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
         return {"targets": VALUES, "kind": self.kind}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """Undo `to_dict`."""
         return cls()
-
-
-_CALIBRATIONS: dict[str, type[Calibration]] = {CLASSES: Calibration, LABEL_SETS: LabelCalibration, VALUES: AsPredicted}
-
-
-def uncalibrated(targets: str) -> Calibration:
-    """Return the calibration that changes nothing, for a kind of target."""
-    return _CALIBRATIONS[targets]()
-
-
-def read_calibration(content: Mapping[str, Any]) -> Calibration:
-    """Make a calibration from what its `to_dict` gave.
-
-    Raises:
-        CheckpointError: The content is not of a calibration that this version knows.
-    """
-    targets = str(content.get("targets", CLASSES))
-    if targets not in _CALIBRATIONS:
-        raise CheckpointError(f"not a calibration: {targets!r} is unknown. Was it written by another version?")
-    return _CALIBRATIONS[targets].from_dict(content)
 
 
 def fit_label_calibration(raw: Floats, labels: ArrayLike, how: str = "temperature") -> LabelCalibration:

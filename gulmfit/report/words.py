@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gulmfit.seq.targets import LABEL_SETS, VALUES
+from gulmfit.seq.targets import CLASSES, target_kind
 
 Results = Mapping[str, Any]
 
@@ -16,7 +16,7 @@ SEARCHED_UNEQUALLY = (
 )
 CHOSE_THE_EPOCH = "the same held-out part chose the epoch, so a new one would score slightly worse"
 
-_HEADINGS = {
+HEADINGS = {
     "mcc": "MCC",
     "auroc": "AUROC",
     "auprc": "AUPRC",
@@ -59,7 +59,7 @@ _MODELS = {
 
 def heading(metric: str) -> str:
     """Name a metric for a table."""
-    return _HEADINGS.get(metric, metric)
+    return HEADINGS.get(metric, metric)
 
 
 def model_name(name: str) -> str:
@@ -94,6 +94,6 @@ def subtitle(results: Results) -> str:
     parts = [f"{name} {results[name]}" for name in ("stage", "seed") if results.get(name) is not None]
     classes = [str(name) for name in results.get("classes") or ()]
     listed = ", ".join(classes[:6]) + (" …" if len(classes) > 6 else "")
-    noun = {LABEL_SETS: "labels", VALUES: "values"}.get(str(results.get("targets")), "classes")
+    noun = target_kind(str(results.get("targets") or CLASSES)).many
     parts += [f"{len(classes)} {noun}: {listed}"] if classes else []
     return " · ".join(parts)

@@ -15,7 +15,7 @@ from gulmfit.seq.duplicates import check_distinct, unique_ids
 from gulmfit.seq.fasta import expand_paths, read_fasta
 from gulmfit.seq.names import check_ids, check_names, default_positive
 from gulmfit.seq.tables import is_table, not_one_of, read_rows
-from gulmfit.seq.targets import CLASSES, LABEL_SETS, Labels, TargetKind, target_kind
+from gulmfit.seq.targets import CLASSES, Labels, TargetKind, target_kind
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class LabelledSequences:
             `default_positive` says.
         loci: (contig, start, end, strand) of each sequence, 0-based half-open, where known.
         groups: What must stay on one side of a split (N,), such as a positive and its own negatives; None for nothing.
-        targets: What the labels are (`gulmfit.seq.targets`): "classes", "label_sets" or "values".
+        targets: What the labels are (`gulmfit.seq.targets`), such as "classes", "label_sets" or "values".
         alphabet: What the letters are: `DNA`, also of RNA, or `PROTEIN`.
 
     Raises:
@@ -91,7 +91,7 @@ class LabelledSequences:
         check_ids(self.ids, source)
         if not self.classes:
             raise DataError("labelled sequences without classes: at least one is needed")
-        if self.targets != CLASSES:
+        if not self.kind.exclusive:
             if self.positive:
                 raise DataError(f"positive={self.positive}: of {self.targets} none is the positive one; leave it out")
         elif self.positive not in ("", *self.classes):
@@ -335,7 +335,7 @@ def _read_parts(
     groups: list[str] = []
     files = {name: expand_paths(paths) for name, paths in parts.items()}
     check_distinct([file for found in files.values() for file in found])
-    sets = roles if options.get("targets") == LABEL_SETS and len(roles) == 1 else []
+    sets = roles if target_kind(options.get("targets", CLASSES)).joined_by and len(roles) == 1 else []
     for name, file in ((name, file) for name, found in files.items() for file in found):
         for place, row in read_rows(file, columns, sets=sets):
             if "id" in row and not row["id"]:

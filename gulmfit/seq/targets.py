@@ -1,15 +1,15 @@
 """What is known of a sequence: its class, a set of labels, or measured values.
 
 Each kind knows how its labels are written in a table, what arrays they become, which of them a split deals in
-proportion, and what nothing can be learned from. Classifiers, losses and scores name the kind that they are for.
+proportion, and what nothing can be learned from. It is half of a kind of target: `gulmfit.report.objective.Kind` has
+the other half, what predictions are judged by, and names this one.
 
 Shapes: `N` sequences, `C` classes, labels or values.
 """
 
-import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,47 +17,62 @@ import numpy.typing as npt
 
 from gulmfit.errors import DataError
 from gulmfit.seq.cells import SEPARATOR as SEPARATOR
-from gulmfit.seq.cells import check_no_container, warn_of_names
+from gulmfit.seq.cells import warn_of_names
+from gulmfit.seq.label_text import class_name, label_set, number, yes_no
 from gulmfit.seq.tables import not_one_of
 
 Labels = npt.NDArray[Any]
 Names = list[str]
+Texts = Sequence[str]
 
 CLASSES, LABEL_SETS, VALUES = "classes", "label_sets", "values"
 
-_NOT_A_CLASS = re.compile(r"[+-]?((\d+\.\d*|\.\d+|\d+(?=e))(e[+-]?\d+)?|nan|inf|infinity)", re.IGNORECASE)
 _WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-_YES_NO = {"1": 1, "0": 0, "1.0": 1, "0.0": 0, "true": 1, "false": 0}
 _MIN_STRATUM = 20  # sequences; fewer cannot be dealt to parts of a tenth in proportion
 _MAX_QUANTILES = 10
 
+KINDS: "dict[str, type[TargetKind]]" = {}
+"""Every kind that is defined, by name."""
+
 
 class TargetKind(ABC):
-    """One kind of what is known of sequences.
+    """How one kind of label is read and held. A subclass with a name of its own is known by it once it is defined.
 
     Attributes:
         name: What configurations and files call it.
+        column: What the column of known labels is called in a file of predictions; by default the name.
+        dtype: Of the array of labels.
+        exclusive: Whether one of the names holds of each sequence: probabilities add up to 1, and of two names one is
+            the positive one.
+        probabilities: Whether what is predicted are probabilities; else they are numbers of any size.
         needed_everywhere: Whether every part of a split must hold every class or label.
+        needs_all: Whether data that a model is scored on must have all of its names.
         few: Least number of classes, labels or values.
         one: What messages call one of the names.
+        many: What they call several.
         joined_by: What stands between the names of one sequence's labels, and in none of them.
     """
 
     name: ClassVar[str]
+    column: ClassVar[str]
+    dtype: ClassVar[npt.DTypeLike] = np.int64
+    exclusive: ClassVar[bool] = False
+    probabilities: ClassVar[bool] = True
     needed_everywhere: ClassVar[bool] = False
+    needs_all: ClassVar[bool] = False
     few: ClassVar[int] = 2
     one: ClassVar[str] = "class"
+    many: ClassVar[str] = "classes"
     joined_by: ClassVar[str] = ""
+
+    def __init_subclass__(cls) -> None:
+        if "name" in cls.__dict__:
+            cls.column = cls.__dict__.get("column", cls.name)
+            KINDS[cls.name] = cls
 
     @abstractmethod
     def read(
-        self,
-        cells: Sequence[Sequence[str]],
-        columns: Sequence[str],
-        places: Sequence[str],
-        source: str,
-        declared: Sequence[str] | None = None,
+        self, cells: Sequence[Texts], columns: Texts, places: Texts, source: str, declared: Texts | None = None
     ) -> tuple[Labels, Names]:
         """Turn the texts of label columns into labels and the names of classes, labels or values.
 
@@ -72,9 +87,17 @@ class TargetKind(ABC):
             DataError: A cell is not of this kind, naming record and column; or there are too few names.
         """
 
-    @abstractmethod
     def array(self, labels: npt.ArrayLike) -> Labels:
         """Return labels as an array of this kind's type and dimensions."""
+        return np.asarray(labels, self.dtype)
+
+    def turned(self, label: Any) -> Any:
+        """Return the label of the other strand of a sequence: the same, unless places have labels."""
+        return label
+
+    def batch(self, labels: list[Any]) -> list[Any]:
+        """Return the labels of a batch, plain numbers or lists of them, in equal shapes: as they are, by default."""
+        return labels
 
     @abstractmethod
     def check(self, labels: Labels, names: Sequence[str], ids: Sequence[str]) -> None:
@@ -96,6 +119,24 @@ class TargetKind(ABC):
     def text(self, label: Any, names: Sequence[str]) -> str:
         """Write the label of one sequence."""
 
+    def parse(self, texts: Texts, names: Sequence[str], path: str) -> Labels:
+        """Undo `text` for the lines of a file, the first of which is its second.
+
+        Raises:
+            DataError: A text is not of this kind and these names.
+        """
+        cells = [text.split(SEPARATOR) for text in texts]
+        places = [f"{path}, line {number}" for number in range(2, len(texts) + 2)]
+        if wrong := [place for place, row in zip(places, cells, strict=True) if len(row) != len(names)]:
+            raise DataError(f"{wrong[0]}: one {self.one} for each of {', '.join(names)} is needed.")
+        return self.read(cells, names, places, path, names)[0]
+
+    def reordered(self, labels: Labels, names: Sequence[str], wanted: Sequence[str]) -> Labels:
+        """Return labels of some names as those of all wanted names; one that never occurs is there nowhere."""
+        found = np.zeros((len(labels), len(wanted)), labels.dtype)
+        found[:, [wanted.index(name) for name in names]] = labels
+        return found
+
     def counts(self, labels: Labels, names: Sequence[str]) -> dict[str, Any]:
         """Sum up labels for a record of the data."""
         return dict(zip(names, labels.sum(axis=0).tolist(), strict=True))
@@ -106,6 +147,16 @@ class TargetKind(ABC):
                 f"column {', '.join(map(repr, columns))} of {source} has {len(set(names))} distinct "
                 f"{self._noun}, {list(names)}: {self._user} needs at least {_NUMBERS[self.few]}, each named once"
             )
+
+    def _rows(
+        self, read: Callable[[str, str, str], Any], cells: Sequence[Texts], columns: Texts, places: Texts
+    ) -> tuple[Labels, Names]:
+        """Read a column for each name."""
+        rows = [
+            [read(*one, place) for one in zip(row, columns, strict=True)]
+            for row, place in zip(cells, places, strict=True)
+        ]
+        return self.array(rows).reshape(len(rows), len(columns)), list(columns)
 
     _noun: ClassVar[str] = "class(es)"
     _user: ClassVar[str] = "a classifier"
@@ -118,15 +169,12 @@ class Classes(TargetKind):
     """One class a sequence; labels are indices, `(N,)` int64."""
 
     name = CLASSES
+    column = "label"
+    exclusive = True
     needed_everywhere = True
 
     def read(
-        self,
-        cells: Sequence[Sequence[str]],
-        columns: Sequence[str],
-        places: Sequence[str],
-        source: str,
-        declared: Sequence[str] | None = None,
+        self, cells: Sequence[Texts], columns: Texts, places: Texts, source: str, declared: Texts | None = None
     ) -> tuple[Labels, Names]:
         if len(columns) != 1:
             raise DataError(
@@ -134,7 +182,7 @@ class Classes(TargetKind):
                 "for head=multi_label and head=regressor"
             )
         column = columns[0]
-        found = [_class_name(cell, column, place) for (cell,), place in zip(cells, places, strict=True)]
+        found = [class_name(cell, column, place) for (cell,), place in zip(cells, places, strict=True)]
         names = _sorted(found) if declared is None else [str(name) for name in declared]
         if declared is None:
             warn_of_names(found, column, source)
@@ -147,9 +195,6 @@ class Classes(TargetKind):
         if empty := [name for name in names if name not in held]:
             raise DataError(f"no example of declared class {', '.join(map(repr, empty))}: found {_sorted(found)}")
         return np.array([index[name] for name in found], np.int64), names
-
-    def array(self, labels: npt.ArrayLike) -> Labels:
-        return np.asarray(labels, np.int64)
 
     def check(self, labels: Labels, names: Sequence[str], ids: Sequence[str]) -> None:
         wrong = np.flatnonzero((labels < 0) | (labels >= len(names)))
@@ -171,6 +216,13 @@ class Classes(TargetKind):
     def text(self, label: Any, names: Sequence[str]) -> str:
         return names[int(label)]
 
+    def parse(self, texts: Texts, names: Sequence[str], path: str) -> Labels:
+        _check_known(texts, names, path)
+        return self.array([names.index(text) for text in texts])
+
+    def reordered(self, labels: Labels, names: Sequence[str], wanted: Sequence[str]) -> Labels:
+        return self.array([wanted.index(names[label]) for label in labels])
+
     def counts(self, labels: Labels, names: Sequence[str]) -> dict[str, Any]:
         return dict(zip(names, np.bincount(labels, minlength=len(names)).tolist(), strict=True))
 
@@ -182,27 +234,19 @@ class LabelSets(TargetKind):
     """
 
     name = LABEL_SETS
-    one = "label"
+    column = "labels"
+    one, many = "label", "labels"
     joined_by = SEPARATOR
     _noun = "label(s)"
     _user = "head=multi_label"
 
     def read(
-        self,
-        cells: Sequence[Sequence[str]],
-        columns: Sequence[str],
-        places: Sequence[str],
-        source: str,
-        declared: Sequence[str] | None = None,
+        self, cells: Sequence[Texts], columns: Texts, places: Texts, source: str, declared: Texts | None = None
     ) -> tuple[Labels, Names]:
         if len(columns) > 1:
             self._few(columns, columns, source)
-            rows = [
-                [_yes_no(cell, column, place) for cell, column in zip(row, columns, strict=True)]
-                for row, place in zip(cells, places, strict=True)
-            ]
-            return np.array(rows, np.int64).reshape(len(rows), len(columns)), list(columns)
-        sets = [_label_set(cell, columns[0], place) for (cell,), place in zip(cells, places, strict=True)]
+            return self._rows(yes_no, cells, columns, places)
+        sets = [label_set(cell, columns[0], place) for (cell,), place in zip(cells, places, strict=True)]
         names = _sorted(name for one in sets for name in one) if declared is None else [str(item) for item in declared]
         if declared is None:
             warn_of_names([name for one in sets for name in one], columns[0], source, sets=True)
@@ -215,9 +259,6 @@ class LabelSets(TargetKind):
                     raise DataError(f"{place}: {columns[0]} {not_one_of(name, names)}")
                 labels[row, index[name]] = 1
         return labels, names
-
-    def array(self, labels: npt.ArrayLike) -> Labels:
-        return np.asarray(labels, np.int64)
 
     def check(self, labels: Labels, names: Sequence[str], ids: Sequence[str]) -> None:
         _check_columns(labels, names, "label")
@@ -257,33 +298,29 @@ class LabelSets(TargetKind):
     def text(self, label: Any, names: Sequence[str]) -> str:
         return SEPARATOR.join(name for name, there in zip(names, label, strict=True) if there)
 
+    def parse(self, texts: Texts, names: Sequence[str], path: str) -> Labels:
+        sets = [[name for name in text.split(SEPARATOR) if name] for text in texts]
+        _check_known([name for one in sets for name in one], names, path)
+        return self.array([[name in one for name in names] for one in sets]).reshape(len(sets), len(names))
+
 
 class Values(TargetKind):
     """Measured values; labels are `(N, C)` float64 in the units of the table, one column each."""
 
     name = VALUES
-    one = "value"
+    dtype = np.float64
+    one, many = "value", "values"
+    probabilities = False
+    needs_all = True
     few = 1
     _noun = "value(s)"
     _user = "head=regressor"
 
     def read(
-        self,
-        cells: Sequence[Sequence[str]],
-        columns: Sequence[str],
-        places: Sequence[str],
-        source: str,
-        declared: Sequence[str] | None = None,
+        self, cells: Sequence[Texts], columns: Texts, places: Texts, source: str, declared: Texts | None = None
     ) -> tuple[Labels, Names]:
         self._few(columns, columns, source)
-        rows = [
-            [_number(cell, column, place) for cell, column in zip(row, columns, strict=True)]
-            for row, place in zip(cells, places, strict=True)
-        ]
-        return np.array(rows, np.float64).reshape(len(rows), len(columns)), list(columns)
-
-    def array(self, labels: npt.ArrayLike) -> Labels:
-        return np.asarray(labels, np.float64)
+        return self._rows(number, cells, columns, places)
 
     def check(self, labels: Labels, names: Sequence[str], ids: Sequence[str]) -> None:
         _check_columns(labels, names, "value")
@@ -324,60 +361,20 @@ class Values(TargetKind):
         }
 
 
-KINDS: dict[str, TargetKind] = {kind.name: kind for kind in (Classes(), LabelSets(), Values())}
-
-
 def target_kind(name: str) -> TargetKind:
     """Return a kind by its name.
 
     Raises:
-        DataError: If there is none of that name.
+        DataError: If none of that name is defined.
     """
     if name not in KINDS:
         raise DataError(f"targets {not_one_of(name, list(KINDS))}")
-    return KINDS[name]
+    return KINDS[name]()
 
 
-def _class_name(label: str, column: str, place: str) -> str:
-    name = str(label).strip()
-    if not name:
-        raise DataError(f"{place}: empty {column}; every record needs a class")
-    check_no_container(name, f"{place}: {column}")
-    if _NOT_A_CLASS.fullmatch(name):
-        raise DataError(
-            f"{place}: {column} {name!r} is not a class; use a name or whole number (1, not 1.0). For measured values "
-            "choose head=regressor."
-        )
-    return name
-
-
-def _label_set(cell: str, column: str, place: str) -> list[str]:
-    if not cell.strip():
-        return []
-    names = [_class_name(name, column, place) for name in cell.split(SEPARATOR)]
-    if len(set(names)) < len(names):
-        raise DataError(f"{place}: {column} {cell!r} names a label twice; each once at most")
-    return names
-
-
-def _yes_no(cell: str, column: str, place: str) -> int:
-    found = _YES_NO.get(cell.strip().lower())
-    if found is None:
-        raise DataError(
-            f"{place}: column {column!r} holds {cell!r}; a label's column holds 1 where it is there, else 0"
-        )
-    return found
-
-
-def _number(cell: str, column: str, place: str) -> float:
-    # float() alone would read "1_5" as 15, and digits of every script.
-    value = float(cell) if _NUMBER.fullmatch(cell.strip()) else math.nan
-    if not math.isfinite(value):
-        raise DataError(
-            f"{place}: column {column!r} holds {cell!r}; every record needs a finite number there: mend it, or leave "
-            "the record out"
-        )
-    return value
+def _check_known(found: Iterable[str], names: Sequence[str], path: str) -> None:
+    if unknown := sorted(set(found) - set(names)):
+        raise DataError(f"{path}: label {unknown[0]!r} is not one of the columns {', '.join(names)}.")
 
 
 def _check_columns(labels: Labels, names: Sequence[str], noun: str) -> None:

@@ -14,6 +14,7 @@ from gulmfit.data.batches import SequenceBatch
 from gulmfit.data.labelled import ClassificationDataModule
 from gulmfit.models.classifier import SequenceClassifier
 from gulmfit.models.losses import CrossEntropy, Loss
+from gulmfit.report.objective import kind_of
 from gulmfit.train.metrics import validation_metrics
 from gulmfit.train.tasks import Task
 
@@ -32,7 +33,8 @@ class ClassificationTask(Task):
         super().__init__(spec, optimizer, schedule)
         self.loss = loss or CrossEntropy()
         self.valid_loss = MeanMetric(nan_strategy="disable")  # to look for them would make the CPU wait for the GPU
-        self.valid_metrics, self.headline = validation_metrics(self.model.targets, len(spec["classes"]))
+        kind = kind_of(self.model)
+        self.valid_metrics, self.headline = validation_metrics(kind, len(spec["classes"])), kind.headline
 
     def on_train_epoch_start(self) -> None:
         """Choose the order of this epoch."""

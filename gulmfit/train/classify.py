@@ -18,6 +18,7 @@ from gulmfit.models.losses import Loss
 from gulmfit.models.transfer import transfer
 from gulmfit.predict.predictor import Predictor
 from gulmfit.predict.writers import write_tsv
+from gulmfit.report.objective import kind_of
 from gulmfit.report.pages import classification_report
 from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.leakage import check_leakage, leakage_report
@@ -59,9 +60,10 @@ def check_targets(config: Any, data: LabelledSequences) -> None:
         ConfigError: If it learns another kind of target.
     """
     head = resolve_target(str(config.head._target_))
-    if head.targets != data.targets:
+    learned = kind_of(head).labels.name
+    if learned != data.targets:
         raise ConfigError(
-            f"{source_of(data)} was read as {data.targets}, and head={head.__name__} learns {head.targets}. "
+            f"{source_of(data)} was read as {data.targets}, and head={head.__name__} learns {learned}. "
             "data=table reads labels as the head wants them; other sources have one class a sequence, for "
             "head=classifier."
         )
@@ -134,7 +136,7 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
         logger.info("transfer from %s: %s", initial.source, report.summary())
         results["transfer"] = {"from": str(initial.source), **vars(report)}
     if config.lr_find:
-        rates, losses, suggestion = lr_range_test(task.model, data.train_dataloader())
+        rates, losses, suggestion = lr_range_test(task.model, data.train_dataloader(), loss)
         logger.info("learning-rate range test: the loss falls fastest at %.1e", suggestion)
         results |= {"lr_find": {"lrs": rates, "losses": losses, "suggestion": suggestion}}
         run.finish(results, classification_report(results), name="lr_find")

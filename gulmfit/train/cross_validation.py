@@ -12,9 +12,8 @@ import numpy as np
 from gulmfit.config import instantiate
 from gulmfit.data.sources import Source
 from gulmfit.predict.writers import write_tsv
-from gulmfit.report.objective import AT_THRESHOLD, Judged
+from gulmfit.report.objective import AT_THRESHOLD, Judged, kind_named
 from gulmfit.report.predictions import Predictions
-from gulmfit.report.registry import objective
 from gulmfit.report.repeated import repeated_report, summary_table
 from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.train.classify import check_targets
@@ -146,7 +145,7 @@ def _pooled_scores(pooled: Predictions, seed: int) -> dict[str, Any]:
 
     Thresholds differ from fold to fold, so what hangs on them is not scored here.
     """
-    judge = objective(pooled.targets, pooled.classes, pooled.positive)
+    judge = kind_named(pooled.targets)(pooled.classes, pooled.positive)
     labels, groups = pooled.labels, pooled.groups
     judged: dict[str, Judged] = {name: (values, judge) for name, values in pooled.by_model.items()}
     return {

@@ -21,11 +21,11 @@ from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.split_file import UNUSED
 from gulmfit.train.classify import check_targets
 from gulmfit.train.run import Run
+from gulmfit.train.scoring import judge_of
 from gulmfit.train.trials import SCRATCH, TRANSFERRED, Trial, run_trials
 
 logger = logging.getLogger(__name__)
 
-SCORES = ("accuracy", "mcc", "auroc")
 # How often a short training is judged on its validation part: each time costs more than a step.
 VALIDATIONS = 20
 
@@ -113,7 +113,7 @@ def run_learning_curve(run: Run, source: Source) -> dict[str, Any]:
     found = run_trials(run, source, data, groups, trials)
     if len(found) < len(trials):  # a rank that does not evaluate
         return {}
-    curve = {score: _points(found, score) for score in SCORES}
+    curve = {score: _points(found, score) for score in judge_of(data).curve}
     rows = _rows(curve)
     results: dict[str, Any] = {
         **run.facts,

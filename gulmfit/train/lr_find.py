@@ -10,13 +10,13 @@ from itertools import islice
 from typing import Any
 
 import torch
-from torch.nn import functional as F
 
 from gulmfit.data.batches import SequenceBatch
 from gulmfit.data.stream import StreamBatch
 from gulmfit.models.classifier import SequenceClassifier
 from gulmfit.models.encoder import detach
 from gulmfit.models.language_model import LanguageModel
+from gulmfit.models.losses import CrossEntropy, Loss
 
 SMOOTHING = 0.9
 
@@ -27,19 +27,20 @@ def endless(batches: Iterable[Any]) -> Iterator[tuple[Any, bool]]:
         yield from ((batch, number == 0) for number, batch in enumerate(batches))
 
 
-def _loss(model: LanguageModel | SequenceClassifier, batch: Any, state: Any) -> tuple[torch.Tensor, Any]:
+def _loss(model: LanguageModel | SequenceClassifier, batch: Any, state: Any, loss: Loss) -> tuple[torch.Tensor, Any]:
     if isinstance(model, LanguageModel) and isinstance(batch, StreamBatch):
         output = model(batch.tokens, batch.targets, state)
         return output.loss + output.penalty, detach(output.state)
     if isinstance(model, SequenceClassifier) and isinstance(batch, SequenceBatch):
         logits, penalty = model(batch.tokens, batch.lengths)
-        return F.cross_entropy(logits.float(), batch.labels) + penalty, None
+        return loss(logits.float(), model.learned(batch.labels)) + penalty, None
     raise TypeError(f"no loss for {type(model).__name__} and {type(batch).__name__}.")
 
 
 def lr_range_test(
     model: LanguageModel | SequenceClassifier,
     batches: Iterable[Any],
+    loss: Loss | None = None,
     *,
     low: float = 1e-5,
     high: float = 1.0,
@@ -50,6 +51,7 @@ def lr_range_test(
     Args:
         model: Left as it is.
         batches: Training batches; read again from the start when they run out.
+        loss: Of a classifier; cross-entropy by default.
         low: First rate.
         high: Last rate.
         num_steps: Steps between them; the test ends early once the smoothed loss is four times its least.
@@ -61,16 +63,17 @@ def lr_range_test(
     optimizer = torch.optim.AdamW(model.parameters(), lr=low, betas=(0.8, 0.99))
     rates: list[float] = []
     losses: list[float] = []
+    loss = loss or CrossEntropy()
     average, least, state = 0.0, math.inf, None
     for step, (batch, begins) in enumerate(islice(endless(batches), num_steps)):
         rate = low * (high / low) ** (step / max(1, num_steps - 1))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        loss, state = _loss(model, batch, None if begins else state)
+        found, state = _loss(model, batch, None if begins else state, loss)
         optimizer.zero_grad()
-        torch.autograd.backward(loss)
+        torch.autograd.backward(found)
         optimizer.step()
-        average = SMOOTHING * average + (1 - SMOOTHING) * loss.item()
+        average = SMOOTHING * average + (1 - SMOOTHING) * found.item()
         smoothed = average / (1 - SMOOTHING ** (step + 1))
         if not math.isfinite(smoothed) or smoothed > 4 * least:
             break

@@ -6,16 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
-from torchmetrics.classification import (
-    MulticlassAccuracy,
-    MulticlassAUROC,
-    MulticlassMatthewsCorrCoef,
-    MultilabelAUROC,
-    MultilabelAveragePrecision,
-    MultilabelF1Score,
-)
 
-from gulmfit.seq.targets import LABEL_SETS, VALUES
+from gulmfit.checkpoint import named
+from gulmfit.report.objective import Kind
 
 
 class StreamScore(Metric):
@@ -88,27 +81,15 @@ class ValueScore(Metric):
         return {"r2": r2.mean(), "pearson": pearson.mean(), "rmse": squared.sqrt().mean()}
 
 
-def validation_metrics(targets: str, num_classes: int) -> tuple[Metric | MetricCollection, str]:
-    """Return what is watched during training, and which of it the progress bar shows.
-
-    The final scores are in `gulmfit.report`.
+def validation_metrics(kind: type[Kind], num_classes: int) -> MetricCollection:
+    """Return what is watched during training; the final scores are in `gulmfit.report`.
 
     Args:
-        targets: What is learned (`gulmfit.seq.targets`).
+        kind: What is learned.
         num_classes: `C`.
     """
-    if targets == VALUES:
-        return ValueScore(num_classes), "r2"
-    if targets == LABEL_SETS:
-        watched: dict[str, Metric | MetricCollection] = {
-            "auroc_macro": MultilabelAUROC(num_classes),
-            "auprc_macro": MultilabelAveragePrecision(num_classes),
-            "f1_macro": MultilabelF1Score(num_classes),
-        }
-        return MetricCollection(watched), "auroc_macro"
-    watched = {
-        "accuracy": MulticlassAccuracy(num_classes, average="micro"),
-        "mcc": MulticlassMatthewsCorrCoef(num_classes),
-        "auroc": MulticlassAUROC(num_classes),
+    watched: dict[str, Metric | MetricCollection] = {
+        name: (named(metric) if isinstance(metric, str) else metric)(num_classes, **options)
+        for name, (metric, options) in kind.watched.items()
     }
-    return MetricCollection(watched), "accuracy"
+    return MetricCollection(watched)

@@ -12,6 +12,7 @@ from gulmfit import config as configuration
 from gulmfit.checkpoint import foreign_classes_trusted
 from gulmfit.config import instantiate
 from gulmfit.data.sources import Source
+from gulmfit.report.objective import every_kind
 from gulmfit.train.classify import run_classifier
 from gulmfit.train.cross_validation import run_repeatedly
 from gulmfit.train.durable import held
@@ -56,6 +57,7 @@ def run_stage(
     Raises:
         GulmfitError: Whatever the user can mend.
     """
+    every_kind()  # a source is told the name of one, in stages whose head names none
     configuration.validate(config, multirun=multirun)
     config.paths.run_dir = str(folder)
     run = Run(config, folder, list(overrides))

@@ -8,9 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gulmfit.predict.predictor import Predictor
-from gulmfit.report.objective import Judged, Objective
+from gulmfit.report.objective import Judged, Kind, kind_named, objective_of
 from gulmfit.report.predictions import Predictions
-from gulmfit.report.registry import objective, results_objective
 from gulmfit.report.table import format_table
 from gulmfit.report.words import heading
 from gulmfit.seq.labelled import LabelledSequences
@@ -20,15 +19,15 @@ from gulmfit.seq.split import PARTS
 Predicted = npt.NDArray[np.float64]
 
 
-def objective_of(data: LabelledSequences) -> Objective:
+def judge_of(data: LabelledSequences) -> Kind:
     """Return what predictions of labelled sequences are judged by."""
-    return objective(data.targets, data.classes, data.positive)
+    return kind_named(data.targets)(data.classes, data.positive)
 
 
 def calibrate(predictor: Predictor, valid: LabelledSequences, how: str, batch_size: int) -> Predicted:
     """Fit a predictor's calibration and thresholds on validation sequences, and return what it predicts of them raw."""
     raw = predictor.predict(valid.sequences, batch_size=batch_size, raw=True)
-    predictor.calibration = objective_of(valid).fit_calibration(raw, valid.labels, how)
+    predictor.calibration = judge_of(valid).fit_calibration(raw, valid.labels, how)
     return raw
 
 
@@ -54,7 +53,7 @@ def score(
         cache_dir: Where baselines of a split are kept.
     """
     train, valid, test = (parts[part] for part in PARTS)
-    plain = objective_of(test)
+    plain = judge_of(test)
     own = plain.decided(predictor.calibration)
     raw = predictor.predict(test.sequences, batch_size=batch_size, raw=True)
     judged: dict[str, Judged] = {"model": (predictor.calibrated(raw), own)}
@@ -104,7 +103,7 @@ def _without_leaked(
 
 def score_table(models: dict[str, dict[str, Any]], baselines: dict[str, dict[str, Any]]) -> str:
     """Lay models and baselines side by side, best first, each value with its 95 % interval."""
-    judge = results_objective(next(iter(models.values())))
+    judge = objective_of(next(iter(models.values())))
     scored: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         name: (_test(result["metrics"]), _test(result["ci95"])) for name, result in models.items()
     }
@@ -119,7 +118,7 @@ def score_table(models: dict[str, dict[str, Any]], baselines: dict[str, dict[str
 
 def brief(results: Mapping[str, Any], scores: Mapping[str, float]) -> str:
     """Tell two scores in a line: "accuracy 0.912, AUROC 0.970"."""
-    judge = results_objective(results)
+    judge = objective_of(results)
     return ", ".join(f"{heading(name)} {scores[name]:.3f}" for name in (judge.headline, judge.second))
 
 

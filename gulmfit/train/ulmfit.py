@@ -7,9 +7,8 @@ from typing import Any
 
 from gulmfit.checkpoint import MODEL_FOLDER
 from gulmfit.data.sources import Source
-from gulmfit.report.objective import Judged, Objective
+from gulmfit.report.objective import Judged, Kind, objective_of
 from gulmfit.report.pages import comparison_report
-from gulmfit.report.registry import results_objective
 from gulmfit.report.words import model_name
 from gulmfit.train.classify import run_classifier, scratch_overrides, split_parts
 from gulmfit.train.language import run_language_model
@@ -51,7 +50,7 @@ def run_ulmfit(run: Run, source: Source) -> dict[str, Any]:
     if "predictions" not in transferred:  # a rank that does not evaluate
         return {}
     scored = transferred["predictions"].beside({"scratch": scratch["predictions"]})
-    judge = results_objective(transferred)
+    judge = objective_of(transferred)
     judged: dict[str, Judged] = {name: (scored.by_model[name], judge) for name in ("model", "scratch")}
     tests = judge.comparisons(scored.labels, judged, scored.groups, int(run.config.seed))
     page: dict[str, Any] = {
@@ -79,7 +78,7 @@ def run_ulmfit(run: Run, source: Source) -> dict[str, Any]:
     return page
 
 
-def _not_won(run: Run, page: dict[str, Any], judge: Objective) -> str:
+def _not_won(run: Run, page: dict[str, Any], judge: Kind) -> str:
     """Return whom transfer was to beat, by `must_win`, and has not; an empty text if there is none."""
     if run.config.must_win is None:
         return ""

@@ -162,7 +162,6 @@ def test_folds_and_comparisons(simulated: Path, labelled: Path) -> None:
         (["head=regressor", "data.label=activity", "loss=cross_entropy"], "loss=CrossEntropy is for classes"),
         (["head=multi_label", "data.label=tags", "loss=huber"], "loss=Huber is for values"),
         (["head=multi_label", "data.label=tags", "calibration=isotonic"], "isotonic is for two classes"),
-        (["head=regressor", "data.label=activity", "lr_find=true"], "lr_find takes cross-entropy"),
         (["head=regressor", "data.label=activity", "stage=learning_curve"], "stage=learning_curve counts labels"),
         (["data.label=activity"], "'5.*e-07' is not a class; .*head=regressor"),
         (["head=regressor", "data.label=tags"], r"line 2: column 'tags' holds .*finite number"),

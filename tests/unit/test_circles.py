@@ -71,5 +71,5 @@ def test_type_checkers_may_look_back() -> None:
 
 
 def test_every_module_is_looked_at() -> None:
-    assert {"gulmfit.report.pages", "gulmfit.cli.train", "gulmfit"} <= {dotted_name(path) for path in FILES}
+    assert {"gulmfit.report.pages", "gulmfit.commands.train", "gulmfit"} <= {dotted_name(path) for path in FILES}
     assert PACKAGE.name == "gulmfit"

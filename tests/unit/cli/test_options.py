@@ -11,7 +11,7 @@ import pytest
 
 import gulmfit
 from gulmfit import cli
-from gulmfit.cli.options import REQUIRED, Option, described
+from gulmfit.cli.options import REQUIRED, Option, read_signature
 
 TARGETS = [target for entry in cli.COMMANDS.values() for target in entry.targets]
 HEAVY = {"torch", "numpy", "hydra", "omegaconf", "yaml", "tqdm", "scipy", "sklearn", "matplotlib", "pytorch_lightning"}
@@ -26,7 +26,7 @@ def outcome(monkeypatch: pytest.MonkeyPatch, command: Any, *words: str) -> Any:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_what_is_read_from_the_source_is_what_python_sees(target: str) -> None:
-    read = described(target)
+    read = read_signature(target)
     module, _, name = target.partition(":")
     parameters = inspect.signature(getattr(importlib.import_module(module), name)).parameters
     own = {key: item for key, item in parameters.items() if item.kind is inspect.Parameter.KEYWORD_ONLY}
@@ -43,7 +43,7 @@ def test_what_is_read_from_the_source_is_what_python_sees(target: str) -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_option_is_explained(target: str) -> None:
-    read = described(target)
+    read = read_signature(target)
     assert read.text
     assert [name for name, option in read.options.items() if not option.text] == []
 
@@ -66,7 +66,7 @@ def test_help_is_quick_and_shows_every_option(name: str) -> None:
     assert {module.partition(".")[0] for module in loaded.split()} & HEAVY == set()
     assert taken < 20 * bare  # importing torch takes 50 to 100 times as long
     for target in cli.COMMANDS[name].targets if name in cli.COMMANDS else ():
-        assert all(f"{option}=" in shown for option in described(target).options)
+        assert all(f"{option}=" in shown for option in read_signature(target).options)
 
 
 def test_help_lists_the_commands_and_no_words_ask_for_it(
@@ -161,7 +161,7 @@ def test_words_that_are_no_options_reach_the_function(monkeypatch: pytest.Monkey
 
 def test_ranks_of_training_are_started_with_its_own_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     reached: list[tuple[str, list[str]]] = []
-    monkeypatch.setattr("gulmfit.commands.train.train", lambda words: reached.append((sys.argv[0], words)))
+    monkeypatch.setattr("gulmfit.commands.train.start_training", lambda words: reached.append((sys.argv[0], words)))
     monkeypatch.setattr(sys, "argv", [str(tmp_path / "gulmfit"), "train", "seed=1"])
     cli.main()
     monkeypatch.setattr(sys, "argv", ["train.py"])

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 
 from gulmfit.errors import DataError, SequenceError
-from gulmfit.predict.tracks import Interval, bed_line, write_bedgraph, write_bigwig
+from gulmfit.predict.tracks import TrackSpan, bed_line, write_bedgraph, write_bigwig
 
 LENGTHS = {"10": 400, "2": 300, "chrM": 50, "empty": 9}
 
 
-def intervals() -> list[Interval]:
+def intervals() -> list[TrackSpan]:
     random = np.random.default_rng(0)
     found = []
     for contig in ("10", "2", "chrM"):  # as text: "10" stands before "2"
         edges = np.sort(random.choice(LENGTHS[contig], size=20, replace=False)).tolist()
         pairs = zip(edges[::2], edges[1::2], strict=True)
-        found += [Interval(contig, start, end, float(random.random())) for start, end in pairs]
+        found += [TrackSpan(contig, start, end, float(random.random())) for start, end in pairs]
     return found
 
 
@@ -44,21 +44,21 @@ def test_the_two_formats_hold_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ([Interval("10", 0, 20, 0.5), Interval("10", 10, 30, 0.5)], "cannot be written.*overlap"),
-        ([Interval("10", 390, 410, 0.5)], "cannot be written.*leave"),
-        ([Interval("elsewhere", 0, 10, 0.5)], "cannot be written"),
+        ([TrackSpan("10", 0, 20, 0.5), TrackSpan("10", 10, 30, 0.5)], "cannot be written.*overlap"),
+        ([TrackSpan("10", 390, 410, 0.5)], "cannot be written.*leave"),
+        ([TrackSpan("elsewhere", 0, 10, 0.5)], "cannot be written"),
         ([], "no value"),
     ],
 )
-def test_a_wrong_bigwig_is_never_left(tmp_path: Path, wrong: list[Interval], message: str) -> None:
+def test_a_wrong_bigwig_is_never_left(tmp_path: Path, wrong: list[TrackSpan], message: str) -> None:
     with pytest.raises(DataError, match=message):
         write_bigwig(tmp_path / "a.bw", LENGTHS, wrong)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_error_on_the_way_into_the_library_comes_out_again(tmp_path: Path) -> None:
-    def broken() -> Iterator[Interval]:
-        yield Interval("10", 0, 10, 0.5)
+    def broken() -> Iterator[TrackSpan]:
+        yield TrackSpan("10", 0, 10, 0.5)
         raise SequenceError("found on the way")
 
     with pytest.raises(SequenceError, match="found on the way"):
@@ -76,7 +76,7 @@ def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
 def test_values_that_are_no_probabilities_keep_their_digits(tmp_path: Path) -> None:
     import pybigtools
 
-    small = [Interval("10", 0, 5, 1.23456789e-7), Interval("10", 5, 9, -12345.678)]
+    small = [TrackSpan("10", 0, 5, 1.23456789e-7), TrackSpan("10", 5, 9, -12345.678)]
     write_bedgraph(tmp_path / "a.bedgraph", LENGTHS, small, scaled=False)
     write_bigwig(tmp_path / "a.bw", LENGTHS, small, scaled=False)
     lines = (tmp_path / "a.bedgraph").read_text().splitlines()

@@ -7,13 +7,14 @@ from sklearn import metrics
 from gulmfit.errors import CheckpointError, ConfigError, DataError
 from gulmfit.report.calibration import Calibration, choose_threshold, fit_temperature
 from gulmfit.report.label_scores import label_scores, scores_by_label, weighted_label_scores
-from gulmfit.report.registry import objective
+from gulmfit.report.multi_label import MultiLabel
+from gulmfit.report.objective import kind_named
+from gulmfit.report.regression import Regression
+from gulmfit.report.single_label import SingleLabel
 from gulmfit.report.target_calibration import (
     AsPredicted,
     LabelCalibration,
     fit_label_calibration,
-    read_calibration,
-    uncalibrated,
 )
 
 THRESHOLDS = (0.4, 0.5, 0.2)
@@ -98,7 +99,7 @@ def test_each_label_has_the_temperature_and_threshold_of_its_own_two_classes() -
         assert fitted.thresholds[label] == pytest.approx(choose_threshold(labels[:, label], alone, "f1"))
     before, after = (label_scores(labels, item)["log_loss"] for item in (odd, fitted.calibrated(odd)))
     assert after < before - 0.05
-    assert read_calibration(fitted.to_dict()) == fitted
+    assert MultiLabel.read_calibration(fitted.to_dict()) == fitted
 
 
 def test_a_label_that_validation_lacks_is_left_alone() -> None:
@@ -113,13 +114,14 @@ def test_a_label_that_validation_lacks_is_left_alone() -> None:
 
 
 def test_calibrations_are_read_by_what_they_are_of() -> None:
-    assert read_calibration(AsPredicted().to_dict()) == AsPredicted()
-    assert read_calibration(Calibration("temperature", temperature=2.0).to_dict()).temperature == 2.0
-    assert uncalibrated("values").calibrated(np.array([[7.0]])).item() == 7.0
-    assert uncalibrated("label_sets").threshold is None
-    for content in ({"targets": "numbers"}, {"targets": "label_sets", "kind": "none"}):
-        with pytest.raises(CheckpointError, match="not a calibration"):
-            read_calibration(content)
+    assert Regression.read_calibration(AsPredicted().to_dict()) == AsPredicted()
+    assert SingleLabel.read_calibration(Calibration("temperature", temperature=2.0).to_dict()).temperature == 2.0
+    assert Regression.calibration().calibrated(np.array([[7.0]])).item() == 7.0
+    assert MultiLabel.calibration().threshold is None
+    for kind in (SingleLabel, MultiLabel, Regression):
+        for content in ({"targets": "numbers"}, {"targets": "label_sets", "kind": "none"}):
+            with pytest.raises(CheckpointError, match="not a calibration"):
+                kind.read_calibration(content)
     with pytest.raises(CheckpointError, match="3 labels, and the model has 2"):
         LabelCalibration("temperature", temperatures=(1.0, 2.0, 3.0)).calibrated(np.full((1, 2), 0.5))
     with pytest.raises(ConfigError, match="calibration=isotonic is not for head=multi_label"):
@@ -128,7 +130,7 @@ def test_calibrations_are_read_by_what_they_are_of() -> None:
 
 def test_intervals_hold_the_score_and_groups_widen_them() -> None:
     labels, probabilities = sets(150)
-    judge = objective("label_sets", ["a", "b", "c"]).decided(LabelCalibration(thresholds=THRESHOLDS))
+    judge = kind_named("label_sets")(["a", "b", "c"]).decided(LabelCalibration(thresholds=THRESHOLDS))
     scores = judge.scores(labels, probabilities)
     bounds = judge.intervals(labels, probabilities, seed=3)
     assert set(bounds) == set(scores)
@@ -141,7 +143,7 @@ def test_intervals_hold_the_score_and_groups_widen_them() -> None:
 
 def test_a_better_model_is_told_from_a_worse_one() -> None:
     labels, probabilities = sets(300)
-    judge = objective("label_sets", ["a", "b", "c"])
+    judge = kind_named("label_sets")(["a", "b", "c"])
     noise = np.random.default_rng(5).random(probabilities.shape)
     found = judge.paired(labels, (noise, judge), (probabilities, judge))["auroc_macro"]
     expected = metrics.roc_auc_score(labels, probabilities) - metrics.roc_auc_score(labels, noise)

@@ -8,10 +8,9 @@ import pytest
 
 from gulmfit.report.calibration import Calibration
 from gulmfit.report.html import Report, render
-from gulmfit.report.objective import Judged
+from gulmfit.report.objective import Judged, kind_named, objective_of
 from gulmfit.report.pages import classification_report, comparison_report
 from gulmfit.report.predictions import Predictions
-from gulmfit.report.registry import objective, results_objective
 from gulmfit.report.target_calibration import AsPredicted, LabelCalibration
 from gulmfit.report.target_figures import measured_against_predicted, target_bars
 
@@ -43,7 +42,7 @@ def results(targets: str, skill: float = 0.7, *, with_tests: bool = True) -> dic
         model, baseline = (item / item.max() for item in (model, baseline))
     if targets == "classes":
         model, baseline = (item / item.sum(1, keepdims=True) for item in (model, baseline))
-    plain = objective(targets, classes, "yes" if targets == "classes" else "")
+    plain = kind_named(targets)(classes, "yes" if targets == "classes" else "")
     own = plain.decided(calibration)
     judged: dict[str, Judged] = {"model": (model, own), "gc": (baseline, own)}
     groups = np.arange(COUNT)
@@ -113,7 +112,7 @@ def test_verdicts_follow_the_numbers(targets: str, name: str) -> None:
 @pytest.mark.parametrize("targets", list(KINDS))
 def test_paired_tests_are_of_model_against_baseline(targets: str) -> None:
     found = results(targets, 3.0)
-    judge = results_objective(found)
+    judge = objective_of(found)
     test = judge.tests(found, "baseline")["gc"]
     assert test["p_value"] < 0.01
     gained = test.get("accuracy_difference", test.get("difference"))
@@ -127,7 +126,7 @@ def test_paired_tests_are_of_model_against_baseline(targets: str) -> None:
 @pytest.mark.parametrize("targets", list(KINDS))
 def test_transferred_is_held_against_scratch_in_the_score_of_its_kind(targets: str) -> None:
     better, worse = results(targets, 3.0), results(targets, 0.5)
-    judge = results_objective(better)
+    judge = objective_of(better)
     models: Mapping[str, Judged] = {
         "model": (better["predictions"].by_model["model"], judge),
         "scratch": (worse["predictions"].by_model["model"], judge),
@@ -150,13 +149,13 @@ def test_accuracy_of_paths_is_shown_rank_by_rank() -> None:
     classes = ["Bacteria;Firmicutes", "Bacteria;Chlorobi", "Archaea;Thermo"]
     labels = np.array([0, 1, 2, 0])
     probabilities = np.array([[0.5, 0.4, 0.1], [0.6, 0.3, 0.1], [0.2, 0.2, 0.6], [0.3, 0.3, 0.4]])
-    judge = objective("classes", classes)
+    judge = kind_named("classes")(classes)
     judged: dict[str, Judged] = {"model": (probabilities, judge), "gc": (np.eye(3)[[2] * 4], judge)}
     found = judge.details(labels, probabilities, judged, Calibration(), np.arange(4), 0)
     assert found["ranks"] == {"model": {"1": 1.0, "2": 0.5}, "gc": {"1": 0.25, "2": 0.25}}
     report = classification_report({"classes": classes, "ranks": found["ranks"]})
     assert titles(report) == ["Accuracy at each rank"]
-    assert "ranks" not in objective("classes", ["a", "b", "c"]).details(
+    assert "ranks" not in kind_named("classes")(["a", "b", "c"]).details(
         labels, probabilities, judged, Calibration(), np.arange(4), 0
     )
 
@@ -180,7 +179,7 @@ def test_decisions_are_scored_at_the_validated_threshold_too() -> None:
     labels = rng.integers(2, size=COUNT)
     positive = np.clip(0.3 * labels + 0.4 * rng.random(COUNT), 0, 1)
     predicted = np.stack([1 - positive, positive], axis=1)
-    judge = objective("classes", ["no", "yes"], "yes")
+    judge = kind_named("classes")(["no", "yes"], "yes")
     scores, bounds = judge.at_threshold(labels, predicted, Calibration(threshold=0.35), np.arange(COUNT) // 2)
     called = positive >= 0.35
     assert scores["accuracy_at_threshold"] == pytest.approx((called == labels).mean())
@@ -191,4 +190,4 @@ def test_decisions_are_scored_at_the_validated_threshold_too() -> None:
     assert judge.at_threshold(labels, predicted, Calibration()) == ({}, {})
     for targets in ("label_sets", "values"):  # their scores have the thresholds already, or there are none
         classes, calibration = KINDS[targets]
-        assert objective(targets, classes).at_threshold(labels, predicted, calibration) == ({}, {})
+        assert kind_named(targets)(classes).at_threshold(labels, predicted, calibration) == ({}, {})

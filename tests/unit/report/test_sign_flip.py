@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binom
 
 from gulmfit.errors import DataError
-from gulmfit.report.registry import objective
+from gulmfit.report.objective import kind_named
 from gulmfit.report.sign_flip import only_singles, sign_flip
 
 
@@ -49,7 +49,7 @@ def test_of_singles_it_is_mcnemar_with_mid_p(only_a: int, only_b: int) -> None:
 @pytest.mark.parametrize(("groups", "relatives"), [(500, 1), (250, 2), (100, 5), (50, 10)])
 def test_equally_good_classifiers_differ_in_one_of_twenty(groups: int, relatives: int) -> None:
     rng = np.random.default_rng(groups)
-    judge = objective("classes", ["no", "yes"], "yes")
+    judge = kind_named("classes")(["no", "yes"], "yes")
     labels, owners = np.ones(groups * relatives, np.int64), np.repeat(np.arange(groups), relatives)
     rejected, draws = 0, 400
     for _ in range(draws):
@@ -63,7 +63,7 @@ def test_equally_good_classifiers_differ_in_one_of_twenty(groups: int, relatives
 
 
 def test_tests_for_unrelated_sequences_are_made_of_these_alone() -> None:
-    judge = objective("classes", ["no", "yes"], "yes")
+    judge = kind_named("classes")(["no", "yes"], "yes")
     values = np.random.default_rng(0).dirichlet([1, 1], 40)
     labels = np.arange(40) % 2
     judged = {"model": (values, judge), "gc": (values[::-1], judge)}

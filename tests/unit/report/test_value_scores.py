@@ -10,7 +10,7 @@ from sklearn import metrics
 from gulmfit.errors import DataError
 from gulmfit.report import value_baselines
 from gulmfit.report.baseline_fits import Part
-from gulmfit.report.registry import objective
+from gulmfit.report.objective import kind_named
 from gulmfit.report.value_baselines import BASELINES, run_value_baselines
 from gulmfit.report.value_scores import scores_by_value, value_scores, weighted_value_scores
 
@@ -80,7 +80,7 @@ def test_bad_input_is_named(truth: object, predicted: object, message: str) -> N
 
 def test_intervals_and_paired_differences() -> None:
     truth, predicted = values()
-    judge = objective("values", ["x", "y"])
+    judge = kind_named("values")(["x", "y"])
     scores, bounds = judge.scores(truth, predicted), judge.intervals(truth, predicted, seed=1)
     assert all(bounds[name][0] < scores[name] < bounds[name][1] for name in scores)
     worse = predicted + np.random.default_rng(9).normal(size=predicted.shape) * (2, 60)

@@ -9,7 +9,7 @@ import pytest
 from gulmfit.errors import DataError
 from gulmfit.seq.labelled import LabelledSequences, read_table, read_table_splits
 from gulmfit.seq.split import HomologySplit, StratifiedSplit
-from gulmfit.seq.targets import KINDS, target_kind
+from gulmfit.seq.targets import target_kind
 
 
 def table(tmp_path: Path, text: str, name: str = "t.csv") -> Path:
@@ -110,7 +110,7 @@ def test_a_label_of_the_test_part_alone_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_learned_is_refused() -> None:
-    sets, values = KINDS["label_sets"], KINDS["values"]
+    sets, values = target_kind("label_sets"), target_kind("values")
     with pytest.raises(DataError, match=r"d\.csv: no training sequence \(2 in all\) has the label 'b'"):
         sets.check_training(np.array([[1, 0], [0, 0]]), ["a", "b"], "d.csv")
     with pytest.raises(DataError, match=r"every training sequence .* has the label 'a'"):
@@ -124,7 +124,7 @@ def test_what_cannot_be_learned_is_refused() -> None:
 def test_strata_of_sets_are_the_sets_while_these_are_frequent() -> None:
     rng = np.random.default_rng(0)
     labels = (rng.random((600, 3)) < (0.5, 0.5, 0.02)).astype(int)
-    strata = KINDS["label_sets"].strata(labels)
+    strata = target_kind("label_sets").strata(labels)
     sizes = np.bincount(strata)
     assert sizes.min() >= 20  # no stratum is too small to be dealt, and none is empty
     common = labels[:, 2] == 0
@@ -132,24 +132,24 @@ def test_strata_of_sets_are_the_sets_while_these_are_frequent() -> None:
         assert len(np.unique(labels[(strata == one) & common], axis=0)) == 1
     few = (rng.random((600, 2)) < (0.3, 0.06)).astype(int)  # of the pair there are too few, of the second label enough
     assert few.all(axis=1).sum() < 20
-    strata = KINDS["label_sets"].strata(few)
+    strata = target_kind("label_sets").strata(few)
     assert len(np.unique(strata[few[:, 1] == 1])) == 1
     assert not set(strata[few[:, 1] == 1]) & set(strata[few[:, 1] == 0])
-    assert len(KINDS["label_sets"].strata(labels[:3])) == 3
+    assert len(target_kind("label_sets").strata(labels[:3])) == 3
 
 
 def test_strata_of_values_are_quantiles() -> None:
     rng = np.random.default_rng(0)
     values = rng.lognormal(size=(200, 1))
-    strata = KINDS["values"].strata(values)
+    strata = target_kind("values").strata(values)
     assert np.bincount(strata).tolist() == [20] * 10
     order = np.argsort(values[:, 0])
     assert (np.diff(strata[order]) >= 0).all()
-    ties = KINDS["values"].strata(np.repeat([[0.0], [1.0]], [150, 50], axis=0))
+    ties = target_kind("values").strata(np.repeat([[0.0], [1.0]], [150, 50], axis=0))
     assert len(set(ties[:150])) == len(set(ties[150:])) == 1
     two = np.hstack([values, -values])
-    assert len(np.unique(KINDS["values"].strata(two))) == 10
-    assert KINDS["values"].strata(values[:5]).tolist() == [0] * 5
+    assert len(np.unique(target_kind("values").strata(two))) == 10
+    assert target_kind("values").strata(values[:5]).tolist() == [0] * 5
 
 
 @pytest.mark.parametrize("split", [StratifiedSplit(0.1, 0.2, 0), HomologySplit(0.1, 0.2, 0)])
@@ -178,6 +178,6 @@ def test_groups_stay_whole_whatever_the_target() -> None:
 
 
 def test_counts_sum_up_what_there_is() -> None:
-    assert KINDS["classes"].counts(np.array([0, 2, 2]), ["a", "b", "c"]) == {"a": 1, "b": 0, "c": 2}
-    assert KINDS["label_sets"].counts(np.array([[1, 0], [1, 1]]), ["a", "b"]) == {"a": 2, "b": 1}
-    assert KINDS["values"].counts(np.array([[1.0], [3.0]]), ["y"]) == {"y": {"mean": 2.0, "sd": 1.0}}
+    assert target_kind("classes").counts(np.array([0, 2, 2]), ["a", "b", "c"]) == {"a": 1, "b": 0, "c": 2}
+    assert target_kind("label_sets").counts(np.array([[1, 0], [1, 1]]), ["a", "b"]) == {"a": 2, "b": 1}
+    assert target_kind("values").counts(np.array([[1.0], [3.0]]), ["y"]) == {"y": {"mean": 2.0, "sd": 1.0}}

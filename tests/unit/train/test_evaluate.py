@@ -10,6 +10,7 @@ import pytest
 from gulmfit.commands import evaluate
 from gulmfit.commands.evaluate import evaluate_file
 from gulmfit.report.calibration import Calibration
+from gulmfit.report.single_label import SingleLabel
 from gulmfit.seq.alphabet import DNA, Letters
 
 RNG = np.random.default_rng(0)
@@ -25,7 +26,7 @@ def stand_in_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
     model = SimpleNamespace(
         tokenizer=SimpleNamespace(alphabet=DNA, summary=dict),
-        model=SimpleNamespace(targets="classes"),
+        kind=SingleLabel,
         classes=["no", "yes"],
         positive="yes",
         letters=Letters(),

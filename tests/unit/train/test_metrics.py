@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from gulmfit.report.label_scores import label_scores
+from gulmfit.report.objective import kind_named
 from gulmfit.report.value_scores import value_scores
 from gulmfit.train.metrics import validation_metrics
 
@@ -14,17 +15,18 @@ def test_watched_scores_of_values_are_the_final_ones(offset: float) -> None:
     rng = np.random.default_rng(0)
     truth = rng.normal(size=(50, 2)) * (1, 7) + offset
     predicted = truth + rng.normal(size=(50, 2)) * (0.5, 9)
-    metric, headline = validation_metrics("values", 2)
+    kind = kind_named("values")
+    metric = validation_metrics(kind, 2)
     for rows in (slice(0, 20), slice(20, 21), slice(21, 50)):
         metric.update(torch.from_numpy(predicted[rows]), torch.from_numpy(truth[rows]))
     expected = value_scores(truth, predicted)
     found = {name: float(value) for name, value in metric.compute().items()}
     assert found == pytest.approx({name: expected[name] for name in ("r2", "pearson", "rmse")}, rel=1e-6)
-    assert headline in found
+    assert kind.headline in found
 
 
 def test_what_does_not_vary_is_watched_as_0() -> None:
-    metric, _ = validation_metrics("values", 1)
+    metric = validation_metrics(kind_named("values"), 1)
     metric.update(torch.full((5, 1), 0.3), torch.full((5, 1), 0.1))
     found = metric.compute()
     assert found["r2"] == found["pearson"] == 0
@@ -35,16 +37,18 @@ def test_watched_scores_of_sets_are_the_final_ones() -> None:
     rng = np.random.default_rng(1)
     labels = (rng.random((60, 3)) < 0.4).astype(np.int64)
     probabilities = (0.2 * labels + rng.random((60, 3)) * 0.8).astype(np.float32)
-    metric, headline = validation_metrics("label_sets", 3)
+    kind = kind_named("label_sets")
+    metric = validation_metrics(kind, 3)
     metric.update(torch.from_numpy(probabilities), torch.from_numpy(labels))
     expected = label_scores(labels, probabilities, [0.5] * 3)
     found = {name: float(value) for name, value in metric.compute().items()}
     assert found == pytest.approx({name: expected[name] for name in ("auroc_macro", "auprc_macro", "f1_macro")})
-    assert headline in found
+    assert kind.headline in found
 
 
 def test_watched_scores_of_classes_have_their_names() -> None:
-    metric, headline = validation_metrics("classes", 3)
+    kind = kind_named("classes")
+    metric = validation_metrics(kind, 3)
     metric.update(torch.eye(3), torch.arange(3))
     assert {name: float(value) for name, value in metric.compute().items()} == {"accuracy": 1, "auroc": 1, "mcc": 1}
-    assert headline == "accuracy"
+    assert kind.headline == "accuracy"

@@ -1,5 +1,6 @@
 """Training promises: exact resuming, right unfreezing, bits per base, BatchNorm at tiny label sets."""
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,9 +12,13 @@ import pytorch_lightning as pl
 import torch
 from torch.nn import functional as F
 
+from gulmfit.data.batches import SequenceBatch
 from gulmfit.data.labelled import ClassificationDataModule
 from gulmfit.data.language import LanguageModelDataModule
+from gulmfit.models.awd_rnn import AWDRNN
+from gulmfit.models.classifier import SequenceRegressor
 from gulmfit.models.language_model import LanguageModel
+from gulmfit.models.losses import MeanSquaredError
 from gulmfit.seq.holdout import Holdout
 from gulmfit.seq.labelled import LabelledSequences
 from gulmfit.seq.store import Interval
@@ -270,6 +275,18 @@ def test_range_test_leaves_the_model_alone() -> None:
     assert rates == sorted(rates)
     assert len(rates) == len(losses)
     assert rates[0] <= suggestion <= rates[-1]
+
+
+def test_the_range_test_takes_the_loss_of_the_head() -> None:
+    torch.manual_seed(3)
+    encoder = AWDRNN(len(TOKENIZER), embed_size=8, hidden_size=12, num_layers=1)
+    model = SequenceRegressor(encoder, 2, hidden_p=0, alpha=0, beta=0, location=[1.0, 50.0], scale=[0.1, 20.0])
+    values = torch.tensor([[1.1, 30.0], [0.9, 70.0], [1.2, 50.0]])
+    batch = SequenceBatch(torch.randint(3, 60, (3, 9)), torch.tensor([9, 7, 5]), values, torch.arange(3))
+    logits = copy.deepcopy(model).train()(batch.tokens, batch.lengths)[0]
+    _, losses, _ = lr_range_test(model, [batch], MeanSquaredError(), num_steps=1)
+    standardised = (values - torch.tensor([1.0, 50.0])) / torch.tensor([0.1, 20.0])
+    assert losses == pytest.approx([float(((logits - standardised) ** 2).mean())])
 
 
 def test_a_checkpoint_needs_no_arguments_and_no_trust(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from gulmfit.cli.words import command
 from gulmfit.data.language import LanguageModelDataModule
 from gulmfit.errors import WorthlessError
 from gulmfit.models.language_model import initialise_bias
-from gulmfit.report.registry import objective
+from gulmfit.report.objective import kind_named
 from gulmfit.train.language import ENOUGH_STEPS, ignorance, score_of_frequencies
 from gulmfit.train.ulmfit import _not_won
 
@@ -47,7 +47,7 @@ def test_a_language_model_has_learned_something_or_had_no_time_or_is_worth_nothi
 
 
 def page(transferred: float, p_scratch: float, p_kmers: float) -> dict[str, Any]:
-    score = objective("classes", ["a", "b"], "b").headline
+    score = kind_named("classes")(["a", "b"], "b").headline
     return {
         "metrics": {f"test/{score}": transferred, f"scratch/test/{score}": 0.7},
         "baselines": {"kmer_logistic": {score: 0.75}},
@@ -69,7 +69,7 @@ def test_transfer_has_to_beat_everyone_significantly(
     must_win: float | None, results: dict[str, Any], missed: list[str]
 ) -> None:
     run: Any = SimpleNamespace(config=SimpleNamespace(must_win=must_win))
-    told = _not_won(run, results, objective("classes", ["a", "b"], "b"))
+    told = _not_won(run, results, kind_named("classes")(["a", "b"], "b"))
     assert bool(told) == bool(missed)
     assert all(name in told for name in missed)
 
