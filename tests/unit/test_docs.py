@@ -1,5 +1,6 @@
 """The documents: links lead somewhere, the English is plain, and numbers agree with code and configuration."""
 
+import ast
 import re
 from collections.abc import Callable, Iterator
 from functools import cache, reduce
@@ -8,13 +9,6 @@ from typing import Any
 
 import pytest
 import yaml
-
-from gulmfit.exchange import to_onnx
-from gulmfit.models import classifier, precision
-from gulmfit.predict import embed_file, genome, samples, variant_check
-from gulmfit.report import baselines
-from gulmfit.seq import markov, overlap, subword, subword_training, tokenizer
-from gulmfit.train import classification_task, watch
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
@@ -127,6 +121,19 @@ def configured(path: str) -> Callable[[], Any]:
     return read
 
 
+@cache
+def constant(name: str, module: str = "") -> Any:
+    """Return a module-level constant of the package, wherever it is; `module` is needed where several have it."""
+    found = [
+        ast.literal_eval(node.value)
+        for path in sorted((ROOT / "gulmfit").rglob(f"{module or '*'}.py"))
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign) and [getattr(target, "id", "") for target in node.targets] == [name]
+    ]
+    assert len(found) == 1, f"{name} is defined in {len(found)} modules"
+    return found[0]
+
+
 # Page, its sentence or row with the number as a group (a space also matches a line end), where the number comes from.
 NUMBERS: list[tuple[str, str, Callable[[], Any]]] = [
     ("workflow.md", r"`leakage_threshold=([\d.]+)`", configured("train.yaml:leakage_threshold")),
@@ -161,30 +168,30 @@ NUMBERS: list[tuple[str, str, Callable[[], Any]]] = [
     ("method.md", r"E (\d+), H", configured("arch/awd_lstm.yaml:embed_size")),
     ("method.md", r"H (\d+) \(published", configured("arch/awd_lstm.yaml:hidden_size")),
     ("method.md", r"`awd_lstm_small` has (\d+),", configured("arch/awd_lstm_small.yaml:embed_size")),
-    ("method.md", r"differ by more than (\d+) %", lambda: precision.TOLERANCE * 100),
-    ("performance.md", r"gradient differs by more than (\d+) %", lambda: precision.TOLERANCE * 100),
-    ("performance.md", r"gets (\d+) or 16 idle units", lambda: precision.IDLE_UNITS[1]),
-    ("performance.md", r"gets 8 or (\d+) idle units", lambda: precision.IDLE_UNITS[2]),
-    ("method.md", r"up to (\d+) training sequences", lambda: classification_task.CALIBRATION_SEQUENCES),
-    ("method.md", r"medians of (\d+) steps", lambda: watch.WINDOW),
-    ("reliability.md", r"most of the last (\d+) losses", lambda: watch.WINDOW),
+    ("method.md", r"differ by more than (\d+) %", lambda: constant("TOLERANCE", "precision") * 100),
+    ("performance.md", r"gradient differs by more than (\d+) %", lambda: constant("TOLERANCE", "precision") * 100),
+    ("performance.md", r"gets (\d+) or 16 idle units", lambda: constant("IDLE_UNITS")[1]),
+    ("performance.md", r"gets 8 or (\d+) idle units", lambda: constant("IDLE_UNITS")[2]),
+    ("method.md", r"up to (\d+) training sequences", lambda: constant("CALIBRATION_SEQUENCES")),
+    ("method.md", r"medians of (\d+) steps", lambda: constant("WINDOW", "watch")),
+    ("reliability.md", r"most of the last (\d+) losses", lambda: constant("WINDOW", "watch")),
     ("reliability.md", r"`checkpoint\.every_minutes` \((\d+)\)", configured("train.yaml:checkpoint.every_minutes")),
-    ("method.md", r"share is below ([\d.]+):", lambda: overlap.BY_CHANCE),
-    ("conventions.md", r"\(at most ([\d,]+) sequences of it\)", lambda: baselines.MAX_TRAIN),
-    ("conventions.md", r"each of the first (\d+) positions", lambda: baselines.MAX_POSITIONS),
-    ("conventions.md", r"from up to (\d+) preceding bases", lambda: markov.MAX_ORDER),
-    ("conventions.md", r"k is 1 to (\d+), the stride", lambda: tokenizer.LARGEST_K),
+    ("method.md", r"share is below ([\d.]+):", lambda: constant("BY_CHANCE")),
+    ("conventions.md", r"\(at most ([\d,]+) sequences of it\)", lambda: constant("MAX_TRAIN")),
+    ("conventions.md", r"each of the first (\d+) positions", lambda: constant("MAX_POSITIONS")),
+    ("conventions.md", r"from up to (\d+) preceding bases", lambda: constant("MAX_ORDER")),
+    ("conventions.md", r"k is 1 to (\d+), the stride", lambda: constant("LARGEST_K")),
     ("conventions.md", r"`split\.test_fraction` are ([\d.]+) each", configured("split/homology.yaml:test_fraction")),
-    ("tokens.md", r"ends every (\d+) bases", lambda: subword.CHUNK_BASES),
-    ("tokens.md", r"\(([\d,]+) for `bpe`", lambda: subword_training.TRAIN_BASES["bpe"]),
-    ("tokens.md", r"; ([\d,]+) for `unigram`", lambda: subword_training.TRAIN_BASES["unigram"]),
-    ("tokens.md", r"in stretches of up to (\d+) bases", lambda: subword_training.SAMPLE_BASES),
-    ("predictions.md", r"one block of ([\d,]+) windows", lambda: genome.WINDOWS_AT_ONCE),
-    ("troubleshooting.md", r"a sequence beyond (\d+) tokens", lambda: classifier.EVALUATION_WINDOW),
-    ("exchange.md", r"above ([\de-]+) the file", lambda: to_onnx.TOLERANCE),
-    ("language-model.md", r"up to ([\d,]+) sequences", lambda: embed_file.MOST_POINTS),
-    ("language-model.md", r"\(at most a (fifth) of it\)", lambda: samples.MOST_SET_ASIDE),
-    ("variants.md", r"lists the first (\d+) and", lambda: variant_check.SHOWN),
+    ("tokens.md", r"ends every (\d+) bases", lambda: constant("CHUNK_BASES", "subword")),
+    ("tokens.md", r"\(([\d,]+) for `bpe`", lambda: constant("TRAIN_BASES")["bpe"]),
+    ("tokens.md", r"; ([\d,]+) for `unigram`", lambda: constant("TRAIN_BASES")["unigram"]),
+    ("tokens.md", r"in stretches of up to (\d+) bases", lambda: constant("SAMPLE_BASES")),
+    ("predictions.md", r"one block of ([\d,]+) windows", lambda: constant("WINDOWS_AT_ONCE")),
+    ("troubleshooting.md", r"a sequence beyond (\d+) tokens", lambda: constant("EVALUATION_WINDOW")),
+    ("exchange.md", r"above ([\de-]+) the file", lambda: constant("TOLERANCE", "to_onnx")),
+    ("language-model.md", r"up to ([\d,]+) sequences", lambda: constant("MOST_POINTS")),
+    ("language-model.md", r"\(at most a (fifth) of it\)", lambda: constant("MOST_SET_ASIDE")),
+    ("variants.md", r"lists the first (\d+) and", lambda: constant("SHOWN")),
 ]  # fmt: skip
 WORDS = {"fifth": 0.2}
 
