@@ -191,7 +191,7 @@ NUMBERS: list[tuple[str, str, Callable[[], Any]]] = [
     ("exchange.md", r"above ([\de-]+) the file", lambda: constant("TOLERANCE", "to_onnx")),
     ("language-model.md", r"up to ([\d,]+) sequences", lambda: constant("MOST_POINTS")),
     ("language-model.md", r"\(at most a (fifth) of it\)", lambda: constant("MOST_SET_ASIDE")),
-    ("variants.md", r"lists the first (\d+) and", lambda: constant("SHOWN")),
+    ("variants.md", r"lists the first (\d+) and", lambda: constant("SHOWN", "variant_check")),
 ]  # fmt: skip
 WORDS = {"fifth": 0.2}
 
