@@ -150,8 +150,6 @@ class Predictor:
     ) -> Iterator[tuple[list[Record], Probabilities]]:
         """Yield records, some at a time in the order given, and their scores before calibration, `(N, S, C)`.
 
-        Memory does not grow with their number.
-
         Args:
             records: Sequences.
             strand: One of `STRANDS`.

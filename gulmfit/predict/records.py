@@ -38,12 +38,7 @@ def check_input(input: str, genome: str, features: str) -> None:
 def sequence_records(
     input: str, *, sequence: str, id: str, alphabet: Alphabet = DNA, letters: Letters = DEFAULT
 ) -> Iterator[Record]:
-    """Stream the records of FASTA, FASTQ or tables; arguments and warnings as for `read_sequences`.
-
-    Raises:
-        DataError: A table lacks a column or has a broken row.
-        SequenceError: A file is damaged, or a sequence is empty or holds a letter that is refused.
-    """
+    """Stream the records of FASTA, FASTQ or tables; arguments, warnings and errors as for `read_sequences`."""
     files = expand_paths(input)
     counts = LetterCounts(alphabet, letters.case)
     for file in files:
