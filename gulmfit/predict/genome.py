@@ -104,17 +104,14 @@ def score_windows(scan: Scan, scores: PartialScores, wanted: Wanted) -> None:
 
 def _write(scan: Scan, scores: PartialScores, wanted: Wanted) -> None:
     """Write every output from the scores of all windows, a block of them in memory."""
-    result = _Result(scan, scores, wanted)
-    if passed_over := result.passed_over():
-        logger.info(
-            "%d windows are passed over: more than %g of their bases are ambiguous", passed_over, scan.max_ambiguous
-        )
-    total = len(scan.windows)
-    with opened(
-        wanted.outputs, [("id", str), *LOCUS], scan.predictor, result, strands=scan.strands, raw=wanted.raw
-    ) as tables:
-        for first in range(0, total if tables else 0, WINDOWS_AT_ONCE):
-            rows = list(result.rows(first, min(first + WINDOWS_AT_ONCE, total)))
+    result, total = _Result(scan, scores, wanted), len(scan.windows)
+    if passed_over := sum(int(np.isnan(scores.read(*block)[:, 0, 0]).sum()) for block in _blocks(0, total)):
+        share = scan.max_ambiguous
+        logger.info("%d windows are passed over: more than %g of their bases are ambiguous", passed_over, share)
+    columns = [("id", str), *LOCUS]
+    with opened(wanted.outputs, columns, scan.predictor, result, strands=scan.strands, raw=wanted.raw) as tables:
+        for block in _blocks(0, total if tables else 0):
+            rows = list(result.rows(*block))
             for write in tables:
                 write(rows)
 
@@ -128,12 +125,6 @@ class _Result:
         self.names = list(self.lengths)
         self.name = scan.predictor.classes[wanted.positive]
         self.scaled = scan.predictor.gives_probabilities
-
-    def passed_over(self) -> int:
-        """Count the windows that were not scored."""
-        total = len(self.scan.windows)
-        blocks = (range(total)[first : first + WINDOWS_AT_ONCE] for first in range(0, total, WINDOWS_AT_ONCE))
-        return sum(int(np.isnan(self.scores.read(one.start, one.stop)[:, 0, 0]).sum()) for one in blocks)
 
     def rows(self, first: int, last: int) -> Iterator[Row]:
         """Yield a row of a table for each window and strand that was scored, in the order of the input."""
@@ -160,8 +151,9 @@ class _Result:
         """Yield each window and strand."""
         for contig in self._contigs():
             for stretch, values in self._values(contig):
-                rows = zip(stretch.starts.tolist(), stretch.ends.tolist(), values.tolist(), strict=True)
-                for start, end, row in rows:
+                for start, end, row in zip(
+                    *(part.tolist() for part in (stretch.starts, stretch.ends, values)), strict=True
+                ):
                     for strand, value in zip(self.scan.strands, row, strict=True):
                         if value == value:
                             yield Placed(self.names[contig], start, end, self.name, strand, value)
@@ -191,8 +183,8 @@ class _Result:
     def _values(self, contig: int) -> Iterator[tuple[Stretch, Floats]]:
         """Yield the windows of a contig with the scores of one class, `(N, S)`."""
         begin, end = self.scan.windows.offsets[contig : contig + 2].tolist()
-        for first in range(begin, end, WINDOWS_AT_ONCE):
-            for stretch, scores in self._stretches(first, min(first + WINDOWS_AT_ONCE, end)):
+        for block in _blocks(begin, end):
+            for stretch, scores in self._stretches(*block):
                 yield stretch, self._calibrated(scores)[:, :, self.wanted.positive]
 
     def _stretches(self, first: int, last: int) -> Iterator[tuple[Stretch, Probabilities]]:
@@ -204,10 +196,12 @@ class _Result:
 
     def _calibrated(self, scores: Probabilities) -> Probabilities:
         """Calibrate scores `(N, S, C)`; nan stays nan."""
-        calibrated = scores.copy()
-        known = ~np.isnan(scores[:, :, 0])
-        calibrated[known] = self.scan.predictor.calibrated(scores[known])
-        return calibrated
+        missing = np.isnan(scores[:, :, :1])
+        return np.where(missing, np.nan, self.scan.predictor.calibrated(np.where(missing, 0.5, scores)))
+
+
+def _blocks(begin: int, end: int) -> Iterator[tuple[int, int]]:
+    return ((first, min(first + WINDOWS_AT_ONCE, end)) for first in range(begin, end, WINDOWS_AT_ONCE))
 
 
 def _asked(scan: Scan) -> dict[str, Any]:

@@ -49,8 +49,8 @@ FORMATS = [
     Format("parquet", (".parquet",), table=parquet_table, library=pyarrow, row_bytes=lambda row: 8 * len(row) - 24),
     Format("calls", (".bed",), (WINDOWS,), lines=lambda found: found.calls(), row_bytes=lambda row: 0),  # few
     Format("bed", (".bed", ".windows.bed"), GENOMIC, lines=bed_lines, row_bytes=lambda row: row[_PLACE].sum() + 16),
-    Format("bedgraph", (".bedgraph", ".bg"), GENOMIC, None, write_bedgraph, row_bytes=lambda row: row[_PLACE].sum()),
-    Format("bigwig", (".bw", ".bigwig"), GENOMIC, None, write_bigwig, library=pybigtools, row_bytes=lambda row: 9),
+    Format("bedgraph", (".bedgraph", ".bg"), GENOMIC, track=write_bedgraph, row_bytes=lambda row: row[_PLACE].sum()),
+    Format("bigwig", (".bw", ".bigwig"), GENOMIC, track=write_bigwig, library=pybigtools, row_bytes=lambda row: 9),
 ]
 
 
@@ -101,13 +101,7 @@ def parse_outputs(text: str, predicted: str) -> list[Output]:
 
 @contextmanager
 def opened(
-    outputs: Sequence[Output],
-    fixed: Sequence[tuple[str, type]],
-    predictor: Predictor,
-    found: OnGenome | None,
-    *,
-    strands: str,
-    raw: bool,
+    outputs: Sequence[Output], fixed: Columns, predictor: Predictor, found: OnGenome | None, *, strands: str, raw: bool
 ) -> Iterator[list[Write]]:
     """Lend what writes rows, one function for each table; then write what is in genome order. All appear at the end.
 

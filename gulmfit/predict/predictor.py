@@ -141,8 +141,6 @@ class Predictor:
     ) -> Iterator[tuple[list[Record], Probabilities]]:
         """Yield records, some at a time in the order given, and their scores before calibration, `(N, S, C)`.
 
-        Memory does not grow with their number.
-
         Args:
             records: Sequences.
             strand: One of `STRANDS`.
@@ -167,16 +165,7 @@ class Predictor:
                 yield group, self.score(tokens, batch_size, average=strand == "average")
 
     def score(self, strands: Iterable[Sequence[Tokens]], batch_size: int, *, average: bool) -> Probabilities:
-        """Score what is tokenised, before calibration.
-
-        Args:
-            strands: For each strand that is read, the tokens `(T,)` of every sequence.
-            batch_size: Sequences that are run at once.
-            average: Return the mean over strands.
-
-        Returns:
-            `(N, S, C)`.
-        """
+        """Return the scores `(N, S, C)` of tokens `(T,)`, given for each strand that is read, or their mean."""
         read = [self._forward(rows, batch_size) for rows in strands]
         return np.stack([sum(read) / 2] if average else read, axis=1)
 
@@ -184,10 +173,8 @@ class Predictor:
         for record in records:
             if len(record.codes) < self.tokenizer.min_bases:
                 raise SequenceError(f"{where}record {record.name!r}: {self.tokenizer.too_short(len(record.codes))}")
-        if not reverse:
-            return [self.tokenizer.encode(record.codes) for record in records]
-        alphabet = self.tokenizer.alphabet
-        return [self.tokenizer.encode(reverse_complement(record.codes, alphabet)) for record in records]
+        codes = (reverse_complement(one.codes, self.tokenizer.alphabet) if reverse else one.codes for one in records)
+        return [self.tokenizer.encode(part) for part in codes]
 
     @torch.inference_mode()
     def _forward(self, rows: Sequence[Tokens], batch_size: int) -> Probabilities:

@@ -38,12 +38,7 @@ def check_input(input: str, genome: str, features: str) -> None:
 def sequence_records(
     input: str, *, sequence: str, id: str, alphabet: Alphabet = DNA, letters: Letters = DEFAULT
 ) -> Iterator[Record]:
-    """Stream the records of FASTA, FASTQ or tables; arguments and warnings as for `read_sequences`.
-
-    Raises:
-        DataError: A table lacks a column or has a broken row.
-        SequenceError: A file is damaged, or a sequence is empty or holds a letter that is refused.
-    """
+    """Stream the records of FASTA, FASTQ or tables; arguments, warnings and errors as for `read_sequences`."""
     files = expand_paths(input)
     counts = LetterCounts(alphabet, letters.case)
     for file in files:
@@ -115,7 +110,8 @@ def write_records(
         How many rows were written.
     """
     place = LOCUS if store else LOCUS[3:] if strand == "both" else ()
-    found = _OnGenome(store, outputs, predictor.gives_probabilities, strand == "both") if store else None
+    in_order = any(output.format.table is None for output in outputs)
+    found = _OnGenome(store, outputs, predictor.gives_probabilities, strand == "both") if store and in_order else None
     count = 0
     with opened(outputs, [("id", str), *place], predictor, found, strands=STRANDS[strand], raw=raw) as tables:
         for group, scores in predictor.predict_records(records, strand=strand, batch_size=batch_size, where=where):
@@ -128,7 +124,7 @@ def write_records(
                     locus = record.contig, record.start, record.end, sign
                     rows.append([record.name, *locus[4 - len(place) :], *values])
                     if found:
-                        found.add(Placed(*locus[:3], record.name, sign, values[positive]))
+                        found.records.append(Placed(*locus[:3], record.name, sign, values[positive]))
             for write in tables:
                 write(rows)
             count += len(rows)
@@ -141,18 +137,12 @@ class _OnGenome:
     def __init__(self, store: GenomeStore, outputs: Sequence[Output], scaled: bool, apart: bool) -> None:
         self.lengths: Mapping[str, int] = {contig.name: contig.length for contig in store.contigs}
         self.scaled, self._apart = scaled, apart
-        self._wanted = any(output.format.table is None for output in outputs)
         self._tracks = ", ".join(str(output.path) for output in outputs if output.format.track)
-        self._records: list[Placed] = []
-
-    def add(self, record: Placed) -> None:
-        """Take a record in, in any order, if an output wants it."""
-        if self._wanted:
-            self._records.append(record)
+        self.records: list[Placed] = []
 
     def places(self) -> Iterator[Placed]:
         """Yield every record."""
-        yield from sorted(self._records, key=lambda one: (one.contig.encode(), one.start, one.end, one.strand))
+        yield from sorted(self.records, key=lambda one: (one.contig.encode(), one.start, one.end, one.strand))
 
     def intervals(self, strand: str) -> Iterator[TrackSpan]:
         """Yield the records of a strand; of all strands where they are not told apart.

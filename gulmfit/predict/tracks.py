@@ -4,13 +4,17 @@ Genome order is contigs by name, as `sort -k1,1 -k2,2n` in the C locale has them
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from gulmfit.errors import DataError
 from gulmfit.files import cannot_be_written, whole_file
+from gulmfit.predict.writers import library
 
 DECIMALS = 6
+
+pybigtools = partial(library, "bigWig", "tracks", "pybigtools")
 
 
 class TrackSpan(NamedTuple):
@@ -133,19 +137,6 @@ def write_bigwig(path: Path, lengths: Mapping[str, int], intervals: Iterable[Tra
         if covered != written.bases:
             raise cannot_be_written(path, f"{covered:,} of {written.bases:,} bases are in it")
     return written.count
-
-
-def pybigtools() -> Any:
-    """Import the library of bigWig files.
-
-    Raises:
-        DataError: If it is missing.
-    """
-    try:
-        import pybigtools
-    except ImportError as error:
-        raise DataError("writing bigWig needs pybigtools: pip install 'gulmfit[tracks]'") from error
-    return pybigtools
 
 
 class _Counted:

@@ -1,8 +1,10 @@
 """Write predictions as tables, TSV or Parquet, row after row: whole or not at all."""
 
+import importlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,21 @@ Columns = Sequence[tuple[str, type]]
 Write = Callable[[Iterable[Row]], None]
 
 _ROWS_AT_ONCE = 4_096  # of a row group of Parquet: what is held in memory
+
+
+def library(what: str, extra: str, *modules: str) -> Any:
+    """Import modules, of which the last is returned.
+
+    Raises:
+        DataError: If one is missing; says what needs it, and which extra of gulmfit brings it.
+    """
+    try:
+        return [importlib.import_module(name) for name in modules][-1]
+    except ImportError as error:
+        raise DataError(f"writing {what} needs {modules[-1]}: pip install 'gulmfit[{extra}]'") from error
+
+
+pyarrow = partial(library, "Parquet", "parquet", "pyarrow.parquet", "pyarrow")
 
 
 class Value(float):
@@ -114,17 +131,3 @@ def _check_columns(path: Path, columns: Columns) -> None:
     names = [name for name, _ in columns]
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise DataError(f"{path}: two columns would be called {twice[0]!r}. Rename that class or label.")
-
-
-def pyarrow() -> Any:
-    """Import the library of Parquet files.
-
-    Raises:
-        DataError: If it is missing.
-    """
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise DataError("writing Parquet needs pyarrow: pip install 'gulmfit[parquet]'") from error
-    return pyarrow

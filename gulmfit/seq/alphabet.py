@@ -217,19 +217,19 @@ class Letters(NamedTuple):
         Raises:
             SequenceError: If a letter is outside the alphabet, or ambiguous where that is refused.
         """
-        return self.accepted(
-            encode(sequence, case=self.case, where=where, alphabet=alphabet), where, alphabet, sequence
-        )
+        codes = encode(sequence, case=self.case, where=where, alphabet=alphabet)
+        return self.accepted(codes, where, alphabet, sequence)
 
     def accepted(self, codes: Codes, where: str, alphabet: Alphabet = DNA, sequence: str = "") -> Codes:
         """Return codes that were read under the same `case`, none of them ambiguous where that is refused."""
         if self.ambiguity == "error" and codes.size and codes.max() == len(alphabet):
             position = int(codes.argmax())
+            letter = sequence[position] if sequence else alphabet.unknown
             raise SequenceError(
-                f"{where}, position {position}: {(sequence or alphabet.unknown * len(codes))[position]!r} is ambiguous "
-                f"({alphabet.unknown}, another IUPAC letter, or a lower-case one under case=mask), and ambiguity=error,"
-                " asked for or learned by the model, refuses it. Leave the sequence out, or give ambiguity=unk (in "
-                "training set data.ambiguity=unk to read them as unknown)."
+                f"{where}, position {position}: {letter!r} is ambiguous ({alphabet.unknown}, another IUPAC letter, or "
+                "a lower-case one under case=mask), and ambiguity=error (asked for, or learned by the model) refuses "
+                "it. Leave the sequence out, or give ambiguity=unk (in training set data.ambiguity=unk to read them as "
+                "unknown)."
             )
         return codes
 
