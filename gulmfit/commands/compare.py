@@ -87,7 +87,7 @@ def compare(runs: Sequence[str], *, output: str = "", seed: int = 0) -> dict[str
             page = {
                 **results,
                 "curves": judge.curves(replace(scored, by_model=by_run)),
-                "losses": {name: _losses(folder) for name, folder in folders.items()},
+                "losses": {name: list(map(dict, read_curves(folder / CURVES))) for name, folder in folders.items()},
             }
             write_json(Path(output) / "comparison.json", results)
             write_report(Path(output) / "comparison.html", comparison_of_runs(page))
@@ -142,7 +142,3 @@ def _read(folder: Path) -> Predictions:
     if positive and positive not in read.classes:
         raise DataError(f"{path}: the positive class {positive!r} is none of {read.classes} in {read.source}.")
     return read
-
-
-def _losses(folder: Path) -> list[dict[str, Any]]:
-    return [dict(row) for row in read_curves(folder / CURVES)]

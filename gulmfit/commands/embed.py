@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -93,7 +93,7 @@ def embed_file(
         alphabet = embedder.tokenizer.alphabet
         if strand != "forward":
             alphabet.check_strands()
-        records = _with_labels(_read(input, sequence, id, label, alphabet.name, embedder.letters), labels)
+        records = _read(input, sequence, id or None, label, alphabet.name, embedder.letters, labels)
         shown = Reservoir(MOST_POINTS, seed) if map else None
         start, count = time.perf_counter(), 0
         vectors = embedder.embed(
@@ -131,29 +131,21 @@ class Reservoir:
 
 
 def _read(
-    input: str, sequence: str, id: str, label: str, alphabet: str, letters: Letters
-) -> Iterator[tuple[str, str, str | None]]:
-    """Yield id, sequence and label of each record."""
+    input: str, sequence: str, id: str | None, label: str, alphabet: str, letters: Letters, labels: list[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield id and sequence of each record, and put its label by if there is a column of labels."""
     if not label:
-        for name, text in read_sequences(input, sequence=sequence, id=id or None, alphabet=alphabet, letters=letters):
-            yield name, text, None
+        yield from read_sequences(input, sequence=sequence, id=id, alphabet=alphabet, letters=letters)
         return
     number = 0
     for file in expand_paths(input):
         if not is_table(file):
             raise ConfigError(f"label={label}: {file} is no table and has no columns. Leave label= out.")
-        for place, row in read_rows(file, {"sequence": sequence, "id": id or None, "label": label}):
+        for place, row in read_rows(file, {"sequence": sequence, "id": id, "label": label}):
             number += 1
             text = clean_sequence(row["sequence"], place, alphabet=alphabet, **letters._asdict())
-            yield row.get("id", str(number)), text, row["label"]
-
-
-def _with_labels(records: Iterable[tuple[str, str, str | None]], labels: list[str]) -> Iterator[tuple[str, str]]:
-    """Pass ids and sequences on and put labels by, in the same order."""
-    for name, text, label in records:
-        if label is not None:
-            labels.append(label)
-        yield name, text
+            labels.append(row["label"])
+            yield row.get("id", str(number)), text
 
 
 @contextmanager

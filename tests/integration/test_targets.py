@@ -151,7 +151,7 @@ def test_folds_and_comparisons(simulated: Path, labelled: Path) -> None:
     split = f"split.path={labelled / 'split.tsv'}"
     with contextlib.chdir(simulated):
         train([*quick, "data.label=tags", "data.id=id", "split=file", split, f"paths.run_dir={weak}"])
-    compared = compare([str(labelled), str(weak)], "")
+    compared = compare([str(labelled), str(weak)])
     assert compared["runs"][0]["macro AUROC"][0] > 0.9
     assert "McNemar" not in compared["pairs"][0]
 
