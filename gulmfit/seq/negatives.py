@@ -222,7 +222,7 @@ class _Windows:
             self._avoid(positives.loci)
 
     def like(self, partners: Indices) -> Negatives:
-        """Draw one window for each partner, which are sorted; see `genomic_negatives`."""
+        """Draw one window for each partner, which are sorted; see `make_negatives`."""
         wanted = np.array([gc_of(self._positives, i) for i in partners.tolist()])
         lengths = np.array([len(self._positives.sequences[i]) for i in partners.tolist()], np.int64)
         starts = np.zeros(len(partners), np.int64)

@@ -64,10 +64,7 @@ ALLOWED = {
     "data": {"torch", "numpy", "pytorch_lightning", "gulmfit.seq", "gulmfit.errors", "gulmfit.files"},
     "predict": {"torch", "numpy", "tqdm", "pyarrow", "pybigtools"}
     | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.files"}
-    | {
-        "gulmfit.weights",
-        "gulmfit.report",
-    },  # the latter for its calibration: a classifier's probabilities are the calibrated ones
+    | {"gulmfit.weights", "gulmfit.report"},  # the latter for calibration
     "report": {"numpy", "scipy", "sklearn", "matplotlib", "jinja2", "gulmfit.seq", "gulmfit.errors", "gulmfit.files"},
     "exchange": {"torch", "numpy", "safetensors", "onnx", "onnxruntime", "huggingface_hub"}
     | {
