@@ -229,6 +229,19 @@ def test_a_second_process_is_refused_and_the_first_one_named(tmp_path: Path) -> 
     assert names(tmp_path) == ["link.tsv"]
 
 
+def test_a_writer_within_a_writer_has_a_file_of_its_own(tmp_path: Path) -> None:
+    """The order in which two commands meet, without a race: one begins and ends while the other is still writing."""
+    path = tmp_path / "a.txt"
+    with whole_file(path) as first:
+        first.write_text("x" * 50)
+        with whole_file(path) as second:
+            second.write_text("y" * 70)
+        assert path.read_text() == "y" * 70
+        assert first.read_text() == "x" * 50
+    assert path.read_text() == "x" * 50
+    assert names(tmp_path) == ["a.txt"]
+
+
 def test_writers_at_once_never_mix(tmp_path: Path) -> None:
     path, parts = tmp_path / "a.txt", ["x" * 50_000, "y" * 70_000]
     started = threading.Barrier(2)

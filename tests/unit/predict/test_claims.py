@@ -134,6 +134,37 @@ def test_an_output_that_is_read_is_refused(tmp_path: Path, make_model: Any, name
     assert read.read_bytes() == path.read_bytes() == content
 
 
+RECORDS = "id\tsequence\n1\tACGTTGCAACGTACGTTGCA\n"
+GENOME = ">c\nACGTTGCAACGTACGTTGCAACGTTGCAACGTACGTTGCA\n"
+READABLE: dict[str, tuple[str, str, dict[str, str]]] = {
+    "records": ("a.tsv", RECORDS, {"input": "a.tsv"}),
+    "features": ("a.bed", "c\t4\t24\tx\t0\t+\n", {"input": "a.bed", "genome": "g.fa"}),
+    "genome": ("a.tsv", GENOME, {"input": "f.bed", "genome": "a.tsv"}),
+    "scan": ("a.tsv", GENOME, {"input": "a.tsv", "window_bp": "20"}),
+}
+
+
+@pytest.mark.parametrize("name", READABLE)
+def test_what_could_be_read_is_still_there(tmp_path: Path, make_model: Any, name: str) -> None:
+    """The files are sound: a command that did not look would end well, and the input would be gone."""
+    file, content, words = READABLE[name]
+    model = make_model()
+    for path, text in (("g.fa", GENOME), ("f.bed", "c\t4\t24\tx\t0\t+\n"), (file, content)):
+        (tmp_path / path).write_text(text)
+    chosen: dict[str, Any] = {
+        key: int(value) if value.isdigit() else str(tmp_path / value) for key, value in words.items()
+    }
+
+    def predict(output: str) -> None:
+        predict_file(model=str(model), output=str(tmp_path / output), cache_dir=str(tmp_path / "store"), **chosen)
+
+    with pytest.raises(ConfigError, match="is read by this command"):
+        predict(file)
+    assert (tmp_path / file).read_text() == content
+    predict("b.tsv")
+    assert (tmp_path / "b.tsv").is_file()
+
+
 def test_another_command_is_told_at_once(tmp_path: Path, make_model: Any) -> None:
     (tmp_path / "a.fa").write_text(">a\nACGTACGTACGT\n")
     model, output = make_model(), tmp_path / "a.tsv"
