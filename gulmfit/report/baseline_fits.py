@@ -46,10 +46,10 @@ TREE = {"learning_rate": 0.1, "max_leaf_nodes": 31, "min_samples_leaf": 20}  # a
 _CHUNK = 4096  # sequences whose features are held at once
 
 Featurise = Callable[[Sequence[str]], Any]
-Fit = Callable[[Featurise], Callable[[Any], Floats]]
-"""Fits a baseline to the features of the training part; what it returns predicts (N, C) of features."""
 Held = tuple[Any, NDArray[Any]] | None
 """Features (N, P) and targets of the validation part; None without one."""
+Fit = Callable[[Any, Held], Callable[[Any], Floats]]
+"""Fits a baseline to features of the training part (N, P); what it returns predicts of features."""
 
 
 class Part(NamedTuple):
@@ -71,38 +71,37 @@ def usable(names: Sequence[str], alphabet: Alphabet, train: Part) -> list[str]:
     return [name for name in of_alphabet(names, alphabet) if not (alike and name == "length")]
 
 
-def sequence_features(alphabet: Alphabet, train: Part) -> dict[str, Featurise]:
-    """Return what is calculated from sequences, by the name of the features."""
+def _sequence_features(alphabet: Alphabet, train: Part) -> dict[str, Featurise]:
+    """What each baseline sees of sequences."""
     width = min(MAX_POSITIONS, max(map(len, train.sequences)))
+    kmers, pairs, letters = (
+        functools.partial(kmer_features, k=k, alphabet=alphabet) for k in (kmer_length(alphabet), 2, 1)
+    )
+    onehot = functools.partial(onehot_features, width=width, alphabet=alphabet)
     return {
         "length": length_features,
         "gc": gc_features,
-        "composition": functools.partial(kmer_features, k=1, alphabet=alphabet),
-        "dinucleotide": functools.partial(kmer_features, k=2, alphabet=alphabet),
-        "kmers": functools.partial(kmer_features, k=kmer_length(alphabet), alphabet=alphabet),
-        "words": functools.partial(word_features, k=word_length(alphabet), alphabet=alphabet),
-        "onehot": functools.partial(onehot_features, width=width, alphabet=alphabet),
-        "positional": functools.partial(positional_features, width=width, alphabet=alphabet),
+        "composition": letters,
+        "dinucleotide": pairs,
+        **dict.fromkeys(("kmer_logistic", "kmer_ridge"), kmers),
+        **dict.fromkeys(("onehot_logistic", "onehot_ridge"), onehot),
+        "onehot_boosting": functools.partial(positional_features, width=width, alphabet=alphabet),
+        "kmer_naive_bayes": functools.partial(word_features, k=word_length(alphabet), alphabet=alphabet),
     }
 
 
-def features_of(featurise: Featurise, sequences: Sequence[str]) -> Any:
+def _features_of(featurise: Featurise, sequences: Sequence[str]) -> Any:
     """Gather the features (N, P) of sequences, chunk by chunk."""
     from scipy.sparse import issparse, vstack
 
-    parts = list(chunks(featurise, sequences))
+    parts = list(_chunks(featurise, sequences))
     return vstack(parts, format="csr") if issparse(parts[0]) else np.concatenate(parts)
 
 
-def chunks(featurise: Featurise, sequences: Sequence[str]) -> Iterator[Any]:
+def _chunks(featurise: Featurise, sequences: Sequence[str]) -> Iterator[Any]:
     """Yield the features of as many sequences as are held at once."""
     for start in range(0, len(sequences), _CHUNK):
         yield featurise(sequences[start : start + _CHUNK])
-
-
-def held_out(featurise: Featurise, valid: Part) -> Held:
-    """Return features and targets of a validation part that is not empty."""
-    return (features_of(featurise, valid.sequences), valid.targets) if len(valid.targets) else None
 
 
 def at_most(train: Part, seed: int, kept: NDArray[np.int64]) -> Part:
@@ -154,14 +153,15 @@ def fit_trees(kind: Any, features: Any, targets: NDArray[Any], valid: Held, seed
 
 
 def predict_each(
-    fits: Mapping[str, tuple[str, Fit]], features: Mapping[str, Featurise], sequences: Sequence[str], columns: int
+    fits: Mapping[str, Fit], alphabet: Alphabet, train: Part, valid: Part, sequences: Sequence[str], columns: int
 ) -> dict[str, Floats]:
-    """Fit baselines one by one, and predict (N, `columns`) of sequences; `fits` names the features of each."""
-    found = {}
-    for name, (what, fit) in fits.items():
-        predict = fit(features[what])
-        parts = [predict(part) for part in chunks(features[what], sequences)]
-        found[name] = np.concatenate([*parts, np.zeros((0, columns))])
+    """Fit baselines one by one, by name, and predict (N, `columns`) of sequences."""
+    features, found = _sequence_features(alphabet, train), {}
+    for name, fit in fits.items():
+        what = features[name]
+        held = (_features_of(what, valid.sequences), valid.targets) if len(valid.targets) else None
+        predict = fit(_features_of(what, train.sequences), held)
+        found[name] = np.concatenate([*map(predict, _chunks(what, sequences)), np.zeros((0, columns))])
     return found
 
 

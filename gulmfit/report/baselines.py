@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gulmfit.errors import DataError
 from gulmfit.report import baseline_fits as shared
-from gulmfit.report.baseline_fits import Featurise, Part
+from gulmfit.report.baseline_fits import Part
 from gulmfit.report.features import Floats, kmer_length, word_length
 from gulmfit.report.naive_bayes import WordNaiveBayes
 from gulmfit.seq.alphabet import DNA, Alphabet
@@ -128,7 +128,6 @@ def _run(
     valid = Part([valid.sequences[index] for index in known.tolist()], valid.targets[known])
     # The first sequence of every class stays in, so that no class is lost to chance.
     train = shared.at_most(train, seed, np.unique(train.targets, return_index=True)[1])
-    features = shared.sequence_features(alphabet, train)
 
     def probabilities(model: Any) -> Callable[[Any], Floats]:
         def predict(features: Any) -> Floats:
@@ -138,34 +137,23 @@ def _run(
 
         return predict
 
-    def logistic(what: Featurise, tuned: bool = True) -> Callable[[Any], Floats]:
-        chosen_on = shared.held_out(what, valid) if tuned else None
-        strengths = CHOICES_OF_C if chosen_on else (DEFAULT_C,)
+    def logistic(known: Any, held: shared.Held) -> Callable[[Any], Floats]:
+        strengths = CHOICES_OF_C if held else (DEFAULT_C,)
         models = [LogisticRegression(C=strength, max_iter=_MAX_ITERATIONS) for strength in strengths]
-        known = shared.features_of(what, train.sequences)
-        return probabilities(shared.fit_linear(models, known, train.targets, chosen_on, _log_loss))
+        return probabilities(shared.fit_linear(models, known, train.targets, held, _log_loss))
 
-    def boosting(what: Featurise) -> Callable[[Any], Floats]:
-        known, kind = shared.features_of(what, train.sequences), HistGradientBoostingClassifier
-        return probabilities(shared.fit_trees(kind, known, train.targets, shared.held_out(what, valid), seed))
+    def boosting(known: Any, held: shared.Held) -> Callable[[Any], Floats]:
+        return probabilities(shared.fit_trees(HistGradientBoostingClassifier, known, train.targets, held, seed))
 
-    def naive_bayes(what: Featurise) -> Callable[[Any], Floats]:
-        return probabilities(WordNaiveBayes().fit(shared.features_of(what, train.sequences), train.targets))
-
-    untuned = functools.partial(logistic, tuned=False)
-    fits: dict[str, tuple[str, shared.Fit]] = {
-        "length": ("length", untuned),
-        "gc": ("gc", untuned),
-        "dinucleotide": ("dinucleotide", logistic),
-        "composition": ("composition", logistic),
-        "kmer_logistic": ("kmers", logistic),
-        "onehot_logistic": ("onehot", logistic),
-        "onehot_boosting": ("positional", boosting),
-        NAIVE_BAYES: ("words", naive_bayes),
+    others: dict[str, shared.Fit] = {
+        **dict.fromkeys(("length", "gc"), lambda known, held: logistic(known, None)),
+        "onehot_boosting": boosting,
+        NAIVE_BAYES: lambda known, held: probabilities(WordNaiveBayes().fit(known, train.targets)),
     }
+    fits = {name: others.get(name, logistic) for name in names[1:]}
     majority = np.tile(counts / counts.sum(), (len(test_sequences), 1))
-    used = {name: fits[name] for name in names[1:]}
-    return {"majority": majority, **shared.predict_each(used, features, test_sequences, num_classes)}
+    found = shared.predict_each(fits, alphabet, train, valid, test_sequences, num_classes)
+    return {"majority": majority, **found}
 
 
 def _log_loss(model: Any, features: Any, labels: NDArray[np.int64]) -> float:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gulmfit.report import baseline_fits as shared
-from gulmfit.report.baseline_fits import Featurise, Part
+from gulmfit.report.baseline_fits import Part
 from gulmfit.report.features import Floats, kmer_length
 from gulmfit.seq.alphabet import DNA, Alphabet
 
@@ -78,35 +78,22 @@ def _run(
     train = shared.at_most(train, seed, np.zeros(0, dtype=np.int64))
     location, scale = train.targets.mean(axis=0), train.targets.std(axis=0)
     train, valid = (Part(part.sequences, (part.targets - location) / scale) for part in (train, valid))
-    features = shared.sequence_features(alphabet, train)
 
-    def ridge(what: Featurise, tuned: bool = True) -> Callable[[Any], Floats]:
-        chosen_on = shared.held_out(what, valid) if tuned else None
-        models = [Ridge(alpha=alpha) for alpha in (CHOICES_OF_ALPHA if chosen_on else CHOICES_OF_ALPHA[:1])]
-        model = shared.fit_linear(
-            models, shared.features_of(what, train.sequences), train.targets, chosen_on, _squared_error
-        )
+    def ridge(known: Any, held: shared.Held) -> Callable[[Any], Floats]:
+        models = [Ridge(alpha=alpha) for alpha in (CHOICES_OF_ALPHA if held else CHOICES_OF_ALPHA[:1])]
+        model = shared.fit_linear(models, known, train.targets, held, _squared_error)
         return lambda features: model.predict(features).reshape(-1, len(scale))
 
-    def boosting(what: Featurise) -> Callable[[Any], Floats]:
-        known, chosen_on = shared.features_of(what, train.sequences), shared.features_of(what, valid.sequences)
+    def boosting(known: Any, held: shared.Held) -> Callable[[Any], Floats]:
         models = [
-            shared.fit_trees(HistGradientBoostingRegressor, known, column, (chosen_on, valid_column), seed)
+            shared.fit_trees(HistGradientBoostingRegressor, known, column, held and (held[0], valid_column), seed)
             for column, valid_column in zip(train.targets.T, valid.targets.T, strict=True)
         ]
         return lambda features: np.stack([model.predict(features) for model in models], axis=1)
 
-    untuned = functools.partial(ridge, tuned=False)
-    fits: dict[str, tuple[str, shared.Fit]] = {
-        "length": ("length", untuned),
-        "gc": ("gc", untuned),
-        "dinucleotide": ("dinucleotide", untuned),
-        "composition": ("composition", untuned),
-        "kmer_ridge": ("kmers", ridge),
-        "onehot_ridge": ("onehot", ridge),
-        "onehot_boosting": ("positional", boosting),
-    }
-    found = shared.predict_each({name: fits[name] for name in names[1:]}, features, test_sequences, len(scale))
+    tuned: dict[str, shared.Fit] = {"kmer_ridge": ridge, "onehot_ridge": ridge, "onehot_boosting": boosting}
+    fits = {name: tuned.get(name, lambda known, held: ridge(known, None)) for name in names[1:]}
+    found = shared.predict_each(fits, alphabet, train, valid, test_sequences, len(scale))
     units = {name: predicted * scale + location for name, predicted in found.items()}
     return {"mean": np.tile(location, (len(test_sequences), 1)), **units}
 
