@@ -87,7 +87,8 @@ def fasta(folder: Path, case: Case) -> None:
 def genbank(folder: Path, case: Case) -> None:
     """Read features and sequences, and cut promoters."""
     from gulmfit.errors import GulmfitError
-    from gulmfit.seq.genbank import genbank_store, promoter_windows
+    from gulmfit.seq.genbank import genbank_store
+    from gulmfit.seq.gene_starts import promoter_windows
 
     for name in case:
         features(folder / name)

@@ -17,7 +17,7 @@ from gulmfit.seq.conflicts import POLICIES as CONFLICTS
 from gulmfit.seq.conflicts import settle_conflicts
 from gulmfit.seq.duplicates import check_distinct, unique_ids
 from gulmfit.seq.fasta import expand_paths
-from gulmfit.seq.genbank import promoter_windows
+from gulmfit.seq.gene_starts import promoter_windows
 from gulmfit.seq.labelled import LabelledSequences, ReadOptions, read_fasta_classes, read_table, read_table_splits
 from gulmfit.seq.store import GenomeStore
 from gulmfit.seq.synthetic_task import simulate

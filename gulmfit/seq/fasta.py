@@ -17,6 +17,8 @@ from gulmfit.seq.duplicates import SeenTexts, check_distinct
 from gulmfit.seq.limits import longest_record, too_long
 from gulmfit.seq.text import GZIP_MAGIC, LENIENT, refuse_zero_bytes
 
+Paths = str | Path | Sequence[str | Path]
+
 _BLOCK_BYTES = 1 << 18  # stays in the processor's cache while it is worked on
 _LINE_BYTES = 1 << 18  # what is kept in one piece of a line
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -61,7 +63,7 @@ class FastaPiece(NamedTuple):
     path: str
 
 
-def expand_paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:
+def expand_paths(paths: Paths) -> list[Path]:
     """List the files that paths and glob patterns name.
 
     The order of the given list is kept and the matches of one pattern are sorted, so the result does not
@@ -85,7 +87,7 @@ def expand_paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     return list(found.values())
 
 
-def read_fasta(paths: str | Path | Sequence[str | Path], *, repeated_ids: bool = False) -> Iterator[FastaRecord]:
+def read_fasta(paths: Paths, *, repeated_ids: bool = False) -> Iterator[FastaRecord]:
     """Stream the records of FASTA or FASTQ files in order, holding one record at a time.
 
     Compression and FASTQ are recognised by the first bytes of a file, not by its name. Line ends may be those of Unix,
@@ -116,7 +118,7 @@ def read_fasta(paths: str | Path | Sequence[str | Path], *, repeated_ids: bool =
             yield FastaRecord(record_id, description, held.decode("ascii"), str(path))
 
 
-def read_fasta_pieces(paths: str | Path | Sequence[str | Path]) -> Iterator[FastaPiece]:
+def read_fasta_pieces(paths: Paths) -> Iterator[FastaPiece]:
     """Stream the records of FASTA or FASTQ files piece by piece, so that memory does not grow with their length.
 
     Everything else is as in `read_fasta`, but that a sequence may have any length.

@@ -1,4 +1,4 @@
-"""GenBank files: their features, their sequences, and the promoter windows that are cut from the two."""
+"""GenBank files: their features and their sequences."""
 
 import warnings
 from collections.abc import Collection, Iterator
@@ -10,50 +10,14 @@ from Bio.SeqFeature import CompoundLocation, ExactPosition, SeqFeature, SimpleLo
 from Bio.SeqRecord import SeqRecord
 
 from gulmfit.errors import DataError
-from gulmfit.seq.fasta import expand_paths
+from gulmfit.seq.fasta import Paths, expand_paths
 from gulmfit.seq.features import CROSSES_ORIGIN, Feature, name_of
-from gulmfit.seq.gene_starts import GeneSpan, start_windows
-from gulmfit.seq.labelled import LabelledSequences, Paths
 from gulmfit.seq.store import GenomeStore
 from gulmfit.seq.text import LENIENT, open_text
 
 _NO_NAMES = ("", ".", "<unknown id>")
 
 Location = SimpleLocation | CompoundLocation
-
-
-def promoter_windows(path: Paths, **window: int) -> LabelledSequences:
-    """Cut the E. coli "promoter" set of Genomic-ULMFiT from a GenBank file: `start_windows` of every CDS.
-
-    A CDS of several parts counts from its outer start to its outer end. The anchor is the start codon, not the
-    transcription start, so without jitter a rule that looks for ATG, GTG or TTG at index `upstream_bp` separates the
-    classes.
-
-    Args:
-        path: GenBank file, glob, or several of them; gzip is recognised by content.
-        window: Lengths and seed, as `gulmfit.seq.gene_starts.start_windows` takes them.
-
-    Raises:
-        DataError: A file is truncated or no GenBank file, or has no sequence.
-
-    Source: https://github.com/kheyer/Genomic-ULMFiT, "E. coli 0"; there unseeded and without jitter.
-    """
-    files = expand_paths(path)
-    genes = (
-        GeneSpan(
-            contig, genome, int(location.start), int(location.end), location.strand, _has_exact_start(location),
-            wraps=isinstance(location, CompoundLocation)
-            and int(location.start) == 0
-            and int(location.end) == len(genome),
-        )
-        for file in files
-        for contig, genome, location in _coding(file)
-    )  # fmt: skip
-    return start_windows(genes, [str(file) for file in files], **window)
-
-
-def _has_exact_start(location: Location) -> bool:
-    return isinstance(location.end if location.strand == -1 else location.start, ExactPosition)
 
 
 def read_genbank(path: Path, kinds: Collection[str] | None = None) -> Iterator[Feature]:
@@ -120,7 +84,7 @@ def _parts(feature: SeqFeature, contig: str, place: str, number: int) -> Iterato
         )
 
 
-def _coding(path: Path) -> Iterator[tuple[str, str, Location]]:
+def coding_locations(path: Path) -> Iterator[tuple[str, str, Location]]:
     """List each CDS of a GenBank file in its order: contig, sequence of the contig, location."""
     for record in list(_records(path)):  # nothing is cut from a file that turns out to be damaged
         locations = [feature.location for feature in record.features if feature.type == "CDS"]

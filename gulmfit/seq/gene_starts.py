@@ -12,9 +12,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from Bio.SeqFeature import CompoundLocation, ExactPosition
 
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.seq.alphabet import reverse_complement_text
+from gulmfit.seq.fasta import Paths, expand_paths
+from gulmfit.seq.genbank import Location, coding_locations
 from gulmfit.seq.labelled import LabelledSequences, Locus
 
 _log = logging.getLogger(__name__)
@@ -196,3 +199,37 @@ def packaged_genome() -> Path:
     if found != PACKAGED_SHA256:
         raise ConfigError(f"{path} has the SHA-256 {found}, not {PACKAGED_SHA256}. {GENES_EXTRA}.")
     return path
+
+
+def promoter_windows(path: Paths, **window: int) -> LabelledSequences:
+    """Cut the E. coli "promoter" set of Genomic-ULMFiT from a GenBank file: `start_windows` of every CDS.
+
+    A CDS of several parts counts from its outer start to its outer end. The anchor is the start codon, not the
+    transcription start, so without jitter a rule that looks for ATG, GTG or TTG at index `upstream_bp` separates the
+    classes.
+
+    Args:
+        path: GenBank file, glob, or several of them; gzip is recognised by content.
+        window: Lengths and seed, as `gulmfit.seq.gene_starts.start_windows` takes them.
+
+    Raises:
+        DataError: A file is truncated or no GenBank file, or has no sequence.
+
+    Source: https://github.com/kheyer/Genomic-ULMFiT, "E. coli 0"; there unseeded and without jitter.
+    """
+    files = expand_paths(path)
+    genes = (
+        GeneSpan(
+            contig, genome, int(location.start), int(location.end), location.strand, _has_exact_start(location),
+            wraps=isinstance(location, CompoundLocation)
+            and int(location.start) == 0
+            and int(location.end) == len(genome),
+        )
+        for file in files
+        for contig, genome, location in coding_locations(file)
+    )  # fmt: skip
+    return start_windows(genes, [str(file) for file in files], **window)
+
+
+def _has_exact_start(location: Location) -> bool:
+    return isinstance(location.end if location.strand == -1 else location.start, ExactPosition)

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Self, TypedDict, Unpack
 
 import numpy as np
@@ -12,14 +11,13 @@ import numpy.typing as npt
 from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import DEFAULT, DNA, Alphabet, LetterCounts, Letters, clean_sequence, held_alphabet
 from gulmfit.seq.duplicates import check_distinct, unique_ids
-from gulmfit.seq.fasta import expand_paths, read_fasta
+from gulmfit.seq.fasta import Paths, expand_paths, read_fasta
 from gulmfit.seq.names import check_ids, check_names, default_positive
 from gulmfit.seq.tables import is_table, not_one_of, read_rows
 from gulmfit.seq.targets import CLASSES, Labels, TargetKind, target_kind
 
 _log = logging.getLogger(__name__)
 
-Paths = str | Path | Sequence[str | Path]
 Locus = tuple[str, int, int, str]
 
 _SPLIT_NAMES = {"validation": "valid", "val": "valid", "dev": "valid", "training": "train"} | {

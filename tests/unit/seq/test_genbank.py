@@ -12,7 +12,8 @@ from Bio.SeqRecord import SeqRecord
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.seq.alphabet import reverse_complement_text
 from gulmfit.seq.features import CROSSES_ORIGIN, join_parts
-from gulmfit.seq.genbank import genbank_store, promoter_windows, read_genbank
+from gulmfit.seq.genbank import genbank_store, read_genbank
+from gulmfit.seq.gene_starts import promoter_windows
 from gulmfit.seq.intervals import extract
 
 LENGTH = 6000
