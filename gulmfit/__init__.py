@@ -12,7 +12,7 @@ from gulmfit.threads import wait_passively
 if TYPE_CHECKING:
     from gulmfit.config import compose
     from gulmfit.predict.predictor import Predictor
-    from gulmfit.seq.tokenizer import KmerTokenizer
+    from gulmfit.seq.tokens.tokenizer import KmerTokenizer
 
 # Here, since whatever imports torch through this package comes after it.
 wait_passively()
@@ -22,7 +22,7 @@ __version__ = "0.1.0"
 __all__ = ["KmerTokenizer", "Predictor", "compose"]
 
 _HOMES = {
-    "KmerTokenizer": "gulmfit.seq.tokenizer",
+    "KmerTokenizer": "gulmfit.seq.tokens.tokenizer",
     "Predictor": "gulmfit.predict.predictor",
     "compose": "gulmfit.config",
 }

@@ -26,10 +26,11 @@ from torch import Tensor, nn
 from gulmfit.errors import CheckpointError, ConfigError, GulmfitError
 from gulmfit.files import write_whole
 from gulmfit.models.dropout import DropoutRates
+from gulmfit.moved import at_home
 from gulmfit.pretrained import find, known, read_object, shipped
 from gulmfit.seq.alphabet import DEFAULT, Letters
 from gulmfit.seq.limits import parse_json
-from gulmfit.seq.tokenizer import Tokenizer
+from gulmfit.seq.tokens.tokenizer import Tokenizer
 from gulmfit.weights import SHARDS, WEIGHTS, load_weights, save_weights, weight_files
 
 FORMAT = 1
@@ -94,7 +95,7 @@ def foreign_classes_trusted(trusted: bool = True) -> Iterator[None]:
 
 def named(path: str) -> Any:
     """Import what a dotted path names; ImportError, AttributeError or ValueError tells that there is nothing."""
-    module, _, name = path.rpartition(".")
+    module, _, name = at_home(path).rpartition(".")
     return getattr(importlib.import_module(module), name)
 
 
@@ -114,6 +115,7 @@ def resolve_target(path: str, kind: type = object) -> Any:
             f"_target_ {path!r} is outside gulmfit and must not be built from a file. If you know this code, give "
             "trust=true."
         )
+    path = at_home(path)
     try:
         target = named(path)
     except (ImportError, AttributeError, ValueError) as error:
@@ -387,4 +389,11 @@ def _checked(spec: Any, path: Path) -> Spec:
         )
     if version > FORMAT:
         raise CheckpointError(f"{path}: written by a newer gulmfit (format {spec['format']}). Update gulmfit.")
-    return {key: value for key, value in spec.items() if key != "format"}
+    return {key: _as_of_now(value) for key, value in spec.items() if key != "format"}
+
+
+def _as_of_now(value: Any) -> Any:
+    """Return a part of a spec with its class under its present name: specs are compared."""
+    if isinstance(value, Mapping) and isinstance(value.get("_target_"), str):
+        return {**value, "_target_": at_home(value["_target_"])}
+    return value

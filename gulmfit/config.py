@@ -23,7 +23,7 @@ from gulmfit.files import config_dir
 from gulmfit.overrides import overrides_for_hydra
 from gulmfit.schema import KINDS
 from gulmfit.seq.alphabet import ALPHABETS, DNA, held_alphabet
-from gulmfit.seq.labelled import LabelledSequences
+from gulmfit.seq.labels.labelled import LabelledSequences
 
 STAGES = ("pretrain", "finetune", "classify", "ulmfit", "learning_curve")
 

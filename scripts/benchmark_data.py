@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from benchmark_timing import CannotMeasureError, Measurement, Setting, median, rates, resident
 
-from gulmfit.seq.store import GenomeStore
-from gulmfit.seq.tokenizer import KmerTokenizer
+from gulmfit.seq.genome.store import GenomeStore
+from gulmfit.seq.tokens.tokenizer import KmerTokenizer
 
 TOKENIZER = KmerTokenizer(k=5, stride=2)
 CHROMOSOME_BP = 4_640_000  # about E. coli's genome; multiples of it have as many chromosomes
@@ -159,10 +159,10 @@ def memory_of_startup(setting: Setting, times: int) -> Measurement:
 def _start(setting: Setting, times: int) -> Callable[[], object]:
     """Prepare what comes before the first training batch of a run over so many chromosomes."""
     from gulmfit.config import compose, instantiate
-    from gulmfit.data.language import LanguageModelDataModule
+    from gulmfit.data.corpus import LanguageModelDataModule
     from gulmfit.models.hardware import keep_freed_memory
-    from gulmfit.train.language import corpus
     from gulmfit.train.run import Run
+    from gulmfit.train.stages.language import corpus
 
     cache = setting.folder / f"store_x{times}"
     # In a process of its own: writing a genome must not count as memory of this one.

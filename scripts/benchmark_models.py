@@ -29,8 +29,8 @@ from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.models.language_model import LanguageModel
 from gulmfit.models.precision import fast_precision, guard
 from gulmfit.predict.predictor import Predictor
-from gulmfit.seq.store import GenomeStore
-from gulmfit.train.fit import build_spec
+from gulmfit.seq.genome.store import GenomeStore
+from gulmfit.train.loop.fit import build_spec
 from gulmfit.train.run import Run
 
 REGULARISED = ("drop_mult=1", "head.alpha=2", "head.beta=1")

@@ -25,8 +25,8 @@ import pytorch_lightning as pl
 
 from gulmfit.checkpoint import read_progress
 from gulmfit.config import compose
-from gulmfit.train.durable import LAST
 from gulmfit.train.runner import train
+from gulmfit.train.survive.durable import LAST
 
 ARCHITECTURES = "awd_lstm_small,awd_lstm"
 BASES = 400_000

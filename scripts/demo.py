@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from gulmfit.errors import ConfigError
-from gulmfit.seq.gene_starts import packaged_genome
+from gulmfit.seq.labels.gene_starts import packaged_genome
 
 TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 

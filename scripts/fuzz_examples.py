@@ -59,7 +59,7 @@ CONFIG = b"""stage: {name: pretrain}
 init_from: null
 run: {name: x}
 seed: 1
-data: {_target_: gulmfit.data.sources.FastaSource, path: [a.fa, b.fa], case: upper}
+data: {_target_: gulmfit.data.sources.base.FastaSource, path: [a.fa, b.fa], case: upper}
 trainer:
   max_steps: 10
   limits: [1, 2.5, true, null, "text"]
@@ -68,7 +68,7 @@ trainer:
 
 def split_seeds() -> list[Case]:
     """Write a split, with folds and without."""
-    from gulmfit.seq.split_file import _digest
+    from gulmfit.seq.splits.split_file import _digest
 
     rows = [
         *zip(SPLIT_DATA[0], ("train", "train", "valid", "valid", "test", "test"), "001122", SPLIT_DATA[1], strict=True)
@@ -90,7 +90,7 @@ def store_seeds() -> list[Case]:
     """Build a store."""
     import tempfile
 
-    from gulmfit.seq.store import GenomeStore
+    from gulmfit.seq.genome.store import GenomeStore
 
     with tempfile.TemporaryDirectory() as place:
         (Path(place) / "g.fa").write_bytes(FASTA)
@@ -125,7 +125,7 @@ def classifier_spec() -> dict[str, Any]:
         "arch": {"_target_": "gulmfit.models.awd_rnn.AWDRNN", "embed_size": 4, "hidden_size": 6, "num_layers": 2},
         "head": {"_target_": "gulmfit.models.classifier.SequenceClassifier", "hidden_size": 5},
         "dropout": {"embed_p": 0.1, "input_p": 0.1, "weight_p": 0.1, "hidden_p": 0.1, "output_p": 0.1},
-        "tokenizer": {"_target_": "gulmfit.seq.tokenizer.KmerTokenizer", "k": 2, "stride": 1},
+        "tokenizer": {"_target_": "gulmfit.seq.tokens.tokenizer.KmerTokenizer", "k": 2, "stride": 1},
         "classes": ["no", "yes"],
         "positive": "yes",
     }  # fmt: skip
@@ -151,7 +151,7 @@ def model_seeds() -> list[Case]:
 
     calibration = {"kind": "temperature", "knots": [], "temperature": 1.5, "threshold": 0.4}
     isotonic = {"kind": "isotonic", "knots": [[0.1, 0.2], [0.5, 0.6]], "temperature": 1.0, "threshold": None}
-    subword = {"_target_": "gulmfit.seq.subword.SubwordTokenizer",
+    subword = {"_target_": "gulmfit.seq.tokens.subword.SubwordTokenizer",
                "document": tokenizer_seeds()[0]["tokenizer.json"].decode()}  # fmt: skip
     cases = []
     for spec, beside in (

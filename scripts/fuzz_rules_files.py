@@ -17,10 +17,10 @@ import numpy as np
 
 from gulmfit.seq import checksums as memory
 from gulmfit.seq.alphabet import decode
-from gulmfit.seq.holdout import Holdout
-from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.store import GenomeStore, Interval
-from gulmfit.train.identity import differences, of_labelled, of_stream
+from gulmfit.seq.genome.holdout import Holdout
+from gulmfit.seq.genome.store import GenomeStore, Interval
+from gulmfit.seq.labels.labelled import LabelledSequences
+from gulmfit.train.survive.identity import differences, of_labelled, of_stream
 
 HOUR_NS = 3_600_000_000_000
 WAYS = ("replace", "write into", "remove and write", "link")

@@ -15,12 +15,12 @@ import numpy as np
 
 from gulmfit.errors import ConfigError, DataError, GulmfitError
 from gulmfit.files import claimed, whole_file, write_whole
-from gulmfit.predict.writers import parquet_table, tsv_table, write_tsv
-from gulmfit.report.predictions import Predictions
-from gulmfit.seq.labelled import LabelledSequences
+from gulmfit.predict.outputs.writers import parquet_table, tsv_table, write_tsv
+from gulmfit.report.kinds.predictions import Predictions
+from gulmfit.seq.formats.tables import read_rows
+from gulmfit.seq.labels.labelled import LabelledSequences
 from gulmfit.seq.names import column_names, raw_names
-from gulmfit.seq.split_file import FileSplit, write_split
-from gulmfit.seq.tables import read_rows
+from gulmfit.seq.splits.split_file import FileSplit, write_split
 
 Rule = Callable[[random.Random, Path], str | None]
 

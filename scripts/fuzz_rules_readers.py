@@ -10,16 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gulmfit.data.chipseq import read_deepbind
-from gulmfit.data.folder import FolderSource
+from gulmfit.data.sources.folder import FolderSource
+from gulmfit.data.sources.peaks import read_deepbind
 from gulmfit.errors import GulmfitError
-from gulmfit.seq.bed import read_bed
-from gulmfit.seq.fasta import read_fasta
-from gulmfit.seq.gff import read_gff
-from gulmfit.seq.labelled import read_fasta_classes, read_table, read_table_splits
-from gulmfit.seq.lineages import read_lineages
-from gulmfit.seq.tables import read_rows
-from gulmfit.seq.vcf import Vcf
+from gulmfit.seq.formats.bed import read_bed
+from gulmfit.seq.formats.fasta import read_fasta
+from gulmfit.seq.formats.gff import read_gff
+from gulmfit.seq.formats.tables import read_rows
+from gulmfit.seq.formats.vcf import Vcf
+from gulmfit.seq.labels.labelled import read_fasta_classes, read_table, read_table_splits
+from gulmfit.seq.labels.lineages import read_lineages
 
 ODD_TEXTS = (
     "cpg", "CpG", " cpg", "tata box", "NA", "nan", "None", "null", "", " ", "1", "01", "1.0", "-1", "1_5", "True", "id",

@@ -49,7 +49,7 @@ WORDS = (b"chr1", b"chr2", b"chr3", b"+", b"-", b".", b"?")
 @cache
 def genome() -> Any:
     """Make the genome that features and variants lie on."""
-    from gulmfit.seq.store import GenomeStore
+    from gulmfit.seq.genome.store import GenomeStore
 
     return GenomeStore.from_sequences(list(GENOME), list(GENOME.values()))
 
@@ -57,7 +57,7 @@ def genome() -> Any:
 def features(path: Path) -> None:
     """Read features, put their parts together, and cut them out of a genome."""
     from gulmfit.errors import GulmfitError
-    from gulmfit.seq.intervals import extract, join_parts, read_features
+    from gulmfit.seq.genome.contigs import extract, join_parts, read_features
 
     store = genome()
     found = list(read_features(path))
@@ -71,8 +71,8 @@ def features(path: Path) -> None:
 
 def fasta(folder: Path, case: Case) -> None:
     """Read records whole and in pieces, which must agree; make a store of them."""
-    from gulmfit.seq.fasta import read_fasta, read_fasta_pieces
-    from gulmfit.seq.store import GenomeStore
+    from gulmfit.seq.formats.fasta import read_fasta, read_fasta_pieces
+    from gulmfit.seq.genome.store import GenomeStore
 
     for name in case:
         whole = {record.id: record.sequence for record in read_fasta(folder / name)}
@@ -87,8 +87,8 @@ def fasta(folder: Path, case: Case) -> None:
 def genbank(folder: Path, case: Case) -> None:
     """Read features and sequences, and cut promoters."""
     from gulmfit.errors import GulmfitError
-    from gulmfit.seq.genbank import genbank_store
-    from gulmfit.seq.gene_starts import promoter_windows
+    from gulmfit.seq.genome.genbank import genbank_store
+    from gulmfit.seq.labels.gene_starts import promoter_windows
 
     for name in case:
         features(folder / name)
@@ -101,9 +101,9 @@ def vcf(folder: Path, case: Case) -> None:
     """Read variants, check them against a genome, and cut windows around them."""
     from gulmfit.errors import GulmfitError
     from gulmfit.predict.variant_check import left_out, survey
-    from gulmfit.seq.haplotypes import windows
-    from gulmfit.seq.intervals import contigs_by_name
-    from gulmfit.seq.vcf import Vcf, declared, described, with_info
+    from gulmfit.seq.formats.vcf import Vcf, declared, described, with_info
+    from gulmfit.seq.genome.contigs import contigs_by_name
+    from gulmfit.seq.genome.haplotypes import windows
 
     store = genome()
     contigs = contigs_by_name(store)
@@ -129,7 +129,7 @@ def vcf(folder: Path, case: Case) -> None:
 def table(folder: Path, case: Case) -> None:
     """Read labelled sequences of each kind."""
     from gulmfit.errors import GulmfitError
-    from gulmfit.seq.labelled import read_sequences, read_table
+    from gulmfit.seq.labels.labelled import read_sequences, read_table
 
     for name in case:
         for targets in ("label_sets", "values"):
@@ -142,7 +142,7 @@ def table(folder: Path, case: Case) -> None:
 
 def deepbind(folder: Path, case: Case) -> None:
     """Read peaks."""
-    from gulmfit.data.chipseq import read_deepbind
+    from gulmfit.data.sources.peaks import read_deepbind
 
     for name in case:
         for peak in read_deepbind(folder / name):
@@ -151,7 +151,7 @@ def deepbind(folder: Path, case: Case) -> None:
 
 def lineages(folder: Path, case: Case) -> None:
     """Read lineages and name their ranks."""
-    from gulmfit.seq.lineages import prefix_ranks, read_lineages
+    from gulmfit.seq.labels.lineages import prefix_ranks, read_lineages
 
     for name in case:
         prefix_ranks(list(read_lineages(folder / name).values()))
@@ -159,15 +159,15 @@ def lineages(folder: Path, case: Case) -> None:
 
 def data_folder(folder: Path, case: Case) -> None:
     """Read a data set of the hub."""
-    from gulmfit.data.folder import FolderSource
+    from gulmfit.data.sources.folder import FolderSource
 
     FolderSource(path=str(folder)).labelled()
 
 
 def split_file(folder: Path, case: Case) -> None:
     """Use a split that somebody has stored."""
-    from gulmfit.seq.labelled import LabelledSequences
-    from gulmfit.seq.split_file import FileSplit
+    from gulmfit.seq.labels.labelled import LabelledSequences
+    from gulmfit.seq.splits.split_file import FileSplit
 
     ids, sequences, labels = SPLIT_DATA
     data = LabelledSequences(ids, sequences, labels, ["no", "yes"])  # type: ignore[arg-type]
@@ -180,7 +180,7 @@ def split_file(folder: Path, case: Case) -> None:
 def store(folder: Path, case: Case) -> None:
     """Open a store, with and without its checksums, and look at all of it."""
     from gulmfit.errors import StoreError
-    from gulmfit.seq.store import GenomeStore
+    from gulmfit.seq.genome.store import GenomeStore
 
     with contextlib.suppress(StoreError):
         GenomeStore.open(folder, STORE, [Path("g.fa")])
@@ -196,7 +196,7 @@ def store(folder: Path, case: Case) -> None:
 def tokenizer(folder: Path, case: Case) -> None:
     """Read a tokenizer and use it."""
     from gulmfit.seq.alphabet import decode, encode
-    from gulmfit.seq.subword_training import SubwordRecipe
+    from gulmfit.seq.tokens.subword_training import SubwordRecipe
 
     kind = "unigram" if b"Unigram" in case["tokenizer.json"] else "bpe"
     read = SubwordRecipe(kind=kind, path=str(folder / "tokenizer.json")).read()
@@ -212,7 +212,7 @@ def model_folder(folder: Path, case: Case) -> None:
     """Load a model and predict or score with it."""
     from gulmfit.checkpoint import load
     from gulmfit.errors import SequenceError
-    from gulmfit.predict.likelihood import LikelihoodScorer
+    from gulmfit.predict.language.likelihood import LikelihoodScorer
     from gulmfit.predict.predictor import Predictor
 
     with contextlib.suppress(SequenceError):  # too short for this tokenizer
@@ -225,7 +225,7 @@ def model_folder(folder: Path, case: Case) -> None:
 def checkpoint(folder: Path, case: Case) -> None:
     """Look whether a run can be continued, and load the model."""
     from gulmfit.checkpoint import load, read_progress
-    from gulmfit.train.durable import newest_sound
+    from gulmfit.train.survive.durable import newest_sound
 
     load(folder / "last.ckpt")
     read_progress(folder / "last.ckpt")
@@ -253,7 +253,7 @@ def vocabulary(folder: Path, case: Case) -> None:
 def track(folder: Path, case: Case) -> None:
     """Open a track and read all of it."""
     from gulmfit.errors import GulmfitError
-    from gulmfit.seq.tracks import Track
+    from gulmfit.seq.genome.tracks import Track
 
     name = next(name for name in case if not name.endswith(".bai"))
     opened = Track.open(folder / name)
@@ -268,9 +268,9 @@ def track(folder: Path, case: Case) -> None:
 def run_folder(folder: Path, case: Case) -> None:
     """Read what a run was started with, and what it reached."""
     from gulmfit.exchange.card import _read_config, _read_json
-    from gulmfit.report.predictions import Predictions
-    from gulmfit.train.curves import read_curves
+    from gulmfit.report.kinds.predictions import Predictions
     from gulmfit.train.run import read_config
+    from gulmfit.train.survive.curves import read_curves
 
     if "config.yaml" in case:
         read_config(folder)
@@ -294,66 +294,90 @@ PICKLE_WORDS = (b"cposix\nsystem\n", b"S'x'\n", b"(lp0\n", b"R.", b"\x80\x02")
 JSON_WORDS = (b"_target_", b"os.system", b"gulmfit.cli.words.sys.exit", b"model", b"vocab", b"merges", b"null", b"true")
 TARGETS: Iterable[Target] = (
     Target(
-        "fasta", lambda: [*both("a.fa", FASTA), {"b.fa.bgz": bgzf(FASTA)}], fasta, (b">", b">chr1"), ("seq/fasta.py",)
+        "fasta",
+        lambda: [*both("a.fa", FASTA), {"b.fa.bgz": bgzf(FASTA)}],
+        fasta,
+        (b">", b">chr1"),
+        ("seq/formats/fasta.py",),
     ),
-    Target("fastq", lambda: both("a.fq", FASTQ), fasta, (b"@", b"+", b"@r1"), ("seq/fasta.py", "seq/fasta.py")),
+    Target(
+        "fastq",
+        lambda: both("a.fq", FASTQ),
+        fasta,
+        (b"@", b"+", b"@r1"),
+        ("seq/formats/fasta.py", "seq/formats/fasta.py"),
+    ),
     Target(
         "genbank",
         lambda: both("a.gb", GENBANK),
         genbank,
         (b"join(", b"complement(", b"1..", b"?", b"one-of(1,2)", b"//", b"ORIGIN", b"LOCUS  "),
-        ("seq/genbank.py",),
+        ("seq/genome/genbank.py",),
         0.5,
     ),
-    Target("bed", lambda: [*both("a.bed", BED, BED12)], _each(features), WORDS, ("seq/bed.py", "seq/features.py")),
+    Target(
+        "bed",
+        lambda: [*both("a.bed", BED, BED12)],
+        _each(features),
+        WORDS,
+        ("seq/formats/bed.py", "seq/formats/features.py"),
+    ),
     Target(
         "gff",
         lambda: [*both("a.gff3", GFF), {"a.gff": GTF}, {"a.gtf": GTF}],
         _each(features),
         (*WORDS, b"Is_circular=true", b"gene_id", b"%3B", b"%00", b"%FF", b"##FASTA", b"ID="),
-        ("seq/gff.py",),
+        ("seq/formats/gff.py",),
     ),
     Target(
         "vcf",
         lambda: [*both("a.vcf", VCF), {"a.vcf.gz": bgzf(VCF)}],
         vcf,
         (*WORDS, b"<DEL>", b"*", b"]1:2]", b"#CHROM", b"##"),
-        ("seq/vcf.py", "seq/haplotypes.py"),
+        ("seq/formats/vcf.py", "seq/genome/haplotypes.py"),
     ),
     Target(
         "csv",
         lambda: [*both("t.csv", TABLE), {"t.tsv": TABLE.replace(b",", b"\t").replace(b'"', b"")}],
         table,
         (b"sequence", b"label", b"split", b'"', b'""', b"pos;neg", b"train"),
-        ("seq/tables.py", "seq/labelled.py"),
+        ("seq/formats/tables.py", "seq/labels/labelled.py"),
     ),
     Target(
         "jsonl",
         lambda: both("t.jsonl", "\n".join(map(json.dumps, RECORDS)).encode()),
         table,
         (b"sequence", b"label", b"{", b"}", b"[", b":"),
-        ("seq/tables.py",),
+        ("seq/formats/tables.py",),
     ),
-    Target("parquet", parquet_seeds, table, (b"PAR1", b"sequence"), ("seq/tables.py",), 0.5),
-    Target("deepbind", lambda: both("a.seq", DEEPBIND), deepbind, (b"seq_1_peak", b"1", b"0"), ("data/chipseq.py",)),
+    Target("parquet", parquet_seeds, table, (b"PAR1", b"sequence"), ("seq/formats/tables.py",), 0.5),
+    Target(
+        "deepbind", lambda: both("a.seq", DEEPBIND), deepbind, (b"seq_1_peak", b"1", b"0"), ("data/sources/peaks.py",)
+    ),
     Target(
         "lineages",
         lambda: both("t.txt", b">r1 k__Bacteria; p__Firmicutes; g__\nr2\tA;B\n"),
         lineages,
         (b";", b"k__", b">", b"__"),
-        ("seq/lineages.py",),
+        ("seq/labels/lineages.py",),
     ),
-    Target("split", split_seeds, split_file, (b"train", b"valid", b"test", b"unused", b"fold"), ("seq/split_file.py",)),
+    Target(
+        "split",
+        split_seeds,
+        split_file,
+        (b"train", b"valid", b"test", b"unused", b"fold"),
+        ("seq/splits/split_file.py",),
+    ),
     Target(
         "data_folder",
         folder_seeds,
         data_folder,
         (b"names:", b"- name:", b"_data_files", b"filename", b"features"),
-        ("seq/dataset_folder.py", "data/folder.py"),
+        ("seq/labels/dataset_folder.py", "data/sources/folder.py"),
         0.5,
     ),
-    Target("store", store_seeds, store, (b"contigs", b"length", b"counts"), ("seq/store.py",)),
-    Target("tokenizer", tokenizer_seeds, tokenizer, JSON_WORDS, ("seq/subword.py",), 0.5),
+    Target("store", store_seeds, store, (b"contigs", b"length", b"counts"), ("seq/genome/store.py",)),
+    Target("tokenizer", tokenizer_seeds, tokenizer, JSON_WORDS, ("seq/tokens/subword.py",), 0.5),
     Target("model_folder", model_seeds, model_folder, JSON_WORDS, ("checkpoint.py",), 0.2, TORCH),
     Target(
         "checkpoint",
@@ -385,10 +409,10 @@ TARGETS: Iterable[Target] = (
         lambda: both("t.bedGraph", b"track type=bedGraph\nchr1 0 5 1.5\nchr1 7 9 -2\nchr2\t1\t3\tnan\n"),
         track,
         WORDS,
-        ("seq/tracks.py",),
+        ("seq/genome/tracks.py",),
     ),
-    Target("bigwig", bigwig_seeds, track, (), ("seq/tracks.py", "seq/track_checks.py"), 0.5),
-    Target("bam", bam_seeds, track, (b"BAM\x01",), ("seq/tracks.py", "seq/track_checks.py"), 0.5),
+    Target("bigwig", bigwig_seeds, track, (), ("seq/genome/tracks.py", "seq/formats/track_checks.py"), 0.5),
+    Target("bam", bam_seeds, track, (b"BAM\x01",), ("seq/genome/tracks.py", "seq/formats/track_checks.py"), 0.5),
     Target(
         "config",
         lambda: [{"config.yaml": CONFIG}],
@@ -403,7 +427,7 @@ TARGETS: Iterable[Target] = (
         lambda: [RUN_RESULTS],
         run_folder,
         (b"labels", b"values", b"label", b"nan"),
-        ("report/predictions.py", "train/curves.py"),
+        ("report/kinds/predictions.py", "train/survive/curves.py"),
         0.5,
         TORCH,
     ),

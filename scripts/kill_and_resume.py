@@ -58,7 +58,7 @@ def workloads(shared: Path) -> list[Workload]:
     def train(stage: str, words: str) -> list[str]:
         return [*TRAIN, f"stage={stage}", "run.name=run", *words.split(), *COMMON]
 
-    build = "from gulmfit.seq.store import GenomeStore; GenomeStore.build({!r}, 'store')"
+    build = "from gulmfit.seq.genome.store import GenomeStore; GenomeStore.build({!r}, 'store')"
     scan = f"model={model}/classify input={shared}/genome.fa output=hits.tsv,hits.bedgraph window_bp=100 step_bp=10"
     commands = {
         "pretrain": train("pretrain", "pretrain.epochs=2 batch_size=16"),

@@ -29,9 +29,9 @@ import numpy as np
 
 from gulmfit.cli.words import arguments, command
 from gulmfit.errors import ConfigError, DataError
-from gulmfit.predict.calls import merge
+from gulmfit.predict.scans.calls import merge
 from gulmfit.report.table import format_table
-from gulmfit.seq.intervals import join_parts, read_features
+from gulmfit.seq.genome.contigs import join_parts, read_features
 
 LOCUS = re.compile(r"(.+):(\d+)-(\d+):([+-])(?::|$)")
 WHOLE_CONTIG = {"region", "source"}

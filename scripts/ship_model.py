@@ -35,16 +35,16 @@ from gulmfit.config import instantiate
 from gulmfit.errors import CheckpointError, ConfigError
 from gulmfit.exchange.pretrained_card import page
 from gulmfit.files import whole_folder
-from gulmfit.predict.likelihood import LikelihoodScorer
-from gulmfit.predict.reading import Reading
+from gulmfit.predict.language.likelihood import LikelihoodScorer
+from gulmfit.predict.language.reading import Reading
 from gulmfit.pretrained import CARD, FOLDER, PAGE, SKETCH, read_card
 from gulmfit.seq.alphabet import decode
-from gulmfit.seq.holdout import Holdout
-from gulmfit.seq.markov import MarkovModel
-from gulmfit.seq.sketch import Sketch
-from gulmfit.seq.store import GenomeStore, Interval
-from gulmfit.train.language import corpus
+from gulmfit.seq.genome.holdout import Holdout
+from gulmfit.seq.genome.store import GenomeStore, Interval
+from gulmfit.seq.related.sketch import Sketch
+from gulmfit.seq.simulate.markov import MarkovModel
 from gulmfit.train.run import CHECKPOINTS, Run, read_config
+from gulmfit.train.stages.language import corpus
 from gulmfit.weights import weight_files, weights_digest
 
 # What a card says that no record says, by the name of the model.

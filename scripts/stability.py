@@ -105,7 +105,7 @@ def line(trial: Trial) -> str:
 
 def work(matrix: list[Trial], steps: int, batch_size: int) -> None:
     """Run trials of one machine in this process; a line of JSON each."""
-    from gulmfit.train.fit import logger
+    from gulmfit.train.loop.fit import logger
 
     went_back: list[logging.LogRecord] = []
     logger.addFilter(lambda record: went_back.append(record) or True if record.levelno >= logging.WARNING else True)

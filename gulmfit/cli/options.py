@@ -55,7 +55,7 @@ class Option(NamedTuple):
             return float(text)
         if kind != "str":
             raise ConfigError(f"{self.name}={text}: {_NEEDED[kind]}.")
-        return at_home(text)
+        return with_home(text)
 
     def usage(self) -> str:
         """Return the option as usage shows it: its default first, in brackets where it may be left out."""
@@ -167,6 +167,6 @@ def is_not_one_of(word: str, known: Iterable[str], ending: str = "") -> str:
     return f"is not one of {', '.join(f'{name}{ending}' for name in names)}.{hint}"
 
 
-def at_home(value: str) -> str:
+def with_home(value: str) -> str:
     """Write the home folder for `~`, which a shell does not behind `key=`, in one path or several with commas."""
     return re.sub(r"(?:^|(?<=,))~[^/,]*(?=/|,|$)", lambda found: os.path.expanduser(found[0]), value)

@@ -11,15 +11,15 @@ from gulmfit.checkpoint import files_of, load
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.files import claimed
 from gulmfit.report.html import write_report
-from gulmfit.report.objective import every_kind, kind_named
-from gulmfit.report.predictions import Predictions
+from gulmfit.report.kinds.kind import every_kind, kind_named
+from gulmfit.report.kinds.predictions import Predictions
 from gulmfit.report.repeated import comparison_of_runs
 from gulmfit.report.table import format_table
-from gulmfit.report.words import heading, p_text
+from gulmfit.report.wording import heading, p_text
 from gulmfit.seq.limits import parse_json
-from gulmfit.seq.split_file import sequence_digests
-from gulmfit.train.curves import CURVES, read_curves
+from gulmfit.seq.splits.split_file import sequence_digests
 from gulmfit.train.run import write_json
+from gulmfit.train.survive.curves import CURVES, read_curves
 
 logger = logging.getLogger(__name__)
 

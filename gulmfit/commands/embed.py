@@ -14,14 +14,14 @@ from gulmfit.checkpoint import files_of
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.files import claimed, whole_file
 from gulmfit.models.hardware import keep_freed_memory
-from gulmfit.predict.embed import Embedder, Embedding, Vectors
-from gulmfit.predict.writers import pyarrow
+from gulmfit.predict.language.vectors import Embedder, Embedding, Vectors
+from gulmfit.predict.outputs.writers import pyarrow
 from gulmfit.report.html import write_report
 from gulmfit.report.maps import map_report
 from gulmfit.seq.alphabet import Letters, clean_sequence
-from gulmfit.seq.fasta import expand_paths
-from gulmfit.seq.labelled import read_sequences
-from gulmfit.seq.tables import is_table, read_rows
+from gulmfit.seq.formats.fasta import expand_paths
+from gulmfit.seq.formats.tables import is_table, read_rows
+from gulmfit.seq.labels.labelled import read_sequences
 
 logger = logging.getLogger(__name__)
 

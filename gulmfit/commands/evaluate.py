@@ -7,20 +7,20 @@ from typing import Any, Literal
 
 from gulmfit.checkpoint import MODEL_FOLDER, files_of
 from gulmfit.config import compose, instantiate, plain, validate
-from gulmfit.data.sources import Source
+from gulmfit.data.sources.base import Source
 from gulmfit.errors import ConfigError, DataError
+from gulmfit.evaluate.calibration import CALIBRATED_FORWARD
 from gulmfit.files import claimed
+from gulmfit.predict.outputs.writers import write_tsv
 from gulmfit.predict.predictor import Predictor
-from gulmfit.predict.writers import write_tsv
-from gulmfit.report.calibration import CALIBRATED_FORWARD
 from gulmfit.report.html import write_report
+from gulmfit.report.kinds.predictions import Predictions
 from gulmfit.report.pages import classification_report
-from gulmfit.report.predictions import Predictions
-from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.split import source_of
-from gulmfit.seq.targets import Labels
+from gulmfit.seq.labels.labelled import LabelledSequences
+from gulmfit.seq.labels.targets import Labels
+from gulmfit.seq.splits.split import source_of
 from gulmfit.train.run import file_checksums, versions, write_json
-from gulmfit.train.scoring import score_table
+from gulmfit.train.stages.scoring import score_table
 
 logger = logging.getLogger(__name__)
 

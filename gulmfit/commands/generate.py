@@ -14,17 +14,17 @@ from tqdm import tqdm
 
 from gulmfit.checkpoint import files_of
 from gulmfit.errors import ConfigError, DataError
+from gulmfit.evaluate.composition import Spectrum, longest_repeat, spectrum
 from gulmfit.files import claimed, whole_file
 from gulmfit.models.hardware import keep_freed_memory
-from gulmfit.predict.generate import Sample, Sampler
-from gulmfit.predict.likelihood import LikelihoodScorer
+from gulmfit.predict.language.likelihood import LikelihoodScorer
+from gulmfit.predict.language.sampling import Sample, Sampler
 from gulmfit.report.html import write_report
 from gulmfit.report.maps import SpectrumRow, spectrum_report, spectrum_table
-from gulmfit.report.spectra import Spectrum, longest_repeat, spectrum
 from gulmfit.report.table import format_table
 from gulmfit.seq.alphabet import Codes, encode
-from gulmfit.seq.markov import MAX_ORDER, MarkovModel, markov_samples
-from gulmfit.seq.store import GenomeStore, Interval
+from gulmfit.seq.genome.store import GenomeStore, Interval
+from gulmfit.seq.simulate.markov import MAX_ORDER, MarkovModel, markov_samples
 
 logger = logging.getLogger(__name__)
 

@@ -10,20 +10,20 @@ from tqdm import tqdm
 
 from gulmfit.checkpoint import files_of
 from gulmfit.errors import ConfigError
+from gulmfit.evaluate.calibration import CALIBRATED_FORWARD
+from gulmfit.evaluate.target_calibration import LabelCalibration
 from gulmfit.files import claimed
 from gulmfit.models.hardware import keep_freed_memory
-from gulmfit.predict.genome import Wanted, scan_genome
-from gulmfit.predict.outputs import FEATURES, RECORDS, WINDOWS, Output, parse_outputs
+from gulmfit.predict.outputs.registry import FEATURES, RECORDS, WINDOWS, Output, parse_outputs
 from gulmfit.predict.predictor import STRANDS, Predictor
 from gulmfit.predict.records import check_input, feature_records, sequence_records, write_records
-from gulmfit.predict.scan import Scan
-from gulmfit.predict.windows import Windows
-from gulmfit.report.calibration import CALIBRATED_FORWARD
-from gulmfit.report.target_calibration import LabelCalibration
-from gulmfit.seq.intervals import contigs_by_name
+from gulmfit.predict.scans.genome import Wanted, scan_genome
+from gulmfit.predict.scans.grid import Windows
+from gulmfit.predict.scans.scan import Scan
+from gulmfit.seq.formats.tables import not_one_of
+from gulmfit.seq.genome.contigs import contigs_by_name
+from gulmfit.seq.genome.store import GenomeStore
 from gulmfit.seq.names import check_names
-from gulmfit.seq.store import GenomeStore
-from gulmfit.seq.tables import not_one_of
 
 logger = logging.getLogger(__name__)
 

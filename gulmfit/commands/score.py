@@ -15,15 +15,15 @@ from gulmfit.checkpoint import files_of
 from gulmfit.errors import ConfigError
 from gulmfit.files import claimed
 from gulmfit.models.hardware import keep_freed_memory
-from gulmfit.predict.bits import check_windows, score_genome
-from gulmfit.predict.likelihood import LikelihoodScorer, check_options
-from gulmfit.predict.outputs import WINDOWS, Output, parse_outputs
-from gulmfit.predict.reading import groups_of_records
-from gulmfit.predict.tracks import TrackSpan
-from gulmfit.predict.writers import tsv_table
-from gulmfit.seq.labelled import read_sequences
-from gulmfit.seq.store import GenomeStore
-from gulmfit.seq.tables import is_table
+from gulmfit.predict.language.likelihood import LikelihoodScorer, check_options
+from gulmfit.predict.language.reading import groups_of_records
+from gulmfit.predict.outputs.registry import WINDOWS, Output, parse_outputs
+from gulmfit.predict.outputs.track_files import TrackSpan
+from gulmfit.predict.outputs.writers import tsv_table
+from gulmfit.predict.scans.bits import check_windows, score_genome
+from gulmfit.seq.formats.tables import is_table
+from gulmfit.seq.genome.store import GenomeStore
+from gulmfit.seq.labels.labelled import read_sequences
 
 logger = logging.getLogger(__name__)
 

@@ -15,27 +15,27 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from gulmfit.checkpoint import files_of, load_tokenizer
 from gulmfit.config import compose, instantiate, plain
-from gulmfit.data.language import LanguageModelDataModule, thin_out
+from gulmfit.data.corpus import LanguageModelDataModule, thin_out
 from gulmfit.errors import ConfigError, DataError, TokenizerError
 from gulmfit.files import claimed, write_whole
 from gulmfit.models.encoder import detach
 from gulmfit.models.language_model import initialise_bias
 from gulmfit.report.html import write_report
 from gulmfit.report.table import format_table
-from gulmfit.report.tokens import table_rows, tokens_report
+from gulmfit.report.token_page import table_rows, tokens_report
 from gulmfit.seq.alphabet import Codes
-from gulmfit.seq.holdout import Holdout, hold_out
+from gulmfit.seq.formats.tables import is_table, read_rows
+from gulmfit.seq.genome.holdout import Holdout, hold_out
+from gulmfit.seq.genome.store import GenomeStore
 from gulmfit.seq.limits import is_whole_number
-from gulmfit.seq.markov import MarkovModel
-from gulmfit.seq.store import GenomeStore
-from gulmfit.seq.subword import KINDS, SubwordTokenizer
-from gulmfit.seq.subword_training import SubwordRecipe
-from gulmfit.seq.tables import is_table, read_rows
-from gulmfit.seq.tokenizer import KmerTokenizer, Tokenizer
-from gulmfit.train.language import evaluate_stream, training_part
-from gulmfit.train.language_task import LanguageModelTask
-from gulmfit.train.lr_find import endless
+from gulmfit.seq.simulate.markov import MarkovModel
+from gulmfit.seq.tokens.subword import KINDS, SubwordTokenizer
+from gulmfit.seq.tokens.subword_training import SubwordRecipe
+from gulmfit.seq.tokens.tokenizer import KmerTokenizer, Tokenizer
+from gulmfit.train.loop.language_task import LanguageModelTask
+from gulmfit.train.loop.lr_find import endless
 from gulmfit.train.run import write_json
+from gulmfit.train.stages.language import evaluate_stream, training_part
 
 logger = logging.getLogger(__name__)
 

@@ -19,14 +19,14 @@ from gulmfit.checkpoint import files_of, load
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.files import claimed, whole_file
 from gulmfit.models.hardware import keep_freed_memory
-from gulmfit.predict.likelihood import LikelihoodScorer
+from gulmfit.predict.language.likelihood import LikelihoodScorer
+from gulmfit.predict.outputs.writers import parquet_table, tsv_table
 from gulmfit.predict.predictor import Predictor
 from gulmfit.predict.variant_check import NO_BASES, Contigs, left_out, survey
-from gulmfit.predict.variants import AMBIGUOUS_NOTE, NO_SCORE, Allele, Score, VariantScorer, contig_codes
-from gulmfit.predict.writers import parquet_table, tsv_table
+from gulmfit.predict.variant_effects import AMBIGUOUS_NOTE, NO_SCORE, Allele, Score, VariantScorer, contig_codes
 from gulmfit.seq.alphabet import Letters
-from gulmfit.seq.store import GenomeStore
-from gulmfit.seq.vcf import VCF_SUFFIXES, Vcf, VcfRecord, declared, described, vcf_file, with_info
+from gulmfit.seq.formats.vcf import VCF_SUFFIXES, Vcf, VcfRecord, declared, described, vcf_file, with_info
+from gulmfit.seq.genome.store import GenomeStore
 from gulmfit.weights import weights_digest
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gulmfit.errors import SequenceError
 from gulmfit.seq.alphabet import encode, reverse_complement
-from gulmfit.seq.tokenizer import Tokenizer
+from gulmfit.seq.tokens.tokenizer import Tokenizer
 
 
 class SequenceBatch(NamedTuple):

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from gulmfit.errors import DataError
 from gulmfit.files import locked, remove_unfinished, whole_file
 from gulmfit.seq.alphabet import Codes, reverse_complement
-from gulmfit.seq.tokenizer import KmerTokenizer, Tokenizer
+from gulmfit.seq.tokens.tokenizer import KmerTokenizer, Tokenizer
 
 logger = logging.getLogger(__name__)
 

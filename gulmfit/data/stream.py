@@ -24,8 +24,8 @@ from torch import Tensor
 from gulmfit.data.segments import Segment, SegmentTokens, segment_tokens
 from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import Codes
-from gulmfit.seq.store import Interval
-from gulmfit.seq.tokenizer import Tokenizer
+from gulmfit.seq.genome.store import Interval
+from gulmfit.seq.tokens.tokenizer import Tokenizer
 
 # Tokens of all streams together that are read ahead: many for each call of numpy, and 8 MiB of uint16 at most.
 TOKENS_AHEAD = 1 << 22

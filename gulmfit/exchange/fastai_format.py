@@ -25,7 +25,7 @@ from gulmfit.files import claimed, whole_file, whole_folder
 from gulmfit.models.awd_rnn import AWDRNN
 from gulmfit.models.classifier import SequenceClassifier
 from gulmfit.models.language_model import LanguageModel
-from gulmfit.seq.tokenizer import KmerTokenizer
+from gulmfit.seq.tokens.tokenizer import KmerTokenizer
 
 logger = logging.getLogger(__name__)
 

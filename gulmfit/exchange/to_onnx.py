@@ -27,7 +27,7 @@ from gulmfit.models.classifier import EVALUATION_WINDOW, ConcatPooling, Sequence
 from gulmfit.models.encoder import State, encode_window, join_fresh
 from gulmfit.models.language_model import LanguageModel
 from gulmfit.predict.predictor import Predictor
-from gulmfit.seq.tokenizer import Tokenizer
+from gulmfit.seq.tokens.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 Knots = tuple[tuple[float, float], ...]
 
-# Probabilities below it are taken for it before they are calibrated, as in gulmfit.report.calibration.
+# Probabilities below it are taken for it before they are calibrated, as in gulmfit.evaluate.calibration.
 FLOOR = 1e-12
 
 

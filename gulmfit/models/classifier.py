@@ -99,7 +99,7 @@ class SequenceClassifier(nn.Module):
     """Classify whole sequences: one class each.
 
     Attributes:
-        kind: The kind of target that it learns (`gulmfit.report.objective.Kind`), or where that class is defined.
+        kind: The kind of target that it learns (`gulmfit.report.kinds.kind.Kind`), or where that class is defined.
         min_classes: Least `C`.
 
     Args:
@@ -113,7 +113,7 @@ class SequenceClassifier(nn.Module):
         beta: Weight of temporal activation regularisation (TAR).
     """
 
-    kind: ClassVar[str | type] = "gulmfit.report.single_label.SingleLabel"
+    kind: ClassVar[str | type] = "gulmfit.report.kinds.single_label.SingleLabel"
     min_classes: ClassVar[int] = 2
 
     def __init__(
@@ -193,7 +193,7 @@ class SequenceClassifier(nn.Module):
 class MultiLabelClassifier(SequenceClassifier):
     """Say of each label whether a sequence has it; labels do not exclude each other."""
 
-    kind: ClassVar[str | type] = "gulmfit.report.multi_label.MultiLabel"
+    kind: ClassVar[str | type] = "gulmfit.report.kinds.multi_label.MultiLabel"
 
     def outputs(self, logits: Tensor) -> Tensor:
         """Turn logits `(B, C)` into the probability of each label."""
@@ -212,7 +212,7 @@ class SequenceRegressor(SequenceClassifier):
         scale: Standard deviation of each, above 0; filled in by training.
     """
 
-    kind: ClassVar[str | type] = "gulmfit.report.regression.Regression"
+    kind: ClassVar[str | type] = "gulmfit.report.kinds.regression.Regression"
     min_classes: ClassVar[int] = 1
 
     def __init__(

@@ -54,7 +54,7 @@ class CrossEntropy(Loss):
         ConfigError: A value is out of range.
     """
 
-    kind: ClassVar[str | type] = "gulmfit.report.single_label.SingleLabel"
+    kind: ClassVar[str | type] = "gulmfit.report.kinds.single_label.SingleLabel"
     weights: Tensor | None
 
     def __init__(self, class_weights: ClassWeights = None, label_smoothing: float = 0.0) -> None:
@@ -94,7 +94,7 @@ class BinaryCrossEntropy(Loss):
         ConfigError: A value is out of range.
     """
 
-    kind: ClassVar[str | type] = "gulmfit.report.multi_label.MultiLabel"
+    kind: ClassVar[str | type] = "gulmfit.report.kinds.multi_label.MultiLabel"
     weights: Tensor | None
 
     def __init__(self, class_weights: ClassWeights = None) -> None:
@@ -120,7 +120,7 @@ class BinaryCrossEntropy(Loss):
 class MeanSquaredError(Loss):
     """Squared error of standardised values, the mean over values: 1 is what the training mean scores."""
 
-    kind: ClassVar[str | type] = "gulmfit.report.regression.Regression"
+    kind: ClassVar[str | type] = "gulmfit.report.kinds.regression.Regression"
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         return F.mse_loss(logits, labels)
@@ -142,7 +142,7 @@ class Huber(Loss):
     Source: Huber, Ann. Math. Stat. 35 (1964) 73-101.
     """
 
-    kind: ClassVar[str | type] = "gulmfit.report.regression.Regression"
+    kind: ClassVar[str | type] = "gulmfit.report.kinds.regression.Regression"
 
     def __init__(self, delta: float = 1.0) -> None:
         super().__init__()

@@ -14,12 +14,12 @@ import torch
 
 from gulmfit.checkpoint import LoadedModel, Spec, letters_of, load
 from gulmfit.errors import CheckpointError, ConfigError, SequenceError
+from gulmfit.evaluate.calibration import Calibration
 from gulmfit.models.classifier import SequenceClassifier
 from gulmfit.models.hardware import place
-from gulmfit.report.calibration import Calibration
-from gulmfit.report.objective import kind_of
+from gulmfit.report.kinds.kind import kind_of
 from gulmfit.seq.alphabet import Codes, reverse_complement
-from gulmfit.seq.tokenizer import Tokenizer, Tokens
+from gulmfit.seq.tokens.tokenizer import Tokenizer, Tokens
 
 Probabilities = npt.NDArray[np.float64]
 

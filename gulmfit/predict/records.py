@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from gulmfit.errors import ConfigError, DataError
-from gulmfit.predict.outputs import LOCUS, Output, opened
+from gulmfit.predict.outputs.registry import LOCUS, Output, opened
+from gulmfit.predict.outputs.track_files import Placed, TrackSpan
+from gulmfit.predict.outputs.writers import Row
 from gulmfit.predict.predictor import STRANDS, Predictor, Record
-from gulmfit.predict.tracks import Placed, TrackSpan
-from gulmfit.predict.writers import Row
 from gulmfit.seq.alphabet import DEFAULT, DNA, Alphabet, LetterCounts, Letters
-from gulmfit.seq.fasta import expand_paths, read_fasta
-from gulmfit.seq.intervals import feature_codes, read_features
-from gulmfit.seq.store import GenomeStore
-from gulmfit.seq.tables import is_table, read_rows
+from gulmfit.seq.formats.fasta import expand_paths, read_fasta
+from gulmfit.seq.formats.tables import is_table, read_rows
+from gulmfit.seq.genome.contigs import feature_codes, read_features
+from gulmfit.seq.genome.store import GenomeStore
 
 _FEATURE_SUFFIXES = (".bed", ".narrowpeak", ".broadpeak", ".gff", ".gff3", ".gtf", ".gb", ".gbk", ".gbff")
 
@@ -59,7 +59,7 @@ def feature_records(
     """Stream the sequences of features, each read on its own strand.
 
     Args:
-        input: Files that `gulmfit.seq.intervals.read_features` takes.
+        input: Files that `gulmfit.seq.genome.contigs.read_features` takes.
         store: The genome.
         kinds: Types to keep; all if empty.
         letters: How its letters were read.
@@ -132,7 +132,8 @@ def write_records(
 
 
 class _OnGenome:
-    """Records that lie on a genome, in genome order once all are there (`gulmfit.predict.tracks.OnGenome`)."""
+    """Records that lie on a genome, in genome order once all are there
+    (`gulmfit.predict.outputs.track_files.OnGenome`)."""
 
     def __init__(self, store: GenomeStore, outputs: Sequence[Output], scaled: bool, apart: bool) -> None:
         self.lengths: Mapping[str, int] = {contig.name: contig.length for contig in store.contigs}

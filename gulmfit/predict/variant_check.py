@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import AMBIGUOUS, Codes, decode, encode
-from gulmfit.seq.vcf import Vcf, VcfRecord, unsequenced
+from gulmfit.seq.formats.vcf import Vcf, VcfRecord, unsequenced
 
 SHOWN = 20
 

@@ -1,7 +1,7 @@
 """Models by name: those that ship with gulmfit, in a folder each of this package, and those that a hub keeps.
 
 Beside what every model folder holds, a shipped one has `card.json`, which says what it learned and how well, the same
-as a page (`README.md`), and `corpus.npz`, a sketch of what it has read (`gulmfit.seq.sketch`): the leak check
+as a page (`README.md`), and `corpus.npz`, a sketch of what it has read (`gulmfit.seq.related.sketch`): the leak check
 searches it. `scripts/ship_model.py` makes such a folder from a run.
 """
 

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from gulmfit.evaluate.composition import LONGEST_WORD, Spectrum, jensen_shannon, odds_difference
+from gulmfit.evaluate.projections import Points, map_scores, neighbour_map, principal_components
 from gulmfit.report.figures import DOTTED, PALETTE, Sheet, line_plot, short
 from gulmfit.report.html import Figure, Report, Section
-from gulmfit.report.projections import Points, map_scores, neighbour_map, principal_components
-from gulmfit.report.spectra import LONGEST_WORD, Spectrum, jensen_shannon, odds_difference
 
 _BASES = "ACGT"
 _MARKS = "os^Dv<>P*X"

@@ -1,7 +1,7 @@
 """What the report of each stage says, built from the plain results of a run.
 
 `results` is `metrics.json` as a dict and, where there are any, `curves` (rows of `metrics.csv`),
-`predictions` (a `gulmfit.report.predictions.Predictions`, the run's own under "model"), `lr_find` ({"lrs",
+`predictions` (a `gulmfit.report.kinds.predictions.Predictions`, the run's own under "model"), `lr_find` ({"lrs",
 "losses", "suggestion"}) and `config_yaml` (text). Whatever is missing or empty, its section is left out.
 """
 
@@ -9,13 +9,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from gulmfit.evaluate.calibration import CALIBRATED_FORWARD
 from gulmfit.report import figures
-from gulmfit.report.calibration import CALIBRATED_FORWARD
 from gulmfit.report.html import Figure, Report, Section
-from gulmfit.report.objective import Kind, objective_of
+from gulmfit.report.kinds.kind import Kind, objective_of
 from gulmfit.report.sections import facts_sections, leakage_section, present, searched_unequally
 from gulmfit.report.table import format_value
-from gulmfit.report.words import (
+from gulmfit.report.wording import (
     CHOSE_THE_EPOCH,
     capital,
     finite,

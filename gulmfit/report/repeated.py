@@ -5,7 +5,7 @@ from typing import Any
 
 from gulmfit.report import figures, spread_figures
 from gulmfit.report.html import Figure, Report, Section
-from gulmfit.report.objective import Kind, objective_of
+from gulmfit.report.kinds.kind import Kind, objective_of
 from gulmfit.report.sections import (
     curves_section,
     facts_sections,
@@ -15,7 +15,7 @@ from gulmfit.report.sections import (
     tables_of,
 )
 from gulmfit.report.table import format_table
-from gulmfit.report.words import SEARCHED_UNEQUALLY, capital, finite, heading, model_name, p_text, subtitle
+from gulmfit.report.wording import SEARCHED_UNEQUALLY, capital, finite, heading, model_name, p_text, subtitle
 
 Results = Mapping[str, Any]
 
@@ -60,7 +60,8 @@ def repeated_report(results: Results) -> Report:
     """Build the report of a classifier over folds or seeds.
 
     Args:
-        results: As `gulmfit.train.cross_validation` puts them together; `predictions`, where there are any, are the
+        results: As `gulmfit.train.stages.cross_validation` puts them together; `predictions`, where there are any,
+        are the
             pooled ones.
     """
     spread: Results = results["spread"]

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from gulmfit.evaluate.calibration import reliability_curve
 from gulmfit.report import figures
-from gulmfit.report.calibration import reliability_curve
 from gulmfit.report.html import Figure, Section, Table
-from gulmfit.report.objective import Curves
-from gulmfit.report.predictions import Predictions
+from gulmfit.report.kinds.kind import Curves
+from gulmfit.report.kinds.predictions import Predictions
 from gulmfit.report.table import leaves
-from gulmfit.report.words import SEARCHED_UNEQUALLY, heading
-from gulmfit.seq.leakage import KINDS, MET, leaked_fraction, most_leaking
+from gulmfit.report.wording import SEARCHED_UNEQUALLY, heading
+from gulmfit.seq.related.leakage import KINDS, MET, leaked_fraction, most_leaking
 
 Results = Mapping[str, Any]
 
@@ -47,7 +47,7 @@ def leakage_section(results: Results, summary: Sequence[str] = ()) -> Section:
     allows.
 
     Args:
-        results: `leakage` is what `gulmfit.seq.leakage.leakage_report` gave and the run's `threshold` (0.01 if
+        results: `leakage` is what `gulmfit.seq.related.leakage.leakage_report` gave and the run's `threshold` (0.01 if
             missing), or several of these by name.
         summary: Scores to show of the test sequences that were not met.
     """
@@ -140,7 +140,8 @@ def calibration_section(results: Results) -> Section:
     """Draw how far probabilities are frequencies, before and after calibration.
 
     Args:
-        results: `calibration` as `gulmfit.train.scoring` gives it, `predictions` and the uncalibrated probabilities
+        results: `calibration` as `gulmfit.train.stages.scoring` gives it, `predictions` and the uncalibrated
+        probabilities
             `raw` (N, C) of the same sequences.
     """
     section, found, predictions = Section("Calibration"), results.get("calibration"), results.get("predictions")

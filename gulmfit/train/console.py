@@ -13,8 +13,8 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import TQDMProgressBar
 
-from gulmfit.train.callbacks import Throughput
 from gulmfit.train.log import SHOWN
+from gulmfit.train.survive.callbacks import Throughput
 
 logger = logging.getLogger(__name__)
 

@@ -26,15 +26,15 @@ from gulmfit.checkpoint import (
 )  # fmt: skip
 from gulmfit.config import compose, read_plain, validate
 from gulmfit.errors import CheckpointError, ConfigError, TokenizerError, WorthlessError
+from gulmfit.evaluate.scores import json_ready
 from gulmfit.files import remove_unfinished, write_whole
 from gulmfit.overrides import assign
 from gulmfit.report.html import Report, write_report
-from gulmfit.report.scores import json_ready
 from gulmfit.seq.checksums import checksums
 from gulmfit.seq.limits import parse_json
-from gulmfit.train.curves import CURVES, read_curves
-from gulmfit.train.durable import LAST, PREVIOUS, newest_sound
-from gulmfit.train.identity import LEARNED_FROM, Identity, differences
+from gulmfit.train.survive.curves import CURVES, read_curves
+from gulmfit.train.survive.durable import LAST, PREVIOUS, newest_sound
+from gulmfit.train.survive.identity import LEARNED_FROM, Identity, differences
 
 logger = logging.getLogger(__name__)
 

@@ -11,16 +11,16 @@ from omegaconf import DictConfig
 from gulmfit import config as configuration
 from gulmfit.checkpoint import foreign_classes_trusted
 from gulmfit.config import instantiate
-from gulmfit.data.sources import Source
-from gulmfit.report.objective import every_kind
-from gulmfit.train.classify import run_classifier
-from gulmfit.train.cross_validation import run_repeatedly
-from gulmfit.train.durable import held
-from gulmfit.train.language import run_language_model
-from gulmfit.train.learning_curve import run_learning_curve
+from gulmfit.data.sources.base import Source
+from gulmfit.report.kinds.kind import every_kind
 from gulmfit.train.log import logged
 from gulmfit.train.run import Run
-from gulmfit.train.ulmfit import run_ulmfit
+from gulmfit.train.stages.classify import run_classifier
+from gulmfit.train.stages.cross_validation import run_repeatedly
+from gulmfit.train.stages.language import run_language_model
+from gulmfit.train.stages.learning_curve import run_learning_curve
+from gulmfit.train.stages.ulmfit import run_ulmfit
+from gulmfit.train.survive.durable import held
 
 logger = logging.getLogger(__name__)
 

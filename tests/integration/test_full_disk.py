@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from gulmfit.errors import CheckpointError, DataError, StoreError
-from gulmfit.predict.writers import write_tsv
-from gulmfit.seq.store import GenomeStore
-from gulmfit.train.durable import LAST, DurableCheckpointIO, newest_sound
+from gulmfit.predict.outputs.writers import write_tsv
+from gulmfit.seq.genome.store import GenomeStore
+from gulmfit.train.survive.durable import LAST, DurableCheckpointIO, newest_sound
 
 MEBIBYTES = 4
 

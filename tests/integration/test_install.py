@@ -138,7 +138,7 @@ def test_the_wheel_is_what_runs(installed: Path, tmp_path: Path) -> None:
 def test_train_shows_the_configuration_of_the_wheel(installed: Path, tmp_path: Path) -> None:
     shown = run(installed / "gulmfit-train", "--cfg", "job", "stage=pretrain", cwd=tmp_path)
     assert f"seed: {MARK}\n" in shown
-    assert "_target_: gulmfit.seq.tokenizer.KmerTokenizer\n" in shown
+    assert "_target_: gulmfit.seq.tokens.tokenizer.KmerTokenizer\n" in shown
     assert not list(tmp_path.iterdir())  # looking leaves nothing behind
 
 

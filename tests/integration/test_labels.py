@@ -10,7 +10,7 @@ import pytest
 
 from gulmfit.commands.compare import compare
 from gulmfit.commands.evaluate import evaluate_file
-from gulmfit.report.predictions import Predictions
+from gulmfit.report.kinds.predictions import Predictions
 from gulmfit.train.runner import train
 
 TINY = (

@@ -13,9 +13,9 @@ from gulmfit.checkpoint import build_model, save_model
 from gulmfit.commands.embed import embed_file
 from gulmfit.commands.generate import generate_file
 from gulmfit.commands.score import score_file
-from gulmfit.predict.embed import Embedder
-from gulmfit.predict.likelihood import LikelihoodScorer
-from gulmfit.seq.fasta import read_fasta
+from gulmfit.predict.language.likelihood import LikelihoodScorer
+from gulmfit.predict.language.vectors import Embedder
+from gulmfit.seq.formats.fasta import read_fasta
 from tests.integration.conftest import run
 
 LENGTHS = {"long": 2501, "short": 130, "gap": 900}
@@ -39,7 +39,7 @@ def save(folder: Path, head: dict[str, Any], classes: list[str]) -> str:
         "arch": {"_target_": "gulmfit.models.awd_rnn.AWDRNN", "embed_size": 8, "hidden_size": 12, "num_layers": 2},
         "head": head,
         "dropout": dict.fromkeys(("embed_p", "input_p", "weight_p", "hidden_p", "output_p"), 0.0),
-        "tokenizer": {"_target_": "gulmfit.seq.tokenizer.KmerTokenizer", "k": 3, "stride": 2},
+        "tokenizer": {"_target_": "gulmfit.seq.tokens.tokenizer.KmerTokenizer", "k": 3, "stride": 2},
         "classes": classes,
         "positive": None,
     }

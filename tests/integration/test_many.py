@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gulmfit.report.predictions import Predictions
+from gulmfit.report.kinds.predictions import Predictions
 
 from .conftest import TINY, Trained, run
 

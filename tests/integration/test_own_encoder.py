@@ -17,12 +17,12 @@ from gulmfit.checkpoint import foreign_classes_trusted, load
 from gulmfit.cli import embed, export, generate, predict, score
 from gulmfit.errors import CheckpointError, ConfigError, StoppedError
 from gulmfit.exchange.fastai_format import export_fastai
-from gulmfit.predict.embed import Embedder
-from gulmfit.predict.generate import Sampler
-from gulmfit.predict.likelihood import LikelihoodScorer
+from gulmfit.predict.language.likelihood import LikelihoodScorer
+from gulmfit.predict.language.sampling import Sampler
+from gulmfit.predict.language.vectors import Embedder
 from gulmfit.predict.predictor import Predictor
 from gulmfit.train.runner import train
-from gulmfit.train.watch import LossWatch
+from gulmfit.train.survive.watch import LossWatch
 
 from .conftest import ROOT, TINY
 
@@ -156,8 +156,8 @@ def test_a_file_is_predicted_and_embedded(
 def test_vectors_are_what_the_head_is_given(
     classifiers: dict[str, str], name: str, sequences: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gulmfit.predict.reading.SHORTEST_WINDOW", 7)
-    monkeypatch.setattr("gulmfit.predict.reading.TOKENS_AT_ONCE", 30)
+    monkeypatch.setattr("gulmfit.predict.language.reading.SHORTEST_WINDOW", 7)
+    monkeypatch.setattr("gulmfit.predict.language.reading.TOKENS_AT_ONCE", 30)
     loaded = load(classifiers[name])
     embedder = Embedder.load(classifiers[name], device="cpu")
     records = [(str(number), text) for number, text in enumerate(sequences)]
@@ -208,8 +208,8 @@ def test_a_language_model_scores_whatever_the_windows(
     scorer = LikelihoodScorer.load(language_model, device="cpu")
     nats, _ = scorer.score(sequences)
     assert (nats < 0).all()
-    monkeypatch.setattr("gulmfit.predict.reading.SHORTEST_WINDOW", 5)
-    monkeypatch.setattr("gulmfit.predict.reading.TOKENS_AT_ONCE", 20)
+    monkeypatch.setattr("gulmfit.predict.language.reading.SHORTEST_WINDOW", 5)
+    monkeypatch.setattr("gulmfit.predict.language.reading.TOKENS_AT_ONCE", 20)
     for number, sequence in enumerate(sequences):
         alone, _ = scorer.score([sequence])
         np.testing.assert_allclose(alone[0], nats[number], atol=1e-4)

@@ -29,7 +29,7 @@ def write_model(folder: Path, hidden_size: int) -> Path:
         },
         "head": {"_target_": "gulmfit.models.classifier.SequenceClassifier", "hidden_size": 8},
         "dropout": {},
-        "tokenizer": {"_target_": "gulmfit.seq.tokenizer.KmerTokenizer", "k": 5, "stride": 2},
+        "tokenizer": {"_target_": "gulmfit.seq.tokens.tokenizer.KmerTokenizer", "k": 5, "stride": 2},
         "classes": ["background", "promoter"],
         "positive": "promoter",
     }  # fmt: skip

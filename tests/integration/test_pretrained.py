@@ -17,11 +17,11 @@ import gulmfit.pretrained
 from gulmfit.checkpoint import load
 from gulmfit.errors import ConfigError
 from gulmfit.exchange.pretrained_card import listing
-from gulmfit.predict.likelihood import LikelihoodScorer
+from gulmfit.predict.language.likelihood import LikelihoodScorer
 from gulmfit.pretrained import read_card
-from gulmfit.seq.markov import MarkovModel
-from gulmfit.seq.sketch import Sketch
-from gulmfit.seq.store import GenomeStore
+from gulmfit.seq.genome.store import GenomeStore
+from gulmfit.seq.related.sketch import Sketch
+from gulmfit.seq.simulate.markov import MarkovModel
 from gulmfit.train.runner import train
 
 from .conftest import ROOT

@@ -18,9 +18,9 @@ from gulmfit.cli import predict
 from gulmfit.errors import CheckpointError, StoppedError
 from gulmfit.predict.predictor import Predictor
 from gulmfit.seq.alphabet import reverse_complement_text
-from gulmfit.train.durable import DurableCheckpointIO
 from gulmfit.train.runner import train
-from gulmfit.train.watch import LossWatch
+from gulmfit.train.survive.durable import DurableCheckpointIO
+from gulmfit.train.survive.watch import LossWatch
 
 from .conftest import TINY, Trained, run
 

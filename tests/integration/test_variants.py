@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from gulmfit.predict.predictor import Predictor
-from gulmfit.seq.vcf import Vcf
+from gulmfit.seq.formats.vcf import Vcf
 
 from .conftest import Trained, run
 

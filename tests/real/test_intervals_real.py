@@ -10,10 +10,10 @@ from Bio import SeqIO
 
 from gulmfit.config import compose, instantiate
 from gulmfit.errors import DataError
-from gulmfit.seq.fasta import read_fasta
-from gulmfit.seq.intervals import Feature, extract, join_parts, read_features
-from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.store import GenomeStore
+from gulmfit.seq.formats.fasta import read_fasta
+from gulmfit.seq.genome.contigs import Feature, extract, join_parts, read_features
+from gulmfit.seq.genome.store import GenomeStore
+from gulmfit.seq.labels.labelled import LabelledSequences
 
 START_CODONS = ("ATG", "GTG", "TTG")
 

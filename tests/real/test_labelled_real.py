@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gulmfit.seq.gene_starts import promoter_windows
-from gulmfit.seq.labelled import read_fasta_classes, read_sequences, read_table_splits
-from gulmfit.seq.overlap import find_overlaps
-from gulmfit.seq.split import HomologySplit, cluster_by_shared_kmers
+from gulmfit.seq.labels.gene_starts import promoter_windows
+from gulmfit.seq.labels.labelled import read_fasta_classes, read_sequences, read_table_splits
+from gulmfit.seq.related.overlap import find_overlaps
+from gulmfit.seq.splits.split import HomologySplit, cluster_by_shared_kmers
 
 START_CODONS = ("ATG", "GTG", "TTG")
 

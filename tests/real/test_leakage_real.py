@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from gulmfit.errors import DataError
-from gulmfit.seq.homology import find_mmseqs
-from gulmfit.seq.labelled import LabelledSequences, read_fasta_classes, read_table_splits
-from gulmfit.seq.leakage import check_leakage, leakage_report
-from gulmfit.seq.overlap import stand_in
-from gulmfit.seq.split import PARTS, HomologySplit, StratifiedSplit
-from gulmfit.seq.store import GenomeStore
+from gulmfit.seq.genome.store import GenomeStore
+from gulmfit.seq.labels.labelled import LabelledSequences, read_fasta_classes, read_table_splits
+from gulmfit.seq.related.homology import find_mmseqs
+from gulmfit.seq.related.leakage import check_leakage, leakage_report
+from gulmfit.seq.related.overlap import stand_in
+from gulmfit.seq.splits.split import PARTS, HomologySplit, StratifiedSplit
 
 pytestmark = pytest.mark.real
 

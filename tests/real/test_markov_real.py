@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gulmfit.seq.alphabet import encode
-from gulmfit.seq.markov import MarkovModel
+from gulmfit.seq.simulate.markov import MarkovModel
 
 GENOME = "ecoli_k12/GCF_000005845.2_ASM584v2_genomic.fna.gz"
 

@@ -13,10 +13,10 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from gulmfit.report.features import kmer_features
-from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.negatives import make_negatives
-from gulmfit.seq.store import GenomeStore
+from gulmfit.evaluate.baselines.inputs import kmer_features
+from gulmfit.seq.genome.store import GenomeStore
+from gulmfit.seq.labels.labelled import LabelledSequences
+from gulmfit.seq.negatives.making import make_negatives
 
 genomic = partial(make_negatives, how="genomic")
 

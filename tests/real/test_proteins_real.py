@@ -9,10 +9,10 @@ import pytest
 from Bio import SeqIO
 
 from gulmfit.seq.alphabet import PROTEIN
-from gulmfit.seq.holdout import hold_out
-from gulmfit.seq.homology import cluster_by_shared_kmers
-from gulmfit.seq.markov import MarkovModel
-from gulmfit.seq.store import GenomeStore
+from gulmfit.seq.genome.holdout import hold_out
+from gulmfit.seq.genome.store import GenomeStore
+from gulmfit.seq.related.homology import cluster_by_shared_kmers
+from gulmfit.seq.simulate.markov import MarkovModel
 
 pytestmark = pytest.mark.real
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gulmfit.data.chipseq import ChipSeqSource, read_deepbind
-from gulmfit.data.folder import FolderSource
-from gulmfit.data.reads import ReadsSource
-from gulmfit.seq.overlap import kmers_by_sequence
+from gulmfit.data.sources.folder import FolderSource
+from gulmfit.data.sources.peaks import ChipSeqSource, read_deepbind
+from gulmfit.data.sources.reads import ReadsSource
+from gulmfit.seq.related.overlap import kmers_by_sequence
 
 pytestmark = pytest.mark.real
 

@@ -7,9 +7,9 @@ import pytest
 
 from gulmfit.pretrained import SKETCH, read_card, shipped
 from gulmfit.seq.alphabet import decode
-from gulmfit.seq.overlap import stand_in
-from gulmfit.seq.sketch import Sketch
-from gulmfit.seq.store import GenomeStore
+from gulmfit.seq.genome.store import GenomeStore
+from gulmfit.seq.related.overlap import stand_in
+from gulmfit.seq.related.sketch import Sketch
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 LENGTHS = (100, 200, 500)

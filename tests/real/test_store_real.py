@@ -7,7 +7,7 @@ import pytest
 
 from gulmfit.errors import SequenceError
 from gulmfit.seq.alphabet import decode, gc_content
-from gulmfit.seq.store import GenomeStore
+from gulmfit.seq.genome.store import GenomeStore
 
 
 @pytest.fixture

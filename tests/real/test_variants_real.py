@@ -8,9 +8,9 @@ import pytest
 from gulmfit.errors import DataError
 from gulmfit.predict.variant_check import survey
 from gulmfit.seq.alphabet import decode
-from gulmfit.seq.haplotypes import windows
-from gulmfit.seq.store import GenomeStore
-from gulmfit.seq.vcf import Vcf, vcf_file
+from gulmfit.seq.formats.vcf import Vcf, vcf_file
+from gulmfit.seq.genome.haplotypes import windows
+from gulmfit.seq.genome.store import GenomeStore
 
 CONTIG = "NC_000913.3"
 

@@ -20,7 +20,7 @@ SPEC = {
     "arch": {"_target_": "gulmfit.models.awd_rnn.AWDRNN", "embed_size": 8, "hidden_size": 8, "num_layers": 1},
     "head": {"_target_": "gulmfit.models.language_model.LanguageModel", "legal_successors": False},
     "dropout": dict.fromkeys(("embed_p", "input_p", "weight_p", "hidden_p", "output_p"), 0.0),
-    "tokenizer": {"_target_": "gulmfit.seq.tokenizer.KmerTokenizer", "k": 2, "stride": 1},
+    "tokenizer": {"_target_": "gulmfit.seq.tokens.tokenizer.KmerTokenizer", "k": 2, "stride": 1},
     "classes": None,
 }
 

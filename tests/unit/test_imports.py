@@ -18,8 +18,10 @@ LIBRARY = {
     f"gulmfit.{name}"
     for name in (
         "errors",
+        "evaluate",
         "files",
         "libraries",
+        "moved",
         "threads",
         "weights",
         "seq",
@@ -39,6 +41,7 @@ ALLOWED = {
     "__init__": {"gulmfit.threads"}
     | {"gulmfit.config", "gulmfit.predict", "gulmfit.seq"},  # the latter for type checkers
     "errors": set(),
+    "moved": set(),
     "libraries": {"gulmfit.errors"},
     "threads": set(),
     "files": {"gulmfit.errors"},
@@ -60,12 +63,22 @@ ALLOWED = {
     "pretrained": {"gulmfit.seq", "gulmfit.errors"},
     "weights": {"torch", "safetensors", "gulmfit.errors", "gulmfit.files"},
     "checkpoint": {"torch", "gulmfit.models", "gulmfit.pretrained", "gulmfit.seq", "gulmfit.weights"}
-    | {"gulmfit.errors", "gulmfit.files"},
+    | {"gulmfit.errors", "gulmfit.files", "gulmfit.moved"},
     "data": {"torch", "numpy", "pytorch_lightning", "gulmfit.seq", "gulmfit.errors", "gulmfit.files"},
     "predict": {"torch", "numpy", "tqdm", "pyarrow", "pybigtools"}
     | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.files"}
-    | {"gulmfit.weights", "gulmfit.report"},  # the latter for calibration
-    "report": {"numpy", "scipy", "sklearn", "matplotlib", "jinja2", "gulmfit.seq", "gulmfit.errors", "gulmfit.files"},
+    | {"gulmfit.libraries", "gulmfit.weights", "gulmfit.evaluate", "gulmfit.report"},  # the latter for kinds of target
+    "evaluate": {"numpy", "scipy", "sklearn", "gulmfit.seq", "gulmfit.errors", "gulmfit.files"},
+    "report": {
+        "numpy",
+        "sklearn",
+        "matplotlib",
+        "jinja2",
+        "gulmfit.evaluate",
+        "gulmfit.seq",
+        "gulmfit.errors",
+        "gulmfit.files",
+    },
     "exchange": {"torch", "numpy", "safetensors", "onnx", "onnxruntime", "huggingface_hub"}
     | {
         "gulmfit.config",
@@ -125,7 +138,7 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def part(name: str) -> str:
-    """`gulmfit.seq` for `gulmfit.seq.fasta.read_fasta`, `numpy` for `numpy.typing`."""
+    """`gulmfit.seq` for `gulmfit.seq.formats.fasta.read_fasta`, `numpy` for `numpy.typing`."""
     parts = name.split(".")
     return ".".join(parts[:2]) if parts[0] == "gulmfit" else parts[0]
 
@@ -195,7 +208,7 @@ def loaded_by(statement: str) -> set[str]:
     ("module", "absent"),
     [
         ("gulmfit", {"torch", "numpy", "hydra", "omegaconf", "pytorch_lightning", "sklearn", "matplotlib"}),
-        ("gulmfit.seq.tokenizer", {"torch", "hydra", "pytorch_lightning", "sklearn", "scipy", "Bio"}),
+        ("gulmfit.seq.tokens.tokenizer", {"torch", "hydra", "pytorch_lightning", "sklearn", "scipy", "Bio"}),
         ("gulmfit.cli, gulmfit.commands.train", {"torch", "numpy", "hydra", "omegaconf", "yaml", "tqdm"}),
         ("gulmfit.models.language_model", {"pytorch_lightning", "hydra", "sklearn"}),
         ("gulmfit.report.pages", {"torch", "hydra", "sklearn", "scipy", "matplotlib", "jinja2"}),

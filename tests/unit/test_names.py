@@ -6,25 +6,6 @@ from collections.abc import Iterable
 
 from tests.unit.test_imports import FILES, PACKAGE, dotted_name, parse
 
-# Names that still stand for two things. The lists only shrink: a name that is alone again must be taken off.
-SHARED_NAMES: set[str] = set()
-SHARED_FILES = {
-    "embed.py",
-    "features.py",
-    "gene_starts.py",
-    "generate.py",
-    "intervals.py",
-    "labelled.py",
-    "language.py",
-    "negatives.py",
-    "ranks.py",
-    "tokens.py",
-    "tracks.py",
-    "variants.py",
-    "windows.py",
-    "words.py",
-}
-
 
 def homonyms(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     """Return, of (name, place) pairs, the names that have more than one place."""
@@ -46,17 +27,13 @@ def listed(found: dict[str, list[str]]) -> str:
 
 def test_no_two_public_things_share_a_name() -> None:
     found = homonyms((name, dotted_name(path)) for path in FILES for name in public(parse(path)))
-    new = {name: places for name, places in found.items() if name not in SHARED_NAMES}
-    assert not new, f"give one of them another name:\n{listed(new)}"
-    assert set(found) >= SHARED_NAMES, f"no homonyms any more, take them off: {SHARED_NAMES - set(found)}"
+    assert not found, f"give one of them another name:\n{listed(found)}"
 
 
 def test_no_two_files_share_a_name() -> None:
     paths = [path.relative_to(PACKAGE) for path in FILES if path.name != "__init__.py"]
     found = homonyms((path.name, path.as_posix()) for path in paths)
-    new = {name: places for name, places in found.items() if name not in SHARED_FILES}
-    assert not new, f"give one of them another name:\n{listed(new)}"
-    assert set(found) >= SHARED_FILES, f"no homonyms any more, take them off: {SHARED_FILES - set(found)}"
+    assert not found, f"give one of them another name:\n{listed(found)}"
 
 
 def test_a_homonym_is_seen() -> None:

@@ -15,11 +15,11 @@ from gulmfit.checkpoint import foreign_classes_trusted
 from gulmfit.cli import evaluate, predict
 from gulmfit.commands.compare import compare
 from gulmfit.errors import CheckpointError, ConfigError, DataError
-from gulmfit.report import objective
-from gulmfit.report.objective import every_kind, kind_named, objective_of
+from gulmfit.report.kinds import kind as objective
+from gulmfit.report.kinds.kind import every_kind, kind_named, objective_of
+from gulmfit.report.kinds.predictions import Predictions
 from gulmfit.report.pages import classification_report
-from gulmfit.report.predictions import Predictions
-from gulmfit.seq.targets import CLASSES, KINDS, LABEL_SETS, VALUES
+from gulmfit.seq.labels.targets import CLASSES, KINDS, LABEL_SETS, VALUES
 from gulmfit.train.runner import train
 
 PACKAGE = Path(__file__).resolve().parents[2] / "gulmfit"
@@ -40,8 +40,8 @@ from gulmfit.errors import DataError
 from gulmfit.models.classifier import SequenceClassifier
 from gulmfit.models.losses import Loss
 from gulmfit.report.html import Section
-from gulmfit.report.regression import Regression
-from gulmfit.seq.targets import Values
+from gulmfit.report.kinds.regression import Regression
+from gulmfit.seq.labels.targets import Values
 
 
 class CountLabels(Values):
@@ -261,8 +261,8 @@ def test_pages_of_every_kind_name_what_they_count() -> None:
 
 
 # Kinds, and what they are made of.
-OWN = {f"report/{name}.py" for name in ("single_label", "multi_label", "regression", "target_calibration", "paired")}
-OWN |= {"seq/targets.py"}
+OWN = {f"report/kinds/{name}.py" for name in ("single_label", "multi_label", "regression", "paired")}
+OWN |= {"evaluate/target_calibration.py", "seq/labels/targets.py"}
 NAMES, CONSTANTS = {CLASSES, LABEL_SETS, VALUES}, {"CLASSES", "LABEL_SETS", "VALUES"}
 OBJECTS = {"Classes", "LabelSets", "Values", "SingleLabel", "MultiLabel", "Regression", "Bootstrapped"}
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from gulmfit.checkpoint import load
-from gulmfit.predict.likelihood import LikelihoodScorer
+from gulmfit.predict.language.likelihood import LikelihoodScorer
 from gulmfit.predict.predictor import Predictor
 
 FOLDER = Path(__file__).resolve().parents[1] / "fixtures" / "models_of_0_1"

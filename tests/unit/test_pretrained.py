@@ -14,8 +14,8 @@ from gulmfit.cli import models
 from gulmfit.config import compose
 from gulmfit.errors import CheckpointError, TokenizerError
 from gulmfit.exchange.pretrained_card import COLUMNS
-from gulmfit.predict.embed import Embedder
-from gulmfit.predict.likelihood import LikelihoodScorer
+from gulmfit.predict.language.likelihood import LikelihoodScorer
+from gulmfit.predict.language.vectors import Embedder
 from gulmfit.pretrained import Hosted, find, read_card, shipped
 from gulmfit.train.run import Run
 
@@ -24,7 +24,7 @@ SPEC: dict[str, Any] = {
     "arch": {"_target_": "gulmfit.models.awd_rnn.AWDRNN", "embed_size": 6, "hidden_size": 8, "num_layers": 2},
     "head": {"_target_": "gulmfit.models.language_model.LanguageModel"},
     "dropout": {},
-    "tokenizer": {"_target_": "gulmfit.seq.tokenizer.KmerTokenizer", "k": 3, "stride": 1},
+    "tokenizer": {"_target_": "gulmfit.seq.tokens.tokenizer.KmerTokenizer", "k": 3, "stride": 1},
     "classes": None,
     "positive": "",
 }

@@ -29,32 +29,32 @@ from safetensors.torch import load_file, save, save_file
 
 from gulmfit import checkpoint
 from gulmfit.config import read_plain
-from gulmfit.data.folder import FolderSource
+from gulmfit.data.sources.folder import FolderSource
 from gulmfit.errors import CheckpointError, ConfigError, DataError, GulmfitError, SequenceError, TokenizerError
 from gulmfit.exchange.card import model_card
 from gulmfit.exchange.fastai_format import import_fastai
 from gulmfit.exchange.vocabulary import read_vocabulary
 from gulmfit.models.awd_rnn import AWDRNN
 from gulmfit.report.html import Report, render
+from gulmfit.report.kinds.predictions import Predictions
 from gulmfit.report.maps import map_report
 from gulmfit.report.pages import classification_report, comparison_report, language_model_report
-from gulmfit.report.predictions import Predictions
 from gulmfit.report.repeated import comparison_of_runs
 from gulmfit.report.sections import score_curves
-from gulmfit.report.tokens import tokens_report
-from gulmfit.seq import fasta
-from gulmfit.seq.fasta import read_fasta, read_fasta_pieces
-from gulmfit.seq.intervals import read_features
+from gulmfit.report.token_page import tokens_report
+from gulmfit.seq.formats import fasta
+from gulmfit.seq.formats.fasta import read_fasta, read_fasta_pieces
+from gulmfit.seq.formats.tables import read_rows
+from gulmfit.seq.formats.vcf import Vcf
+from gulmfit.seq.genome.contigs import read_features
+from gulmfit.seq.genome.store import GenomeStore
+from gulmfit.seq.genome.tracks import Track
 from gulmfit.seq.limits import VARIABLE, parse_json
-from gulmfit.seq.store import GenomeStore
-from gulmfit.seq.subword import SubwordTokenizer
-from gulmfit.seq.tables import read_rows
-from gulmfit.seq.tokenizer import Tokenizer
-from gulmfit.seq.tracks import Track
-from gulmfit.seq.vcf import Vcf
-from gulmfit.train.durable import DurableCheckpointIO
-from gulmfit.train.origins import corpora
+from gulmfit.seq.tokens.subword import SubwordTokenizer
+from gulmfit.seq.tokens.tokenizer import Tokenizer
 from gulmfit.train.run import read_config
+from gulmfit.train.stages.origins import corpora
+from gulmfit.train.survive.durable import DurableCheckpointIO
 
 
 class Bomb:
@@ -80,7 +80,7 @@ def spec() -> dict[str, Any]:
         "arch": {"_target_": "gulmfit.models.awd_rnn.AWDRNN", "embed_size": 4, "hidden_size": 6, "num_layers": 2},
         "head": {"_target_": "gulmfit.models.classifier.SequenceClassifier", "hidden_size": 5},
         "dropout": {},
-        "tokenizer": {"_target_": "gulmfit.seq.tokenizer.KmerTokenizer", "k": 1, "stride": 1},
+        "tokenizer": {"_target_": "gulmfit.seq.tokens.tokenizer.KmerTokenizer", "k": 1, "stride": 1},
         "classes": ["no", "yes"],
         "positive": "yes",
     }
@@ -165,7 +165,8 @@ FOREIGN = [
     "gulmfit.cli.words.sys.exit", "gulmfit.train.run.shutil.rmtree", "gulmfit.train.run.shutil", "gulmfit.config.os",
     "gulmfit.checkpoint.torch.load", "gulmfit.checkpoint.json", "gulmfit.train.run.compose", "gulmfit.config.compose",
     "gulmfit.checkpoint.nn.Module", "gulmfit.checkpoint.Path", "gulmfit.checkpoint.Tokenizer", "gulmfitx.os.system",
-    "gulmfit.seq.store.GenomeStore.build", "gulmfit.checkpoint.save_model", "gulmfit.no.such", "gulmfit.seq.tokenizer.",
+    "gulmfit.seq.genome.store.GenomeStore.build", "gulmfit.checkpoint.save_model", "gulmfit.no.such",
+    "gulmfit.seq.tokens.tokenizer.",
 ]  # fmt: skip
 
 
@@ -181,8 +182,8 @@ def test_only_classes_of_gulmfit_are_built(tmp_path: Path, mark: Path, target: s
     ("part", "target"),
     [
         ("tokenizer", "gulmfit.models.awd_rnn.AWDRNN"),
-        ("tokenizer", "gulmfit.data.sources.FastaSource"),
-        ("arch", "gulmfit.seq.tokenizer.KmerTokenizer"),
+        ("tokenizer", "gulmfit.data.sources.base.FastaSource"),
+        ("arch", "gulmfit.seq.tokens.tokenizer.KmerTokenizer"),
         ("arch", "gulmfit.train.run.Run"),
         ("head", "gulmfit.report.html.Report"),
         ("head", "gulmfit.exchange.vocabulary._PlainUnpickler"),
@@ -265,7 +266,7 @@ def test_what_conf_names_is_still_built() -> None:
     assert len(named) > 10
     for target in named:
         assert checkpoint.resolve_target(target).__name__ == target.rpartition(".")[2]
-    assert checkpoint.resolve_target("gulmfit.seq.tokenizer.KmerTokenizer", Tokenizer)
+    assert checkpoint.resolve_target("gulmfit.seq.tokens.tokenizer.KmerTokenizer", Tokenizer)
 
 
 @pytest.mark.parametrize(
@@ -305,7 +306,7 @@ PRETRAINED = "stage: {name: pretrain}\ninit_from: null\n"
 
 def test_the_corpus_behind_a_model_is_found(tmp_path: Path) -> None:
     (tmp_path / "g.fa").write_text(">a\nACGTACGT\n")
-    data = f"data: {{_target_: gulmfit.data.sources.FastaSource, path: '{tmp_path / 'g.fa'}'}}\n"
+    data = f"data: {{_target_: gulmfit.data.sources.base.FastaSource, path: '{tmp_path / 'g.fa'}'}}\n"
     (corpus,) = corpora(run_with(run_folder(tmp_path / "run", PRETRAINED + data), tmp_path))
     assert corpus.search is not None
 

@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 
 from gulmfit.checkpoint import load
 from gulmfit.config import compose, plain
-from gulmfit.predict.likelihood import LikelihoodScorer
+from gulmfit.predict.language.likelihood import LikelihoodScorer
 from gulmfit.pretrained import read_card, shipped
-from gulmfit.seq.sketch import Sketch
+from gulmfit.seq.related.sketch import Sketch
 from gulmfit.train.run import Run
 
 # The first codons of lacZ of Escherichia coli K-12: in the part of MG1655 that the shipped model has read.

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from gulmfit.models.hardware import threads
 from gulmfit.threads import HOW_MANY, HOW_TO_WAIT, PASSIVE, suited_threads, wait_passively
-from gulmfit.train import fit
+from gulmfit.train.loop import fit
 
 ROOT = Path(__file__).resolve().parents[2]
 

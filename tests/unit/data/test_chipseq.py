@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gulmfit.data.chipseq import ChipSeqSource
+from gulmfit.data.sources.peaks import ChipSeqSource
 from gulmfit.errors import ConfigError, DataError, SequenceError
-from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.shuffle import shuffle
-from gulmfit.seq.split import ColumnSplit, StratifiedSplit
+from gulmfit.seq.labels.labelled import LabelledSequences
+from gulmfit.seq.negatives.shuffle import shuffle
+from gulmfit.seq.splits.split import ColumnSplit, StratifiedSplit
 
 
 def write(path: Path, rows: list[tuple[str, str, int]]) -> None:

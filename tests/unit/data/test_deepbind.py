@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gulmfit.data.chipseq import read_deepbind
+from gulmfit.data.sources.peaks import read_deepbind
 from gulmfit.errors import DataError
 
 LINES = [

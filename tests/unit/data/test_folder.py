@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gulmfit.data.folder import FolderSource
+from gulmfit.data.sources.folder import FolderSource
 from gulmfit.errors import ConfigError, DataError, SequenceError
 
 PARTS = {

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gulmfit.data.gene_starts import GeneStartsSource
+from gulmfit.data.sources.predicted_genes import GeneStartsSource
 from gulmfit.errors import ConfigError, DataError
-from gulmfit.seq import gene_starts
 from gulmfit.seq.alphabet import reverse_complement_text
-from gulmfit.seq.fasta import read_fasta
+from gulmfit.seq.formats.fasta import read_fasta
+from gulmfit.seq.labels import gene_starts
 
 pytest.importorskip("pyrodigal", reason="pyrodigal is not installed (pip install 'gulmfit[genes]')")
 

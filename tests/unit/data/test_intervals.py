@@ -9,13 +9,13 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from gulmfit.config import compose, instantiate
-from gulmfit.data.intervals import IntervalsSource
+from gulmfit.data.sources.regions import IntervalsSource
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.seq.alphabet import reverse_complement_text
-from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.overlap import find_overlaps
-from gulmfit.seq.split import HomologySplit
-from gulmfit.seq.split_position import ContigSplit, PositionSplit
+from gulmfit.seq.labels.labelled import LabelledSequences
+from gulmfit.seq.related.overlap import find_overlaps
+from gulmfit.seq.splits.split import HomologySplit
+from gulmfit.seq.splits.split_position import ContigSplit, PositionSplit
 
 CONTIG_BP = 30_000
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from gulmfit.data.batches import collate, tokenise
-from gulmfit.data.labelled import ClassificationDataModule, LengthBucketSampler, SequenceDataset
+from gulmfit.data.sequences import ClassificationDataModule, LengthBucketSampler, SequenceDataset
 from gulmfit.errors import SequenceError
 from gulmfit.seq.alphabet import reverse_complement_text
-from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.tokenizer import KmerTokenizer
+from gulmfit.seq.labels.labelled import LabelledSequences
+from gulmfit.seq.tokens.tokenizer import KmerTokenizer
 
 TOKENIZER = KmerTokenizer(3, 1)
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from gulmfit.data import language
-from gulmfit.data.language import LanguageModelDataModule
+from gulmfit.data import corpus as language
+from gulmfit.data.corpus import LanguageModelDataModule
 from gulmfit.seq.alphabet import reverse_complement
-from gulmfit.seq.holdout import Holdout
-from gulmfit.seq.store import Interval
-from gulmfit.seq.tokenizer import KmerTokenizer
+from gulmfit.seq.genome.holdout import Holdout
+from gulmfit.seq.genome.store import Interval
+from gulmfit.seq.tokens.tokenizer import KmerTokenizer
 
 CODES = np.random.default_rng(0).choice(4, 50_000, p=[0.4, 0.3, 0.2, 0.1]).astype(np.uint8)
 TRAIN = [Interval(0, 0, 30_000), Interval(1, 31_000, 31_700), Interval(2, 32_000, 45_000)]

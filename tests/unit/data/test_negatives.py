@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gulmfit.config import compose, instantiate
-from gulmfit.data.negatives import PositivesSource
+from gulmfit.data.sources.positives import PositivesSource
 from gulmfit.errors import ConfigError, DataError, SequenceError
 from gulmfit.seq.alphabet import reverse_complement_text
 

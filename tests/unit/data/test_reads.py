@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gulmfit.data.reads import ReadsSource
+from gulmfit.data.sources.reads import ReadsSource
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.seq.alphabet import reverse_complement_text
-from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.split import HomologySplit, StratifiedSplit
-from gulmfit.seq.split_position import ContigSplit
+from gulmfit.seq.labels.labelled import LabelledSequences
+from gulmfit.seq.splits.split import HomologySplit, StratifiedSplit
+from gulmfit.seq.splits.split_position import ContigSplit
 
 RANKS = ["phylum", "family", "genus"]
 

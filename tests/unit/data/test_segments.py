@@ -9,7 +9,7 @@ import pytest
 from gulmfit.data.segments import Segment, StoredSegments
 from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import reverse_complement
-from gulmfit.seq.subword_training import SubwordRecipe
+from gulmfit.seq.tokens.subword_training import SubwordRecipe
 
 CODES = np.random.default_rng(0).integers(0, 4, 30_000).astype(np.uint8)
 SUBWORDS = SubwordRecipe(kind="bpe", vocab_size=24, train_bases=20_000).learn([CODES])

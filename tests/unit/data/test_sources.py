@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gulmfit.data.reads import ReadsSource
-from gulmfit.data.sources import FastaClassesSource, TableSource
+from gulmfit.data.sources.base import FastaClassesSource, TableSource
+from gulmfit.data.sources.reads import ReadsSource
 from gulmfit.errors import ConfigError, DataError
 
 

@@ -16,9 +16,9 @@ from gulmfit.data.segments import Segment
 from gulmfit.data.stream import TokenLine, TokenStream
 from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import reverse_complement
-from gulmfit.seq.store import Interval
-from gulmfit.seq.subword_training import SubwordRecipe
-from gulmfit.seq.tokenizer import KmerTokenizer
+from gulmfit.seq.genome.store import Interval
+from gulmfit.seq.tokens.subword_training import SubwordRecipe
+from gulmfit.seq.tokens.tokenizer import KmerTokenizer
 
 RANDOM = np.random.default_rng(0)
 CODES = RANDOM.integers(0, 4, 3000).astype(np.uint8)

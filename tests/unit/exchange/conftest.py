@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gulmfit.checkpoint import Spec, build_model, save_calibration, save_model
-from gulmfit.seq.tokenizer import Tokenizer
+from gulmfit.seq.tokens.tokenizer import Tokenizer
 
 RATES = {"embed_p": 0.0, "input_p": 0.0, "weight_p": 0.0, "hidden_p": 0.0, "output_p": 0.0, "drop_mult": 1.0}
 
@@ -23,7 +23,7 @@ def tiny_spec(classes: list[str] | None, cell: str, k: int, stride: int, legal: 
         "_target_": "gulmfit.models.awd_rnn.AWDRNN", "embed_size": 6, "hidden_size": 10, "num_layers": layers,
         "spelled": True, "cell": cell,
     }  # fmt: skip
-    tokenizer = {"_target_": "gulmfit.seq.tokenizer.KmerTokenizer", "k": k, "stride": stride}
+    tokenizer = {"_target_": "gulmfit.seq.tokens.tokenizer.KmerTokenizer", "k": k, "stride": stride}
     positive = classes[-1] if classes else None
     return {
         "arch": arch, "head": head, "dropout": RATES, "tokenizer": tokenizer, "classes": classes, "positive": positive,

@@ -26,7 +26,7 @@ METRICS = {
     "data": {
         "files": [{"name": "/home/someone/reads.csv", "sha256": "ab" * 32}, "/home/someone/other.csv"],
         "counts": {"train": 900, "test": 200},
-        "split": {"_target_": "gulmfit.seq.split.HomologySplit", "k": 20},
+        "split": {"_target_": "gulmfit.seq.splits.split.HomologySplit", "k": 20},
     },
     "transfer": {"from": "/home/someone/outputs/pretrain/coli"},
     "versions": {"torch": "2.13.0"},

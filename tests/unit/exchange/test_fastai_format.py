@@ -19,7 +19,7 @@ from gulmfit.errors import CheckpointError, ConfigError
 from gulmfit.exchange.fastai_format import export_fastai, import_fastai, to_fastai
 from gulmfit.models.classifier import SequenceClassifier
 from gulmfit.models.language_model import LanguageModel
-from gulmfit.seq.tokenizer import KmerTokenizer
+from gulmfit.seq.tokens.tokenizer import KmerTokenizer
 
 ROOT = Path(__file__).resolve().parents[3]
 FASTAI = ROOT / ".venv-fastai" / "bin" / "python"

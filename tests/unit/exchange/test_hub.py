@@ -216,7 +216,7 @@ def test_a_model_with_a_name_is_fetched_by_it(
     assert not (tmp_path / "small").exists()
 
 
-WRITES = {"_target_": "gulmfit.predict.writers.write_tsv", "columns": ["a"], "rows": []}
+WRITES = {"_target_": "gulmfit.predict.outputs.writers.write_tsv", "columns": ["a"], "rows": []}
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from gulmfit.exchange.to_onnx import TOLERANCE, ClassifierGraph, LanguageModelGr
 from gulmfit.models import classifier
 from gulmfit.models.language_model import LanguageModel
 from gulmfit.predict.predictor import Predictor
-from gulmfit.seq.subword_training import SubwordRecipe
-from gulmfit.seq.tokenizer import KmerTokenizer, Tokenizer
+from gulmfit.seq.tokens.subword_training import SubwordRecipe
+from gulmfit.seq.tokens.tokenizer import KmerTokenizer, Tokenizer
 
 onnxruntime = pytest.importorskip("onnxruntime")
 

@@ -7,7 +7,7 @@ from torch import nn
 from gulmfit.errors import ConfigError
 from gulmfit.models.awd_rnn import AWDRNN
 from gulmfit.models.dropout import DropoutRates
-from gulmfit.seq.tokenizer import KmerTokenizer
+from gulmfit.seq.tokens.tokenizer import KmerTokenizer
 
 TOKENIZER = KmerTokenizer(3, 1)
 V = len(TOKENIZER)

@@ -10,7 +10,7 @@ from gulmfit.models import heads
 from gulmfit.models.awd_rnn import AWDRNN
 from gulmfit.models.heads import LanguageModelHead
 from gulmfit.models.language_model import LanguageModel, initialise_bias
-from gulmfit.seq.tokenizer import KmerTokenizer
+from gulmfit.seq.tokens.tokenizer import KmerTokenizer
 
 
 def brute_force(tokenizer: KmerTokenizer, logits: torch.Tensor, token: int) -> torch.Tensor:

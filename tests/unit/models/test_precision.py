@@ -10,7 +10,7 @@ from gulmfit.models.awd_rnn import AWDRNN, RecurrentLayer, in_one_piece, with_id
 from gulmfit.models.dropout import DropoutRates
 from gulmfit.models.language_model import LanguageModel
 from gulmfit.models.precision import TOLERANCE, Verdict, fast_precision, guard, judge, runs_on_vendor_kernel
-from gulmfit.seq.tokenizer import KmerTokenizer
+from gulmfit.seq.tokens.tokenizer import KmerTokenizer
 
 NATIVE_BF16 = fast_precision("cpu") == "bf16-mixed"
 

@@ -8,7 +8,7 @@ from gulmfit.models.awd_rnn import AWDRNN
 from gulmfit.models.classifier import SequenceClassifier
 from gulmfit.models.language_model import LanguageModel
 from gulmfit.models.transfer import transfer
-from gulmfit.seq.tokenizer import KmerTokenizer
+from gulmfit.seq.tokens.tokenizer import KmerTokenizer
 
 KMERS = KmerTokenizer(2, 1).vocabulary()
 

@@ -35,7 +35,7 @@ def make_model(tmp_path: Path) -> MakeModel:
             "head": {"_target_": f"gulmfit.models.classifier.{head}", "hidden_size": 8},
             "dropout": dict.fromkeys(("embed_p", "input_p", "weight_p", "hidden_p", "output_p"), 0.0),
             "tokenizer": tokenizer
-            or {"_target_": "gulmfit.seq.tokenizer.KmerTokenizer", "k": k, "stride": stride},
+            or {"_target_": "gulmfit.seq.tokens.tokenizer.KmerTokenizer", "k": k, "stride": stride},
             "classes": list(classes),
             "positive": classes[-1] if len(classes) == 2 else None,
         }  # fmt: skip

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from gulmfit.errors import ConfigError, SequenceError
-from gulmfit.predict import bits, reading
-from gulmfit.predict.bits import WindowBits, check_windows, score_genome
-from gulmfit.predict.likelihood import LikelihoodScorer
+from gulmfit.predict.language import reading
+from gulmfit.predict.language.likelihood import LikelihoodScorer
+from gulmfit.predict.scans import bits
+from gulmfit.predict.scans.bits import WindowBits, check_windows, score_genome
 from gulmfit.seq.alphabet import encode, reverse_complement_text
-from gulmfit.seq.gatherer import Contig
-from gulmfit.seq.store import GenomeStore
+from gulmfit.seq.genome.gatherer import Contig
+from gulmfit.seq.genome.store import GenomeStore
 from tests.unit.predict.test_likelihood import random_sequences, scorer
 
 NAMES = ["long", "short", "gap"]

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gulmfit.predict.calls import Call, merge
+from gulmfit.predict.scans.calls import Call, merge
 
 
 def test_calls_by_hand() -> None:

@@ -11,10 +11,10 @@ import pytest
 
 from gulmfit.commands.predict import predict_file
 from gulmfit.errors import ConfigError, DataError, GulmfitError, SequenceError
-from gulmfit.predict import genome
 from gulmfit.predict.predictor import Predictor
+from gulmfit.predict.scans import genome
 from gulmfit.seq.alphabet import reverse_complement_text
-from gulmfit.seq.intervals import read_features
+from gulmfit.seq.genome.contigs import read_features
 
 Text = Callable[..., str]
 CALIBRATION = {"kind": "temperature", "temperature": 1.5, "knots": [], "threshold": 0.45}

@@ -9,10 +9,10 @@ import torch
 from gulmfit.errors import CheckpointError, ConfigError, SequenceError
 from gulmfit.models.awd_rnn import AWDRNN
 from gulmfit.models.classifier import SequenceClassifier
-from gulmfit.predict import reading
-from gulmfit.predict.embed import Embedder, Embedding
+from gulmfit.predict.language import reading
+from gulmfit.predict.language.vectors import Embedder, Embedding
 from gulmfit.seq.alphabet import encode, reverse_complement_text
-from gulmfit.seq.tokenizer import KmerTokenizer, Tokenizer
+from gulmfit.seq.tokens.tokenizer import KmerTokenizer, Tokenizer
 from tests.unit.predict.test_likelihood import random_sequences, subwords
 
 LENGTHS = [30, 7, 121, 64, 30, 400, 9, 11]

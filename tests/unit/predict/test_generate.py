@@ -9,8 +9,8 @@ import torch
 from scipy.stats import chisquare
 
 from gulmfit.errors import ConfigError, SequenceError, TokenizerError
-from gulmfit.predict.generate import Sampler
-from gulmfit.predict.likelihood import LikelihoodScorer
+from gulmfit.predict.language.likelihood import LikelihoodScorer
+from gulmfit.predict.language.sampling import Sampler
 from tests.unit.predict.test_likelihood import scorer, scorer_of, subwords
 
 

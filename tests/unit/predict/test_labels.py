@@ -9,15 +9,15 @@ import pytest
 
 from gulmfit.commands.predict import predict_file
 from gulmfit.errors import DataError
+from gulmfit.predict.outputs.writers import write_tsv
 from gulmfit.predict.predictor import Predictor
-from gulmfit.predict.variants import VariantScorer
-from gulmfit.predict.writers import write_tsv
-from gulmfit.report.predictions import Predictions
-from gulmfit.seq.labelled import LabelledSequences
+from gulmfit.predict.variant_effects import VariantScorer
+from gulmfit.report.kinds.predictions import Predictions
+from gulmfit.seq.formats.tables import read_rows
+from gulmfit.seq.genome.store import GenomeStore
+from gulmfit.seq.labels.labelled import LabelledSequences
 from gulmfit.seq.names import column_names, raw_names
-from gulmfit.seq.split_file import FileSplit, write_split
-from gulmfit.seq.store import GenomeStore
-from gulmfit.seq.tables import read_rows
+from gulmfit.seq.splits.split_file import FileSplit, write_split
 
 NASTY = [
     ("id", "other"),

@@ -16,13 +16,13 @@ from gulmfit.commands.score import score_file
 from gulmfit.commands.variants import score_vcf
 from gulmfit.config import compose
 from gulmfit.errors import CheckpointError, ConfigError, SequenceError
-from gulmfit.predict.embed import Embedder
-from gulmfit.predict.likelihood import LikelihoodScorer
+from gulmfit.predict.language.likelihood import LikelihoodScorer
+from gulmfit.predict.language.vectors import Embedder
 from gulmfit.predict.predictor import Predictor
 from gulmfit.seq.alphabet import Letters
-from gulmfit.seq.tables import read_rows
-from gulmfit.seq.tokenizer import KmerTokenizer
-from gulmfit.train.fit import build_spec
+from gulmfit.seq.formats.tables import read_rows
+from gulmfit.seq.tokens.tokenizer import KmerTokenizer
+from gulmfit.train.loop.fit import build_spec
 from gulmfit.train.run import Run
 
 SOFT = "ACGTACGTTGCAacgtttgacaccatgcaACGGTTACACGTCA"

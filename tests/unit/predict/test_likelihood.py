@@ -11,10 +11,10 @@ import torch
 from gulmfit.errors import CheckpointError, ConfigError, SequenceError
 from gulmfit.models.awd_rnn import AWDRNN
 from gulmfit.models.language_model import LanguageModel
-from gulmfit.predict import reading
-from gulmfit.predict.likelihood import LikelihoodScorer
+from gulmfit.predict.language import reading
+from gulmfit.predict.language.likelihood import LikelihoodScorer
 from gulmfit.seq.alphabet import encode, reverse_complement_text
-from gulmfit.seq.tokenizer import KmerTokenizer, Tokenizer
+from gulmfit.seq.tokens.tokenizer import KmerTokenizer, Tokenizer
 
 
 def scorer(k: int = 3, stride: int = 2, legal: bool = True, cell: str = "lstm") -> LikelihoodScorer:
@@ -25,7 +25,7 @@ def scorer(k: int = 3, stride: int = 2, legal: bool = True, cell: str = "lstm") 
 def subwords() -> Tokenizer:
     """Pieces A C G T AC GT ACG."""
     pytest.importorskip("tokenizers")
-    from gulmfit.seq.subword import SubwordTokenizer
+    from gulmfit.seq.tokens.subword import SubwordTokenizer
 
     pieces = ["A", "C", "G", "T", "AC", "GT", "ACG"]
     model = {

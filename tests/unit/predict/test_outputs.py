@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from gulmfit.commands.predict import predict_file
 from gulmfit.errors import ConfigError, SequenceError
 from gulmfit.files import whole_file
-from gulmfit.predict import genome, outputs, predictor
-from gulmfit.predict.commands import predict_file
-from gulmfit.predict.outputs import FEATURES, FORMATS, GENOMIC, RECORDS, WINDOWS, Format, parse_outputs
-from gulmfit.predict.tracks import OnGenome
-from gulmfit.predict.writers import Columns, Row, Write
+from gulmfit.predict import predictor
+from gulmfit.predict.outputs import registry as outputs
+from gulmfit.predict.outputs.registry import FEATURES, FORMATS, GENOMIC, RECORDS, WINDOWS, Format, parse_outputs
+from gulmfit.predict.outputs.track_files import OnGenome
+from gulmfit.predict.outputs.writers import Columns, Row, Write
+from gulmfit.predict.scans import genome
 
 INPUTS = {
     RECORDS: {"input": "in.fa"},

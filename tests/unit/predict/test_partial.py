@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gulmfit.errors import ConfigError, DataError
-from gulmfit.predict.partial import PartialScores
+from gulmfit.predict.scans.partial import PartialScores
 
 ASKED: dict[str, Any] = {"model": "m", "step_bp": 25, "max_ambiguous": 0.5}
 

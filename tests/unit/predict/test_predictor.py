@@ -10,13 +10,13 @@ import torch
 
 from gulmfit.commands.predict import predict_file
 from gulmfit.errors import ConfigError
+from gulmfit.evaluate.calibration import Calibration
 from gulmfit.models.awd_rnn import AWDRNN
 from gulmfit.models.classifier import SequenceClassifier
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict import predictor as module
 from gulmfit.predict.predictor import Predictor, Record
-from gulmfit.report.calibration import Calibration
-from gulmfit.seq.tokenizer import KmerTokenizer
+from gulmfit.seq.tokens.tokenizer import KmerTokenizer
 
 
 def predictor(precision: str = "32") -> Predictor:

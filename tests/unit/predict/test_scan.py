@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from gulmfit.predict.predictor import Predictor
-from gulmfit.predict.scan import Scan, model_digest, window_tokens
-from gulmfit.predict.windows import Windows
+from gulmfit.predict.scans.grid import Windows
+from gulmfit.predict.scans.scan import Scan, model_digest, window_tokens
 from gulmfit.seq.alphabet import encode, reverse_complement, reverse_complement_text
-from gulmfit.seq.store import GenomeStore
-from gulmfit.seq.subword_training import SubwordRecipe
-from gulmfit.seq.tokenizer import KmerTokenizer
+from gulmfit.seq.genome.store import GenomeStore
+from gulmfit.seq.tokens.subword_training import SubwordRecipe
+from gulmfit.seq.tokens.tokenizer import KmerTokenizer
 
 Text = Callable[..., str]
 MakePredictor = Callable[..., Predictor]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gulmfit.errors import DataError, SequenceError
-from gulmfit.predict.tracks import TrackSpan, bed_line, write_bedgraph, write_bigwig
+from gulmfit.predict.outputs.track_files import TrackSpan, bed_line, write_bedgraph, write_bigwig
 
 LENGTHS = {"10": 400, "2": 300, "chrM": 50, "empty": 9}
 

@@ -11,17 +11,17 @@ from gulmfit.checkpoint import save_model
 from gulmfit.commands import variants as variant_files
 from gulmfit.commands.variants import Models, score_vcf
 from gulmfit.errors import ConfigError, DataError
+from gulmfit.evaluate.calibration import Calibration
 from gulmfit.models.awd_rnn import AWDRNN
 from gulmfit.models.classifier import MultiLabelClassifier, SequenceClassifier, SequenceRegressor
 from gulmfit.models.language_model import LanguageModel
-from gulmfit.predict.likelihood import LikelihoodScorer
+from gulmfit.predict.language.likelihood import LikelihoodScorer
 from gulmfit.predict.predictor import Predictor
-from gulmfit.predict.variants import Allele, VariantScorer, log_ratio
-from gulmfit.report.calibration import Calibration
+from gulmfit.predict.variant_effects import Allele, VariantScorer, log_ratio
 from gulmfit.seq.alphabet import reverse_complement_text
-from gulmfit.seq.store import GenomeStore
-from gulmfit.seq.tokenizer import KmerTokenizer
-from gulmfit.seq.vcf import Vcf
+from gulmfit.seq.formats.vcf import Vcf
+from gulmfit.seq.genome.store import GenomeStore
+from gulmfit.seq.tokens.tokenizer import KmerTokenizer
 
 GENOME = "".join(np.random.default_rng(3).choice(list("ACGT"), size=200))
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gulmfit.errors import ConfigError
-from gulmfit.predict.windows import Windows
+from gulmfit.predict.scans.grid import Windows
 
 lengths = st.lists(st.integers(1, 90), min_size=1, max_size=6)
 sizes = st.integers(5, 40)

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from gulmfit.errors import DataError, SequenceError
-from gulmfit.report import baseline_fits, baselines
-from gulmfit.report.baseline_fits import of_alphabet
-from gulmfit.report.baselines import BASELINES, NAIVE_BAYES, run_baselines
-from gulmfit.report.features import (
+from gulmfit.evaluate.baselines import classes as baselines
+from gulmfit.evaluate.baselines import fits as baseline_fits
+from gulmfit.evaluate.baselines.classes import BASELINES, NAIVE_BAYES, run_baselines
+from gulmfit.evaluate.baselines.fits import of_alphabet
+from gulmfit.evaluate.baselines.inputs import (
     gc_features,
     kmer_features,
     length_features,
@@ -23,7 +24,7 @@ from gulmfit.report.features import (
     positional_features,
     word_features,
 )
-from gulmfit.report.naive_bayes import WordNaiveBayes
+from gulmfit.evaluate.baselines.naive_bayes import WordNaiveBayes
 from gulmfit.seq.alphabet import DNA, PROTEIN
 
 ALL = tuple(of_alphabet(BASELINES, DNA))

@@ -9,9 +9,9 @@ from sklearn import metrics
 from sklearn.isotonic import IsotonicRegression
 
 from gulmfit.errors import CheckpointError, ConfigError, DataError
-from gulmfit.report import calibration
-from gulmfit.report.calibration import Calibration
-from gulmfit.report.scores import calibration_bins, classification_scores
+from gulmfit.evaluate import calibration
+from gulmfit.evaluate.calibration import Calibration
+from gulmfit.evaluate.scores import calibration_bins, classification_scores
 
 Arrays = tuple[np.ndarray, np.ndarray]
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from gulmfit.errors import DataError
-from gulmfit.report.calibration import CALIBRATED_FORWARD
+from gulmfit.evaluate.calibration import CALIBRATED_FORWARD
 from gulmfit.report.html import Report, Section, render, write_report
+from gulmfit.report.kinds.predictions import Predictions
 from gulmfit.report.pages import classification_report, comparison_report, language_model_report
-from gulmfit.report.predictions import Predictions
 from gulmfit.report.sections import score_curves
-from gulmfit.report.words import CHOSE_THE_EPOCH, SEARCHED_UNEQUALLY
+from gulmfit.report.wording import CHOSE_THE_EPOCH, SEARCHED_UNEQUALLY
 
 CLASSES = ["coding", "promoter"]
 VOID = {"meta", "img", "br", "hr", "link", "input"}

@@ -5,17 +5,17 @@ import pytest
 from sklearn import metrics
 
 from gulmfit.errors import CheckpointError, ConfigError, DataError
-from gulmfit.report.calibration import Calibration, choose_threshold, fit_temperature
-from gulmfit.report.label_scores import label_scores, scores_by_label, weighted_label_scores
-from gulmfit.report.multi_label import MultiLabel
-from gulmfit.report.objective import kind_named
-from gulmfit.report.regression import Regression
-from gulmfit.report.single_label import SingleLabel
-from gulmfit.report.target_calibration import (
+from gulmfit.evaluate.calibration import Calibration, choose_threshold, fit_temperature
+from gulmfit.evaluate.label_scores import label_scores, scores_by_label, weighted_label_scores
+from gulmfit.evaluate.target_calibration import (
     AsPredicted,
     LabelCalibration,
     fit_label_calibration,
 )
+from gulmfit.report.kinds.kind import kind_named
+from gulmfit.report.kinds.multi_label import MultiLabel
+from gulmfit.report.kinds.regression import Regression
+from gulmfit.report.kinds.single_label import SingleLabel
 
 THRESHOLDS = (0.4, 0.5, 0.2)
 

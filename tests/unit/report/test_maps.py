@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from gulmfit.evaluate.composition import spectrum
+from gulmfit.evaluate.projections import map_scores, neighbour_map, principal_components
 from gulmfit.report.html import render
 from gulmfit.report.maps import SpectrumRow, map_report, spectrum_report, spectrum_table
-from gulmfit.report.projections import map_scores, neighbour_map, principal_components
-from gulmfit.report.spectra import spectrum
 
 
 def clouds(count: int = 60, distance: float = 8.0) -> tuple[np.ndarray, list[str]]:

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gulmfit.report.calibration import Calibration
+from gulmfit.evaluate.calibration import Calibration
+from gulmfit.evaluate.target_calibration import AsPredicted, LabelCalibration
 from gulmfit.report.html import Report, render
-from gulmfit.report.objective import Judged, kind_named, objective_of
+from gulmfit.report.kinds.kind import Judged, kind_named, objective_of
+from gulmfit.report.kinds.predictions import Predictions
 from gulmfit.report.pages import classification_report, comparison_report
-from gulmfit.report.predictions import Predictions
-from gulmfit.report.target_calibration import AsPredicted, LabelCalibration
 from gulmfit.report.target_figures import measured_against_predicted, target_bars
 
 COUNT = 80

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gulmfit.errors import DataError
-from gulmfit.predict.writers import write_tsv
-from gulmfit.report.predictions import Predictions
+from gulmfit.predict.outputs.writers import write_tsv
+from gulmfit.report.kinds.predictions import Predictions
 
 
 def predictions(seed: int = 0, count: int = 6) -> Predictions:

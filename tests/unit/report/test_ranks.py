@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gulmfit.errors import DataError
-from gulmfit.report.ranks import accuracy_by_rank
+from gulmfit.evaluate.taxonomy import accuracy_by_rank
 
 
 def test_probabilities_add_up_below_a_taxon() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from gulmfit.errors import DataError
-from gulmfit.report import scores
+from gulmfit.evaluate import scores
 
 
 def as_probabilities(positive_scores: list[float]) -> np.ndarray:

@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import binom
 
 from gulmfit.errors import DataError
-from gulmfit.report.objective import kind_named
-from gulmfit.report.sign_flip import only_singles, sign_flip
+from gulmfit.evaluate.sign_flip import only_singles, sign_flip
+from gulmfit.report.kinds.kind import kind_named
 
 
 def by_hand(differences: np.ndarray) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
 
-from gulmfit.report.spectra import jensen_shannon, longest_repeat, odds_difference, spectrum
+from gulmfit.evaluate.composition import jensen_shannon, longest_repeat, odds_difference, spectrum
 from gulmfit.seq.alphabet import encode, reverse_complement_text
 
 

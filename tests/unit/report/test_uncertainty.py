@@ -12,8 +12,8 @@ import pytest
 from scipy import stats
 
 from gulmfit.errors import DataError
-from gulmfit.report import uncertainty
-from gulmfit.report.scores import METRICS, classification_scores
+from gulmfit.evaluate import uncertainty
+from gulmfit.evaluate.scores import METRICS, classification_scores
 
 Arrays = tuple[np.ndarray, np.ndarray]
 

@@ -8,11 +8,11 @@ from scipy import stats
 from sklearn import metrics
 
 from gulmfit.errors import DataError
-from gulmfit.report import value_baselines
-from gulmfit.report.baseline_fits import Part
-from gulmfit.report.objective import kind_named
-from gulmfit.report.value_baselines import BASELINES, run_value_baselines
-from gulmfit.report.value_scores import scores_by_value, value_scores, weighted_value_scores
+from gulmfit.evaluate.baselines import values as value_baselines
+from gulmfit.evaluate.baselines.fits import Part
+from gulmfit.evaluate.baselines.values import BASELINES, run_value_baselines
+from gulmfit.evaluate.value_scores import scores_by_value, value_scores, weighted_value_scores
+from gulmfit.report.kinds.kind import kind_named
 
 
 def values(count: int = 120, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

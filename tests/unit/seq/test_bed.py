@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gulmfit.errors import DataError
-from gulmfit.seq.bed import read_bed
-from gulmfit.seq.features import Feature
+from gulmfit.seq.formats.bed import read_bed
+from gulmfit.seq.formats.features import Feature
 from tests.unit.seq.test_fasta import bgzip
 
 BED6 = "chr1\t0\t10\tfirst gene\t5.5\t+\n7\t5\t5\t.\t.\t.\nchr1\t3\t12\tlast\t1000\t-\n"

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gulmfit.data.folder import FolderSource
-from gulmfit.data.intervals import IntervalsSource
-from gulmfit.data.sources import FastaClassesSource, Source, TableSource
+from gulmfit.data.sources.base import FastaClassesSource, Source, TableSource
+from gulmfit.data.sources.folder import FolderSource
+from gulmfit.data.sources.regions import IntervalsSource
 from gulmfit.errors import ConfigError, DataError
-from gulmfit.seq.conflicts import settle_conflicts
-from gulmfit.seq.labelled import LabelledSequences
+from gulmfit.seq.labels.conflicts import settle_conflicts
+from gulmfit.seq.labels.labelled import LabelledSequences
 
 # AACC with two labels, GGTT is its other strand; ACGG twice with one label; TTTT alone.
 ROWS = [("AACC", "x"), ("GGTT", "y"), ("ACGG", "x"), ("ACGG", "x"), ("TTTT", "y"), ("CCCA", "x"), ("CCCA", "y")]

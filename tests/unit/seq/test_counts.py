@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from gulmfit.data.chipseq import read_deepbind
-from gulmfit.data.folder import FolderSource
+from gulmfit.data.sources.folder import FolderSource
+from gulmfit.data.sources.peaks import read_deepbind
 from gulmfit.predict.variant_check import survey
 from gulmfit.seq.alphabet import encode
-from gulmfit.seq.bed import read_bed
-from gulmfit.seq.fasta import read_fasta, read_fasta_pieces
-from gulmfit.seq.genbank import genbank_store, read_genbank
-from gulmfit.seq.gff import read_gff
-from gulmfit.seq.labelled import read_sequences
-from gulmfit.seq.lineages import read_lineages
-from gulmfit.seq.tables import read_rows
-from gulmfit.seq.vcf import Vcf
+from gulmfit.seq.formats.bed import read_bed
+from gulmfit.seq.formats.fasta import read_fasta, read_fasta_pieces
+from gulmfit.seq.formats.gff import read_gff
+from gulmfit.seq.formats.tables import read_rows
+from gulmfit.seq.formats.vcf import Vcf
+from gulmfit.seq.genome.genbank import genbank_store, read_genbank
+from gulmfit.seq.labels.labelled import read_sequences
+from gulmfit.seq.labels.lineages import read_lineages
 
 COUNT = 40
 NOTES = ['"alpha', 'beta"', "N/A", 'a "b" c', "#x", "d'e", ""]  # of columns that nobody asks for

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gulmfit.errors import DataError
-from gulmfit.seq.dataset_folder import choose_column, class_names, columns_of_file, find_parts, read_table_rows
+from gulmfit.seq.labels.dataset_folder import choose_column, class_names, columns_of_file, find_parts, read_table_rows
 
 CARD = """---
 license: mit

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from gulmfit.data.folder import FolderSource
-from gulmfit.data.sources import FastaClassesSource
+from gulmfit.data.sources.base import FastaClassesSource
+from gulmfit.data.sources.folder import FolderSource
 from gulmfit.errors import DataError, GulmfitError
 from gulmfit.seq import duplicates
-from gulmfit.seq.dataset_folder import find_parts
 from gulmfit.seq.duplicates import SeenTexts, check_distinct, unique_ids
-from gulmfit.seq.fasta import read_fasta
-from gulmfit.seq.labelled import read_fasta_classes, read_table, read_table_splits
+from gulmfit.seq.formats.fasta import read_fasta
+from gulmfit.seq.labels.dataset_folder import find_parts
+from gulmfit.seq.labels.labelled import read_fasta_classes, read_table, read_table_splits
 
 TABLE = "sequence,label\nACGT,x\nACCT,y\n"
 

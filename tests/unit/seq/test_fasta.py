@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gulmfit.errors import SequenceError
-from gulmfit.seq import fasta
-from gulmfit.seq.fasta import FastaRecord, expand_paths, read_fasta, read_fasta_pieces
+from gulmfit.seq.formats import fasta
+from gulmfit.seq.formats.fasta import FastaRecord, expand_paths, read_fasta, read_fasta_pieces
 
 TEXT = ">one first > of two\nACGT\nacgu\n\n>two\nNNNN\nRYAC\n"
 RECORDS = [("one", "one first > of two", "ACGTacgu"), ("two", "two", "NNNNRYAC")]

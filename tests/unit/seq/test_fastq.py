@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gulmfit.errors import SequenceError
-from gulmfit.seq import fasta
-from gulmfit.seq.fasta import read_fasta
-from gulmfit.seq.labelled import read_fasta_classes, read_sequences
-from gulmfit.seq.store import GenomeStore
+from gulmfit.seq.formats import fasta
+from gulmfit.seq.formats.fasta import read_fasta
+from gulmfit.seq.genome.store import GenomeStore
+from gulmfit.seq.labels.labelled import read_fasta_classes, read_sequences
 from tests.unit.seq.test_fasta import bgzip
 
 # Qualities may begin with any of the letters that mean something elsewhere in the file.

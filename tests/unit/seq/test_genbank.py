@@ -11,10 +11,10 @@ from Bio.SeqRecord import SeqRecord
 
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.seq.alphabet import reverse_complement_text
-from gulmfit.seq.features import CROSSES_ORIGIN, join_parts
-from gulmfit.seq.genbank import genbank_store, read_genbank
-from gulmfit.seq.gene_starts import promoter_windows
-from gulmfit.seq.intervals import extract
+from gulmfit.seq.formats.features import CROSSES_ORIGIN, join_parts
+from gulmfit.seq.genome.contigs import extract
+from gulmfit.seq.genome.genbank import genbank_store, read_genbank
+from gulmfit.seq.labels.gene_starts import promoter_windows
 
 LENGTH = 6000
 FORWARD = [

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from gulmfit.errors import DataError
-from gulmfit.seq.features import CROSSES_ORIGIN, Feature, join_parts
-from gulmfit.seq.gff import read_gff
+from gulmfit.seq.formats.features import CROSSES_ORIGIN, Feature, join_parts
+from gulmfit.seq.formats.gff import read_gff
 from tests.unit.seq.test_fasta import bgzip
 
 GFF3 = """##gff-version 3

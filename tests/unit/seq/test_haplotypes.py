@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gulmfit.seq.alphabet import decode, encode, reverse_complement, reverse_complement_text
-from gulmfit.seq.haplotypes import windows
+from gulmfit.seq.genome.haplotypes import windows
 
 CONTIG = "TTGACAGCATGCCTAGGATCCA"
 #         0123456789012345678901

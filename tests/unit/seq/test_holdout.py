@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gulmfit.errors import ConfigError, DataError
-from gulmfit.seq.holdout import hold_out
-from gulmfit.seq.store import Interval
+from gulmfit.seq.genome.holdout import hold_out
+from gulmfit.seq.genome.store import Interval
 
 CONTIG_BP = 1_000  # room of a contig in store coordinates, in the layouts below
 HOWS = ("blocks", "tail")

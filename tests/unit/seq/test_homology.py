@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.seq.alphabet import reverse_complement_text
-from gulmfit.seq.homology import (
+from gulmfit.seq.related.homology import (
     cluster_by_linclust,
     cluster_by_shared_kmers,
     find_mmseqs,
@@ -134,7 +134,7 @@ def test_copies():
 
 
 def test_without_mmseqs_the_extra_is_named(monkeypatch):
-    monkeypatch.setattr("gulmfit.seq.homology.find_mmseqs", lambda: None)
+    monkeypatch.setattr("gulmfit.seq.related.homology.find_mmseqs", lambda: None)
     with pytest.raises(ConfigError, match=r"pip install 'gulmfit\[bio\]'.*split\.method=kmers"):
         cluster_by_linclust(["ACGT"])
 
@@ -143,7 +143,7 @@ def test_a_program_that_fails_is_quoted(monkeypatch, tmp_path):
     program = tmp_path / "mmseqs"
     program.write_text("#!/bin/sh\necho no room left >&2\nexit 3\n")
     program.chmod(0o755)
-    monkeypatch.setattr("gulmfit.seq.homology.find_mmseqs", lambda: str(program))
+    monkeypatch.setattr("gulmfit.seq.related.homology.find_mmseqs", lambda: str(program))
     with pytest.raises(DataError, match=r"failed on 1 sequences, exit status 3: no room left"):
         cluster_by_linclust(["ACGT"])
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import reverse_complement_text
-from gulmfit.seq.intervals import Feature, check_contigs, extract, read_features
-from gulmfit.seq.store import GenomeStore
+from gulmfit.seq.genome.contigs import Feature, check_contigs, extract, read_features
+from gulmfit.seq.genome.store import GenomeStore
 
 FIRST, SECOND = "ACGTTGCANNAC", "GGGATCRTTTACG"
 STORE = GenomeStore.from_sequences(["1", "chrM"], [FIRST, SECOND])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gulmfit.errors import ConfigError, DataError, SequenceError
 from gulmfit.seq.alphabet import NUCLEOTIDE_LETTERS
-from gulmfit.seq.labelled import (
+from gulmfit.seq.labels.labelled import (
     LabelledSequences,
     clean_sequence,
     read_fasta_classes,

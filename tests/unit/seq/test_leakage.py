@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.seq.alphabet import encode, reverse_complement_text
-from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.leakage import check_leakage, leakage_report, leaked_fraction
-from gulmfit.seq.overlap import _CHUNK, stand_in
+from gulmfit.seq.labels.labelled import LabelledSequences
+from gulmfit.seq.related.leakage import check_leakage, leakage_report, leaked_fraction
+from gulmfit.seq.related.overlap import _CHUNK, stand_in
 
 
 def random_dna(rng, length: int) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gulmfit.errors import DataError
-from gulmfit.seq.lineages import is_empty, prefix_ranks, read_lineages, split_lineage
+from gulmfit.seq.labels.lineages import is_empty, prefix_ranks, read_lineages, split_lineage
 
 
 @pytest.mark.parametrize(

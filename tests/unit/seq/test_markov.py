@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gulmfit.errors import ConfigError, DataError
-from gulmfit.seq import markov
-from gulmfit.seq.markov import MarkovModel
+from gulmfit.seq.simulate import markov
+from gulmfit.seq.simulate.markov import MarkovModel
 
 
 def random_codes(length, seed=0, ambiguous=0.0):

@@ -4,7 +4,7 @@ from typing import cast
 
 import numpy as np
 
-from gulmfit.seq.markov import MarkovModel, markov_samples
+from gulmfit.seq.simulate.markov import MarkovModel, markov_samples
 
 
 def model() -> MarkovModel:

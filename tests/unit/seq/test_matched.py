@@ -8,8 +8,8 @@ import pytest
 
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.seq.alphabet import encode, gc_content, reverse_complement_text
-from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.matched import matched_negatives
+from gulmfit.seq.labels.labelled import LabelledSequences
+from gulmfit.seq.negatives.matched import matched_negatives
 
 RNG = np.random.default_rng(7)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import DNA, PROTEIN, encode, reverse_complement, reverse_complement_text
-from gulmfit.seq.overlap import (
+from gulmfit.seq.related.overlap import (
     NO_KMER,
     canonical_kmers,
     count_marked,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gulmfit.seq.labelled import LabelledSequences
+from gulmfit.seq.labels.labelled import LabelledSequences
 from gulmfit.seq.names import default_positive
 
 

@@ -7,13 +7,13 @@ import pytest
 
 from gulmfit.errors import ConfigError, DataError, SequenceError
 from gulmfit.seq.alphabet import PROTEIN, decode
-from gulmfit.seq.homology import cluster_by_shared_kmers, group_copies
-from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.leakage import leakage_report
-from gulmfit.seq.markov import MarkovModel, markov_samples
-from gulmfit.seq.overlap import NO_KMER, canonical_kmers, kmers_by_sequence
-from gulmfit.seq.split import HomologySplit
-from gulmfit.seq.store import GenomeStore
+from gulmfit.seq.genome.store import GenomeStore
+from gulmfit.seq.labels.labelled import LabelledSequences
+from gulmfit.seq.related.homology import cluster_by_shared_kmers, group_copies
+from gulmfit.seq.related.leakage import leakage_report
+from gulmfit.seq.related.overlap import NO_KMER, canonical_kmers, kmers_by_sequence
+from gulmfit.seq.simulate.markov import MarkovModel, markov_samples
+from gulmfit.seq.splits.split import HomologySplit
 
 RANDOM = np.random.default_rng(0)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from gulmfit.errors import ConfigError
-from gulmfit.seq.shuffle import shuffle
+from gulmfit.seq.negatives.shuffle import shuffle
 
 
 def klets(sequence: str, k: int) -> Counter[str]:

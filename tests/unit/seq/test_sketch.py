@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gulmfit.errors import DataError, SequenceError
-from gulmfit.seq import sketch as module
 from gulmfit.seq.alphabet import encode, reverse_complement_text
-from gulmfit.seq.sketch import Sketch
+from gulmfit.seq.related import sketch as module
+from gulmfit.seq.related.sketch import Sketch
 
 K, WINDOW = 9, 6
 COVERED = K + WINDOW - 1

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.seq.alphabet import reverse_complement_text
-from gulmfit.seq.homology import cluster_by_shared_kmers, group_copies, related_k
-from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.split import PARTS, AutoSplit, ColumnSplit, HomologySplit, RandomSplit, StratifiedSplit
+from gulmfit.seq.labels.labelled import LabelledSequences
+from gulmfit.seq.related.homology import cluster_by_shared_kmers, group_copies, related_k
+from gulmfit.seq.splits.split import PARTS, AutoSplit, ColumnSplit, HomologySplit, RandomSplit, StratifiedSplit
 
 
 def random_dna(rng, length: int) -> str:
@@ -349,7 +349,7 @@ def test_homology_knows_positions():
 
 
 def test_auto_method_tells_what_it_took(monkeypatch, caplog):
-    monkeypatch.setattr("gulmfit.seq.split.find_mmseqs", lambda: None)
+    monkeypatch.setattr("gulmfit.seq.splits.split.find_mmseqs", lambda: None)
     caplog.set_level("INFO")
     data = families(17)
     parts = HomologySplit(0.1, 0.1, 0, method="auto")(data)

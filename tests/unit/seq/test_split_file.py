@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gulmfit.errors import ConfigError, DataError
-from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.split import HomologySplit
-from gulmfit.seq.split_file import UNUSED, FileSplit, write_split
+from gulmfit.seq.labels.labelled import LabelledSequences
+from gulmfit.seq.splits.split import HomologySplit
+from gulmfit.seq.splits.split_file import UNUSED, FileSplit, write_split
 
 
 def sequences(count: int = 60, seed: int = 0) -> LabelledSequences:

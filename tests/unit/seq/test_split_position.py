@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gulmfit.errors import ConfigError, DataError
-from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.split_position import ContigSplit, PositionSplit
+from gulmfit.seq.labels.labelled import LabelledSequences
+from gulmfit.seq.splits.split_position import ContigSplit, PositionSplit
 
 
 def windows(seed: int, count: int = 300, contigs: int = 6, length: int = 40, reach: int = 100_000) -> LabelledSequences:

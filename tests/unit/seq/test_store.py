@@ -19,13 +19,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gulmfit.errors import ConfigError, SequenceError, StoreError
-from gulmfit.seq import fasta
-from gulmfit.seq import store as store_module
 from gulmfit.seq.alphabet import decode
 from gulmfit.seq.checksums import MEMORY_NAME
-from gulmfit.seq.fasta import FastaPiece
-from gulmfit.seq.gatherer import Contig
-from gulmfit.seq.store import GenomeStore, Interval
+from gulmfit.seq.formats import fasta
+from gulmfit.seq.formats.fasta import FastaPiece
+from gulmfit.seq.genome import store as store_module
+from gulmfit.seq.genome.gatherer import Contig
+from gulmfit.seq.genome.store import GenomeStore, Interval
 
 TEXT = ">c1 a chromosome\nNNACGTNN\nacgun\n>c2\nRRCC\n"
 BASES = "NNACGTNNACGTNNNCC"

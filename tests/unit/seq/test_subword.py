@@ -18,9 +18,9 @@ from tokenizers import models, pre_tokenizers, processors, trainers
 
 from gulmfit.errors import ConfigError, TokenizerError
 from gulmfit.seq.alphabet import PROTEIN, decode, encode
-from gulmfit.seq.subword import CHUNK_BASES, SubwordTokenizer
-from gulmfit.seq.subword_training import SubwordRecipe
-from gulmfit.seq.tokenizer import SPECIAL
+from gulmfit.seq.tokens.subword import CHUNK_BASES, SubwordTokenizer
+from gulmfit.seq.tokens.subword_training import SubwordRecipe
+from gulmfit.seq.tokens.tokenizer import SPECIAL
 
 RANDOM = np.random.default_rng(0)
 WORDS = ["ACGT", "TTA", "GGC", "CATG", "A", "C", "G", "T"]
@@ -168,7 +168,7 @@ def test_vocabulary_begins_with_the_special_tokens_and_has_every_letter(kind):
 def test_spec_is_plain_and_builds_an_equal_tokenizer(kind):
     tokenizer = LEARNED[kind]
     spec = json.loads(json.dumps(tokenizer.spec()))
-    assert spec.pop("_target_") == "gulmfit.seq.subword.SubwordTokenizer"
+    assert spec.pop("_target_") == "gulmfit.seq.tokens.subword.SubwordTokenizer"
     for again in (SubwordTokenizer(**spec), pickle.loads(pickle.dumps(tokenizer))):
         assert again == tokenizer
         assert hash(again) == hash(tokenizer)
@@ -240,7 +240,7 @@ def test_learning_in_another_process_with_threads_gives_the_same_file(kind, tmp_
     script = (
         "import sys, numpy as np\n"
         "from pathlib import Path\n"
-        "from gulmfit.seq.subword_training import SubwordRecipe\n"
+        "from gulmfit.seq.tokens.subword_training import SubwordRecipe\n"
         "codes = np.load(sys.argv[1])\n"
         "recipe = SubwordRecipe(kind=sys.argv[2], vocab_size=40, train_bases=int(sys.argv[3]))\n"
         "Path(sys.argv[4]).write_text(recipe.learn([codes]).document)\n"

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from gulmfit.errors import DataError
-from gulmfit.seq import synthetic
 from gulmfit.seq.alphabet import encode, gc_content, reverse_complement_text
-from gulmfit.seq.synthetic import simulate_genome
+from gulmfit.seq.simulate import synthetic
+from gulmfit.seq.simulate.synthetic import simulate_genome
 
 
 @pytest.fixture(scope="module")

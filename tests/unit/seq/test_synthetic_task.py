@@ -7,8 +7,8 @@ import pytest
 
 from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import encode, gc_content, reverse_complement_text
-from gulmfit.seq.synthetic import SyntheticGenome
-from gulmfit.seq.synthetic_task import WINDOW_BP, promoter_task, simulate
+from gulmfit.seq.simulate.synthetic import SyntheticGenome
+from gulmfit.seq.simulate.synthetic_task import WINDOW_BP, promoter_task, simulate
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gulmfit.errors import DataError
-from gulmfit.seq.tables import is_table, not_one_of, read_rows
+from gulmfit.seq.formats.tables import is_table, not_one_of, read_rows
 
 HEADER = ("id", "sequence", "label")
 ROWS = [("a", "ACGT", "yes"), ("b", "uugg", "no"), ("c", "NNRY", "yes")]

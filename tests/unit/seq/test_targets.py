@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from gulmfit.errors import DataError
-from gulmfit.seq.labelled import LabelledSequences, read_table, read_table_splits
-from gulmfit.seq.split import HomologySplit, StratifiedSplit
-from gulmfit.seq.targets import target_kind
+from gulmfit.seq.labels.labelled import LabelledSequences, read_table, read_table_splits
+from gulmfit.seq.labels.targets import target_kind
+from gulmfit.seq.splits.split import HomologySplit, StratifiedSplit
 
 
 def table(tmp_path: Path, text: str, name: str = "t.csv") -> Path:

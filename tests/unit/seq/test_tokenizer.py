@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gulmfit.errors import TokenizerError
-from gulmfit.seq import tokenizer as tokenizer_module
 from gulmfit.seq.alphabet import PROTEIN, encode
-from gulmfit.seq.tokenizer import PAD, SEP, SPECIAL, UNK, KmerTokenizer
+from gulmfit.seq.tokens import tokenizer as tokenizer_module
+from gulmfit.seq.tokens.tokenizer import PAD, SEP, SPECIAL, UNK, KmerTokenizer
 
 ks = st.integers(1, 8)
 strides = st.integers(1, 9)

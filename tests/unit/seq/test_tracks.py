@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from gulmfit.errors import ConfigError, DataError
-from gulmfit.seq.store import GenomeStore
-from gulmfit.seq.tracks import Track
+from gulmfit.seq.genome.store import GenomeStore
+from gulmfit.seq.genome.tracks import Track
 
 pysam = pytest.importorskip("pysam")
 pybigtools = pytest.importorskip("pybigtools")

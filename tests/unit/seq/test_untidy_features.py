@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from gulmfit.data.intervals import IntervalsSource
-from gulmfit.data.reads import ReadsSource
+from gulmfit.data.sources.reads import ReadsSource
+from gulmfit.data.sources.regions import IntervalsSource
 from gulmfit.errors import DataError
 from gulmfit.predict.variant_check import left_out, survey
 from gulmfit.seq.alphabet import encode
-from gulmfit.seq.bed import read_bed
-from gulmfit.seq.features import ODD_ATTRIBUTES
-from gulmfit.seq.genbank import genbank_store, read_genbank
-from gulmfit.seq.gff import read_gff
-from gulmfit.seq.lineages import prefix_ranks, read_lineages
-from gulmfit.seq.vcf import Vcf, with_info
+from gulmfit.seq.formats.bed import read_bed
+from gulmfit.seq.formats.features import ODD_ATTRIBUTES
+from gulmfit.seq.formats.gff import read_gff
+from gulmfit.seq.formats.vcf import Vcf, with_info
+from gulmfit.seq.genome.genbank import genbank_store, read_genbank
+from gulmfit.seq.labels.lineages import prefix_ranks, read_lineages
 
 VCF_HEADER = "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 LOCUS = """LOCUS       {name}                 12 bp    DNA     linear   BCT 01-JAN-2020

@@ -12,8 +12,8 @@ import pytest
 
 from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import Letters
-from gulmfit.seq.labelled import LabelledSequences, read_sequences, read_table
-from gulmfit.seq.tables import read_rows
+from gulmfit.seq.formats.tables import read_rows
+from gulmfit.seq.labels.labelled import LabelledSequences, read_sequences, read_table
 
 COLUMNS = {"sequence": "sequence", "label": "label"}
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gulmfit.errors import DataError
-from gulmfit.seq.vcf import Vcf, declared, described, unsequenced, vcf_file, with_info
+from gulmfit.seq.formats.vcf import Vcf, declared, described, unsequenced, vcf_file, with_info
 
 COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 HEADER = ["##fileformat=VCFv4.3", COLUMNS]

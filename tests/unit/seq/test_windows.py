@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from gulmfit.errors import ConfigError, DataError, SequenceError
 from gulmfit.seq.alphabet import reverse_complement_text
-from gulmfit.seq.features import Feature
-from gulmfit.seq.store import GenomeStore
-from gulmfit.seq.windows import LabelledWindows, WindowRule, cut_windows
+from gulmfit.seq.formats.features import Feature
+from gulmfit.seq.genome.store import GenomeStore
+from gulmfit.seq.labels.feature_windows import LabelledWindows, WindowRule, cut_windows
 
 LENGTH = 60
 GENOME = "".join(np.random.default_rng(3).choice(list("ACGT"), LENGTH))

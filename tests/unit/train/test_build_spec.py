@@ -11,9 +11,9 @@ from gulmfit.checkpoint import Spec, build_model, save_model
 from gulmfit.config import compose, plain
 from gulmfit.errors import TokenizerError
 from gulmfit.seq.alphabet import Codes
-from gulmfit.seq.subword_training import SubwordRecipe
-from gulmfit.seq.tokenizer import KmerTokenizer, Tokenizer
-from gulmfit.train.fit import build_spec
+from gulmfit.seq.tokens.subword_training import SubwordRecipe
+from gulmfit.seq.tokens.tokenizer import KmerTokenizer, Tokenizer
+from gulmfit.train.loop.fit import build_spec
 from gulmfit.train.run import Run
 
 CODES = np.random.default_rng(0).integers(0, 4, 4000).astype(np.uint8)

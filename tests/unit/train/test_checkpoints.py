@@ -14,8 +14,8 @@ from pytorch_lightning.callbacks import EarlyStopping
 from torch.utils.data import DataLoader
 
 from gulmfit.errors import ConfigError, StoppedError
-from gulmfit.train.callbacks import RunCheckpoint
-from gulmfit.train.durable import BEST, LAST, DurableCheckpointIO, newest_sound, read_best_score
+from gulmfit.train.survive.callbacks import RunCheckpoint
+from gulmfit.train.survive.durable import BEST, LAST, DurableCheckpointIO, newest_sound, read_best_score
 
 # Validation never improves after its first time.
 WORSE = "val/loss"
@@ -145,7 +145,7 @@ def test_what_a_signal_says_is_saved_is_in_the_file(step: int, judged_every: int
 def test_the_clock_goes_on_until_something_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four minutes a step, saved every ten: after step 3, and not before step 3 because an epoch went by unsaved."""
     now = [0.0]
-    monkeypatch.setattr("gulmfit.train.callbacks.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("gulmfit.train.survive.callbacks.time.monotonic", lambda: now[0])
     saved: list[int] = []
     save = DurableCheckpointIO.save_checkpoint
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn.utils import clip_grad_norm_
 
-from gulmfit.train.language_task import LanguageModelTask
+from gulmfit.train.loop.language_task import LanguageModelTask
 
 from .test_tasks import (
     ADAMW,

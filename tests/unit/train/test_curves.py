@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gulmfit.train.curves import CurveLogger, read_curves
+from gulmfit.train.survive.curves import CurveLogger, read_curves
 
 
 def test_rows_of_a_step_are_one_and_columns_come_as_they_are_logged(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from gulmfit.errors import CheckpointError
-from gulmfit.train import durable
-from gulmfit.train.durable import LAST, PREVIOUS, DurableCheckpointIO, held, newest_sound
+from gulmfit.train.survive import durable
+from gulmfit.train.survive.durable import LAST, PREVIOUS, DurableCheckpointIO, held, newest_sound
 
 SPEC = {"arch": {}, "head": {}, "dropout": {}, "tokenizer": {}}
 

@@ -9,8 +9,8 @@ import pytest
 
 from gulmfit.commands import evaluate
 from gulmfit.commands.evaluate import evaluate_file
-from gulmfit.report.calibration import Calibration
-from gulmfit.report.single_label import SingleLabel
+from gulmfit.evaluate.calibration import Calibration
+from gulmfit.report.kinds.single_label import SingleLabel
 from gulmfit.seq.alphabet import DNA, Letters
 
 RNG = np.random.default_rng(0)

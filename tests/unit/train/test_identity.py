@@ -15,8 +15,10 @@ from omegaconf import OmegaConf
 
 from gulmfit.commands import compare
 from gulmfit.errors import CheckpointError, DataError
-from gulmfit.train.callbacks import RunCheckpoint
-from gulmfit.train.identity import (
+from gulmfit.train.run import Run
+from gulmfit.train.runner import train
+from gulmfit.train.survive.callbacks import RunCheckpoint
+from gulmfit.train.survive.identity import (
     BATCHES,
     CORPUS,
     FIRST_WEIGHTS,
@@ -28,8 +30,6 @@ from gulmfit.train.identity import (
     differences,
     of_weights,
 )  # fmt: skip
-from gulmfit.train.run import Run
-from gulmfit.train.runner import train
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 TINY = [

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from gulmfit.report.label_scores import label_scores
-from gulmfit.report.objective import kind_named
-from gulmfit.report.value_scores import value_scores
-from gulmfit.train.metrics import validation_metrics
+from gulmfit.evaluate.label_scores import label_scores
+from gulmfit.evaluate.value_scores import value_scores
+from gulmfit.report.kinds.kind import kind_named
+from gulmfit.train.loop.metrics import validation_metrics
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e4])

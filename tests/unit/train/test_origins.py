@@ -12,20 +12,20 @@ import yaml
 from omegaconf import OmegaConf
 
 import gulmfit.pretrained
-from gulmfit.data.sources import TableSource
+from gulmfit.data.sources.base import TableSource
 from gulmfit.report.sections import leakage_section
 from gulmfit.seq.alphabet import encode
-from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.leakage import leakage_report
-from gulmfit.seq.sketch import Sketch
-from gulmfit.seq.split import PARTS, StratifiedSplit
-from gulmfit.train.origins import GENOME, LABELLED, UNLABELLED, corpora, what_was_met
+from gulmfit.seq.labels.labelled import LabelledSequences
+from gulmfit.seq.related.leakage import leakage_report
+from gulmfit.seq.related.sketch import Sketch
+from gulmfit.seq.splits.split import PARTS, StratifiedSplit
+from gulmfit.train.stages.origins import GENOME, LABELLED, UNLABELLED, corpora, what_was_met
 
 COUNT = 60
 
 
 def split_node(seed: int) -> dict[str, Any]:
-    target = "gulmfit.seq.split.StratifiedSplit"
+    target = "gulmfit.seq.splits.split.StratifiedSplit"
     return {"_target_": target, "valid_fraction": 0.2, "test_fraction": 0.3, "seed": seed}
 
 
@@ -55,8 +55,8 @@ class World:
         (folder / "genome.fa").write_text(f">g\n{genome}\n")
         rows = [f"{text},{'yes' if number % 2 else 'no'}\n" for number, text in enumerate(pieces)]
         (folder / "labelled.csv").write_text("sequence,label\n" + "".join(rows))
-        self.data = {"_target_": "gulmfit.data.sources.TableSource", "path": str(folder / "labelled.csv")}
-        fasta = {"_target_": "gulmfit.data.sources.FastaSource", "path": str(folder / "genome.fa")}
+        self.data = {"_target_": "gulmfit.data.sources.base.TableSource", "path": str(folder / "labelled.csv")}
+        fasta = {"_target_": "gulmfit.data.sources.base.FastaSource", "path": str(folder / "genome.fa")}
         self.labelled = TableSource(path=self.data["path"]).labelled()
         self.pretrained = write_run(folder / "pretrain", stage={"name": "pretrain"}, data=fasta)
         self.tuned = write_run(
@@ -124,7 +124,7 @@ def test_a_classifier_has_read_labels(world: World) -> None:
 
 def test_a_language_model_that_goes_on_has_read_both_genomes(world: World) -> None:
     (world.folder / "other.fa").write_text(">o\nACGTACGTTGCA\n")
-    fasta = {"_target_": "gulmfit.data.sources.FastaSource", "path": str(world.folder / "other.fa")}
+    fasta = {"_target_": "gulmfit.data.sources.base.FastaSource", "path": str(world.folder / "other.fa")}
     more = write_run(
         world.folder / "more", stage={"name": "pretrain"}, data=fasta, init_from=str(world.pretrained / "model")
     )

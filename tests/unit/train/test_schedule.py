@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gulmfit.errors import ConfigError
-from gulmfit.train.schedule import OneCycle, OneCyclePhases, Phase
+from gulmfit.train.loop.schedule import OneCycle, OneCyclePhases, Phase
 
 
 def schedule(*phases: Phase) -> OneCycle:

@@ -13,23 +13,23 @@ import torch
 from torch.nn import functional as F
 
 from gulmfit.data.batches import SequenceBatch
-from gulmfit.data.labelled import ClassificationDataModule
-from gulmfit.data.language import LanguageModelDataModule
+from gulmfit.data.corpus import LanguageModelDataModule
+from gulmfit.data.sequences import ClassificationDataModule
 from gulmfit.models.awd_rnn import AWDRNN
 from gulmfit.models.classifier import SequenceRegressor
 from gulmfit.models.language_model import LanguageModel
 from gulmfit.models.losses import MeanSquaredError
-from gulmfit.seq.holdout import Holdout
-from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.store import Interval
-from gulmfit.seq.subword_training import SubwordRecipe
-from gulmfit.seq.tokenizer import KmerTokenizer, Tokenizer
-from gulmfit.train.callbacks import RandomState, RunCheckpoint
-from gulmfit.train.classification_task import ClassificationTask
-from gulmfit.train.language_task import LanguageModelTask
-from gulmfit.train.lr_find import lr_range_test
-from gulmfit.train.metrics import StreamScore
-from gulmfit.train.schedule import OneCycle
+from gulmfit.seq.genome.holdout import Holdout
+from gulmfit.seq.genome.store import Interval
+from gulmfit.seq.labels.labelled import LabelledSequences
+from gulmfit.seq.tokens.subword_training import SubwordRecipe
+from gulmfit.seq.tokens.tokenizer import KmerTokenizer, Tokenizer
+from gulmfit.train.loop.classification_task import ClassificationTask
+from gulmfit.train.loop.language_task import LanguageModelTask
+from gulmfit.train.loop.lr_find import lr_range_test
+from gulmfit.train.loop.metrics import StreamScore
+from gulmfit.train.loop.schedule import OneCycle
+from gulmfit.train.survive.callbacks import RandomState, RunCheckpoint
 
 TOKENIZER = KmerTokenizer(3, 2)
 ARCH = {"_target_": "gulmfit.models.awd_rnn.AWDRNN", "embed_size": 8, "hidden_size": 12, "num_layers": 2}

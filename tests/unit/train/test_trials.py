@@ -7,13 +7,13 @@ import pytest
 
 from gulmfit.config import compose
 from gulmfit.errors import DataError
-from gulmfit.seq.labelled import LabelledSequences
-from gulmfit.seq.split import HomologySplit
-from gulmfit.seq.split_file import FileSplit, write_split
-from gulmfit.train.cross_validation import fold_trials
-from gulmfit.train.learning_curve import curve_trials, nested_order, sizes
+from gulmfit.seq.labels.labelled import LabelledSequences
+from gulmfit.seq.splits.split import HomologySplit
+from gulmfit.seq.splits.split_file import FileSplit, write_split
 from gulmfit.train.run import Run
-from gulmfit.train.trials import summarise
+from gulmfit.train.stages.cross_validation import fold_trials
+from gulmfit.train.stages.learning_curve import curve_trials, nested_order, sizes
+from gulmfit.train.stages.trials import summarise
 
 
 def sequences(labels: np.ndarray, copies: int = 1) -> LabelledSequences:

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from gulmfit.errors import CheckpointError, DivergenceError
-from gulmfit.train.ranks import gather, job_id, own, requeue
-from gulmfit.train.watch import WINDOW, LossWatch, Signals
+from gulmfit.train.survive.ranks import gather, job_id, own, requeue
+from gulmfit.train.survive.watch import WINDOW, LossWatch, Signals
 
 
 def step(watch: LossWatch, loss: float) -> None:

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from gulmfit.cli.words import command
-from gulmfit.data.language import LanguageModelDataModule
+from gulmfit.data.corpus import LanguageModelDataModule
 from gulmfit.errors import WorthlessError
 from gulmfit.models.language_model import initialise_bias
-from gulmfit.report.objective import kind_named
-from gulmfit.train.language import ENOUGH_STEPS, ignorance, score_of_frequencies
-from gulmfit.train.ulmfit import _not_won
+from gulmfit.report.kinds.kind import kind_named
+from gulmfit.train.stages.language import ENOUGH_STEPS, ignorance, score_of_frequencies
+from gulmfit.train.stages.ulmfit import _not_won
 
 from .test_tasks import language_data, language_task
 

@@ -1,0 +1,1 @@
+"""Cheap models that every score is shown next to."""

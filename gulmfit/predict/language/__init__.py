@@ -1,0 +1,1 @@
+"""What a language model says of sequences, and what it writes."""

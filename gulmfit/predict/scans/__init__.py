@@ -1,0 +1,1 @@
+"""Predictions along a genome: windows, scans, calls, bits per base."""

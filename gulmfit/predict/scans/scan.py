@@ -1,0 +1,108 @@
+"""Score the windows of a genome without ever spelling one of them.
+
+Windows that overlap share their k-mers: the bases of a stretch become tokens once, and each window is a slice of them.
+
+Shape letters: `N` windows, `S` strands that are told apart (1 or 2), `C` classes, `T` tokens, `L` bases.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from copy import copy
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from gulmfit.predict.predictor import STRANDS, Predictor, Probabilities
+from gulmfit.predict.scans.grid import Integers, Stretch, Windows
+from gulmfit.seq.alphabet import AMBIGUOUS, Codes, reverse_complement
+from gulmfit.seq.genome.store import GenomeStore
+from gulmfit.seq.tokens.tokenizer import KmerTokenizer, Tokenizer, Tokens
+
+Floats = npt.NDArray[np.float64]
+
+
+class Scan(NamedTuple):
+    """What is to be scored, and how."""
+
+    predictor: Predictor
+    store: GenomeStore
+    windows: Windows
+    strand: str
+    """One of `STRANDS`."""
+    max_ambiguous: float
+    """Windows with a greater share of ambiguous bases are passed over."""
+    batch_size: int
+
+    @property
+    def strands(self) -> str:
+        """Return a letter for each of the `S` strands."""
+        return STRANDS[self.strand]
+
+    def score(self, first: int, last: int) -> Probabilities:
+        """Return the scores of windows number `first` up to `last` before calibration, `(N, S, C)`.
+
+        Those of a window that was passed over are nan.
+        """
+        kept: list[npt.NDArray[np.bool_]] = []
+        rows: tuple[list[Tokens], list[Tokens]] = ([], [])
+        for stretch in self.windows.stretches(first, last):
+            codes = self._codes(stretch)
+            starts = stretch.starts - stretch.starts[0]
+            kept.append(_ambiguous_share(codes, starts, stretch.bases) <= self.max_ambiguous)
+            rows[0].extend(window_tokens(self.predictor.tokenizer, codes, starts[kept[-1]], stretch.bases))
+            if self.strand != "forward":
+                turned = len(codes) - stretch.bases - starts[kept[-1]]
+                rows[1].extend(
+                    window_tokens(self.predictor.tokenizer, reverse_complement(codes), turned, stretch.bases)
+                )
+        known = np.concatenate(kept)
+        scores = np.full((last - first, len(self.strands), len(self.predictor.classes)), np.nan)
+        if known.any():
+            read = filter(None, rows)
+            scores[known] = self.predictor.score(read, self.batch_size, average=self.strand == "average")
+        return scores
+
+    def _codes(self, stretch: Stretch) -> Codes:
+        """Read the bases of all windows of a stretch, `(L,)`."""
+        start = self.store.contigs[stretch.contig].start + int(stretch.starts[0])
+        count = int(stretch.ends[-1] - stretch.starts[0])
+        codes = self.store.codes
+        if isinstance(codes, np.memmap) and codes.filename:
+            # Not through the map, whose pages would count as memory of this process.
+            return np.fromfile(codes.filename, dtype=np.uint8, count=count, offset=start)
+        return codes[start : start + count]
+
+
+def window_tokens(tokenizer: Tokenizer, codes: Codes, starts: Integers, bases: int) -> Sequence[Tokens]:
+    """Return the tokens `(T,)` of each window `[start, start + bases)` of base codes `(L,)`.
+
+    k-mers are read once at every place where a token of any window starts; other tokens depend on where a window
+    begins, and each is read by itself.
+    """
+    if not isinstance(tokenizer, KmerTokenizer):
+        return [tokenizer.encode(codes[start : start + bases]) for start in starts]
+    if not len(starts):
+        return []
+    every = copy(tokenizer)
+    every.stride = int(np.gcd.reduce([tokenizer.stride, *starts]))
+    columns = np.arange(tokenizer.num_tokens(bases)) * (tokenizer.stride // every.stride)
+    tokens: Tokens = every.encode(codes)[(starts // every.stride)[:, None] + columns]
+    return list(tokens)
+
+
+def model_digest(predictor: Predictor) -> str:
+    """Return the SHA-256 of weights and tokenizer in hexadecimal."""
+    digest = hashlib.sha256(json.dumps(predictor.tokenizer.spec(), sort_keys=True).encode())
+    model = predictor.model
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _ambiguous_share(codes: Codes, starts: Integers, bases: int) -> Floats:
+    seen = np.concatenate([[0], np.cumsum(codes >= AMBIGUOUS, dtype=np.int32)])
+    share: Floats = (seen[starts + bases] - seen[starts]) / bases
+    return share

@@ -1,0 +1,1 @@
+"""File formats of sequences, tables, annotations and variants."""

@@ -1,0 +1,1 @@
+"""Labelled sequences: what a label is, where labels are read from, and what is checked in them."""

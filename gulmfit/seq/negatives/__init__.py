@@ -1,0 +1,1 @@
+"""Negatives for positives that come alone."""

@@ -1,0 +1,1 @@
+"""Related sequences: copies, overlaps, groups, and the leak check."""

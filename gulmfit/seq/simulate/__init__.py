@@ -1,0 +1,1 @@
+"""Simulated genomes and tasks, and the Markov model of sequences."""

@@ -1,0 +1,1 @@
+"""Tokens of sequences: k-mers and learned sub-words."""

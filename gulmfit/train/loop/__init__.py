@@ -1,0 +1,1 @@
+"""The training loop: tasks, schedules, metrics, and one fit in one run folder."""

@@ -1,0 +1,95 @@
+"""Metrics that accumulate on the device and sum over ranks."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric, MetricCollection
+
+from gulmfit.checkpoint import named
+from gulmfit.report.kinds.kind import Kind
+
+
+class StreamScore(Metric):
+    """Loss, accuracy and exact bits per base of a language model over a whole stream.
+
+    Bits per base are the total nats over ln 2 over the bases predicted: a token predicts as many bases as it does not
+    share with the token before it, all `k` after a separator. Unlike loss or perplexity per token, they compare across
+    `k` and stride; 2 is knowing nothing.
+    """
+
+    full_state_update = False
+    nats: Tensor
+    tokens: Tensor
+    correct: Tensor
+    bases: Tensor
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        for name in ("nats", "tokens", "correct", "bases"):
+            self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, losses: Tensor, correct: Tensor, bases: Tensor) -> None:
+        """Add positions: nats `(N,)`, hits `(N,)`, bases that each target adds `(N,)`; all 0 where not scored."""
+        self.nats += losses.detach().double().sum()
+        self.tokens += (bases > 0).sum()
+        self.correct += correct.sum()
+        self.bases += bases.sum()
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return `loss` (nats a token), `accuracy` and `bits_per_base`."""
+        return {
+            "loss": self.nats / self.tokens,
+            "accuracy": self.correct / self.tokens,
+            "bits_per_base": self.nats / self.bases / math.log(2.0),
+        }
+
+
+class ValueScore(Metric):
+    """R², Pearson's correlation and the root of the mean squared error of values, each the mean over values.
+
+    Args:
+        num_values: `C`.
+    """
+
+    full_state_update = False
+    count: Tensor
+    sums: Tensor
+
+    def __init__(self, num_values: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("sums", torch.zeros(5, num_values, dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, predicted: Tensor, values: Tensor) -> None:
+        """Add a batch: predictions and values, both `(B, C)`."""
+        x, y = predicted.detach().double(), values.double()
+        self.count += len(x)
+        self.sums += torch.stack([x.sum(0), y.sum(0), (x * x).sum(0), (y * y).sum(0), (x * y).sum(0)])
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return `r2`, `pearson` and `rmse`; 0 for the first two where a value or its prediction does not vary."""
+        x, y, xx, yy, xy = self.sums / self.count
+        squared = (xx - 2 * xy + yy).clamp_min(0)
+        variance, explained = yy - y * y, xx - x * x
+        # Differences of sums: what is left of rounding is no variance.
+        varies = variance > 1e-12 * yy
+        both = varies & (explained > 1e-12 * xx)
+        r2 = torch.where(varies, 1 - squared / variance, 0.0)
+        pearson = torch.where(both, (xy - x * y) / (variance * explained).clamp_min(0).sqrt(), 0.0)
+        return {"r2": r2.mean(), "pearson": pearson.mean(), "rmse": squared.sqrt().mean()}
+
+
+def validation_metrics(kind: type[Kind], num_classes: int) -> MetricCollection:
+    """Return what is watched during training; the final scores are in `gulmfit.report`.
+
+    Args:
+        kind: What is learned.
+        num_classes: `C`.
+    """
+    watched: dict[str, Metric | MetricCollection] = {
+        name: (named(metric) if isinstance(metric, str) else metric)(num_classes, **options)
+        for name, (metric, options) in kind.watched.items()
+    }
+    return MetricCollection(watched)

@@ -1,0 +1,217 @@
+"""`stage=classify`: a classifier learns labels, and is held against baselines that learned nothing of a genome."""
+
+import logging
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from gulmfit.checkpoint import MODEL_FOLDER, LoadedModel, Spec, build_tokenizer, resolve_target, save_calibration
+from gulmfit.config import instantiate, plain
+from gulmfit.data.sequences import ClassificationDataModule
+from gulmfit.data.sources.base import Source
+from gulmfit.errors import ConfigError, DataError
+from gulmfit.models.classifier import SequenceClassifier
+from gulmfit.models.losses import Loss
+from gulmfit.models.transfer import transfer
+from gulmfit.predict.outputs.writers import write_tsv
+from gulmfit.predict.predictor import Predictor
+from gulmfit.report.kinds.kind import kind_of
+from gulmfit.report.pages import classification_report
+from gulmfit.seq.labels.labelled import LabelledSequences
+from gulmfit.seq.related.leakage import check_leakage, leakage_report
+from gulmfit.seq.splits.split import PARTS, source_of
+from gulmfit.seq.splits.split_file import write_split
+from gulmfit.train.loop.classification_task import ClassificationTask
+from gulmfit.train.loop.fit import build_spec, fit, seed_everything
+from gulmfit.train.loop.lr_find import lr_range_test
+from gulmfit.train.run import Run, file_checksums
+from gulmfit.train.stages.origins import what_was_met
+from gulmfit.train.stages.scoring import brief, calibrate, score, score_table
+from gulmfit.train.survive.identity import LEARNED_FROM, Identity, of_labelled, of_weights
+
+logger = logging.getLogger(__name__)
+
+
+def split_parts(run: Run, data: LabelledSequences) -> dict[str, LabelledSequences]:
+    """Split labelled sequences as the configuration says, into `train`, `valid` and `test`."""
+    return _parts(data, instantiate(run.config.split)(data))
+
+
+def _parts(data: LabelledSequences, where: npt.NDArray[np.str_]) -> dict[str, LabelledSequences]:
+    parts = {part: data.subset(np.flatnonzero(where == part)) for part in PARTS}
+    for name, part in parts.items():
+        if not len(part):
+            raise DataError(
+                f"{', '.join(data.files) or 'the data'}: the split leaves no sequence for {name}. Training, validation "
+                f"and test are all needed; raise split.{name}_fraction, or mark some sequences."
+            )
+    train = parts["train"]
+    train.kind.check_training(train.labels, train.classes, source_of(data))
+    return parts
+
+
+def check_targets(config: Any, data: LabelledSequences) -> None:
+    """Check that the head learns what the labels are.
+
+    Raises:
+        ConfigError: If it learns another kind of target.
+    """
+    head = resolve_target(str(config.head._target_))
+    learned = kind_of(head).labels.name
+    if learned != data.targets:
+        raise ConfigError(
+            f"{source_of(data)} was read as {data.targets}, and head={head.__name__} learns {learned}. "
+            "data=table reads labels as the head wants them; other sources have one class a sequence, for "
+            "head=classifier."
+        )
+
+
+def fitted_loss(config: Any, train: LabelledSequences) -> Loss:
+    """Build the loss, its weights worked out from the training part."""
+    loss: Loss = instantiate(config.loss)
+    return loss.fit(torch.from_numpy(train.labels), train.classes)
+
+
+def _spec(run: Run, train: LabelledSequences) -> Spec:
+    """Describe the model, with what its head takes from the training labels."""
+    spec = build_spec(run, plain(run.config.tokenizer), train.classes, train.positive, corpus=lambda: train.sequences)
+    spec["sequence_bp"] = int(np.median([len(sequence) for sequence in train.sequences]))
+    head = cast("type[SequenceClassifier]", resolve_target(str(spec["head"]["_target_"])))
+    spec["head"] |= head.fitted(torch.from_numpy(train.labels))
+    return spec
+
+
+def learned_from(
+    run: Run, data: LabelledSequences, where: npt.NDArray[np.str_], initial: LoadedModel | None
+) -> Identity:
+    """Return what a classifier learns from, by content: data, its parts (N,), seed, and the weights it starts with."""
+    first = of_weights(initial.model.state_dict()) if initial else None
+    return of_labelled(data, where, int(run.config.seed), int(run.config.batch_size), first)
+
+
+def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None = None) -> dict[str, Any]:
+    """Train a classifier and score it once on the test part, beside the baselines on the same split.
+
+    Args:
+        run: Its configuration and folder.
+        source: Where labelled sequences come from.
+        labelled: The sequences, where they have been read before.
+    """
+    config = run.config
+    seed_everything(run)
+    labelled = labelled or source.labelled()
+    check_targets(config, labelled)
+    split = instantiate(config.split)
+    where, groups = split(labelled), split.groups(labelled)
+    parts = _parts(labelled, where)
+    leakage = leakage_report(parts) | what_was_met(run, parts)
+    check_leakage(leakage, float(config.leakage_threshold), str(config.leakage))
+    spec = _spec(run, parts["train"])
+    initial = run.initial_model(spec)
+    loss = fitted_loss(config, parts["train"])
+    task = ClassificationTask(spec, plain(config.optimizer), _schedule(run), loss)
+    task.learned_from = identity = learned_from(run, labelled, where, initial)
+    run.take_up(spec, identity)  # after all that can be refused: a folder with a split in it counts as a run's
+    if run.writes:
+        write_split(run.folder / "split.tsv", labelled, where, groups)
+    tokenizer = build_tokenizer(spec)
+    data = ClassificationDataModule(
+        parts,
+        tokenizer,
+        batch_size=int(config.batch_size),
+        seed=int(config.seed),
+        reverse_complement_p=float(config.reverse_complement_p),
+    )
+    counts = {part: len(item) for part, item in parts.items()}
+    noun = labelled.targets.replace("_", " ")
+    logger.info("classify: %s labelled sequences, %s %s", counts, noun, ", ".join(labelled.classes))
+    if labelled.positive and len(labelled.classes) == 2:
+        logger.info("classify: %r is the positive class (data.positive= names another)", labelled.positive)
+    results: dict[str, Any] = {"stage": run.stage, "run": str(config.run.name), "seed": int(config.seed)}
+    if initial is not None:
+        report = transfer(task.model, initial.model.state_dict(), "encoder.")
+        logger.info("transfer from %s: %s", initial.source, report.summary())
+        results["transfer"] = {"from": str(initial.source), **vars(report)}
+    if config.lr_find:
+        rates, losses, suggestion = lr_range_test(task.model, data.train_dataloader(), loss)
+        logger.info("learning-rate range test: the loss falls fastest at %.1e", suggestion)
+        results |= {"lr_find": {"lrs": rates, "losses": losses, "suggestion": suggestion}}
+        run.finish(results, classification_report(results), name="lr_find")
+        return results
+    fitted = fit(run, task, data, spec)
+    if not fitted.is_main:
+        return results
+    predictor = Predictor(spec, task.model, tokenizer)
+    batch_size = int(config.batch_size)
+    valid_raw = calibrate(predictor, parts["valid"], str(config.calibration), batch_size)
+    save_calibration(run.folder / MODEL_FOLDER, predictor.calibration.to_dict())
+    results |= score(
+        parts,
+        groups[where == "test"],
+        predictor,
+        valid_raw=valid_raw,
+        batch_size=batch_size,
+        seed=int(config.seed),
+        cache_dir=Path(str(config.paths.cache_dir)),
+    )
+    results["metrics"][str(config.stage.monitor)] = fitted.best_score
+    results["leakage"] = {**leakage, "threshold": float(config.leakage_threshold)}
+    results |= {
+        "data": {
+            "files": file_checksums(labelled.files, Path(str(config.paths.cache_dir))),
+            "counts": counts,
+            "classes": {part: item.kind.counts(item.labels, item.classes) for part, item in parts.items()},
+            "split": plain(config.split),
+            LEARNED_FROM: identity,
+            "negatives": getattr(source, "record", {}),
+            "windows": getattr(source, "windows", {}),
+        },
+        "model": {
+            "parameters": sum(parameter.numel() for parameter in task.model.parameters()),
+            "tokenizer": tokenizer.summary(),
+        },
+        "timing": {"seconds": fitted.seconds, "tokens_per_second": fitted.tokens_per_second},
+    }
+    page = {
+        **results,
+        "curves": run.curves(),
+        "config_yaml": (run.folder / "config.yaml").read_text(encoding="utf-8"),
+        "command": run.command,
+        "sequences": dict(zip(parts["test"].ids, parts["test"].sequences, strict=True)),
+    }
+    for name, columns, rows in results.pop("predictions").tables():
+        write_tsv(run.folder / "predictions" / name, columns, rows)
+    results.pop("raw")
+    run.finish(results, classification_report(page))
+    logger.info("%s", score_table({"model": results}, results["baselines"]))
+    if rest := results["without_leaked"]:
+        logger.info(
+            "without the test sequences that were met before, %d are left: %s",
+            rest["sequences"], brief(results, rest["scores"]),
+        )  # fmt: skip
+    return page
+
+
+def _schedule(run: Run) -> dict[str, Any]:
+    """Return the schedule, every phase with the stage's discriminative rate unless it has its own."""
+    schedule: dict[str, Any] = plain(run.config.schedule)
+    decay = float(run.config.classify.decay)
+    schedule["phases"] = [{"decay": decay, **phase} for phase in schedule["phases"]]
+    return schedule
+
+
+def scratch_overrides(config: Any) -> list[str]:
+    """Return what makes the from-scratch twin of a classifier: as many epochs, no frozen layer, one rate for all.
+
+    Gradual unfreezing and discriminative rates protect what has been learned before; without it they would only hold
+    the twin back.
+    """
+    epochs = sum(float(phase["epochs"]) for phase in plain(config.classify.phases))
+    scratch = config.classify.scratch
+    return [
+        f"schedule.phases=[{{epochs: {epochs:g}, lr: {scratch.lr}, decay: 1.0}}]",
+        f"drop_mult={scratch.drop_mult}",
+    ]
