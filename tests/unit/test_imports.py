@@ -113,6 +113,9 @@ ALLOWED = {
     "cli": {"gulmfit", "gulmfit.checkpoint", "gulmfit.config", "gulmfit.errors", "gulmfit.seq", "gulmfit.train"},
 }
 
+# Rooms of `seq`, each of which may import those before it only; "" are the files outside them.
+ROOMS_OF_SEQ = ("", "formats", "genome", "tokens", "labels", "related", "splits", "negatives", "simulate")
+
 FILES = sorted(PACKAGE.rglob("*.py"))
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 
@@ -219,3 +222,16 @@ def test_importing_is_quick(module: str, absent: set[str]) -> None:
     loaded = loaded_by(f"import {module}")
     assert "gulmfit" in loaded
     assert not loaded & absent, f"import {module} loads {', '.join(sorted(loaded & absent))}"
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if path.is_relative_to(PACKAGE / "seq")], ids=lambda path: path.stem
+)
+def test_rooms_of_seq_import_those_before_them(path: Path) -> None:
+    def room(names: list[str]) -> int:
+        return ROOMS_OF_SEQ.index(names[2] if names[2] in ROOMS_OF_SEQ else "")
+
+    own = room([*dotted_name(path).split("."), ""]) if path.name != "__init__.py" else 0
+    for line, name in imports(path):
+        if name.startswith("gulmfit.seq."):
+            assert room(name.split(".")) <= own, f"{path}:{line} imports {name}"
