@@ -18,6 +18,7 @@ from gulmfit.report.kinds.predictions import Predictions
 from gulmfit.report.pages import classification_report
 from gulmfit.seq.labels.labelled import LabelledSequences
 from gulmfit.seq.labels.targets import Labels
+from gulmfit.seq.labels.use import scoring_labels
 from gulmfit.seq.splits.split import source_of
 from gulmfit.train.run import file_checksums, versions, write_json
 from gulmfit.train.stages.scoring import score_table
@@ -67,7 +68,8 @@ def evaluate_file(
     names = ("metrics.json", "report.html", "predictions/evaluate.tsv") if output else ()
     with claimed([folder / name for name in names], [*files_of(model), *_paths(plain(config.data))]):
         source: Source = instantiate(config.data)
-        data = source.labelled()
+        with scoring_labels():
+            data = source.labelled()
         labels = _in_order_of(predictor, data)
         predicted = predictor.predict(data.sequences, strand=strand, batch_size=batch_size)
         positive = predictor.positive if data.kind.exclusive else ""

@@ -20,6 +20,7 @@ from gulmfit.seq.cells import SEPARATOR as SEPARATOR
 from gulmfit.seq.cells import warn_of_names
 from gulmfit.seq.formats.tables import not_one_of
 from gulmfit.seq.labels.label_text import class_name, label_set, number, yes_no
+from gulmfit.seq.labels.use import only_scored
 
 Labels = npt.NDArray[Any]
 Names = list[str]
@@ -142,7 +143,8 @@ class TargetKind(ABC):
         return dict(zip(names, labels.sum(axis=0).tolist(), strict=True))
 
     def _few(self, names: Sequence[str], columns: Sequence[str], source: str) -> None:
-        if len(set(names)) < max(self.few, len(names)):
+        few = 1 if only_scored() else self.few
+        if len(set(names)) < max(few, len(names)):
             raise DataError(
                 f"column {', '.join(map(repr, columns))} of {source} has {len(set(names))} distinct "
                 f"{self._noun}, {list(names)}: {self._user} needs at least {_NUMBERS[self.few]}, each named once"
@@ -192,7 +194,7 @@ class Classes(TargetKind):
             if name not in index:
                 raise DataError(f"{place}: {column} {not_one_of(name, names)}")
         held = set(found)
-        if empty := [name for name in names if name not in held]:
+        if (empty := [name for name in names if name not in held]) and not only_scored():
             raise DataError(f"no example of declared class {', '.join(map(repr, empty))}: found {_sorted(found)}")
         return np.array([index[name] for name in found], np.int64), names
 

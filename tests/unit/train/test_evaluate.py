@@ -56,3 +56,16 @@ def test_the_validated_threshold_is_judged_too(tmp_path: Path, caplog: pytest.Lo
     assert found["metrics"]["test/accuracy_at_threshold"] == pytest.approx((called == (np.arange(60) % 2 == 0)).mean())
     assert found["strand"] == "average"
     assert "strand=average" in caplog.text
+
+
+@pytest.mark.parametrize("label", ["yes", "no"])
+def test_one_class_is_enough_to_be_scored(tmp_path: Path, label: str) -> None:
+    """Positives alone have no AUROC, but an accuracy: the share that the model finds."""
+    (tmp_path / "t.csv").write_text("\n".join(["sequence,label", *(f"{text},{label}" for text in TEXTS)]) + "\n")
+    words = ["data=table", f"data.path={tmp_path / 't.csv'}", f"paths.cache_dir={tmp_path}"]
+    output = tmp_path / "scored"
+    found = evaluate_file(model="mine", data_overrides=words, output=str(output))
+    called = np.array([SCORES[text] >= 0.5 for text in TEXTS])
+    assert found["metrics"]["test/accuracy"] == pytest.approx((called == (label == "yes")).mean())
+    assert found["data"]["counts"] == {"test": 60}
+    assert (output / "report.html").is_file()
