@@ -17,6 +17,8 @@ from typing import Any
 
 Case = dict[str, bytes]
 
+GOOD = 0.3  # share of cases that are made of good ones: a few changes alone, so that some are read to the end
+
 NUMBERS = (
     b"-1", b"0", b"1", b"00", b"+5", b"1_000", b"2147483647", b"2147483648", b"4294967296", b"9223372036854775807",
     b"9223372036854775808", b"-9223372036854775809", b"1e400", b"-1e400", b"nan", b"NaN", b"inf", b"-inf", b"1.5", b".",
@@ -47,11 +49,11 @@ class Mutator:
     """
 
     def __init__(self, rng: random.Random, seeds: Sequence[Case], tokens: Sequence[bytes]) -> None:
-        self.rng, self.corpus, self.tokens = rng, list(seeds), [*tokens, *NUMBERS, *BYTES]
+        self.rng, self.seeds, self.corpus, self.tokens = rng, seeds, list(seeds), [*tokens, *NUMBERS, *BYTES]
 
     def draw(self) -> Case:
-        """Return a new case."""
-        case = dict(self.rng.choice(self.corpus))
+        """Return a new case: of what has led somewhere new, which is mostly damaged by now, or of a good one."""
+        case = dict(self.rng.choice(self.seeds if self.rng.random() < GOOD else self.corpus))
         name = self.rng.choice(list(case))
         case[name] = self.file(name, case[name])
         return case
