@@ -44,7 +44,7 @@ class DurableCheckpointIO(TorchCheckpointIO):
                     handle.flush()
                     os.fsync(handle.fileno())
                 if target.name == LAST and target.is_file():
-                    os.replace(target, target.with_name(PREVIOUS))
+                    _keep(target, target.with_name(PREVIOUS))
         except (OSError, RuntimeError) as error:  # torch turns some failures to write into RuntimeError
             raise CheckpointError(
                 f"{target} could not be written: {error}. What was saved before is intact: free space, then continue "
@@ -57,6 +57,15 @@ class DurableCheckpointIO(TorchCheckpointIO):
         """Load a checkpoint: plain values and tensors, whatever Lightning's version asks for."""
         content: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
         return content
+
+
+def _keep(path: Path, name: Path) -> None:
+    """Give a file a second name, under which it stays when the first is written again; at no moment has it neither."""
+    name.unlink(missing_ok=True)
+    try:
+        os.link(path, name)
+    except OSError:  # a file system without hard links
+        os.replace(path, name)
 
 
 def best_score(checkpoint: Mapping[str, Any]) -> float:

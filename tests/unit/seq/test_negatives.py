@@ -14,8 +14,8 @@ from gulmfit.errors import ConfigError, DataError
 from gulmfit.seq.alphabet import encode, gc_content, reverse_complement_text
 from gulmfit.seq.genome.store import GenomeStore
 from gulmfit.seq.labels.labelled import LabelledSequences, Locus
+from gulmfit.seq.negatives import making as negatives
 from gulmfit.seq.negatives.making import Negatives, make_negatives
-from gulmfit.seq.negatives.making import making as negatives
 from gulmfit.seq.related.overlap import kmers_by_sequence
 
 genomic = partial(make_negatives, how="genomic")
