@@ -8,7 +8,6 @@ tokenizer was learned, its part of the spec holds all of it, and the folder has 
 other programs.
 """
 
-import importlib
 import inspect
 import json
 import math
@@ -26,7 +25,7 @@ from torch import Tensor, nn
 from gulmfit.errors import CheckpointError, ConfigError, GulmfitError
 from gulmfit.files import write_whole
 from gulmfit.models.dropout import DropoutRates
-from gulmfit.moved import at_home
+from gulmfit.moved import at_home, named
 from gulmfit.pretrained import find, known, read_object, shipped
 from gulmfit.seq.alphabet import DEFAULT, Letters
 from gulmfit.seq.limits import parse_json
@@ -91,12 +90,6 @@ def foreign_classes_trusted(trusted: bool = True) -> Iterator[None]:
         yield
     finally:
         _trusts_foreign = before
-
-
-def named(path: str) -> Any:
-    """Import what a dotted path names; ImportError, AttributeError or ValueError tells that there is nothing."""
-    module, _, name = at_home(path).rpartition(".")
-    return getattr(importlib.import_module(module), name)
 
 
 def resolve_target(path: str, kind: type = object) -> Any:

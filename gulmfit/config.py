@@ -16,10 +16,11 @@ from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gulmfit.checkpoint import DERIVED, named
+from gulmfit.checkpoint import DERIVED
 from gulmfit.checks import check_kinds, check_ranges, nearest
 from gulmfit.errors import ConfigError
 from gulmfit.files import config_dir
+from gulmfit.moved import named
 from gulmfit.overrides import overrides_for_hydra
 from gulmfit.schema import KINDS
 from gulmfit.seq.alphabet import ALPHABETS, DNA, held_alphabet

@@ -1,4 +1,7 @@
-"""Where modules were in version 0.1: files written then name classes by it."""
+"""Import by dotted paths, also those of version 0.1: files written then name classes by where they were."""
+
+from importlib import import_module
+from typing import Any
 
 MOVED = {
     "gulmfit.data.chipseq": "gulmfit.data.sources.peaks",
@@ -118,3 +121,9 @@ def at_home(path: str) -> str:
     """
     module, _, name = path.rpartition(".")
     return f"{MOVED.get(module, module)}.{name}"
+
+
+def named(path: str) -> Any:
+    """Import what a dotted path names; ImportError, AttributeError or ValueError tells that there is nothing."""
+    module, _, name = at_home(path).rpartition(".")
+    return getattr(import_module(module), name)

@@ -1,18 +1,18 @@
 """The commands: which function each ends in. None is imported before its words are understood, so `--help` is quick."""
 
 import functools
-import importlib
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import gulmfit
 from gulmfit.cli.options import is_not_one_of, read_signature
 from gulmfit.cli.pipes import piped
 from gulmfit.cli.words import HELP, command, log_to_stdout, trusting
 from gulmfit.errors import ConfigError
+from gulmfit.moved import named
 
 
 class Command(NamedTuple):
@@ -111,7 +111,7 @@ def _run(name: str, words: list[str]) -> None:
     wanted = entry.words and not entry.words.startswith("[")
     needed = wanted or all(function.required for function in functions)
     if HELP & set(words) or (needed and not words):
-        more = [_imported(entry.more)(words)] if entry.more else []
+        more = [named(entry.more.replace(":", "."))(words)] if entry.more else []
         sys.stdout.write("\n\n".join([usage, *(function.help() for function in functions), *more]) + "\n")
         sys.exit(0 if words else 2)
     chosen = [bool(one.required) and any(word.startswith(f"{one.required[0]}=") for word in words) for one in functions]
@@ -125,14 +125,9 @@ def _run(name: str, words: list[str]) -> None:
         values[function.words] = rest
     if function.options:  # Hydra speaks for itself
         log_to_stdout(errors=values.get("output") == "-")
-    run = _imported(entry.targets[number])
+    run = named(entry.targets[number].replace(":", "."))
     with piped(values, text_output=entry.writes_text) if entry.pipes else nullcontext(values) as files:
         run(**files)
-
-
-def _imported(target: str) -> Any:
-    module, _, name = target.partition(":")
-    return getattr(importlib.import_module(module), name)
 
 
 def _named(name: str) -> Callable[[], None]:

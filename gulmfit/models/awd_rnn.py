@@ -196,7 +196,7 @@ class AWDRNN(nn.Module):
 
         Args:
             tokens: `(B, T)`, int.
-            state: LayerStates after the tokens before these; None for zeros.
+            state: State after the tokens before these; None for zeros.
             frozen: How many of the lowest layer groups (embedding, then each recurrent layer) to run without a graph.
 
         Returns:

@@ -75,7 +75,24 @@ def place(
     reduced = precision == "bf16" or (precision == "auto" and fast_precision(place.type) == "bf16-mixed")
     if reduced:
         guard(model, torch.bfloat16, place.type)
-    elif place.type == "cuda":
-        # cuDNN rounds inputs of recurrent layers to TF32 unless told otherwise; batch mates then move the fifth digit.
-        torch.backends.cudnn.allow_tf32 = False
     return place, reduced
+
+
+@contextmanager
+def computing(device: torch.device, reduced: bool) -> Iterator[None]:
+    """Compute in bf16 where it is fast, or in 32 bits throughout.
+
+    cuDNN rounds inputs of recurrent layers to TF32 unless told otherwise; batch mates then move the fifth digit. What
+    is computed outside, such as a training that goes on, keeps its setting.
+
+    Args:
+        device: As `place` gave it.
+        reduced: As `place` gave it.
+    """
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = before and reduced
+    try:
+        with torch.autocast(device.type, torch.bfloat16, enabled=reduced):
+            yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before

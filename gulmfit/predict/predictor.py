@@ -16,7 +16,7 @@ from gulmfit.checkpoint import LoadedModel, Spec, letters_of, load
 from gulmfit.errors import CheckpointError, ConfigError, SequenceError
 from gulmfit.evaluate.calibration import Calibration
 from gulmfit.models.classifier import SequenceClassifier
-from gulmfit.models.hardware import place
+from gulmfit.models.hardware import computing, place
 from gulmfit.report.kinds.kind import kind_of
 from gulmfit.seq.alphabet import Codes, reverse_complement
 from gulmfit.seq.tokens.tokenizer import Tokenizer, Tokens
@@ -189,7 +189,7 @@ class Predictor:
             tokens = np.full((count, lengths[batch[-1]]), self.tokenizer.pad_id, dtype=np.int64)  # (B, T)
             for row, index in enumerate(batch):
                 tokens[row, : lengths[index]] = rows[index]
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            with computing(self.device, self.precision == "bf16"):
                 logits, _ = self.model(*(torch.from_numpy(part).to(self.device) for part in (tokens, lengths[batch])))
             scores[batch] = self.model.outputs(logits.double()).cpu().numpy()
         return scores

@@ -1,14 +1,17 @@
 """Models of gulmfit 0.1 (commit 7bed37d): they load, whatever has moved since, and predict what they predicted."""
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from gulmfit.checkpoint import load
+from gulmfit.moved import MOVED, named
 from gulmfit.predict.language.likelihood import LikelihoodScorer
 from gulmfit.predict.predictor import Predictor
 
@@ -51,3 +54,23 @@ def test_checkpoints_hold_the_same_models(expected: dict[str, Any]) -> None:
     assert load(FOLDER / "classes.ckpt").classes == ["no", "yes"]
     folder, checkpoint = (load(FOLDER / name).model.state_dict() for name in ("classes", "classes.ckpt"))
     assert all(torch.equal(folder[key], checkpoint[key]) for key in folder)
+
+
+def test_every_old_place_leads_to_a_module() -> None:
+    for old, new in MOVED.items():
+        assert importlib.util.find_spec(new), old
+
+
+def test_what_the_configuration_of_an_older_run_names_is_still_found() -> None:
+    """The leak check builds the data of the runs behind `init_from=` from it."""
+    config = yaml.safe_load((FOLDER / "classes_run_config.yaml").read_text())
+    targets = [config[group]["_target_"] for group in ("data", "split", "arch", "head", "tokenizer")]
+    assert {target.rpartition(".")[0] for target in targets} & MOVED.keys()
+    assert all(isinstance(named(target), type) for target in targets)
+
+
+def test_a_spec_names_its_parts_by_their_present_places() -> None:
+    """A run that is continued compares specs."""
+    target = load(FOLDER / "lm").spec["tokenizer"]["_target_"]
+    kind = type(load(FOLDER / "lm").tokenizer)
+    assert target == f"{kind.__module__}.{kind.__name__}"

@@ -7,11 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from gulmfit.checkpoint import files_of, load, save_model
 from gulmfit.errors import CheckpointError
 from gulmfit.weights import load_weights, save_weights, weight_files, weights_digest
 
 STATE = {f"layer_{number}": torch.randn(10, 10, generator=torch.Generator().manual_seed(number)) for number in range(5)}
 BYTES = 400  # of each
+OLDER = Path(__file__).resolve().parents[1] / "fixtures" / "models_of_0_1"
 
 
 def names(folder: Path) -> list[str]:
@@ -53,3 +55,14 @@ def test_a_missing_shard_is_told(tmp_path: Path) -> None:
 
 def test_a_folder_without_weights_has_none(tmp_path: Path) -> None:
     assert weight_files(tmp_path) == []
+
+
+def test_a_model_in_shards_is_the_same_model(tmp_path: Path) -> None:
+    whole = load(OLDER / "classes")
+    state = whole.model.state_dict()
+    save_model(tmp_path, whole.spec, state, 2_000)
+    assert len(names(tmp_path)) > 2
+    found = load(tmp_path)
+    assert found.spec == whole.spec
+    assert all(torch.equal(found.model.state_dict()[name], state[name]) for name in state)
+    assert set(weight_files(tmp_path)) < set(files_of(tmp_path))

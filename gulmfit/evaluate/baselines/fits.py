@@ -32,7 +32,6 @@ from gulmfit.seq.alphabet import Alphabet
 log = logging.getLogger(__name__)
 
 OF_NUCLEOTIDES, OF_PROTEINS = ("gc", "dinucleotide"), ("composition",)
-OF_ALPHABETS = (*OF_NUCLEOTIDES, *OF_PROTEINS)
 
 VERSION = 2  # of what is computed by all baselines: raise it with any change, and cached results are not used
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from gulmfit.checkpoint import load
 from gulmfit.errors import CheckpointError, ConfigError, SequenceError
-from gulmfit.models.hardware import place
+from gulmfit.models.hardware import computing, place
 from gulmfit.models.language_model import LanguageModel
 from gulmfit.predict.language.reading import Integers, Reading, Step, Window, read_side_by_side
 from gulmfit.seq.alphabet import DEFAULT, Letters
@@ -160,7 +160,7 @@ class LikelihoodScorer:
             one stretch come in order, those of several in turn.
         """
         encoder, pad_id = self.model.encoder, self.tokenizer.pad_id
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.reduced):
+        with computing(self.device, self.reduced):
             steps = read_side_by_side(
                 encoder, readings, ahead=True, batch_size=batch_size, device=self.device, pad_id=pad_id
             )

@@ -18,7 +18,7 @@ from torch import nn
 
 from gulmfit.checkpoint import load
 from gulmfit.errors import CheckpointError, ConfigError, SequenceError
-from gulmfit.models.hardware import place
+from gulmfit.models.hardware import computing, place
 from gulmfit.predict.language.likelihood import check_options
 from gulmfit.predict.language.reading import Integers, Reading, groups_of_records, read_side_by_side
 from gulmfit.seq.alphabet import DEFAULT, Letters
@@ -180,7 +180,7 @@ class Embedder:
         strands = [_Strand(pooling) for _ in records]
         order = sorted(range(len(records)), key=lambda number: len(records[number][1]))
         readings = (self._reading(*records[number], where, reverse=reverse) for number in order)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.reduced):
+        with computing(self.device, self.reduced):
             for step in read_side_by_side(
                 self.encoder, readings, ahead=False, batch_size=batch_size, device=self.device,
                 pad_id=self.tokenizer.pad_id,

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from gulmfit.errors import CheckpointError, DataError
 from gulmfit.evaluate.calibration import Calibration
+from gulmfit.moved import named
 from gulmfit.report import wording as words
 from gulmfit.report.html import Section
 from gulmfit.seq.formats.tables import not_one_of
@@ -201,8 +202,7 @@ def kind_of(head: Any) -> type[Kind]:
     """Return the kind that a head, or its class, names."""
     found = head.kind
     if isinstance(found, str):
-        module, _, name = found.rpartition(".")
-        found = getattr(importlib.import_module(module), name)
+        found = named(found)
     return cast("type[Kind]", found)
 
 

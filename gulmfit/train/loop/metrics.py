@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
-from gulmfit.checkpoint import named
+from gulmfit.moved import named
 from gulmfit.report.kinds.kind import Kind
 
 

@@ -130,7 +130,7 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
     logger.info("classify: %s labelled sequences, %s %s", counts, noun, ", ".join(labelled.classes))
     if labelled.positive and len(labelled.classes) == 2:
         logger.info("classify: %r is the positive class (data.positive= names another)", labelled.positive)
-    results: dict[str, Any] = {"stage": run.stage, "run": str(config.run.name), "seed": int(config.seed)}
+    results: dict[str, Any] = run.facts
     if initial is not None:
         report = transfer(task.model, initial.model.state_dict(), "encoder.")
         logger.info("transfer from %s: %s", initial.source, report.summary())
@@ -178,7 +178,7 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
     page = {
         **results,
         "curves": run.curves(),
-        "config_yaml": (run.folder / "config.yaml").read_text(encoding="utf-8"),
+        "config_yaml": run.config_yaml,
         "command": run.command,
         "sequences": dict(zip(parts["test"].ids, parts["test"].sequences, strict=True)),
     }

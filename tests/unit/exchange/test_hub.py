@@ -17,6 +17,7 @@ from gulmfit.checkpoint import load
 from gulmfit.errors import CheckpointError, ConfigError
 from gulmfit.exchange.hub import pull, push
 from gulmfit.pretrained import Hosted
+from gulmfit.weights import save_weights, weights_digest
 
 constants = pytest.importorskip("huggingface_hub.constants")
 
@@ -140,6 +141,22 @@ def run(make_model: Any) -> Path:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("private")
     return folder
+
+
+def test_shards_arrive_and_a_missing_one_is_told(hub: Hub, run: Path, tmp_path: Path) -> None:
+    loaded, folder = load(run), run / "model"
+    (folder / "model.safetensors").unlink()
+    save_weights(folder, loaded.model.state_dict(), 500)
+    shards = sorted(file.name for file in folder.glob("model-*.safetensors"))
+    assert len(shards) > 1
+    push(model=str(run), repo="owner/large", license="mit")
+    assert set(shards) < set(hub.repositories["owner/large"].files)
+    pull(repo="owner/large", output=str(tmp_path / "back"))
+    assert weights_digest(tmp_path / "back") == weights_digest(folder)
+    del hub.repositories["owner/large"].files[shards[0]]
+    with pytest.raises(CheckpointError):
+        pull(repo="owner/large", output=str(tmp_path / "again"))
+    assert not (tmp_path / "again").exists()
 
 
 def test_a_model_arrives_as_it_was_sent(hub: Hub, run: Path, tmp_path: Path) -> None:

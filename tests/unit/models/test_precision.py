@@ -8,6 +8,7 @@ from torch import Tensor
 from gulmfit.models import precision
 from gulmfit.models.awd_rnn import AWDRNN, RecurrentLayer, in_one_piece, with_idle_units
 from gulmfit.models.dropout import DropoutRates
+from gulmfit.models.hardware import computing
 from gulmfit.models.language_model import LanguageModel
 from gulmfit.models.precision import TOLERANCE, Verdict, fast_precision, guard, judge, runs_on_vendor_kernel
 from gulmfit.seq.tokens.tokenizer import KmerTokenizer
@@ -161,3 +162,23 @@ def test_the_tolerance_lies_between_right_and_wrong() -> None:
 
 def test_the_choice_is_one_of_lightnings_names() -> None:
     assert fast_precision("cpu") in ("bf16-mixed", "32-true")
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+@pytest.mark.parametrize("reduced", [True, False])
+def test_thirty_two_bits_are_kept_for_as_long_as_it_computes(
+    monkeypatch: pytest.MonkeyPatch, allowed: bool, reduced: bool
+) -> None:
+    """cuDNN may round to TF32 for others again afterwards, also where computing failed."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", allowed)
+    found: list[bool] = []
+
+    def fail() -> None:
+        with computing(torch.device("cpu"), reduced):
+            found.extend([torch.backends.cudnn.allow_tf32, torch.is_autocast_enabled("cpu")])
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        fail()
+    assert found == [allowed and reduced, reduced]
+    assert torch.backends.cudnn.allow_tf32 == allowed
