@@ -58,7 +58,7 @@ DERIVED = frozenset(
         "encoder",
         "strands",
         "complement",
-    }  # fmt: skip
+    }
 )
 
 

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gulmfit.checkpoint import load
 from gulmfit.config import compose
+from gulmfit.errors import GulmfitError
 from gulmfit.evaluate.baselines.inputs import kmer_features, onehot_features
 from gulmfit.seq.alphabet import reverse_complement_text
 from gulmfit.seq.labels.labelled import LabelledSequences
@@ -29,6 +30,7 @@ AUTO = "auto"
 # Optimizer steps at so many training sequences; of others they grow with a power of the number below 1, since each
 # sequence is seen less often where there are many.
 STEPS, SEQUENCES, POWER = 600, 5_000, 0.6
+TRANSFERRED = 0.4  # as many steps where a language model has learned the words beforehand
 FEW = 1_000  # training sequences below which every layer learns from the start, at a lower rate
 SMALL_BATCH = 32
 
@@ -49,9 +51,7 @@ def settle(config: DictConfig, words: Sequence[str]) -> DictConfig:
     given = [word.lstrip("+") for word in words]
     if config.stage.name == "classify" and config.recipe == AUTO:
         recipe, why = _recipe(config, given)
-        resume, run_dir = config.resume, config.paths.run_dir
         config = compose([*words, f"recipe={recipe}"])
-        config.resume, config.paths.run_dir = resume, run_dir
         logger.info("recipe=%s: %s", recipe, why)
     if origin := config.init_from or config.arch_from:
         _take_network(config, given, str(origin))
@@ -73,7 +73,10 @@ def _names_network(word: str) -> bool:
 
 def _take_network(config: DictConfig, given: Sequence[str], origin: str) -> None:
     """Let a run have the network and the k-mers of the model that it starts from, unless others were asked for."""
-    source = load(origin)
+    try:
+        source = load(origin)
+    except GulmfitError:  # told where its weights are needed
+        return
     if not any(map(_names_network, given)):
         strands = config.arch.get("strands", AUTO)
         arch = {**source.spec["arch"], "strands": strands}
@@ -101,6 +104,8 @@ def _decide_length(config: DictConfig, count: int) -> None:
         config.batch_size = min(int(config.batch_size), SMALL_BATCH)
     steps_an_epoch = max(1, count // int(config.batch_size))
     steps = STEPS * (count / SEQUENCES) ** POWER
+    if config.init_from:
+        steps *= TRANSFERRED
     epochs = max(2, round(steps / steps_an_epoch))
     if config.init_from and count >= FEW:
         phases = [{"epochs": 1, "lr": 2e-2, "groups": 1}, {"epochs": epochs, "lr": 5e-3}]
