@@ -98,6 +98,10 @@ def read(name: str, score: str, metrics: Mapping[str, Any]) -> Result:
         if scores
     }
     result.tests = _tests(pooled or metrics)
+    if blend := metrics.get("blend"):
+        scores, bounds = (_below(blend[key], "test/") for key in ("metrics", "ci95"))
+        result.models[BLEND] = {key: _score(scores.get(key), bounds.get(key)) for key in result.models[NETWORK]}
+        result.blend_tests = _tests(blend)
     result.ranks = {model: dict(ranks) for model, ranks in (metrics.get("ranks") or {}).items()}
     return result
 
@@ -268,14 +272,13 @@ def _mean(scores: Sequence[Score]) -> Score:
 
 def _combined(tests: Sequence[Mapping[str, tuple[float, float]]]) -> dict[str, tuple[float, float]]:
     """Combine two-sided tests of several runs: the mean gain, and the two-sided p-value of all."""
-    from scipy.stats import combine_pvalues
+    from scipy.stats import norm
 
     found = {}
     for name in (name for name in tests[0] if all(name in test for test in tests)):
-        gained = [test[name][0] for test in tests]
+        pairs = [test[name] for test in tests]
         # A p-value of exactly 0 would outweigh whatever the others say.
-        halves = [max(test[name][1], 1e-15) / 2 for test in tests]
-        one_sided = [half if gain > 0 else 1 - half for gain, half in zip(gained, halves, strict=True)]
-        whole = combine_pvalues(one_sided, method="stouffer").pvalue
-        found[name] = (sum(gained) / len(gained), 2 * min(whole, 1 - whole))
+        z = sum(math.copysign(norm.isf(max(p_value, 1e-300) / 2), gain) for gain, p_value in pairs)
+        gained = sum(gain for gain, _ in pairs) / len(pairs)
+        found[name] = (gained, float(2 * norm.sf(abs(z) / math.sqrt(len(pairs)))))
     return found
