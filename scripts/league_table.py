@@ -66,11 +66,12 @@ class Result:
         return f"{1 + sum(value > self.value(NETWORK) for value in others)} of {1 + len(others)}"
 
     def verdict(self, model: str = NETWORK) -> tuple[bool, str, float]:
-        """Return whether a model is at or above the best baseline, whether it won, and the p-value."""
+        """Return whether a model is at or above the best baseline, what the test says of the two, and its p-value."""
         best = self.best()
         tests = self.blend_tests if model == BLEND else self.tests
         gained, p_value = tests.get(best, (0.0, math.nan))
-        told = "tie" if not p_value < SIGNIFICANT or not gained else "won" if gained > 0 else "lost"
+        told = "tie" if p_value >= SIGNIFICANT or not gained else "won" if gained > 0 else "lost"
+        told = "not tested" if math.isnan(p_value) else told
         return self.value(model) >= self.value(best), told, p_value
 
 
@@ -101,7 +102,7 @@ def read(name: str, score: str, metrics: Mapping[str, Any]) -> Result:
     if blend := metrics.get("blend"):
         scores, bounds = (_below(blend[key], "test/") for key in ("metrics", "ci95"))
         result.models[BLEND] = {key: _score(scores.get(key), bounds.get(key)) for key in result.models[NETWORK]}
-        result.blend_tests = _tests(blend)
+    result.blend_tests = _tests((pooled or metrics).get("blend") or {})
     result.ranks = {model: dict(ranks) for model, ranks in (metrics.get("ranks") or {}).items()}
     return result
 
@@ -182,11 +183,13 @@ def closing(results: Sequence[Result]) -> str:
         reached = sum(above for above, _, _ in verdicts.values())
         won = sum(told == "won" for _, told, _ in verdicts.values())
         lost = [name for name, (_, told, _) in verdicts.items() if told == "lost"]
+        untested = [name for name, (_, told, _) in verdicts.items() if told == "not tested"]
         by_auroc = sum(result.value(model, AUROC) >= result.value(result.best(AUROC), AUROC) for result in having)
         below = f"significantly below on {len(lost)}" + (f" ({', '.join(lost)})" if lost else "")
         lines.append(
             f"{SHOWN[model]}: at or above the best baseline on {reached} of {len(having)}, {below}; significantly "
             f"above on {won}; by AUROC at or above on {by_auroc}"
+            + (f"; not tested on {', '.join(untested)}" if untested else "")
         )
     return "\n".join(lines)
 

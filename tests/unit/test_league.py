@@ -110,6 +110,12 @@ def test_pooled_folds_are_read_and_not_their_means(table: ModuleType) -> None:
     assert set(result.models) == {"model", "gc", "scratch"}
     assert result.tested == 500
     assert result.verdict() == (True, "won", 1e-9)
+    content["pooled"]["scores"]["blend"], content["pooled"]["ci95"]["blend"] = models["gc"], models["gc"]["ci95"]
+    blended = table.read("folds", "accuracy", content)
+    assert blended.verdict("blend")[:2] == (True, "not tested")
+    assert table.closing([blended]).splitlines()[-1].endswith("; not tested on folds")
+    content["pooled"]["blend"] = {"sign_flip": {"gc": {"accuracy_difference": 0.1, "p_value": 0.01}}}
+    assert table.read("folds", "accuracy", content).verdict("blend") == (True, "won", 0.01)
 
 
 def test_the_mean_of_runs(table: ModuleType) -> None:
