@@ -127,14 +127,12 @@ def summary(results: Sequence[Result], titles: Mapping[str, str]) -> str:
     blended = any(BLEND in result.models for result in results)
     rows: list[dict[str, object]] = []
     for result in (row for whole in results for row in (whole, *whole.parts)):
-        _, told, p_value = result.verdict()
         best, best_auroc = result.best(), result.best(AUROC)
         row: dict[str, object] = {"set": titles.get(result.name, f"– {result.name}"), "score": heading(result.score)}
         row |= {SHOWN[name]: _shown(result, name) for name in SHOWN if name != BLEND or blended}
+        row |= {"best baseline": _shown(result, best), "which": model_name(best), "network against it": _told(result)}
+        row |= {"blend against it": _told(result, BLEND)} if blended else {}
         row |= {
-            "best baseline": _shown(result, best),
-            "which": model_name(best),
-            "against it": told if math.isnan(p_value) else f"{told}, {p_text(p_value)}",
             "rank": result.rank,
             "AUROC": _shown(result, NETWORK, AUROC),
             "best AUROC of a baseline": _shown(result, best_auroc, AUROC),
@@ -255,6 +253,13 @@ def _score(value: float | None, bounds: Sequence[float | None] | None) -> Score:
 
 def _shown(result: Result, model: str, score: str = "") -> Score | None:
     return result.models.get(model, {}).get(score or result.score)
+
+
+def _told(result: Result, model: str = NETWORK) -> str | None:
+    _, told, p_value = result.verdict(model)
+    if model not in result.models:
+        return None
+    return told if math.isnan(p_value) else f"{told}, {p_text(p_value)}"
 
 
 def _tests(results: Mapping[str, Any]) -> dict[str, tuple[float, float]]:

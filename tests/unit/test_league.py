@@ -86,6 +86,8 @@ def test_a_twin_and_a_blend_are_read_apart(table: ModuleType) -> None:
     assert result.rank == "1 of 3"  # the blend is not a rival of the network that is in it
     assert result.best() == "gc"
     assert result.verdict("blend") == (True, "won", 0.001)
+    row = table.summary([result], {"a": "A"}).splitlines()[-1]
+    assert [cell.strip() for cell in row.split("|")][8:10] == ["won, p = 0.01", "won, p = 0.001"]
     network, blended = table.closing([result]).splitlines()
     assert "on 1 of 1" in network
     assert network.endswith("by AUROC at or above on 0")
