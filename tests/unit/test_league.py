@@ -199,6 +199,18 @@ def test_the_ten_sets_compose(scripts: dict[str, ModuleType]) -> None:
     assert len(names) == 14
 
 
+def test_experiments_of_the_league_bring_no_recipe(scripts: dict[str, ModuleType]) -> None:
+    sets = scripts["league"].registry(SCRIPTS / "league_sets.yaml")
+    words = [
+        word for entry in sets.values() for run in (entry.get("runs") or {"": entry["words"]}).values() for word in run
+    ]
+    for name in {word.removeprefix("experiment=") for word in words if word.startswith("experiment=")}:
+        content = yaml.safe_load((SCRIPTS.parent / "conf" / "experiment" / f"{name}.yaml").read_text(encoding="utf-8"))
+        groups = {key.removeprefix("override /") for item in content.pop("defaults") for key in item}
+        assert groups <= {"data", "split", "stage"}, name
+        assert content.keys() <= {"run", "data", "split", "holdout"}, name
+
+
 def test_a_registry_that_says_too_much_is_refused(scripts: dict[str, ModuleType], tmp_path: Path) -> None:
     path = tmp_path / "sets.yaml"
     path.write_text(
