@@ -124,6 +124,8 @@ def _what(loaded: LoadedModel, metrics: Mapping[str, Any]) -> str:
         "parameters": sum(parameter.numel() for parameter in loaded.model.parameters()),
         "tokens": repr(loaded.tokenizer),
     }
+    if "ensemble" in loaded.spec:
+        facts["networks, whose predictions are averaged"] = loaded.spec["ensemble"]
     if loaded.classes:
         facts["classes"] = loaded.classes
         facts["positive class"] = loaded.spec.get("positive")

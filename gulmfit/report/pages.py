@@ -11,6 +11,7 @@ from typing import Any
 
 from gulmfit.evaluate.calibration import CALIBRATED_FORWARD
 from gulmfit.report import figures
+from gulmfit.report.combined import ensemble_section
 from gulmfit.report.html import Figure, Report, Section
 from gulmfit.report.kinds.kind import Kind, objective_of
 from gulmfit.report.sections import facts_sections, leakage_section, present, searched_unequally
@@ -59,6 +60,7 @@ def classification_report(results: Results) -> Report:
     sections = [
         scores,
         objective.paired_section("model", results),
+        ensemble_section(results),
         leakage_section(results, objective.summary),
         *objective.sections(results),
         _training_section(results),
@@ -112,6 +114,7 @@ def comparison_report(results: Results) -> Report:
     sections = [
         searched_unequally(_score_section(objective, models, baselines, _split(first)), runs),
         objective.paired_section("transferred", results),
+        ensemble_section(first),
         leakage_section(shared, objective.summary),
         _overlaid_section(objective, runs),
         *objective.compared(shared, runs),

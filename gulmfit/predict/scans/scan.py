@@ -2,7 +2,8 @@
 
 Windows that overlap share their k-mers: the bases of a stretch become tokens once, and each window is a slice of them.
 
-Shape letters: `N` windows, `S` strands that are told apart (1 or 2), `C` classes, `T` tokens, `L` bases.
+Shape letters: `N` windows, `S` strands that are told apart (1 or 2), `C` classes, `K` columns of the spread, `T`
+tokens, `L` bases.
 """
 
 import hashlib
@@ -40,8 +41,13 @@ class Scan(NamedTuple):
         """Return a letter for each of the `S` strands."""
         return STRANDS[self.strand]
 
+    @property
+    def columns(self) -> int:
+        """How many numbers a window has on a strand: `C` scores, and what the spread over networks has (`K`)."""
+        return len(self.predictor.classes) + len(self.predictor.spread_names())
+
     def score(self, first: int, last: int) -> Probabilities:
-        """Return the scores of windows number `first` up to `last` before calibration, `(N, S, C)`.
+        """Score windows number `first` up to `last`: before calibration, and their spread, `(N, S, C + K)`.
 
         Those of a window that was passed over are nan.
         """
@@ -58,10 +64,10 @@ class Scan(NamedTuple):
                     window_tokens(self.predictor.tokenizer, reverse_complement(codes), turned, stretch.bases)
                 )
         known = np.concatenate(kept)
-        scores = np.full((last - first, len(self.strands), len(self.predictor.classes)), np.nan)
+        scores = np.full((last - first, len(self.strands), self.columns), np.nan)
         if known.any():
-            read = filter(None, rows)
-            scores[known] = self.predictor.score(read, self.batch_size, average=self.strand == "average")
+            read, average = filter(None, rows), self.strand == "average"
+            scores[known] = self.predictor.score(read, self.batch_size, average=average, spread=True)
         return scores
 
     def _codes(self, stretch: Stretch) -> Codes:

@@ -69,6 +69,7 @@ class Kind(ABC):
         compared_too: Scores of a comparison of runs beside the summary.
         test: Name of the paired test of two models on the same sequences.
         loss_unit: What the axis of the loss tells beside its name.
+        blends: Whether a network can be blended with its baselines (`gulmfit.evaluate.blend`).
     """
 
     labels: ClassVar[TargetKind]
@@ -84,6 +85,7 @@ class Kind(ABC):
     compared_too: ClassVar[tuple[str, ...]] = ()
     test: ClassVar[str] = "paired bootstrap"
     loss_unit: ClassVar[str] = " (nats)"
+    blends: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         if "labels" in cls.__dict__:

@@ -52,6 +52,7 @@ class SingleLabel(Kind):
     summary: ClassVar[tuple[str, ...]] = ("accuracy", "mcc", "auroc", "f1")
     columns = ("accuracy", "mcc", "auroc", "auprc", "f1", "precision", "recall", "specificity")
     test: ClassVar[str] = "sign-flip test"
+    blends: ClassVar[bool] = True
 
     @property
     def column(self) -> int:

@@ -11,7 +11,8 @@ from gulmfit.report.kinds.kind import Judged, Kind, objective_of
 from gulmfit.report.pages import comparison_report
 from gulmfit.report.wording import model_name
 from gulmfit.train.run import Run, sub_run
-from gulmfit.train.stages.classify import run_classifier, scratch_overrides, split_parts
+from gulmfit.train.stages.classify import scratch_overrides, split_parts
+from gulmfit.train.stages.ensembles import run_model
 from gulmfit.train.stages.language import run_language_model
 from gulmfit.train.stages.scoring import score_table
 
@@ -20,7 +21,7 @@ logger = logging.getLogger(__name__)
 # What is told of the transferred classifier for the whole run.
 SHARED = (
     "baselines", "leakage", "data", "model", "targets", "classes", "positive", "confusion", "calibration", "ranks",
-    "by_target",
+    "by_target", "ensemble", "blend",
 )  # fmt: skip
 
 
@@ -44,9 +45,10 @@ def run_ulmfit(run: Run, source: Source) -> dict[str, Any]:
         language_models[stage] = run_language_model(sub, source)
         origin = str(sub.folder)
     logger.info("[%d/%d] classify: a classifier starts from the language model", count - 1, count)
-    transferred = run_classifier(sub_run(run, "classify", "classify", origin).prepare(), source)
+    transferred = run_model(sub_run(run, "classify", "classify", origin).prepare(), source)
     logger.info("[%d/%d] classify from scratch: the same network without it, to compare", count, count)
-    scratch = run_classifier(sub_run(run, "scratch", "classify", None, scratch_overrides(run.config)).prepare(), source)
+    twin = [*scratch_overrides(run.config), "blend=false"]
+    scratch = run_model(sub_run(run, "scratch", "classify", None, twin).prepare(), source)
     if "predictions" not in transferred:  # a rank that does not evaluate
         return {}
     scored = transferred["predictions"].beside({"scratch": scratch["predictions"]})

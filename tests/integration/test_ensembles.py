@@ -1,0 +1,83 @@
+"""`ensemble=` and `blend=` through the commands: what is stored is what was scored, and what was stopped goes on."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from gulmfit.config import instantiate, read_plain
+from gulmfit.predict.predictor import Predictor
+from gulmfit.report.kinds.predictions import Predictions
+
+from .conftest import TINY, run
+from .test_interruption import start, wait_until
+
+SHORT = ["stage=classify", "trainer.max_steps=8", "checkpoint.every_n_steps=1", *TINY]
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as handle:
+        return list(csv.DictReader(handle, delimiter="\t"))
+
+
+def texts_of(folder: Path) -> list[str]:
+    """Return the sequences of the test part, as the run drew them."""
+    data = instantiate(read_plain(folder / "config.yaml").data).labelled()
+    texts = dict(zip(data.ids, data.sequences, strict=True))
+    return [texts[row["id"]] for row in rows(folder / "predictions" / "test.tsv")]
+
+
+@pytest.fixture(scope="module")
+def ensemble(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    cwd = tmp_path_factory.mktemp("ensemble")
+    run(*SHORT, "ensemble=2", "run.name=e", cwd=cwd)
+    return cwd / "outputs" / "classify" / "e"
+
+
+def test_an_ensemble_is_the_mean_of_its_members_and_is_scored_as_such(ensemble: Path, tmp_path: Path) -> None:
+    metrics = json.loads((ensemble / "metrics.json").read_text())
+    members = [ensemble / f"member_{number}" for number in range(2)]
+    singles = [json.loads((folder / "metrics.json").read_text()) for folder in members]
+    assert [single["seed"] for single in singles] == metrics["ensemble"]["seeds"] == [0, 1]
+    assert metrics["timing"]["seconds"] == pytest.approx(sum(single["timing"]["seconds"] for single in singles))
+    found = metrics["ensemble"]["members"]["auroc"]["mean"]
+    assert found == pytest.approx(np.mean([single["metrics"]["test/auroc"] for single in singles]))
+    assert len({(folder / "split.tsv").read_text() for folder in [ensemble, *members]}) == 1
+    assert all(single["baselines"].keys() == metrics["baselines"].keys() for single in singles)
+
+    texts = texts_of(ensemble)
+    moved = Path(shutil.copytree(ensemble / "model", tmp_path / "model"))
+    whole = Predictor.load(moved, "cpu")
+    raw = np.mean([Predictor.load(folder, "cpu").predict(texts, raw=True) for folder in members], axis=0)
+    np.testing.assert_allclose(whole.predict(texts, raw=True), raw, rtol=0, atol=1e-6)
+    stored = Predictions.read(ensemble / "predictions").by_model["model"]
+    np.testing.assert_allclose(whole.predict(texts), stored, rtol=0, atol=1e-6)
+    page = (ensemble / "report.html").read_text()
+    assert "The networks of the ensemble" in page
+    assert "member_1" in page
+
+
+def test_an_ensemble_that_was_stopped_in_its_second_member_goes_on_to_the_same_bits(
+    ensemble: Path, tmp_path: Path
+) -> None:
+    words = [*SHORT, "ensemble=2", "run.name=e", "resume=auto"]
+    folder = tmp_path / "outputs" / "classify" / "e"
+    process = start(*words, cwd=tmp_path)
+    wait_until((folder / "member_1" / "checkpoints" / "last.ckpt").is_file, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not (folder / "member_1" / "metrics.json").exists()
+    printed = run(*words, cwd=tmp_path).stdout
+    assert printed.count("already there") == 1
+    ours, theirs = (load_file(place / "model" / "model.safetensors") for place in (folder, ensemble))
+    assert ours.keys() == theirs.keys()
+    for name, array in theirs.items():
+        np.testing.assert_array_equal(ours[name], array)
+    assert (folder / "model" / "calibration.json").read_text() == (ensemble / "model" / "calibration.json").read_text()
+    assert (folder / "predictions" / "test.tsv").read_text() == (ensemble / "predictions" / "test.tsv").read_text()
