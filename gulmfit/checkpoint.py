@@ -35,13 +35,13 @@ from gulmfit.weights import SHARDS, WEIGHTS, load_weights, save_weights, weight_
 
 FORMAT = 1
 MODEL_FOLDER = "model"
-CALIBRATION = "calibration.json"
+CALIBRATION, BLEND = "calibration.json", "blend.safetensors"
 # What else of a run's folder commands read.
 RECORDS = (
     "config.yaml", "metrics.json", "metrics.csv", "split.tsv", "checkpoints/best.ckpt", "checkpoints/last.ckpt",
     "predictions/test.tsv", "predictions/baselines.tsv",
 )  # fmt: skip
-MODEL_FILES = ("config.json", "tokenizer.json", CALIBRATION)  # and those of the weights
+MODEL_FILES = ("config.json", "tokenizer.json", CALIBRATION, BLEND)  # and those of the weights
 Spec = dict[str, Any]
 
 _RATES = f"{DropoutRates.__module__}.{DropoutRates.__name__}"

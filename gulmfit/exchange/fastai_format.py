@@ -127,6 +127,8 @@ def export_fastai(*, model: str, output: str) -> None:
     if cells != {"lstm"}:
         told = ", ".join(cells or [type(ours.encoder).__name__])
         raise CheckpointError(f"{model} has layers of kind {told}; fastai's AWD_LSTM has LSTMs only.")
+    if "blend" in loaded.spec:
+        logger.warning("%s is a blend of a network and baselines: what is written is its network alone", model)
     vocabulary = tokenizer.vocabulary()
     order = [vocabulary.index(name) for name in FASTAI_SPECIAL.values()]
     order += range(tokenizer.num_special, len(vocabulary))

@@ -101,6 +101,12 @@ class _ClassifierForm:
 
     def __init__(self, loaded: LoadedModel) -> None:
         self.loaded = loaded
+        if "blend" in loaded.spec:
+            raise CheckpointError(
+                f"{loaded.source} predicts with a blend of its network and baselines, which an ONNX file cannot hold. "
+                "Train with blend=false to export a network, or export checkpoints/best.ckpt of the run (of an "
+                "ensemble a folder member_0, member_1, …): it is the network alone."
+            )
         self.predictor = Predictor.load(loaded.source, device="cpu")
         self.model = self.predictor.model
         calibration = self.predictor.calibration

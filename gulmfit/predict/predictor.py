@@ -17,8 +17,9 @@ from gulmfit.errors import CheckpointError, ConfigError, SequenceError
 from gulmfit.evaluate.calibration import Calibration
 from gulmfit.models.ensemble import Classifier, Ensemble
 from gulmfit.models.hardware import computing, place
+from gulmfit.predict.blending import BlendedModel, load_blend
 from gulmfit.report.kinds.kind import kind_of
-from gulmfit.seq.alphabet import Codes, reverse_complement
+from gulmfit.seq.alphabet import Codes, decode, reverse_complement
 from gulmfit.seq.names import column_names
 from gulmfit.seq.tokens.tokenizer import Tokenizer, Tokens
 
@@ -57,6 +58,7 @@ class Predictor:
         precision: `32`; `bf16`, which is faster where the hardware computes in it, moves probabilities by some
             thousandths, and may move them a little with a sequence's batch mates; or `auto`, the faster one.
         calibration: How to turn its probabilities into calibrated ones; none by default.
+        blend: What is made of its probabilities and those of baselines; by default its own are what is predicted.
 
     Raises:
         ConfigError: If the precision is unknown.
@@ -70,6 +72,7 @@ class Predictor:
         device: str | torch.device | None = None,
         precision: str = "32",
         calibration: Calibration | None = None,
+        blend: BlendedModel | None = None,
     ) -> None:
         self.classes: list[str] = list(spec["classes"])
         self.positive = str(spec.get("positive") or self.classes[-1])
@@ -81,6 +84,7 @@ class Predictor:
         self.letters = letters_of(spec)
         """How letters are read: as in training, unless another way is set."""
         self.kind = kind_of(model)
+        self.blend = blend
         self.calibration: Calibration = calibration or self.kind.calibration()
 
     @classmethod
@@ -99,7 +103,8 @@ class Predictor:
         if not isinstance(loaded.model, Classifier):
             raise CheckpointError(f"{path} names classes, and its head is a {type(loaded.model).__name__}: damaged?")
         calibration = kind_of(loaded.model).read_calibration(loaded.calibration) if loaded.calibration else None
-        return cls(loaded.spec, loaded.model, loaded.tokenizer, device, precision, calibration)
+        blend = load_blend(loaded) if "blend" in loaded.spec else None
+        return cls(loaded.spec, loaded.model, loaded.tokenizer, device, precision, calibration, blend)
 
     @property
     def gives_probabilities(self) -> bool:
@@ -117,7 +122,7 @@ class Predictor:
         return column_names([name] if one else [f"{name}:{item}" for item in self.classes], self.classes)
 
     def calibrated(self, raw: Probabilities) -> Probabilities:
-        """Calibrate what the network predicts, `(..., C)`."""
+        """Calibrate what the network or the blend predicts, `(..., C)`."""
         return self.calibration.calibrated(raw.reshape(-1, raw.shape[-1])).reshape(raw.shape)
 
     def predict(
@@ -173,25 +178,36 @@ class Predictor:
         for group in _groups(records, batch_size * BATCHES_AHEAD // len(STRANDS[strand])):
             strands = (False,) if strand == "forward" else (False, True)
             tokens = (self._tokens(group, where, reverse) for reverse in strands)
+            texts = [self._texts(group, reverse) for reverse in strands] if self.blend else []
             if strand == "both":  # side by side, as ever: whom a sequence meets in a batch moves its last digits
                 rows = [row for pair in zip(*tokens, strict=True) for row in pair]
                 found = self._forward(rows, batch_size).reshape(len(group), 2, self.networks, -1)
-                yield group, self._told([found[:, 0], found[:, 1]], average=False, spread=spread)
+                yield group, self._told([found[:, 0], found[:, 1]], texts, average=False, spread=spread)
             else:
-                yield group, self.score(tokens, batch_size, average=strand == "average", spread=spread)
+                yield group, self.score(tokens, batch_size, texts, average=strand == "average", spread=spread)
 
     def score(
-        self, strands: Iterable[Sequence[Tokens]], batch_size: int, *, average: bool, spread: bool = False
+        self,
+        strands: Iterable[Sequence[Tokens]],
+        batch_size: int,
+        texts: Sequence[Sequence[str]] = (),
+        *,
+        average: bool,
+        spread: bool = False,
     ) -> Probabilities:
         """Return the scores `(N, S, C)` of tokens `(T,)`, given for each strand that is read, or their mean; with their
-        spread `(N, S, C + K)`."""
+        spread `(N, S, C + K)`. A blend also needs the sequences of each strand."""
         read = [self._forward(rows, batch_size) for rows in strands]
-        return self._told(read, average=average, spread=spread)
+        return self._told(read, texts, average=average, spread=spread)
 
-    def _told(self, read: Sequence[Probabilities], *, average: bool, spread: bool) -> Probabilities:
+    def _told(
+        self, read: Sequence[Probabilities], texts: Sequence[Sequence[str]], *, average: bool, spread: bool
+    ) -> Probabilities:
         """Turn what every network predicts of each strand `(N, M, C)` into scores and, if wanted, their spread."""
 
         scores = [one.mean(1) for one in read]
+        if self.blend:
+            scores = [self.blend.predict(*one) for one in zip(scores, texts, strict=True)]
         if average:
             scores, read = [np.asarray(sum(scores)) / 2], [np.asarray(sum(read)) / 2]
         found = np.stack(scores, axis=1)
@@ -216,6 +232,11 @@ class Predictor:
                 raise SequenceError(f"{where}record {record.name!r}: {self.tokenizer.too_short(len(record.codes))}")
         codes = (reverse_complement(one.codes, self.tokenizer.alphabet) if reverse else one.codes for one in records)
         return [self.tokenizer.encode(part) for part in codes]
+
+    def _texts(self, records: Sequence[Record], reverse: bool) -> list[str]:
+        alphabet = self.tokenizer.alphabet
+        codes = (reverse_complement(one.codes, alphabet) if reverse else one.codes for one in records)
+        return [decode(part, alphabet) for part in codes]
 
     @torch.inference_mode()
     def _forward(self, rows: Sequence[Tokens], batch_size: int) -> Probabilities:

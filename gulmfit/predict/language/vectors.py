@@ -108,6 +108,8 @@ class Embedder:
         model = one_network(loaded.model)
         if model is not loaded.model:
             logger.info("%s is an ensemble, and vectors are those of its first network", path)
+        if "blend" in loaded.spec:
+            logger.info("%s is a blend of a network and baselines, and vectors are those of its network", path)
         if not hasattr(model, "encoder"):
             raise CheckpointError(f"{path} has no encoder to take vectors from.")
         return cls(model, loaded.tokenizer, layer=layer, device=device, precision=precision, letters=loaded.letters)

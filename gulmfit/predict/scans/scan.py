@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from gulmfit.predict.predictor import STRANDS, Predictor, Probabilities
 from gulmfit.predict.scans.grid import Integers, Stretch, Windows
-from gulmfit.seq.alphabet import AMBIGUOUS, Codes, reverse_complement
+from gulmfit.seq.alphabet import AMBIGUOUS, Codes, decode, reverse_complement
 from gulmfit.seq.genome.store import GenomeStore
 from gulmfit.seq.tokens.tokenizer import KmerTokenizer, Tokenizer, Tokens
 
@@ -51,23 +51,28 @@ class Scan(NamedTuple):
 
         Those of a window that was passed over are nan.
         """
+        tokenizer = self.predictor.tokenizer
         kept: list[npt.NDArray[np.bool_]] = []
         rows: tuple[list[Tokens], list[Tokens]] = ([], [])
+        texts: tuple[list[str], list[str]] = ([], [])
         for stretch in self.windows.stretches(first, last):
             codes = self._codes(stretch)
             starts = stretch.starts - stretch.starts[0]
             kept.append(_ambiguous_share(codes, starts, stretch.bases) <= self.max_ambiguous)
-            rows[0].extend(window_tokens(self.predictor.tokenizer, codes, starts[kept[-1]], stretch.bases))
+            strands = [(codes, starts[kept[-1]])]
             if self.strand != "forward":
-                turned = len(codes) - stretch.bases - starts[kept[-1]]
-                rows[1].extend(
-                    window_tokens(self.predictor.tokenizer, reverse_complement(codes), turned, stretch.bases)
-                )
+                strands.append((reverse_complement(codes), len(codes) - stretch.bases - starts[kept[-1]]))
+            for number, (letters, firsts) in enumerate(strands):
+                rows[number].extend(window_tokens(tokenizer, letters, firsts, stretch.bases))
+                if self.predictor.blend:
+                    spelled = decode(letters, tokenizer.alphabet)
+                    texts[number].extend(spelled[start : start + stretch.bases] for start in firsts.tolist())
         known = np.concatenate(kept)
         scores = np.full((last - first, len(self.strands), self.columns), np.nan)
         if known.any():
             read, average = filter(None, rows), self.strand == "average"
-            scores[known] = self.predictor.score(read, self.batch_size, average=average, spread=True)
+            spelled_out = [strand for strand in texts if strand]
+            scores[known] = self.predictor.score(read, self.batch_size, spelled_out, average=average, spread=True)
         return scores
 
     def _codes(self, stretch: Stretch) -> Codes:
@@ -99,12 +104,14 @@ def window_tokens(tokenizer: Tokenizer, codes: Codes, starts: Integers, bases: i
 
 
 def model_digest(predictor: Predictor) -> str:
-    """Return the SHA-256 of weights and tokenizer in hexadecimal."""
+    """Return the SHA-256 of weights and tokenizer, and of the baselines of a blend, in hexadecimal."""
     digest = hashlib.sha256(json.dumps(predictor.tokenizer.spec(), sort_keys=True).encode())
     model = predictor.model
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    if predictor.blend:
+        digest.update(predictor.blend.digest().encode())
     return digest.hexdigest()
 
 
