@@ -277,7 +277,7 @@ def _check_combined(config: Mapping[str, Any], stage: Any) -> list[str]:
     if config.get("ensemble", 1) != 1 and config.get("resume") not in (None, "auto"):
         mistakes.append("ensemble= continues all its members: give resume=auto and the run.name it was started with.")
     learned = _kind(config.get("head"))
-    if config.get("blend") and stage == "classify" and learned and not learned.blends:
+    if config.get("blend") and learned and not learned.blends:
         mistakes.append(f"blend=true weighs probabilities of classes, and this head learns {learned.labels.name}.")
     return mistakes
 

@@ -18,12 +18,15 @@ from gulmfit.errors import CheckpointError, DataError
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+NETWORK = "network"
+"""What the network, or the ensemble of them, is called among the models of a blend."""
+
 # A probability below it says no more than it: a model that is wrong with certainty must not outweigh all others.
 FLOOR = 1e-6
 # Strength of the penalty on squared weights and biases, as in scikit-learn's logistic regression with C = 1.
 _L2 = 1.0
 # Share of all weights below which a model is left out.
-LEAST_SHARE = 0.02
+LEAST_SHARE = 0.05
 _FOLDS = 5
 
 

@@ -21,7 +21,17 @@ from gulmfit.weights import SHARDS, WEIGHTS
 logger = logging.getLogger(__name__)
 
 CARD = "README.md"
-PATTERNS = ("config.json", WEIGHTS, SHARDS, BLEND, CALIBRATION, "tokenizer.json", CARD, pretrained.CARD, pretrained.SKETCH)
+PATTERNS = (
+    "config.json",
+    WEIGHTS,
+    SHARDS,
+    BLEND,
+    CALIBRATION,
+    "tokenizer.json",
+    CARD,
+    pretrained.CARD,
+    pretrained.SKETCH,
+)
 NEEDED = {"config.json": ("config.json",), WEIGHTS: (WEIGHTS, SHARDS)}
 TOKEN, ENDPOINT = "HF_TOKEN", "HF_ENDPOINT"
 

@@ -18,14 +18,11 @@ from numpy.typing import NDArray
 from gulmfit.checkpoint import BLEND, LoadedModel, save_calibration
 from gulmfit.errors import CheckpointError
 from gulmfit.evaluate.baselines.fitted import FittedBaseline, restore
-from gulmfit.evaluate.blend import Blend
+from gulmfit.evaluate.blend import NETWORK, Blend
 from gulmfit.files import write_whole
 from gulmfit.weights import load_arrays, save_arrays
 
 Floats = NDArray[np.float64]
-
-NETWORK = "network"
-"""What the network, or the ensemble of them, is called among the models of a blend."""
 
 
 class BlendedModel:

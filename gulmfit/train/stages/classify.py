@@ -27,7 +27,8 @@ from gulmfit.train.loop.classification_task import ClassificationTask
 from gulmfit.train.loop.fit import build_spec, fit, seed_everything
 from gulmfit.train.loop.lr_find import lr_range_test
 from gulmfit.train.run import Run
-from gulmfit.train.stages.concluding import Material, conclude
+from gulmfit.train.stages.concluding import conclude
+from gulmfit.train.stages.materials import Material
 from gulmfit.train.stages.origins import what_was_met
 from gulmfit.train.survive.identity import Identity, of_labelled, of_weights
 

@@ -21,7 +21,8 @@ from gulmfit.seq.splits.split_file import write_split
 from gulmfit.train.loop.fit import Fitted
 from gulmfit.train.run import CONFIG, Run
 from gulmfit.train.stages.classify import learned_from, materials, run_classifier
-from gulmfit.train.stages.concluding import Material, conclude
+from gulmfit.train.stages.concluding import conclude
+from gulmfit.train.stages.materials import Material
 from gulmfit.train.stages.trials import Trial, run_trials, summarise
 from gulmfit.train.survive.identity import LEARNED_FROM
 

@@ -145,7 +145,7 @@ def _settings(config: Any) -> dict[str, Any]:
 
 
 def summarise(results: Sequence[dict[str, Any]], *, independent: bool = True) -> dict[str, dict[str, dict[str, float]]]:
-    """Return for the model and each baseline the mean and spread of every test score over trials.
+    """Return for the model, each baseline and a blend the mean and spread of every test score over trials.
 
     Args:
         results: Of the trials.
@@ -158,6 +158,9 @@ def summarise(results: Sequence[dict[str, Any]], *, independent: bool = True) ->
         scores["model"].append(own)
         for name, baseline in result["baselines"].items():
             scores.setdefault(name, []).append({key: value for key, value in baseline.items() if key != "ci95"})
+        if blend := result.get("blend"):
+            own = {name.removeprefix("test/"): value for name, value in blend["metrics"].items() if "test/" in name}
+            scores.setdefault("blend", []).append(own)
     return {
         model: {
             key: _mean_and_spread([row[key] for row in rows], independent)
