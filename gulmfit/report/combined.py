@@ -80,6 +80,6 @@ def blend_verdict(results: Results) -> str:
         return ""
     score = objective_of(results).headline
     reached = format_value(found["metrics"].get(f"test/{score}"))
-    members = " and ".join(model_name(name) for name in found["weights"])
-    what = f"the blend of {members}" if len(found["weights"]) > 1 else f"{members} alone, which no blend improved on"
+    *others, last = (model_name(name) for name in found["weights"])
+    what = f"the blend of {', '.join(others)} and {last}" if others else f"{last} alone, which no blend improved on"
     return f" The model folder predicts with {what}: {reached} {heading(score)}."

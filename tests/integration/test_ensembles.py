@@ -22,7 +22,7 @@ from .conftest import TINY, run
 from .test_interruption import start, wait_until
 
 CALIBRATION = ("kind", "temperature", "knots", "threshold")
-SHORT = ["stage=classify", "trainer.max_steps=8", "checkpoint.every_n_steps=1", *TINY]
+SHORT = ["stage=classify", "trainer.max_steps=6", *TINY, "data.length_bp=100000", "data.num_test=60"]
 
 
 def rows(path: Path) -> list[dict[str, str]]:

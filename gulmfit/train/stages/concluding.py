@@ -9,6 +9,7 @@ from gulmfit.checkpoint import MODEL_FOLDER, save_calibration
 from gulmfit.config import plain
 from gulmfit.predict.outputs.writers import write_tsv
 from gulmfit.predict.predictor import Predictor
+from gulmfit.report.combined import blend_scores
 from gulmfit.report.pages import classification_report
 from gulmfit.train.loop.fit import Fitted
 from gulmfit.train.run import Run, file_checksums
@@ -108,6 +109,4 @@ def _models(results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         alone = {f"test/{name}": found["mean"] for name, found in ensemble["members"].items()}
         models = {f"ensemble of {ensemble['networks']}": dict(results)}
         models["its networks, mean"] = {**kind, "metrics": alone, "ci95": {}}
-    if blend := results.get("blend"):
-        models["blend"] = {**kind, "metrics": blend["metrics"], "ci95": blend["ci95"]}
-    return models
+    return models | {name: {**kind, **found} for name, found in blend_scores(results).items()}

@@ -7,6 +7,7 @@ from typing import Any
 
 from gulmfit.checkpoint import MODEL_FOLDER
 from gulmfit.data.sources.base import Source
+from gulmfit.report.combined import blend_scores
 from gulmfit.report.kinds.kind import Judged, Kind, objective_of
 from gulmfit.report.pages import comparison_report
 from gulmfit.report.wording import model_name
@@ -74,7 +75,8 @@ def run_ulmfit(run: Run, source: Source) -> dict[str, Any]:
     heavy = ("runs", "config_yaml")
     report = comparison_report(page)
     run.finish({name: value for name, value in page.items() if name not in heavy}, report)
-    table = score_table({"transferred": transferred, "from scratch": scratch}, transferred["baselines"])
+    blend = {name: {**transferred, **found} for name, found in blend_scores(transferred).items()}
+    table = score_table({"transferred": transferred, "from scratch": scratch, **blend}, transferred["baselines"])
     logger.info("\n%s\n\n%s", table, report.verdict)
     run.refuse_worthless(page)
     return page
