@@ -28,6 +28,8 @@ _KEYS: dict[str, tuple[Any, str]] = {
     "calibration": (str, ""),
     "seeds": (int, FROM_1),
     "with_scratch": (bool, ""),
+    "ensemble": (int, "[1, 100]"),
+    "blend": (bool, ""),
     "must_win": (float | None, ""),
     "lr_find": (bool, ""),
     "batch_size": (int | None, FROM_1),

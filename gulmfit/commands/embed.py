@@ -53,7 +53,8 @@ def embed_file(
 ) -> None:
     """Write the vectors of every record of a file, in input order, and a map of them if one is asked for.
 
-    The vectors are those of the encoder of a language model or a classifier.
+    The vectors are those of the encoder of a language model or a classifier: of an ensemble of its first network, of a
+    blend of its network.
 
     Args:
         model: Run folder, model folder or checkpoint, or the name of a model.

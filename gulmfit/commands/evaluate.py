@@ -99,7 +99,9 @@ def evaluate_file(
             "model": {"tokenizer": predictor.tokenizer.summary()},
             "versions": versions(),
         }
-        logger.info("%s", score_table({"model": results}, {}))
+        if predictor.blend:
+            results["served"] = "blend"
+        logger.info("%s", score_table({"blend" if predictor.blend else "model": results}, {}))
         if output:
             by_model = {"model": predicted}
             scored = Predictions(data.ids, labels, groups, predictor.classes, by_model, positive, targets=data.targets)

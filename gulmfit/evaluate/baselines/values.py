@@ -7,8 +7,8 @@
 Shapes: `N` sequences, `C` values.
 """
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ import numpy as np
 
 from gulmfit.evaluate.baselines import fits as shared
 from gulmfit.evaluate.baselines.fits import Part
+from gulmfit.evaluate.baselines.fitted import Constant, FittedBaseline, Outputs, Trees
 from gulmfit.evaluate.baselines.inputs import Floats, kmer_length
+from gulmfit.evaluate.baselines.views import View
 from gulmfit.seq.alphabet import DNA, Alphabet
 
 BASELINES = (
@@ -59,8 +61,13 @@ def run_value_baselines(
         training sequences have one length.
     """
     names = shared.usable(BASELINES, alphabet, train)
+
+    def run() -> dict[str, Floats]:
+        fitted = _fit_values(names, train, valid, seed, alphabet)
+        return {name: baseline.predict(test_sequences) for name, baseline in fitted.items()}
+
     return shared.cached(
-        functools.partial(_run, names, train, valid, test_sequences, seed, alphabet),
+        run,
         cache_dir,
         "value-baselines",
         (train, valid, Part(test_sequences, train.targets[:0])),
@@ -69,33 +76,39 @@ def run_value_baselines(
     )
 
 
-def _run(
-    names: Sequence[str], train: Part, valid: Part, test_sequences: Sequence[str], seed: int, alphabet: Alphabet
-) -> dict[str, Floats]:
+def _fit_values(
+    names: Sequence[str], train: Part, valid: Part, seed: int, alphabet: Alphabet
+) -> dict[str, FittedBaseline]:
     from sklearn.ensemble import HistGradientBoostingRegressor
     from sklearn.linear_model import Ridge
 
     train = shared.at_most(train, seed, np.zeros(0, dtype=np.int64))
     location, scale = train.targets.mean(axis=0), train.targets.std(axis=0)
     train, valid = (Part(part.sequences, (part.targets - location) / scale) for part in (train, valid))
+    outputs, views = Outputs(len(scale)), shared.views_of(alphabet, train)
 
-    def ridge(known: Any, held: shared.Held) -> Callable[[Any], Floats]:
-        models = [Ridge(alpha=alpha) for alpha in (CHOICES_OF_ALPHA if held else CHOICES_OF_ALPHA[:1])]
-        model = shared.fit_linear(models, known, train.targets, held, _squared_error)
-        return lambda features: model.predict(features).reshape(-1, len(scale))
+    def mean(name: str) -> FittedBaseline:
+        return Constant(name, View("length"), outputs, location)
 
-    def boosting(known: Any, held: shared.Held) -> Callable[[Any], Floats]:
+    def ridge(name: str, strengths: Sequence[float] = CHOICES_OF_ALPHA) -> FittedBaseline:
+        models = [Ridge(alpha=alpha) for alpha in strengths]
+        found = shared.fit_linear(name, [views[name]], models, train, valid, _squared_error, outputs)
+        return replace(found, weights=found.weights * scale, bias=found.bias * scale + location)
+
+    def least_squares(name: str) -> FittedBaseline:
+        return ridge(name, CHOICES_OF_ALPHA[:1])
+
+    def boosting(name: str) -> FittedBaseline:
+        features, held = shared.seen(views[name], train, valid)
         models = [
-            shared.fit_trees(HistGradientBoostingRegressor, known, column, held and (held[0], valid_column), seed)
+            shared.fit_trees(HistGradientBoostingRegressor, features, column, held and (held[0], valid_column), seed)
             for column, valid_column in zip(train.targets.T, valid.targets.T, strict=True)
         ]
-        return lambda features: np.stack([model.predict(features) for model in models], axis=1)
+        found = Trees(name, views[name], outputs, **shared.tree_arrays(models, features, alphabet))
+        return replace(found, start=found.start * scale + location, sums=found.sums * scale)
 
-    tuned: dict[str, shared.Fit] = {"kmer_ridge": ridge, "onehot_ridge": ridge, "onehot_boosting": boosting}
-    fits = {name: tuned.get(name, lambda known, held: ridge(known, None)) for name in names[1:]}
-    found = shared.predict_each(fits, alphabet, train, valid, test_sequences, len(scale))
-    units = {name: predicted * scale + location for name, predicted in found.items()}
-    return {"mean": np.tile(location, (len(test_sequences), 1)), **units}
+    fits = {"mean": mean, "kmer_ridge": ridge, "onehot_ridge": ridge, "onehot_boosting": boosting}
+    return shared.fit_each({name: fits.get(name, least_squares) for name in names})
 
 
 def _squared_error(model: Any, features: Any, values: Floats) -> float:

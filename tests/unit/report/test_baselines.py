@@ -14,6 +14,7 @@ import pytest
 from gulmfit.errors import DataError, SequenceError
 from gulmfit.evaluate.baselines import classes as baselines
 from gulmfit.evaluate.baselines import fits as baseline_fits
+from gulmfit.evaluate.baselines import views
 from gulmfit.evaluate.baselines.classes import BASELINES, NAIVE_BAYES, run_baselines
 from gulmfit.evaluate.baselines.fits import of_alphabet
 from gulmfit.evaluate.baselines.inputs import (
@@ -217,7 +218,7 @@ def test_chunks_and_row_order_are_invisible(monkeypatch: pytest.MonkeyPatch) -> 
     rng = np.random.default_rng(6)
     train, labels, tests = random_sequences(rng, 50, 30), np.arange(50) % 2, random_sequences(rng, 23, 30)
     whole = run_baselines(train, labels, tests, num_classes=2)
-    monkeypatch.setattr(baseline_fits, "_CHUNK", 7)
+    monkeypatch.setattr(views, "_CHUNK", 7)
     parts = run_baselines(train, labels, tests, num_classes=2)
     assert all(np.allclose(whole[name], parts[name]) for name in WITHOUT_LENGTH)
 
@@ -318,13 +319,13 @@ def split_of(seed: int) -> dict[str, Any]:
 def fits(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
     """What was fitted: one entry for each time that the baselines were not found in the cache."""
     made: list[Sequence[str]] = []
-    run = baselines._run
+    run = baselines._fit
 
     def counted(names: Sequence[str], *rest: Any) -> dict[str, np.ndarray]:
         made.append(names)
         return run(names, *rest)
 
-    monkeypatch.setattr(baselines, "_run", counted)
+    monkeypatch.setattr(baselines, "_fit", counted)
     return made
 
 
