@@ -31,17 +31,11 @@ from gulmfit.pretrained import find, known, read_object, shipped
 from gulmfit.seq.alphabet import DEFAULT, Letters
 from gulmfit.seq.limits import parse_json
 from gulmfit.seq.tokens.tokenizer import Tokenizer
-from gulmfit.weights import SHARDS, WEIGHTS, load_weights, save_weights, weight_files
+from gulmfit.weights import load_weights, save_weights, weight_files
 
 FORMAT = 1
 MODEL_FOLDER = "model"
 CALIBRATION, BLEND = "calibration.json", "blend.safetensors"
-# What else of a run's folder commands read.
-RECORDS = (
-    "config.yaml", "metrics.json", "metrics.csv", "split.tsv", "checkpoints/best.ckpt", "checkpoints/last.ckpt",
-    "predictions/test.tsv", "predictions/baselines.tsv",
-)  # fmt: skip
-MODEL_FILES = ("config.json", "tokenizer.json", CALIBRATION, BLEND)  # and those of the weights
 Spec = dict[str, Any]
 
 _RATES = f"{DropoutRates.__module__}.{DropoutRates.__name__}"
@@ -267,19 +261,6 @@ def letters_of(spec: Spec) -> Letters:
         return Letters(**spec.get("letters", {})).checked()
     except (TypeError, ConfigError) as error:
         raise CheckpointError(f"the configuration of the model is damaged: letters: {error}") from error
-
-
-def files_of(path: str | Path) -> list[Path]:
-    """List the files of a run folder, a model folder or a checkpoint that commands may read."""
-    run = Path(path)
-    if not run.is_dir():
-        return [run]
-    if run.name == MODEL_FOLDER:
-        run = run.parent
-    folders = dict.fromkeys((run / MODEL_FOLDER, run, Path(path)))
-    files = [run / name for name in RECORDS] + [folder / name for folder in folders for name in MODEL_FILES]
-    weights = [file for folder in folders for pattern in (WEIGHTS, SHARDS) for file in sorted(folder.glob(pattern))]
-    return [file for file in files if file.is_file()] + weights
 
 
 def load(path: str | Path) -> LoadedModel:

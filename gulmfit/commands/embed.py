@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 from tqdm import tqdm
 
-from gulmfit.checkpoint import files_of
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.files import claimed, whole_file
+from gulmfit.model_files import files_of
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.language.vectors import Embedder, Embedding, Vectors
 from gulmfit.predict.outputs.writers import pyarrow

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from gulmfit.checkpoint import MODEL_FOLDER, files_of
+from gulmfit.checkpoint import MODEL_FOLDER
 from gulmfit.config import compose, instantiate, plain, validate
 from gulmfit.data.sources.base import Source
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.evaluate.calibration import CALIBRATED_FORWARD
 from gulmfit.files import claimed
+from gulmfit.model_files import files_of
 from gulmfit.predict.outputs.writers import write_tsv
 from gulmfit.predict.predictor import Predictor
 from gulmfit.report.html import write_report

@@ -8,11 +8,11 @@ from typing import Literal
 
 from tqdm import tqdm
 
-from gulmfit.checkpoint import files_of
 from gulmfit.errors import ConfigError
 from gulmfit.evaluate.calibration import CALIBRATED_FORWARD
 from gulmfit.evaluate.target_calibration import LabelCalibration
 from gulmfit.files import claimed
+from gulmfit.model_files import files_of
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.outputs.registry import FEATURES, RECORDS, WINDOWS, Output, parse_outputs
 from gulmfit.predict.predictor import STRANDS, Predictor

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gulmfit.checkpoint import MODEL_FOLDER, LoadedModel, files_of, load
+from gulmfit.checkpoint import MODEL_FOLDER, LoadedModel, load
 from gulmfit.errors import CheckpointError, ConfigError
 from gulmfit.files import claimed, write_whole
+from gulmfit.model_files import files_of
 from gulmfit.seq.alphabet import DNA, alphabet_named
 from gulmfit.seq.limits import parse_json
 

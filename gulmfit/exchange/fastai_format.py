@@ -18,10 +18,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gulmfit.checkpoint import Spec, build_model, files_of, load, save_model
+from gulmfit.checkpoint import Spec, build_model, load, save_model
 from gulmfit.errors import CheckpointError, ConfigError
 from gulmfit.exchange.vocabulary import read_vocabulary
 from gulmfit.files import claimed, whole_file, whole_folder
+from gulmfit.model_files import files_of
 from gulmfit.models.awd_rnn import AWDRNN
 from gulmfit.models.classifier import SequenceClassifier
 from gulmfit.models.ensemble import Ensemble

@@ -18,11 +18,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from gulmfit.checkpoint import LoadedModel, files_of, load
+from gulmfit.checkpoint import LoadedModel, load
 from gulmfit.data.batches import collate, tokenise
 from gulmfit.errors import CheckpointError, ConfigError
 from gulmfit.files import claimed, whole_file
 from gulmfit.libraries import library
+from gulmfit.model_files import files_of
 from gulmfit.models.classifier import EVALUATION_WINDOW, ConcatPooling
 from gulmfit.models.encoder import State, encode_window, join_fresh
 from gulmfit.models.ensemble import Classifier, Ensemble, one_network

@@ -4,22 +4,17 @@ What can be known before data is read is a group of the configuration, `conf/rec
 takes the network and the tokens of the model that a run starts from. What depends on the labelled sequences, `decide`
 fills in: how long to train, and which strands to read. Both say what they chose and why; whatever is given on the
 command line or in an experiment stays.
-
-Shapes: `N` sequences.
 """
 
 import logging
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
 from gulmfit.checkpoint import load
 from gulmfit.config import compose
 from gulmfit.errors import GulmfitError
-from gulmfit.evaluate.baselines.inputs import kmer_features, onehot_features
-from gulmfit.seq.alphabet import reverse_complement_text
+from gulmfit.evaluate.strands import strand_matters
 from gulmfit.seq.labels.labelled import LabelledSequences
 from gulmfit.seq.labels.targets import CLASSES
 
@@ -33,9 +28,6 @@ STEPS, SEQUENCES, POWER = 600, 5_000, 0.6
 TRANSFERRED = 0.4  # as many steps where a language model has learned the words beforehand
 FEW = 1_000  # training sequences below which every layer learns from the start, at a lower rate
 SMALL_BATCH = 32
-
-MOST_JUDGED = 4_000  # sequences that the test of strands learns from
-DIFFERENT = 3.0  # standard errors
 
 
 def settle(config: DictConfig, words: Sequence[str]) -> DictConfig:
@@ -133,54 +125,3 @@ def _strands(config: DictConfig, train: LabelledSequences, valid: LabelledSequen
     if strand_matters(train, valid):
         return "both", "linear models do worse on reverse complements, or have not learned enough to tell"
     return "symmetric", "linear models do as well on reverse complements: the answer is the same for either strand"
-
-
-def strand_matters(train: LabelledSequences, valid: LabelledSequences) -> bool:
-    """Tell whether labels depend on the strand that a sequence is given on, or whether that is not known.
-
-    Two linear models, of 4-mers and of letters at positions, learn the training part. Labels that mean nothing of a
-    strand are predicted as well from the reverse complements of the validation part; else the loss rises there.
-
-    Returns:
-        False where a model has learned something and neither loses more than three standard errors.
-    """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import MaxAbsScaler
-
-    chosen = np.random.default_rng(0).permutation(len(train))[:MOST_JUDGED]
-    known = np.isin(valid.labels, np.unique(train.labels[chosen]))
-    texts = [sequence for sequence, kept in zip(valid.sequences, known, strict=True) if kept]
-    labels = valid.labels[known]
-    if len(labels) < 2:
-        return True
-    turned = [reverse_complement_text(sequence, valid.alphabet) for sequence in texts]
-    learned = [train.sequences[index] for index in chosen]
-    width = min(1_000, max(map(len, learned)))
-    counts = np.bincount(train.labels[chosen], minlength=len(train.classes)) / len(chosen)
-    ignorant = -np.log(np.maximum(counts, 1e-12))[labels]
-    informed = False
-    for featurise in (
-        lambda sequences: kmer_features(sequences, alphabet=train.alphabet),
-        lambda sequences: onehot_features(sequences, width, alphabet=train.alphabet),
-    ):
-        model = make_pipeline(MaxAbsScaler(), LogisticRegression(C=0.1, max_iter=500))
-        model.fit(featurise(learned), train.labels[chosen])
-        given, other = (_losses(model, featurise(sequences), labels) for sequences in (texts, turned))
-        if _rises(given, other):
-            return True
-        informed |= _rises(given, ignorant)
-    return not informed
-
-
-def _losses(model: object, features: object, labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    columns = np.searchsorted(model.classes_, labels)  # type: ignore[attr-defined]
-    of_truth = model.predict_proba(features)[np.arange(len(labels)), columns]  # type: ignore[attr-defined]
-    losses: NDArray[np.float64] = -np.log(np.maximum(of_truth, 1e-12))
-    return losses
-
-
-def _rises(before: NDArray[np.float64], after: NDArray[np.float64]) -> bool:
-    """Whether losses of the same sequences rise, by more than three standard errors."""
-    change = after - before
-    return bool(change.mean() > DIFFERENT * change.std() / np.sqrt(len(change)))

@@ -8,11 +8,12 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from gulmfit.config import compose, plain, validate
+from gulmfit.evaluate.strands import strand_matters
 from gulmfit.models.losses import BinaryCrossEntropy, CrossEntropy
 from gulmfit.seq.alphabet import reverse_complement_text
 from gulmfit.seq.labels.labelled import LabelledSequences
 from gulmfit.train.loop.metrics import CalibratedLoss
-from gulmfit.train.recipe import decide, settle, strand_matters
+from gulmfit.train.recipe import decide, settle
 
 
 def settled(*words: str):  # type: ignore[no-untyped-def]
