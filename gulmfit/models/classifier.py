@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from gulmfit.errors import ConfigError
+from gulmfit.models.both_strands import STRANDS, OtherStrand
 from gulmfit.models.dropout import DropoutRates, activation_penalty
 from gulmfit.models.encoder import Encoder, detach, encode_window, is_causal
-from gulmfit.models.strands import STRANDS, OtherStrand
 
 # Positions encoded at a time outside training: memory no longer grows with the length of a sequence.
 EVALUATION_WINDOW = 2048
@@ -132,7 +132,7 @@ class SequenceClassifier(nn.Module):
         alpha: Weight of activation regularisation (AR).
         beta: Weight of temporal activation regularisation (TAR).
         bins: Equal stretches of a sequence whose means are pooled alongside, so that the head sees where things are.
-        strands: Which strands are read, one of `gulmfit.models.strands.STRANDS`.
+        strands: Which strands are read, one of `gulmfit.models.both_strands.STRANDS`.
         complement: Token of the other strand for each token, `(V,)`; needed for two strands.
     """
 

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from gulmfit.errors import ConfigError
 from gulmfit.models.awd_rnn import AWDRNN
+from gulmfit.models.both_strands import OtherStrand, turn
 from gulmfit.models.classifier import ConcatPooling, MultiLabelClassifier, SequenceClassifier, SequenceRegressor
 from gulmfit.models.conv_rnn import ConvRNN
 from gulmfit.models.encoder import check_encoder
-from gulmfit.models.strands import OtherStrand, turn
 from gulmfit.seq.alphabet import encode, reverse_complement
 from gulmfit.seq.tokens.tokenizer import KmerTokenizer
 
