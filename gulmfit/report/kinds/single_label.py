@@ -104,6 +104,7 @@ class SingleLabel(Kind):
             seed=seed,
             cache_dir=cache_dir,
             alphabet=train.alphabet,
+            stranded=train.stranded,
         )
         return {name: (probabilities, self) for name, probabilities in found.items()}
 
