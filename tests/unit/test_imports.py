@@ -70,7 +70,7 @@ ALLOWED = {
     "predict": {"torch", "numpy", "tqdm", "pyarrow", "pybigtools"}
     | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.files"}
     | {"gulmfit.libraries", "gulmfit.weights", "gulmfit.evaluate", "gulmfit.report"},  # the latter for kinds of target
-    "evaluate": {"numpy", "scipy", "sklearn", "gulmfit.seq", "gulmfit.errors", "gulmfit.files"},
+    "evaluate": {"numpy", "scipy", "sklearn", "gulmfit.models", "gulmfit.seq", "gulmfit.errors", "gulmfit.files"},
     "report": {
         "numpy",
         "sklearn",

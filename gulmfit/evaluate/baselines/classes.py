@@ -3,12 +3,15 @@
 `majority` knows class frequencies; `length`, `gc` and `dinucleotide`, of proteins `composition`, what a careless choice
 of negatives leaves behind; `kmer_logistic` the content of 4-mers wherever they stand, of proteins of 2-mers;
 `onehot_logistic` and `onehot_boosting` which letter stands at which position, the latter also letters that go together,
-so they find windows that were cut at a fixed site. Of three classes and more, `kmer_naive_bayes` is the usual
-classifier of marker genes: which 8-mers a sequence holds, of proteins 4-mers.
+so they find windows that were cut at a fixed site. `canonical_kmer_logistic` and `gapped_kmer_logistic` know longer
+words and pairs of words, and `cnn` learns motifs; all three read both strands as one where strand means nothing. Of
+three classes and more, `kmer_naive_bayes` is the usual classifier of marker genes: which 8-mers a sequence holds, of
+proteins 4-mers.
 
 Shapes: `N` sequences, `C` classes.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from gulmfit.errors import DataError
 from gulmfit.evaluate.baselines import fits as shared
 from gulmfit.evaluate.baselines.fits import Part
-from gulmfit.evaluate.baselines.fitted import Constant, FittedBaseline, Outputs, Trees, Words
+from gulmfit.evaluate.baselines.fitted import Constant, FittedBaseline, Outputs, Peer, Trees, Words
 from gulmfit.evaluate.baselines.inputs import Floats, kmer_length, word_length
 from gulmfit.evaluate.baselines.naive_bayes import WordNaiveBayes
 from gulmfit.evaluate.baselines.views import View
@@ -33,7 +36,13 @@ BASELINES = (
     "kmer_logistic",
     "onehot_logistic",
     "onehot_boosting",
+    "canonical_kmer_logistic",
+    "gapped_kmer_logistic",
+    "cnn",
 )
+
+# What is fitted to each of many labels by itself.
+QUICK = tuple(name for name in BASELINES if name not in ("gapped_kmer_logistic", "cnn"))
 
 # Of more classes boosted trees take hours.
 MOST_CLASSES_BOOSTED = 20
@@ -42,6 +51,8 @@ NAIVE_BAYES = "kmer_naive_bayes"  # beside them, of three classes and more
 
 DEFAULT_C = 1.0
 CHOICES_OF_C = (0.01, 0.1, 1.0)  # inverse L2 strengths, tried on the validation sequences
+
+CHOICES_OF_C_OF_WORDS = (10.0, 1.0, 100.0)  # of rows of unit length; the first without validation sequences
 
 _MAX_ITERATIONS = 10_000
 
@@ -69,12 +80,13 @@ def fit_baselines(
 ) -> dict[str, FittedBaseline]:
     """Fit baselines on the training sequences; each can be saved (`gulmfit.evaluate.baselines.fitted`).
 
-    All but `majority`, `onehot_boosting` and naive Bayes are logistic regressions on standardised features (one-hot
-    columns are left as they are). The dinucleotide, composition, k-mer and one-hot ones take the L2 strength of lowest
-    log loss on the validation sequences, C = 1 without any, and boosting the number of trees, 100 without any.
+    All but `majority`, `onehot_boosting`, naive Bayes and `cnn` are logistic regressions on standardised features
+    (sparse ones are left as they are). All of those but `length` and `gc` take the L2 strength of lowest log loss on
+    the validation sequences, `canonical_kmer_logistic` also k, boosting the number of trees, and `cnn` the time to
+    stop. Without validation sequences C = 1 (of words 10), k = 6, there are 100 trees, and `cnn` trains for 20 epochs.
     Validation sequences of a class that was not trained on say nothing about either and are not used. Of more than
-    50,000 training sequences a random 50,000 are fitted. The same arguments give the same baselines, whichever are
-    fitted beside them.
+    50,000 training sequences a random 50,000 are fitted, by words as many as `fits.MOST_LETTERS` allows. The same
+    arguments give the same baselines, whichever are fitted beside them.
 
     Args:
         train_sequences: Text, upper case; letters that are not one known base or residue count as unknown.
@@ -82,10 +94,10 @@ def fit_baselines(
         num_classes: C; a class without a training sequence gets probability 0.
         valid_sequences: Sequences to choose the L2 strength and the number of trees on.
         valid_labels: Their class indices.
-        seed: Seed of the choice of 50,000 training sequences.
+        seed: Seed of the choice of training sequences, and of `cnn`.
         alphabet: What the letters are.
         stranded: Whether a sequence and its reverse complement may differ in their labels.
-        names: Of the baselines to fit; None for all.
+        names: Of the baselines to fit, where there are such of the data; None for all.
 
     Returns:
         A baseline for each name of `BASELINES` that the alphabet has, in that order, and `NAIVE_BAYES` where C is 3 or
@@ -147,7 +159,7 @@ def run_baselines_on_parts(
         (train, valid, Part(test_sequences, train.targets[:0])),
         {
             "alphabet": [alphabet.name, stranded, *lengths],
-            "C": [DEFAULT_C, *CHOICES_OF_C],
+            "C": [DEFAULT_C, *CHOICES_OF_C, *CHOICES_OF_C_OF_WORDS],
             "run": [num_classes, seed, *chosen],
         },
         (chosen, (len(scored), num_classes)),
@@ -189,8 +201,8 @@ def _names(train: Part, num_classes: int, alphabet: Alphabet, asked: Sequence[st
     if num_classes > MOST_CLASSES_BOOSTED:
         names.remove("onehot_boosting")
     names += [NAIVE_BAYES] if num_classes > 2 else []
-    if unknown := set(asked or ()) - set(names):
-        raise DataError(f"no baseline {', '.join(sorted(unknown))} of these sequences; there are {', '.join(names)}")
+    if unknown := set(asked or ()) - {*BASELINES, NAIVE_BAYES}:
+        raise DataError(f"no baseline is called {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     return [name for name in names if asked is None or name in asked]
 
 
@@ -211,7 +223,8 @@ def _fit(
     valid = Part([valid.sequences[index] for index in known.tolist()], valid.targets[known])
     # The first sequence of every class stays in, so that no class is lost to chance.
     train = shared.at_most(train, seed, np.unique(train.targets, return_index=True)[1])
-    outputs = Outputs(num_classes, tuple(np.flatnonzero(counts).tolist()))
+    known_classes = np.flatnonzero(counts)
+    outputs = Outputs(num_classes, tuple(known_classes.tolist()))
     views = shared.views_of(alphabet, train)
 
     def majority(name: str) -> FittedBaseline:
@@ -234,7 +247,37 @@ def _fit(
         model = WordNaiveBayes().fit(views[name].whole(train.sequences), train.targets)
         return Words(name, views[name], outputs, **model.to_arrays())
 
+    first_of_each = np.unique(train.targets, return_index=True)[1]
+
+    def of_words(kind: str, name: str) -> FittedBaseline:
+        choices = shared.word_views(alphabet, stranded)[kind]
+        times = len(choices) * (1 if len(known_classes) == 2 else len(known_classes))
+        some = shared.within_budget(name, train, seed, first_of_each, times)
+        models = [LogisticRegression(C=strength, max_iter=_MAX_ITERATIONS) for strength in CHOICES_OF_C_OF_WORDS]
+        return shared.fit_linear(name, choices, models, some, valid, _log_loss, outputs)
+
+    def cnn(name: str) -> FittedBaseline:
+        from gulmfit.models.peer_cnn import train_peer
+
+        view = View("letters", alphabet, {"width": shared.MAX_POSITIONS})
+        features, held = shared.seen(view, train, valid)
+        both = bool(alphabet.complements) and not stranded
+        weights = train_peer(
+            features,
+            np.searchsorted(known_classes, train.targets),
+            held and (held[0], np.searchsorted(known_classes, held[1])),
+            letters=len(alphabet),
+            classes=len(known_classes),
+            both_strands=both,
+            seed=seed,
+            most_letters=shared.MOST_LETTERS[name],
+        )
+        return Peer(name, view, outputs, both_strands=np.array(both), **weights)
+
     fits: dict[str, Callable[[str], FittedBaseline]] = {
+        "canonical_kmer_logistic": functools.partial(of_words, "canonical"),
+        "gapped_kmer_logistic": functools.partial(of_words, "gapped"),
+        "cnn": cnn,
         "majority": majority,
         "length": plain,
         "gc": plain,

@@ -33,6 +33,16 @@ MAX_TRAIN = 50_000  # sequences fitted on; more change models of this size very 
 DEFAULT_TREES = 100
 MAX_TREES = 500
 PATIENCE = 20  # trees in a row that do not lower the loss on the validation sequences end the search for a number
+LENGTHS, LENGTHS_OF_PROTEINS = (6, 5, 4, 7), (2, 1, 3)  # of k-mers, the likeliest first
+HALF, HALF_OF_PROTEINS = 3, 1  # letters on either side of a gap
+GAPS = 11  # gaps of 0 to 10 letters
+# What keeps a baseline within a minute of one core: letters, each counted once for every fit or time it is met.
+MOST_LETTERS = {
+    "canonical_kmer_logistic": 24_000_000,
+    "canonical_kmer_ridge": 24_000_000,
+    "gapped_kmer_logistic": 4_000_000,
+    "cnn": 12_000_000,
+}
 TREE = {"learning_rate": 0.1, "max_leaf_nodes": 31, "min_samples_leaf": 20}  # as scikit-learn has them
 
 
@@ -75,13 +85,26 @@ def views_of(alphabet: Alphabet, train: Part) -> dict[str, View]:
     }
 
 
-def at_most(train: Part, seed: int, kept: NDArray[np.int64]) -> Part:
-    """Draw 50,000 of more training sequences; those with the indices `kept` stay in."""
-    if len(train.targets) <= MAX_TRAIN:
+def word_views(alphabet: Alphabet, stranded: bool) -> dict[str, list[View]]:
+    """Return what baselines of words may see; the first of each is seen where there is nothing to choose on."""
+    canonical = bool(alphabet.complements) and not stranded
+    lengths, half = (LENGTHS, HALF) if alphabet.complements else (LENGTHS_OF_PROTEINS, HALF_OF_PROTEINS)
+    return {
+        "canonical": [View("spectrum", alphabet, {"k": k, "canonical": canonical}) for k in lengths],
+        "gapped": [View("gapped", alphabet, {"half": half, "gaps": GAPS, "canonical": canonical})],
+    }
+
+
+def at_most(
+    train: Part, seed: int, kept: NDArray[np.int64], most: int | None = None, what: str = "baselines are"
+) -> Part:
+    """Draw `most` of more training sequences, 50,000 if None; those with the indices `kept` stay in."""
+    most = MAX_TRAIN if most is None else most
+    if len(train.targets) <= most:
         return train
-    log.warning("baselines are fitted on %d of %d training sequences", MAX_TRAIN, len(train.targets))
+    log.warning("%s fitted on %d of %d training sequences", what, most, len(train.targets))
     others = np.setdiff1d(np.arange(len(train.targets)), kept)
-    drawn = np.random.default_rng(seed).permutation(others)[: max(0, MAX_TRAIN - len(kept))]
+    drawn = np.random.default_rng(seed).permutation(others)[: max(0, most - len(kept))]
     chosen = np.sort(np.concatenate([kept, drawn]))
     return Part([train.sequences[index] for index in chosen], train.targets[chosen])
 
@@ -148,6 +171,12 @@ def fit_trees(kind: Any, features: Any, targets: NDArray[Any], valid: Held, seed
         trial.fit(features, targets, X_val=valid[0], y_val=valid[1])
         trees = max(1, int(np.argmax(trial.validation_score_)))  # it goes on for a while after the best one
     return kind(**settings, max_iter=trees, early_stopping=False).fit(features, targets)
+
+
+def within_budget(name: str, train: Part, seed: int, kept: NDArray[np.int64], times: int = 1) -> Part:
+    """Draw as many training sequences as a baseline has time for that fits them `times` times; `kept` stay in."""
+    mean = sum(map(len, train.sequences)) / len(train.sequences)
+    return at_most(train, seed, kept, max(1, int(MOST_LETTERS[name] / (times * max(mean, 1)))), f"{name} is")
 
 
 def tree_arrays(models: Sequence[Any], features: NDArray[np.uint8], alphabet: Alphabet) -> dict[str, NDArray[Any]]:
@@ -254,6 +283,7 @@ def _digest(parts: Sequence[Part], settings: Mapping[str, Any]) -> str:
     import sklearn
 
     shared = [VERSION, sklearn.__version__, MAX_POSITIONS, MAX_TRAIN, DEFAULT_TREES, MAX_TREES, PATIENCE, TREE]
+    shared += [LENGTHS, LENGTHS_OF_PROTEINS, HALF, HALF_OF_PROTEINS, GAPS, MOST_LETTERS]
     digest = hashlib.sha256(json.dumps([shared, settings]).encode())
     for part in parts:
         # Lengths stand before what they are of, so that no two splits read alike.

@@ -164,7 +164,26 @@ class Words(_Model):
         return WordNaiveBayes.from_arrays(self.to_arrays()).scores(features)
 
 
-KINDS: dict[str, type[_Model]] = {"constant": Constant, "linear": Linear, "trees": Trees, "words": Words}
+@dataclass(eq=False)
+class Peer(_Model):
+    """The weights of `gulmfit.models.peer_cnn`; `both_strands` () says whether it reads both."""
+
+    filters: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    head_weight: NDArray[np.float32]
+    head_bias: NDArray[np.float32]
+    both_strands: NDArray[np.bool_]
+
+    def decide(self, features: Any) -> Floats:
+        from gulmfit.models.peer_cnn import peer_outputs
+
+        weights = self.to_arrays()
+        both = bool(weights.pop("both_strands"))
+        found: Floats = peer_outputs(weights, features, both)
+        return found
+
+
+KINDS: dict[str, type[_Model]] = {"constant": Constant, "linear": Linear, "trees": Trees, "words": Words, "peer": Peer}
 
 
 def restore(settings: Mapping[str, Any], arrays: Arrays) -> FittedBaseline:

@@ -2,7 +2,8 @@
 
 `mean` knows the training mean; `length`, `gc`, `dinucleotide` and, of proteins, `composition` are least squares;
 `kmer_ridge` and `onehot_ridge` are ridge regressions on k-mer content and on the letter at each position;
-`onehot_boosting` finds letters that go together.
+`onehot_boosting` finds letters that go together; `canonical_kmer_ridge` is ridge regression on longer words, of either
+strand where strand means nothing.
 
 Shapes: `N` sequences, `C` values.
 """
@@ -29,9 +30,11 @@ BASELINES = (
     "kmer_ridge",
     "onehot_ridge",
     "onehot_boosting",
+    "canonical_kmer_ridge",
 )
 
 CHOICES_OF_ALPHA = (0.1, 1.0, 10.0, 100.0, 1000.0)  # L2 strengths, tried on the validation sequences
+CHOICES_OF_ALPHA_OF_WORDS = (1.0, 0.1, 10.0)  # of rows of unit length; the first without validation sequences
 
 
 def run_value_baselines(
@@ -42,6 +45,7 @@ def run_value_baselines(
     seed: int = 0,
     cache_dir: Path | None = None,
     alphabet: Alphabet = DNA,
+    stranded: bool = False,
 ) -> dict[str, Floats]:
     """shared.Fit every baseline on the training part and give its predictions for the test sequences.
 
@@ -55,6 +59,7 @@ def run_value_baselines(
         seed: Of the choice of training sequences.
         cache_dir: Folder where results are kept, as in `gulmfit.evaluate.baselines.classes.run_baselines`.
         alphabet: What the letters are.
+        stranded: Whether a sequence and its reverse complement may differ in their values.
 
     Returns:
         (N_test, C) values in their units for each name of `BASELINES` that the alphabet has; without `length` where all
@@ -63,7 +68,7 @@ def run_value_baselines(
     names = shared.usable(BASELINES, alphabet, train)
 
     def run() -> dict[str, Floats]:
-        fitted = _fit_values(names, train, valid, seed, alphabet)
+        fitted = _fit_values(names, train, valid, seed, alphabet, stranded)
         return {name: baseline.predict(test_sequences) for name, baseline in fitted.items()}
 
     return shared.cached(
@@ -71,13 +76,17 @@ def run_value_baselines(
         cache_dir,
         "value-baselines",
         (train, valid, Part(test_sequences, train.targets[:0])),
-        {"alphabet": [alphabet.name, kmer_length(alphabet)], "alpha": CHOICES_OF_ALPHA, "run": [seed]},
+        {
+            "alphabet": [alphabet.name, stranded, kmer_length(alphabet)],
+            "alpha": [*CHOICES_OF_ALPHA, *CHOICES_OF_ALPHA_OF_WORDS],
+            "run": [seed],
+        },
         (names, (len(test_sequences), train.targets.shape[1])),
     )
 
 
 def _fit_values(
-    names: Sequence[str], train: Part, valid: Part, seed: int, alphabet: Alphabet
+    names: Sequence[str], train: Part, valid: Part, seed: int, alphabet: Alphabet, stranded: bool = False
 ) -> dict[str, FittedBaseline]:
     from sklearn.ensemble import HistGradientBoostingRegressor
     from sklearn.linear_model import Ridge
@@ -90,13 +99,20 @@ def _fit_values(
     def mean(name: str) -> FittedBaseline:
         return Constant(name, View("length"), outputs, location)
 
-    def ridge(name: str, strengths: Sequence[float] = CHOICES_OF_ALPHA) -> FittedBaseline:
+    def ridge(
+        name: str, strengths: Sequence[float] = CHOICES_OF_ALPHA, choices: Sequence[View] = (), known: Part = train
+    ) -> FittedBaseline:
         models = [Ridge(alpha=alpha) for alpha in strengths]
-        found = shared.fit_linear(name, [views[name]], models, train, valid, _squared_error, outputs)
+        found = shared.fit_linear(name, choices or [views[name]], models, known, valid, _squared_error, outputs)
         return replace(found, weights=found.weights * scale, bias=found.bias * scale + location)
 
     def least_squares(name: str) -> FittedBaseline:
         return ridge(name, CHOICES_OF_ALPHA[:1])
+
+    def of_words(name: str) -> FittedBaseline:
+        choices = shared.word_views(alphabet, stranded)["canonical"]
+        some = shared.within_budget(name, train, seed, np.zeros(0, dtype=np.int64), len(choices) * len(scale))
+        return ridge(name, CHOICES_OF_ALPHA_OF_WORDS, choices, some)
 
     def boosting(name: str) -> FittedBaseline:
         features, held = shared.seen(views[name], train, valid)
@@ -107,7 +123,13 @@ def _fit_values(
         found = Trees(name, views[name], outputs, **shared.tree_arrays(models, features, alphabet))
         return replace(found, start=found.start * scale + location, sums=found.sums * scale)
 
-    fits = {"mean": mean, "kmer_ridge": ridge, "onehot_ridge": ridge, "onehot_boosting": boosting}
+    fits = {
+        "mean": mean,
+        "kmer_ridge": ridge,
+        "onehot_ridge": ridge,
+        "onehot_boosting": boosting,
+        "canonical_kmer_ridge": of_words,
+    }
     return shared.fit_each({name: fits.get(name, least_squares) for name in names})
 
 

@@ -20,6 +20,9 @@ FEATURES: dict[str, Callable[..., Any]] = {
     "words": inputs.word_features,
     "onehot": inputs.onehot_features,
     "positions": inputs.positional_features,
+    "letters": inputs.letter_features,
+    "spectrum": inputs.spectrum_features,
+    "gapped": inputs.gapped_features,
 }
 
 _CHUNK = 4096  # sequences whose features are held at once

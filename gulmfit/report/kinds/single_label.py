@@ -128,6 +128,7 @@ class SingleLabel(Kind):
             "valid_labels": valid.labels,
             "seed": seed,
             "alphabet": train.alphabet,
+            "stranded": train.stranded,
         }
 
     def comparisons(self, truth: Any, judged: Models, groups: Ints, seed: int) -> dict[str, Any]:

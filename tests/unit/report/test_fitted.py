@@ -20,12 +20,15 @@ from gulmfit.evaluate.baselines.fitted import FittedBaseline, Outputs, Trees, re
 from gulmfit.evaluate.baselines.inputs import gc_features, kmer_features, positional_features
 from gulmfit.evaluate.baselines.values import _fit_values
 from gulmfit.evaluate.baselines.views import View
+from gulmfit.models import peer_cnn
 from gulmfit.seq.alphabet import DNA, PROTEIN, Alphabet
 
 
 @pytest.fixture(autouse=True)
-def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Grow fewer trees, in less time."""
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Grow fewer trees, and train the network for less time."""
+    monkeypatch.setattr(peer_cnn, "MOST_TIMES", 3)
+    monkeypatch.setattr(peer_cnn, "TIMES_ALONE", 3)
     monkeypatch.setattr(fits, "DEFAULT_TREES", 15)
     monkeypatch.setattr(fits, "MAX_TREES", 15)
 
@@ -141,8 +144,8 @@ def test_a_baseline_does_not_depend_on_those_fitted_beside_it() -> None:
     assert list(some) == ["kmer_logistic", "onehot_boosting"]
     for name, baseline in some.items():
         np.testing.assert_array_equal(baseline.predict(ODD), whole[name].predict(ODD))
-    with pytest.raises(DataError, match="no baseline composition"):
-        fit_baselines(**given, names=["composition"])
+    with pytest.raises(DataError, match="no baseline is called forest"):
+        fit_baselines(**given, names=["forest"])
 
 
 def test_what_cannot_be_restored_is_told() -> None:
