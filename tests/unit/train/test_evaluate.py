@@ -31,6 +31,7 @@ def stand_in_model(monkeypatch: pytest.MonkeyPatch) -> None:
         positive="yes",
         letters=Letters(),
         calibration=Calibration(threshold=0.3),
+        blend=None,
         predict=predict,
     )
     monkeypatch.setattr(evaluate.Predictor, "load", lambda _: model)
