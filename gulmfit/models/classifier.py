@@ -72,8 +72,9 @@ class ConcatPooling:
             raise ConfigError("nothing was pooled: a batch needs at least one token.")
         pooled = [self.last, self.maximum, self.total / self.lengths.unsqueeze(1)]
         if self.binned is not None:
-            edges = -(-torch.arange(self.bins + 1, device=self.lengths.device) * self.lengths.unsqueeze(1) // self.bins)
-            counts = edges.diff(dim=1).clamp_min(1).unsqueeze(-1)
+            whole = torch.arange(self.bins + 1, device=self.lengths.device) * self.lengths.unsqueeze(1)
+            edges = (whole + self.bins - 1) // self.bins  # rounded up: the first position of each stretch
+            counts = (edges[:, 1:] - edges[:, :-1]).clamp_min(1).unsqueeze(-1)
             pooled.append((self.binned / counts).flatten(1))
         return torch.cat(pooled, dim=1)
 
@@ -212,10 +213,14 @@ class SequenceClassifier(nn.Module):
     def forward(self, tokens: Tensor, lengths: Tensor, frozen: int = 0) -> tuple[Tensor, Tensor]:
         """Return logits `(B, C)` and the penalty; arguments as in `pool`."""
         pooled, penalty = self.pool(tokens, lengths, frozen)
-        logits = self.head(pooled)
+        return self.classify(pooled), penalty
+
+    def classify(self, pooled: Tensor) -> Tensor:
+        """Turn pooled features `(B, P)` into logits `(B, C)`."""
+        logits: Tensor = self.head(pooled)
         if self.strands == "symmetric":  # what the head says of the other strand, whose features are these, swapped
             logits = (logits + self.head(torch.cat(pooled.chunk(2, dim=1)[::-1], dim=1))) / 2
-        return logits, penalty
+        return logits
 
     def outputs(self, logits: Tensor) -> Tensor:
         """Turn logits `(B, C)` into what is predicted: class probabilities."""

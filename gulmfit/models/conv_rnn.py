@@ -112,7 +112,7 @@ class ConvRNN(nn.Module):
         for index, layer in enumerate(cast("list[RecurrentLayer]", list(self.layers))):
             with torch.set_grad_enabled(learns and frozen <= next(groups)):
                 x = self.between_layers(x) if index else x
-                x, _ = layer(x, layer.initial_state(len(x), x))
+                x, _ = layer(x, layer.initial_state(x.shape[0], x))
         return x.repeat_interleave(self.pool, 1)[:, : tokens.shape[1]], None
 
     def layer_groups(self) -> list[list[nn.Parameter]]:

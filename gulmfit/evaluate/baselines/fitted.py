@@ -133,6 +133,16 @@ class Trees(_Model):
     right: NDArray[np.int32]
     value: Floats
 
+    def __post_init__(self) -> None:
+        """Make sure that every walk ends: a file from elsewhere might lead in circles or out of the tree."""
+        nodes = np.arange(len(self.feature))
+        below = np.stack([self.left, self.right])
+        ends = (self.left == nodes) & (self.right == nodes)
+        if not (np.all(ends | (below > nodes).all(0)) and below.max(initial=0) < len(nodes) == len(self.value)):
+            raise CheckpointError("the trees of a baseline are damaged: a node leads back, or to none.")
+        if not (np.all((self.roots >= 0) & (self.roots < len(nodes))) and np.all(self.feature >= 0)):
+            raise CheckpointError("the trees of a baseline are damaged: a root or a position is out of range.")
+
     def decide(self, features: Any) -> Floats:
         step = max(1, _WALKS // max(1, len(self.roots)))
         found = [self._leaves(features[at : at + step]) for at in range(0, len(features), step)]

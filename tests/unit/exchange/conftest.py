@@ -45,11 +45,16 @@ def make_model(tmp_path: Path) -> MakeModel:
         layers: int = 3,
         calibration: dict[str, Any] | None = None,
         tokenizer: Tokenizer | None = None,
+        arch: dict[str, Any] | None = None,
+        bins: int = 0,
     ) -> Path:
         torch.manual_seed(1)
         spec = tiny_spec(classes, cell, k, stride, legal, layers)
         if tokenizer is not None:
             spec["tokenizer"] = tokenizer.spec()
+        if arch is not None:
+            whole = arch if "_target_" in arch else {**spec["arch"], **arch}
+            spec |= {"arch": whole, "head": {**spec["head"], "bins": bins}}
         model, _ = build_model(spec)
         for tensor in model.state_dict().values():
             if tensor.is_floating_point():
