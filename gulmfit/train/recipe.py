@@ -116,6 +116,8 @@ def _decide_length(config: DictConfig, count: int) -> None:
 
 def _strands(config: DictConfig, train: LabelledSequences, valid: LabelledSequences) -> tuple[str, str]:
     """Return what a classifier should read, and why."""
+    if config.recipe == "none":
+        return "forward", "there is no recipe"
     if not train.alphabet.complements:
         return "forward", f"{train.alphabet.name} has one strand"
     if not str(config.tokenizer._target_).endswith("KmerTokenizer"):

@@ -356,3 +356,28 @@ def test_range_test_draws_and_trains_nothing(tmp_path: Path) -> None:
     page = (folder / "lr_find.html").read_text()
     assert "<svg" in page or "data:image" in page
     assert not (folder / "model").exists()
+
+
+def test_without_a_genome_the_task_s_own_sequences_are_learned(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = ["".join(rng.choice(list("ACGT"), 80)) for _ in range(120)]
+    table = tmp_path / "own.csv"
+    table.write_text("sequence,label\n" + "".join(f"{row},{index % 2}\n" for index, row in enumerate(rows)))
+    words = [
+        "stage=ulmfit",
+        "data=table",
+        f"data.path={table}",
+        "run.name=own",
+        "arch=awd_lstm_tiny",
+        "recipe=transfer",
+    ]
+    words += ["pretrain.epochs=1", "pretrain.batch_size=4", "trainer.max_steps=4", "trainer.enable_progress_bar=false"]
+    printed = run(*words, cwd=tmp_path).stdout
+    folder = tmp_path / "outputs" / "ulmfit" / "own"
+    assert not (folder / "pretrain").exists()
+    assert "no genome" in printed
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert np.isfinite(metrics["metrics"]["finetune/val/bits_per_base"])
+    models = {part: load(folder / part) for part in ("finetune", "classify", "scratch")}
+    assert models["classify"].spec["arch"] == models["scratch"].spec["arch"]  # the twin is the same network
+    assert len({len(model.tokenizer) for model in models.values()}) == 1

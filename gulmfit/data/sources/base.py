@@ -78,6 +78,11 @@ class Source:
         """Whether the source gives labelled sequences."""
         return True
 
+    @property
+    def has_genome(self) -> bool:
+        """Whether there is a genome to learn."""
+        return bool(self.genome) or type(self).store is not Source.store
+
     def store(self, cache_dir: Path) -> GenomeStore:
         """Return the genome to learn, built once and kept in `cache_dir`.
 

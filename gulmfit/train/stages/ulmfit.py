@@ -30,7 +30,10 @@ SHARED = (
 TOLD = {
     "pretrain": "a language model learns the genome",
     "finetune": "it is tuned to the training sequences, without their labels",
+    "alone": "no genome (data.genome=) and no init_from=: a language model learns the training sequences alone",
 }
+# A language model that has no genome before the labelled sequences learns them as it would have learned the genome.
+FROM_NOTHING = [f"finetune.{name}=${{pretrain.{name}}}" for name in ("epochs", "lr", "batch_size", "drop_mult")]
 
 
 def run_ulmfit(run: Run, source: Source) -> dict[str, Any]:
@@ -39,11 +42,12 @@ def run_ulmfit(run: Run, source: Source) -> dict[str, Any]:
     language_models: dict[str, Any] = {}
     origin = str(run.config.init_from) if run.config.init_from else None
     wanted = {"pretrain": run.config.stage.pretrain, "finetune": run.config.stage.finetune}
-    stages = [stage for stage, want in wanted.items() if (origin is None if want is None else want)]
+    learns_genome = origin is None and (source.has_genome or not wanted["finetune"])
+    stages = [stage for stage, want in wanted.items() if (learns_genome if want is None else want)]
     count = len(stages) + 2
     for number, stage in enumerate(stages, start=1):
-        sub = sub_run(run, stage, stage, origin).prepare()
-        logger.info("[%d/%d] %s: %s", number, count, stage, TOLD[stage])
+        sub = sub_run(run, stage, stage, origin, None if origin or stage == "pretrain" else FROM_NOTHING).prepare()
+        logger.info("[%d/%d] %s: %s", number, count, stage, TOLD[stage if origin or stage == "pretrain" else "alone"])
         language_models[stage] = run_language_model(sub, source)
         origin = str(sub.folder)
     logger.info("[%d/%d] classify: a classifier starts from the language model", count - 1, count)
