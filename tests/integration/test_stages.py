@@ -371,7 +371,13 @@ def test_without_a_genome_the_task_s_own_sequences_are_learned(tmp_path: Path) -
         "arch=awd_lstm_tiny",
         "recipe=transfer",
     ]
-    words += ["pretrain.epochs=1", "pretrain.batch_size=4", "trainer.max_steps=4", "trainer.enable_progress_bar=false"]
+    words += [
+        "recipe=transfer",
+        "pretrain.epochs=1",
+        "pretrain.batch_size=4",
+        "trainer.max_steps=4",
+        "trainer.enable_progress_bar=false",
+    ]
     printed = run(*words, cwd=tmp_path).stdout
     folder = tmp_path / "outputs" / "ulmfit" / "own"
     assert not (folder / "pretrain").exists()
