@@ -51,7 +51,8 @@ class ConcatPooling:
         maximum = outputs.masked_fill(~real, float("-inf")).amax(1)
         total = (outputs * real).sum(1)
         if self.bins:
-            share = self._bin_of(steps).unsqueeze(1) == torch.arange(self.bins, device=outputs.device).view(1, -1, 1)
+            stretch = steps * self.bins // self.lengths.unsqueeze(1)  # of each position, (B, T)
+            share = stretch.unsqueeze(1) == torch.arange(self.bins, device=outputs.device).view(1, -1, 1)
             sums = torch.bmm((share & mask.unsqueeze(1)).to(outputs.dtype), outputs)
             self.binned = sums if self.binned is None else self.binned + sums
         if self.last is None or self.maximum is None or self.total is None:
@@ -61,10 +62,6 @@ class ConcatPooling:
             self.maximum = torch.maximum(self.maximum, maximum)
         self.seen += outputs.shape[1]
         return mask
-
-    def _bin_of(self, steps: Tensor) -> Tensor:
-        """Return in which stretch each of the positions `(T,)` lies, `(B, T)`."""
-        return steps * self.bins // self.lengths.unsqueeze(1)
 
     def result(self) -> Tensor:
         """Return `(B, (3 + bins) E)`."""
