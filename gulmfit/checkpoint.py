@@ -48,6 +48,7 @@ _RATES = f"{DropoutRates.__module__}.{DropoutRates.__name__}"
 # Constructor arguments that follow from tokenizer, classes and encoder; no configuration states them.
 DERIVED = frozenset(
     {"vocab_size", "pad_id", "num_special", "num_successors", "token_bases", "num_classes", "dropout", "encoder"}
+    | {"kmer_bases", "kmer_stride"}
 )
 
 
@@ -159,6 +160,8 @@ def _assemble(spec: Spec, tokenizer: Tokenizer, token_bases: Tensor | None) -> n
         "num_special": tokenizer.num_special,
         "num_successors": tokenizer.num_successors,
         "token_bases": token_bases,
+        "kmer_bases": getattr(tokenizer, "k", None),
+        "kmer_stride": getattr(tokenizer, "stride", None),
         "num_classes": len(spec.get("classes") or []),
         "dropout": build({"_target_": _RATES, **spec["dropout"]}, {}),
     }

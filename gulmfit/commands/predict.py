@@ -15,6 +15,7 @@ from gulmfit.evaluate.target_calibration import LabelCalibration
 from gulmfit.files import claimed
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.outputs.registry import FEATURES, RECORDS, WINDOWS, Output, parse_outputs
+from gulmfit.predict.labelling import PositionPredictor, load_predictor, write_labels
 from gulmfit.predict.predictor import STRANDS, Predictor
 from gulmfit.predict.records import check_input, feature_records, sequence_records, write_records
 from gulmfit.predict.scans.genome import Wanted, scan_genome
@@ -60,7 +61,8 @@ def predict_file(
 
     Output by suffix: .tsv .parquet (all classes, in the order of the input); .bedgraph .bw (one class along a genome);
     .bed (features, or calls: windows above the threshold, merged) and .windows.bed (windows). Files are plain or gzip.
-    Probabilities are calibrated on the validation part.
+    Probabilities are calibrated on the validation part. A labeller (stage=label) gives each record a text with a letter
+    for each of its positions, in .tsv or .parquet.
 
     Args:
         model: Run folder (outputs/classify/mine), model folder or checkpoint of a classifier, or the name of one.
@@ -108,7 +110,7 @@ def predict_file(
     written = [path for one in outputs for path in one.by_strand(STRANDS[strand]).values()]
     with claimed(written, [input, genome, *files_of(model)]):
         keep_freed_memory()
-        predictor = Predictor.load(model, precision=precision)
+        predictor = load_predictor(model, precision=precision)
         letters = predictor.letters = predictor.letters.asked(case, ambiguity)
         alphabet = predictor.tokenizer.alphabet
         if strand != "forward":
@@ -121,6 +123,17 @@ def predict_file(
             )
         check_names(predictor.classes, "class or label", model)
         start = time.perf_counter()
+        if isinstance(predictor, PositionPredictor):
+            if window_bp or genome or strand != "forward" or raw:
+                raise ConfigError(
+                    f"{model} labels the positions of records as they are given: leave window_bp=, genome=, strand= "
+                    "and raw= out, or give a classifier."
+                )
+            records = sequence_records(input, sequence=sequence, id=id, alphabet=alphabet, letters=letters)
+            known = tqdm(records, desc="label", unit=" records")
+            count = write_labels(predictor, known, outputs, batch_size=batch_size, where=f"{input}, ")
+            logger.info("%s: %d records in %.1f s", output, count, time.perf_counter() - start)
+            return
         column = _column(predictor, positive, outputs)
         if window_bp:
             if letters.ambiguity == "error" and max_ambiguous:

@@ -1,5 +1,7 @@
 """The sequence classifier: an encoder, concat pooling over real tokens, and a small head.
 
+`LabelModel` is what it shares with the labeller of positions.
+
 One network for every kind of target; the classes below differ in what the last layer's outputs mean.
 
 Shape letters: `B` batch, `T` tokens, `E` encoder outputs, `C` classes, labels or values.
@@ -9,7 +11,7 @@ published runs, pooling never sees padding and gradients flow through the whole 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -95,38 +97,22 @@ class PoolingHead(nn.Module):
             layer.train(was_training)
 
 
-class SequenceClassifier(nn.Module):
-    """Classify whole sequences: one class each.
+class LabelModel(nn.Module):
+    """An encoder and a head that learns labels: the base of what classifies sequences or labels their positions.
 
     Attributes:
         kind: The kind of target that it learns (`gulmfit.report.kinds.kind.Kind`), or where that class is defined.
         min_classes: Least `C`.
 
     Args:
-        encoder: Tokens to hidden vectors.
-        num_classes: `C`, 2 or more.
-        dropout: Its `output_p` drops pooled features.
-        hidden_size: Units of the head's hidden layer.
-        hidden_p: Dropout before the last linear layer; not scaled by `drop_mult`, as published.
-        bptt: Cut gradients every so many tokens; None lets them through the whole sequence.
-        alpha: Weight of activation regularisation (AR).
-        beta: Weight of temporal activation regularisation (TAR).
+        encoder, num_classes, bptt, alpha, beta: As in `SequenceClassifier`.
     """
 
-    kind: ClassVar[str | type] = "gulmfit.report.kinds.single_label.SingleLabel"
+    kind: ClassVar[str | type]
     min_classes: ClassVar[int] = 2
+    head: nn.Module
 
-    def __init__(
-        self,
-        encoder: Encoder,
-        num_classes: int,
-        dropout: DropoutRates | None = None,
-        hidden_size: int = 50,
-        hidden_p: float = 0.1,
-        bptt: int | None = None,
-        alpha: float = 2.0,
-        beta: float = 1.0,
-    ) -> None:
+    def __init__(self, encoder: Encoder, num_classes: int, bptt: int | None, alpha: float, beta: float) -> None:
         super().__init__()
         if num_classes < self.min_classes:
             raise ConfigError(f"a classifier needs {self.min_classes} classes or more, got {num_classes}.")
@@ -137,43 +123,33 @@ class SequenceClassifier(nn.Module):
         self.encoder = encoder
         self.bptt = bptt
         self.alpha, self.beta = alpha, beta
-        input_p = (dropout or DropoutRates()).output_p
-        self.head = PoolingHead(3 * encoder.output_size, hidden_size, num_classes, input_p, hidden_p)
 
-    def pool(self, tokens: Tensor, lengths: Tensor, frozen: int = 0) -> tuple[Tensor, Tensor]:
-        """Encode and pool.
+    def encoded(self, tokens: Tensor, lengths: Tensor, frozen: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Encode window by window; arguments as in `forward`.
 
-        Args:
-            tokens: `(B, T)`, padded at the end.
-            lengths: Real tokens of each sequence, `(B,)`, each 1 or more.
-            frozen: How many of the lowest layer groups to run without a graph.
-
-        Returns:
-            Pooled features `(B, 3E)` and the penalty AR + TAR, 0 outside training.
+        Yields:
+            Outputs of a window `(B, T, E)`, and its share of the penalty AR + TAR, 0 outside training.
         """
         window = (self.bptt or tokens.shape[1]) if self.training else EVALUATION_WINDOW
         if not is_causal(self.encoder):
             window = tokens.shape[1]
-        pooling = ConcatPooling(lengths)
-        penalty = torch.zeros((), device=tokens.device)
         state = None
         for start in range(0, tokens.shape[1], window):
             part = tokens[:, start : start + window]
             outputs, state = encode_window(self.encoder, part, state, frozen)
-            mask = pooling.add(outputs)
+            penalty = torch.zeros((), device=tokens.device)
             if self.training:
                 state = detach(state)
+                mask = torch.arange(start, start + part.shape[1], device=tokens.device) < lengths.unsqueeze(1)
                 share = mask.sum() / lengths.sum()
-                penalty = penalty + share * activation_penalty(outputs, mask, self.alpha, self.beta)
-        return pooling.result(), penalty
+                penalty = share * activation_penalty(outputs, mask, self.alpha, self.beta)
+            yield outputs, penalty
 
-    def forward(self, tokens: Tensor, lengths: Tensor, frozen: int = 0) -> tuple[Tensor, Tensor]:
-        """Return logits `(B, C)` and the penalty; arguments as in `pool`."""
-        pooled, penalty = self.pool(tokens, lengths, frozen)
-        return self.head(pooled), penalty
+    def calibrate(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Re-estimate statistics of the training set, where the model has any, from its tokens and lengths."""
 
     def outputs(self, logits: Tensor) -> Tensor:
-        """Turn logits `(B, C)` into what is predicted: class probabilities."""
+        """Turn logits `(..., C)` into what is predicted: class probabilities."""
         return logits.softmax(-1)
 
     def learned(self, labels: Tensor) -> Tensor:
@@ -188,6 +164,70 @@ class SequenceClassifier(nn.Module):
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """Return the parameters from input to output: embedding, recurrent layers, head."""
         return [*self.encoder.layer_groups(), list(self.head.parameters())]
+
+
+class SequenceClassifier(LabelModel):
+    """Classify whole sequences: one class each.
+
+    Args:
+        encoder: Tokens to hidden vectors.
+        num_classes: `C`, 2 or more.
+        dropout: Its `output_p` drops pooled features.
+        hidden_size: Units of the head's hidden layer.
+        hidden_p: Dropout before the last linear layer; not scaled by `drop_mult`, as published.
+        bptt: Cut gradients every so many tokens; None lets them through the whole sequence.
+        alpha: Weight of activation regularisation (AR).
+        beta: Weight of temporal activation regularisation (TAR).
+    """
+
+    kind: ClassVar[str | type] = "gulmfit.report.kinds.single_label.SingleLabel"
+    head: PoolingHead
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        num_classes: int,
+        dropout: DropoutRates | None = None,
+        hidden_size: int = 50,
+        hidden_p: float = 0.1,
+        bptt: int | None = None,
+        alpha: float = 2.0,
+        beta: float = 1.0,
+    ) -> None:
+        super().__init__(encoder, num_classes, bptt, alpha, beta)
+        input_p = (dropout or DropoutRates()).output_p
+        self.head = PoolingHead(3 * encoder.output_size, hidden_size, num_classes, input_p, hidden_p)
+
+    def pool(self, tokens: Tensor, lengths: Tensor, frozen: int = 0) -> tuple[Tensor, Tensor]:
+        """Encode and pool.
+
+        Args:
+            tokens: `(B, T)`, padded at the end.
+            lengths: Real tokens of each sequence, `(B,)`, each 1 or more.
+            frozen: How many of the lowest layer groups to run without a graph.
+
+        Returns:
+            Pooled features `(B, 3E)` and the penalty AR + TAR, 0 outside training.
+        """
+        pooling = ConcatPooling(lengths)
+        penalty = torch.zeros((), device=tokens.device)
+        for outputs, share in self.encoded(tokens, lengths, frozen):
+            pooling.add(outputs)
+            penalty = penalty + share
+        return pooling.result(), penalty
+
+    def forward(self, tokens: Tensor, lengths: Tensor, frozen: int = 0) -> tuple[Tensor, Tensor]:
+        """Return logits `(B, C)` and the penalty; arguments as in `pool`."""
+        pooled, penalty = self.pool(tokens, lengths, frozen)
+        return self.head(pooled), penalty
+
+    @torch.no_grad()
+    def calibrate(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Re-estimate BatchNorm's statistics over the training set."""
+        was_training = self.training
+        self.eval()
+        self.head.calibrate(torch.cat([self.pool(tokens, lengths)[0] for tokens, lengths in batches]))
+        self.train(was_training)
 
 
 class MultiLabelClassifier(SequenceClassifier):

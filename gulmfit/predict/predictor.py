@@ -6,7 +6,7 @@ bases.
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,8 @@ import torch
 from gulmfit.checkpoint import LoadedModel, Spec, letters_of, load
 from gulmfit.errors import CheckpointError, ConfigError, SequenceError
 from gulmfit.evaluate.calibration import Calibration
-from gulmfit.models.classifier import SequenceClassifier
+from gulmfit.models.classifier import LabelModel, SequenceClassifier
+from gulmfit.models.encoder import is_causal
 from gulmfit.models.hardware import computing, place
 from gulmfit.report.kinds.kind import kind_of
 from gulmfit.seq.alphabet import Codes, reverse_complement
@@ -61,10 +62,16 @@ class Predictor:
         ConfigError: If the precision is unknown.
     """
 
+    of_models: ClassVar[type[LabelModel]] = SequenceClassifier
+    refusal: ClassVar[str] = (
+        "it labels the positions of a sequence, and this needs one answer for each sequence. Give a classifier "
+        "(stage=classify); gulmfit-predict and gulmfit-evaluate use labellers."
+    )
+
     def __init__(
         self,
         spec: Spec,
-        model: SequenceClassifier,
+        model: LabelModel,
         tokenizer: Tokenizer,
         device: str | torch.device | None = None,
         precision: str = "32",
@@ -81,22 +88,39 @@ class Predictor:
         self.calibration: Calibration = calibration or self.kind.calibration()
 
     @classmethod
-    def load(cls, path: str | Path, device: str | torch.device | None = None, precision: str = "32") -> "Predictor":
+    def load(cls, path: str | Path, device: str | torch.device | None = None, precision: str = "32") -> Self:
         """Load a classifier from a run folder, a model folder or a checkpoint; arguments as above.
 
         Raises:
             CheckpointError: If nothing there is a classifier.
             ConfigError: If the precision is unknown.
         """
-        loaded: LoadedModel = load(path)
+        return cls.of(load(path), path, device, precision)
+
+    @classmethod
+    def of(
+        cls,
+        loaded: LoadedModel,
+        path: str | Path,
+        device: str | torch.device | None = None,
+        precision: str = "32",
+    ) -> Self:
+        """Make a predictor of a model that was loaded from a path; arguments and errors as of `load`."""
         if not loaded.classes:
             raise CheckpointError(
                 f"{path} is a language model, not a classifier: train one from it with stage=classify init_from={path}."
             )
-        if not isinstance(loaded.model, SequenceClassifier):
+        if not isinstance(loaded.model, LabelModel):
             raise CheckpointError(f"{path} names classes, and its head is a {type(loaded.model).__name__}: damaged?")
+        if not isinstance(loaded.model, cls.of_models):
+            raise CheckpointError(f"{path} is a {type(loaded.model).__name__}: {cls.refusal}")
         calibration = kind_of(loaded.model).read_calibration(loaded.calibration) if loaded.calibration else None
         return cls(loaded.spec, loaded.model, loaded.tokenizer, device, precision, calibration)
+
+    @property
+    def reads_ahead(self) -> bool:
+        """Whether what is predicted of a position depends on those after it."""
+        return not is_causal(self.model.encoder)
 
     @property
     def gives_probabilities(self) -> bool:
@@ -153,9 +177,7 @@ class Predictor:
         """
         if strand not in STRANDS:
             raise ConfigError(f"strand={strand!r} is unknown; choose one of {', '.join(STRANDS)}.")
-        if batch_size < 1:
-            raise ConfigError(f"batch_size={batch_size}: 1 or more is needed.")
-        for group in _groups(records, batch_size * BATCHES_AHEAD // len(STRANDS[strand])):
+        for group in grouped(records, batch_size, len(STRANDS[strand])):
             strands = (False,) if strand == "forward" else (False, True)
             tokens = (self._tokens(group, where, reverse) for reverse in strands)
             if strand == "both":  # side by side, as ever: whom a sequence meets in a batch moves its last digits
@@ -176,11 +198,19 @@ class Predictor:
         codes = (reverse_complement(one.codes, self.tokenizer.alphabet) if reverse else one.codes for one in records)
         return [self.tokenizer.encode(part) for part in codes]
 
-    @torch.inference_mode()
     def _forward(self, rows: Sequence[Tokens], batch_size: int) -> Probabilities:
         """Run the network over tokens `(T,)`, those of similar length together, and return `(N, C)`."""
-        lengths = np.array([len(row) for row in rows])
         scores = np.empty((len(rows), len(self.classes)))
+        for batch, found in self._batches(rows, batch_size):
+            scores[batch] = found
+        return scores
+
+    @torch.inference_mode()
+    def _batches(
+        self, rows: Sequence[Tokens], batch_size: int
+    ) -> Iterator[tuple[npt.NDArray[np.int64], Probabilities]]:
+        """Yield the numbers of rows of tokens `(T,)`, those of similar length together, and what is predicted."""
+        lengths = np.array([len(row) for row in rows])
         order = np.argsort(lengths, kind="stable")
         while len(order):
             cells = np.arange(1, min(batch_size, len(order)) + 1) * lengths[order[:batch_size]]
@@ -191,12 +221,19 @@ class Predictor:
                 tokens[row, : lengths[index]] = rows[index]
             with computing(self.device, self.precision == "bf16"):
                 logits, _ = self.model(*(torch.from_numpy(part).to(self.device) for part in (tokens, lengths[batch])))
-            scores[batch] = self.model.outputs(logits.double()).cpu().numpy()
-        return scores
+            yield batch, self.model.outputs(logits.double()).cpu().numpy()
 
 
-def _groups(records: Iterable[Record], most: int) -> Iterator[list[Record]]:
-    """Put records together that are read ahead: so many at most, and of `BASES_AHEAD` bases unless one has more."""
+def grouped(records: Iterable[Record], batch_size: int, strands: int = 1) -> Iterator[list[Record]]:
+    """Put records together that are read ahead: `BATCHES_AHEAD` batches at most, and of `BASES_AHEAD` bases unless one
+    has more.
+
+    Raises:
+        ConfigError: If `batch_size` is out of range.
+    """
+    if batch_size < 1:
+        raise ConfigError(f"batch_size={batch_size}: 1 or more is needed.")
+    most = batch_size * BATCHES_AHEAD // strands
     group: list[Record] = []
     bases = 0
     for record in records:

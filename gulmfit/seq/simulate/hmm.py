@@ -166,8 +166,9 @@ class HiddenMarkov:
         padded = np.full((len(sequences), max(map(len, sequences), default=0)), len(self.alphabet), np.uint8)
         for row, codes in zip(padded, sequences, strict=True):
             row[: len(codes)] = codes
-        known = (self.posterior, self.filtered, self.viterbi, self.lookup, self.majority)
-        return {one.__name__: one(padded) for one in known}
+        known = {"posterior": self.posterior, "filter": self.filtered, "viterbi": self.viterbi}
+        known |= {"lookup": self.lookup, "majority": self.majority}
+        return {name: ceiling(padded) for name, ceiling in known.items()}
 
     def _likelihood(self, codes: Codes) -> Floats:
         """Probability of each base in each state, `(N, L, S)`."""

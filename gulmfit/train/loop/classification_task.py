@@ -1,18 +1,17 @@
-"""What Lightning trains on labelled sequences: a classifier, whatever its kind of target.
+"""What Lightning trains on labelled sequences: a classifier or labeller, whatever its kind of target.
 
 Shape letters: `B` batch, `C` classes, labels or values.
 """
 
 from typing import Any
 
-import torch
 from torch import Tensor
 from torchmetrics import MeanMetric
 
 from gulmfit.checkpoint import Spec
 from gulmfit.data.batches import SequenceBatch
 from gulmfit.data.sequences import ClassificationDataModule
-from gulmfit.models.classifier import SequenceClassifier
+from gulmfit.models.classifier import LabelModel
 from gulmfit.models.losses import CrossEntropy, Loss
 from gulmfit.report.kinds.kind import kind_of
 from gulmfit.train.loop.metrics import validation_metrics
@@ -25,7 +24,7 @@ CALIBRATION_SEQUENCES = 2048
 class ClassificationTask(Task):
     """Learn labels: a loss, cross-entropy by default, plus AR and TAR."""
 
-    model: SequenceClassifier
+    model: LabelModel
 
     def __init__(
         self, spec: Spec, optimizer: dict[str, Any], schedule: dict[str, Any], loss: Loss | None = None
@@ -53,20 +52,14 @@ class ClassificationTask(Task):
         total: Tensor = loss + penalty
         return total
 
-    @torch.no_grad()
     def calibrate(self) -> None:
         """Re-estimate BatchNorm's statistics over the training set."""
         data = getattr(self.trainer, "datamodule", None)
-        if not isinstance(data, ClassificationDataModule):
-            return
-        was_training = self.model.training
-        self.model.eval()
-        pooled = [
-            self.model.pool(batch.tokens.to(self.device), batch.lengths.to(self.device))[0]
-            for batch in data.calibration_batches(CALIBRATION_SEQUENCES)
-        ]
-        self.model.head.calibrate(torch.cat(pooled))
-        self.model.train(was_training)
+        if isinstance(data, ClassificationDataModule):
+            self.model.calibrate(
+                (batch.tokens.to(self.device), batch.lengths.to(self.device))
+                for batch in data.calibration_batches(CALIBRATION_SEQUENCES)
+            )
 
     def on_validation_epoch_start(self) -> None:
         """Make BatchNorm right before anything is judged."""

@@ -1,4 +1,6 @@
-"""`stage=classify`: a classifier learns labels, and is held against baselines that learned nothing of a genome."""
+"""`stage=classify` and `stage=label`: a model learns labels of sequences, or of their positions, and is held against
+baselines that learned nothing of a genome.
+"""
 
 import logging
 from pathlib import Path
@@ -13,11 +15,11 @@ from gulmfit.config import instantiate, plain
 from gulmfit.data.sequences import ClassificationDataModule
 from gulmfit.data.sources.base import Source
 from gulmfit.errors import ConfigError, DataError
-from gulmfit.models.classifier import SequenceClassifier
+from gulmfit.models.classifier import LabelModel
 from gulmfit.models.losses import Loss
 from gulmfit.models.transfer import transfer
 from gulmfit.predict.outputs.writers import write_tsv
-from gulmfit.predict.predictor import Predictor
+from gulmfit.predict.labelling import predictor_of
 from gulmfit.report.kinds.kind import kind_of
 from gulmfit.report.pages import classification_report
 from gulmfit.seq.labels.labelled import LabelledSequences
@@ -79,7 +81,7 @@ def _spec(run: Run, train: LabelledSequences) -> Spec:
     """Describe the model, with what its head takes from the training labels."""
     spec = build_spec(run, plain(run.config.tokenizer), train.classes, train.positive, corpus=lambda: train.sequences)
     spec["sequence_bp"] = int(np.median([len(sequence) for sequence in train.sequences]))
-    head = cast("type[SequenceClassifier]", resolve_target(str(spec["head"]["_target_"])))
+    head = cast("type[LabelModel]", resolve_target(str(spec["head"]["_target_"])))
     spec["head"] |= head.fitted(torch.from_numpy(train.labels))
     return spec
 
@@ -127,7 +129,7 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
     )
     counts = {part: len(item) for part, item in parts.items()}
     noun = labelled.targets.replace("_", " ")
-    logger.info("classify: %s labelled sequences, %s %s", counts, noun, ", ".join(labelled.classes))
+    logger.info("%s: %s labelled sequences, %s %s", run.stage, counts, noun, ", ".join(labelled.classes))
     if labelled.positive and len(labelled.classes) == 2:
         logger.info("classify: %r is the positive class (data.positive= names another)", labelled.positive)
     results: dict[str, Any] = run.facts
@@ -144,7 +146,7 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
     fitted = fit(run, task, data, spec)
     if not fitted.is_main:
         return results
-    predictor = Predictor(spec, task.model, tokenizer)
+    predictor = predictor_of(task.model)(spec, task.model, tokenizer)
     batch_size = int(config.batch_size)
     valid_raw = calibrate(predictor, parts["valid"], str(config.calibration), batch_size)
     save_calibration(run.folder / MODEL_FOLDER, predictor.calibration.to_dict())
@@ -156,6 +158,7 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
         batch_size=batch_size,
         seed=int(config.seed),
         cache_dir=Path(str(config.paths.cache_dir)),
+        ceilings=source.ceilings(parts["test"]),
     )
     results["metrics"][str(config.stage.monitor)] = fitted.best_score
     results["leakage"] = {**leakage, "threshold": float(config.leakage_threshold)}
@@ -186,7 +189,7 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
         write_tsv(run.folder / "predictions" / name, columns, rows)
     results.pop("raw")
     run.finish(results, classification_report(page))
-    logger.info("%s", score_table({"model": results}, results["baselines"]))
+    logger.info("%s", score_table({"model": results}, results["baselines"], results.get("ceilings", {})))
     if rest := results["without_leaked"]:
         logger.info(
             "without the test sequences that were met before, %d are left: %s",
@@ -198,7 +201,7 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
 def _schedule(run: Run) -> dict[str, Any]:
     """Return the schedule, every phase with the stage's discriminative rate unless it has its own."""
     schedule: dict[str, Any] = plain(run.config.schedule)
-    decay = float(run.config.classify.decay)
+    decay = float(run.config[run.stage].decay)
     schedule["phases"] = [{"decay": decay, **phase} for phase in schedule["phases"]]
     return schedule
 
