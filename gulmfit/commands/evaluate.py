@@ -11,8 +11,8 @@ from gulmfit.data.sources.base import Source
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.evaluate.calibration import CALIBRATED_FORWARD
 from gulmfit.files import claimed
-from gulmfit.predict.outputs.writers import write_tsv
 from gulmfit.predict.labelling import load_predictor
+from gulmfit.predict.outputs.writers import write_tsv
 from gulmfit.predict.predictor import Predictor
 from gulmfit.report.html import write_report
 from gulmfit.report.kinds.predictions import Predictions

@@ -14,8 +14,8 @@ from gulmfit.evaluate.calibration import CALIBRATED_FORWARD
 from gulmfit.evaluate.target_calibration import LabelCalibration
 from gulmfit.files import claimed
 from gulmfit.models.hardware import keep_freed_memory
-from gulmfit.predict.outputs.registry import FEATURES, RECORDS, WINDOWS, Output, parse_outputs
 from gulmfit.predict.labelling import PositionPredictor, load_predictor, write_labels
+from gulmfit.predict.outputs.registry import FEATURES, RECORDS, WINDOWS, Output, parse_outputs
 from gulmfit.predict.predictor import STRANDS, Predictor
 from gulmfit.predict.records import check_input, feature_records, sequence_records, write_records
 from gulmfit.predict.scans.genome import Wanted, scan_genome

@@ -7,6 +7,7 @@ Shapes: `N` sequences, `L` positions of the longest, `C` classes, `A` letters of
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,23 +55,24 @@ def run_position_baselines(
     letters = len(alphabet)
     totals = np.bincount(labels[labels >= 0], minlength=num_classes) + 1.0
     majority = totals / totals.sum()
-    single = _counted(known, labels, 1, letters, num_classes)
-    by_base = _smoothed(single, majority, 1.0)
-    words = _counted(known, labels, looked_up, letters, num_classes)
-    middle = np.arange(len(words)) // (letters + 1) ** (looked_up // 2) % (letters + 1)
-    held_words, there = _words(held, looked_up, letters)[held_labels >= 0], held_labels[held_labels >= 0]
-
-    def loss(weight: float) -> float:
-        table = _smoothed(words, by_base[middle], weight)
-        return float(-np.log(np.maximum(table[held_words, there], _SMALLEST)).mean()) if len(there) else weight
-
-    by_word = _smoothed(words, by_base[middle], min(BACKOFFS, key=loss))
+    by_base = _smoothed(_counted(known, labels, 1, letters, num_classes), majority, 1.0)
+    by_word = by_base
+    for size in range(3, looked_up + 1, 2):  # a word that was seldom seen is taken for the shorter one in its middle
+        counts = _counted(known, labels, size, letters, num_classes)
+        fallback = by_word[np.arange(len(counts)) // (letters + 1) % (letters + 1) ** (size - 2)]
+        seen, there = _words(held, size, letters)[held_labels >= 0], held_labels[held_labels >= 0]
+        by_word = min((_smoothed(counts, fallback, weight) for weight in BACKOFFS), key=partial(_loss, seen, there))
     return {
         "majority": np.tile(majority, (*codes.shape, 1)),
         "base_lookup": by_base[np.minimum(codes, letters)],
         "window_lookup": by_word[_words(codes, looked_up, letters)],
         "window_logistic": _logistic(known, labels, codes, num_classes, window, letters, seed),
     }
+
+
+def _loss(seen: NDArray[np.int64], there: Labels, table: Floats) -> float:
+    """Mean -log of the probability of the classes that are there, 0 where there are none."""
+    return float(-np.log(np.maximum(table[seen, there], _SMALLEST)).sum() / max(1, len(there)))
 
 
 def _codes(sequences: Sequence[str], labels: Labels, alphabet: Alphabet) -> tuple[Codes, Labels]:

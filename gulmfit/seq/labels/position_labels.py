@@ -49,9 +49,10 @@ class Positions(TargetKind):
         return self.array([[table[letter] for letter in text] for text in texts]), names
 
     def array(self, labels: npt.ArrayLike) -> Labels:
-        """Return labels `(N, L)`; rows of different lengths are filled up with `END`."""
+        """Return labels `(N, L)` as wide as the longest row; shorter ones are filled up with `END`."""
         if isinstance(labels, np.ndarray) and labels.ndim == 2:
-            return labels.astype(np.int16, copy=False)
+            width = int((labels != END).sum(axis=1).max(initial=0))
+            return labels[:, :width].astype(np.int16, copy=False)
         rows = [np.asarray(row, np.int16) for row in labels]  # type: ignore[union-attr]
         found = np.full((len(rows), max(map(len, rows), default=0)), END, np.int16)
         for at, row in enumerate(rows):
@@ -65,8 +66,7 @@ class Positions(TargetKind):
 
     def batch(self, labels: list[Any]) -> Any:
         """Return labels `(B, L)` of the longest of these sequences; what is past an end counts for nothing."""
-        padded = self.array(labels)
-        padded = padded[:, : int((padded != END).sum(axis=1).max(initial=0))]
+        padded = self.array(self.array(labels))
         return np.where(padded == END, IGNORED, padded)
 
     def check(self, labels: Labels, names: Sequence[str], ids: Sequence[str]) -> None:

@@ -1,5 +1,7 @@
 """The labeller: every base has one owner, neighbours in a batch change nothing, masked positions count for nothing."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -117,7 +119,7 @@ def test_weights_are_those_of_a_slow_count() -> None:
     loss = PositionCrossEntropy({"a": 2.0, "b": 1.0, "c": 0.5}, transition_weight=5.0, transition_bp=2.0)
     found = loss.fit(labels, ["a", "b", "c"]).position_weights(labels)
     for row, known in enumerate(labels.tolist()):
-        pairs = list(zip(known, known[1:], strict=False))
+        pairs = list(itertools.pairwise(known))
         borders = [at for at, (one, two) in enumerate(pairs) if one != two and min(one, two) >= 0]
         for at, label in enumerate(known):
             distance = min((min(abs(at - border), abs(at - border - 1)) for border in borders), default=float("inf"))
