@@ -33,7 +33,7 @@ def losses(truth: NDArray[np.int16], predicted: Floats) -> Floats:
     rows, places = np.nonzero(truth >= 0)
     with np.errstate(divide="ignore"):
         nats = -np.log(predicted[rows, places, truth[rows, places]])
-    return np.bincount(rows, nats, len(truth))
+    return np.bincount(rows, weights=nats, minlength=len(truth))
 
 
 def weighted_position_scores(truth: NDArray[np.int16], predicted: Floats) -> Callable[[Floats], Mapping[str, Floats]]:

@@ -18,8 +18,10 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.int16]
 Codes = NDArray[np.uint8]
 
-LOOKED_UP, LOOKED_UP_RESIDUES = 7, 3  # letters of a word that is counted as a whole
-WINDOW, WINDOW_RESIDUES = 31, 11  # letters that logistic regression sees
+LOOKED_UP = 7  # letters of a word that is counted as a whole
+LOOKED_UP_RESIDUES = 3
+WINDOW = 31  # letters that logistic regression sees
+WINDOW_RESIDUES = 11
 MAX_FITTED = 20_000  # positions that it is fitted on; more change a model of this size very little
 BACKOFFS = tuple(4.0**power for power in range(7))  # pseudo-counts of the shorter word, chosen on validation
 _SMALLEST = 1e-12
