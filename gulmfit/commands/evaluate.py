@@ -11,7 +11,6 @@ from gulmfit.data.sources.base import Source
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.evaluate.calibration import CALIBRATED_FORWARD
 from gulmfit.files import claimed
-from gulmfit.predict.labelling import load_predictor
 from gulmfit.predict.outputs.writers import write_tsv
 from gulmfit.predict.predictor import Predictor
 from gulmfit.report.html import write_report
@@ -53,7 +52,7 @@ def evaluate_file(
     folder = Path(output)
     if output and (folder / MODEL_FOLDER).exists():
         raise ConfigError(f"output={output} is a run folder, whose own results would be overwritten. Name another.")
-    predictor = load_predictor(model)
+    predictor = Predictor.load(model, positions=True)
     config = compose(
         [f"stage={predictor.kind.stage}", f"alphabet={predictor.tokenizer.alphabet.name}", *data_overrides]
     )

@@ -14,9 +14,9 @@ from gulmfit.evaluate.calibration import CALIBRATED_FORWARD
 from gulmfit.evaluate.target_calibration import LabelCalibration
 from gulmfit.files import claimed
 from gulmfit.models.hardware import keep_freed_memory
-from gulmfit.predict.labelling import PositionPredictor, load_predictor, write_labels
+from gulmfit.predict.labelling import write_labels
 from gulmfit.predict.outputs.registry import FEATURES, RECORDS, WINDOWS, Output, parse_outputs
-from gulmfit.predict.predictor import STRANDS, Predictor
+from gulmfit.predict.predictor import STRANDS, PositionPredictor, Predictor
 from gulmfit.predict.records import check_input, feature_records, sequence_records, write_records
 from gulmfit.predict.scans.genome import Wanted, scan_genome
 from gulmfit.predict.scans.grid import Windows
@@ -110,7 +110,7 @@ def predict_file(
     written = [path for one in outputs for path in one.by_strand(STRANDS[strand]).values()]
     with claimed(written, [input, genome, *files_of(model)]):
         keep_freed_memory()
-        predictor = load_predictor(model, precision=precision)
+        predictor = Predictor.load(model, precision=precision, positions=True)
         letters = predictor.letters = predictor.letters.asked(case, ambiguity)
         alphabet = predictor.tokenizer.alphabet
         if strand != "forward":

@@ -15,7 +15,7 @@ from gulmfit.errors import CheckpointError, ConfigError, GulmfitError
 from gulmfit.exchange.card import check_repo, model_card
 from gulmfit.files import whole_folder
 from gulmfit.libraries import library
-from gulmfit.predict.labelling import load_predictor
+from gulmfit.predict.predictor import Predictor
 from gulmfit.weights import SHARDS, WEIGHTS
 
 logger = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ def _check(folder: Path, repo: str) -> None:
     """Raise CheckpointError unless a folder is a model and names nothing but models and tokenizers."""
     try:
         if load(folder).classes:
-            load_predictor(folder, device="cpu")
+            Predictor.load(folder, device="cpu", positions=True)
     except GulmfitError as error:
         raise CheckpointError(f"{repo}: {error}") from error
     except Exception as error:  # whatever the constructors make of a stranger's arguments

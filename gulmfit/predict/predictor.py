@@ -1,4 +1,4 @@
-"""Class probabilities, or values, for sequences: the same for every batch size, padding and order.
+"""Class probabilities, or values, for sequences or their positions: the same for every batch size, padding and order.
 
 Shape letters: `N` sequences, `S` strands that are told apart (1 or 2), `C` classes, labels or values, `T` tokens, `L`
 bases.
@@ -6,18 +6,19 @@ bases.
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from gulmfit.checkpoint import LoadedModel, Spec, letters_of, load
+from gulmfit.checkpoint import Spec, letters_of, load
 from gulmfit.errors import CheckpointError, ConfigError, SequenceError
 from gulmfit.evaluate.calibration import Calibration
 from gulmfit.models.classifier import LabelModel, SequenceClassifier
 from gulmfit.models.encoder import is_causal
 from gulmfit.models.hardware import computing, place
+from gulmfit.models.labeller import Labeller
 from gulmfit.report.kinds.kind import kind_of
 from gulmfit.seq.alphabet import Codes, reverse_complement
 from gulmfit.seq.tokens.tokenizer import Tokenizer, Tokens
@@ -88,34 +89,38 @@ class Predictor:
         self.calibration: Calibration = calibration or self.kind.calibration()
 
     @classmethod
-    def load(cls, path: str | Path, device: str | torch.device | None = None, precision: str = "32") -> Self:
-        """Load a classifier from a run folder, a model folder or a checkpoint; arguments as above.
+    def load(
+        cls,
+        path: str | Path,
+        device: str | torch.device | None = None,
+        precision: str = "32",
+        *,
+        positions: bool = False,
+    ) -> "Predictor":
+        """Load a classifier from a run folder, a model folder or a checkpoint.
+
+        Args:
+            path, device, precision: As above.
+            positions: Also accept a labeller of positions: a `PositionPredictor` is returned.
 
         Raises:
             CheckpointError: If nothing there is a classifier.
             ConfigError: If the precision is unknown.
         """
-        return cls.of(load(path), path, device, precision)
-
-    @classmethod
-    def of(
-        cls,
-        loaded: LoadedModel,
-        path: str | Path,
-        device: str | torch.device | None = None,
-        precision: str = "32",
-    ) -> Self:
-        """Make a predictor of a model that was loaded from a path; arguments and errors as of `load`."""
-        if not loaded.classes:
+        loaded = load(path)
+        if not isinstance(loaded.model, LabelModel):
+            if loaded.classes:
+                found = type(loaded.model).__name__
+                raise CheckpointError(f"{path} names classes, and its head is a {found}: damaged?")
             raise CheckpointError(
                 f"{path} is a language model, not a classifier: train one from it with stage=classify init_from={path}."
             )
-        if not isinstance(loaded.model, LabelModel):
-            raise CheckpointError(f"{path} names classes, and its head is a {type(loaded.model).__name__}: damaged?")
-        if not isinstance(loaded.model, cls.of_models):
+        kinds = (cls, PositionPredictor) if positions else (cls,)
+        kind = next((one for one in kinds if isinstance(loaded.model, one.of_models)), None)
+        if kind is None:
             raise CheckpointError(f"{path} is a {type(loaded.model).__name__}: {cls.refusal}")
         calibration = kind_of(loaded.model).read_calibration(loaded.calibration) if loaded.calibration else None
-        return cls(loaded.spec, loaded.model, loaded.tokenizer, device, precision, calibration)
+        return kind(loaded.spec, loaded.model, loaded.tokenizer, device, precision, calibration)
 
     @property
     def reads_ahead(self) -> bool:
@@ -222,6 +227,68 @@ class Predictor:
             with computing(self.device, self.precision == "bf16"):
                 logits, _ = self.model(*(torch.from_numpy(part).to(self.device) for part in (tokens, lengths[batch])))
             yield batch, self.model.outputs(logits.double()).cpu().numpy()
+
+
+class PositionPredictor(Predictor):
+    """A labeller that is ready to use; arguments as of `Predictor`."""
+
+    of_models: ClassVar[type[LabelModel]] = Labeller
+    refusal: ClassVar[str] = "it classifies whole sequences, and this needs a label for each position (stage=label)."
+
+    def predict(
+        self, sequences: Sequence[str], *, strand: str = "forward", batch_size: int = 64, raw: bool = False
+    ) -> Probabilities:
+        """Return class probabilities `(N, L, C)` of the positions of sequences, 0 past the end of a shorter one.
+
+        Args:
+            sequences: Letters.
+            strand: `forward`.
+            batch_size: Sequences that are run at once.
+            raw: Leave the probabilities as the network gives them, without calibration.
+
+        Raises:
+            ConfigError: If `strand` or `batch_size` is out of range.
+            SequenceError: If a sequence is shorter than one k-mer or holds a letter that is no nucleotide.
+        """
+        if strand != "forward":
+            raise ConfigError(f"strand={strand}: a labeller labels the strand as given; give strand=forward.")
+        records = (
+            Record(str(number), self.letters.encode(text, f"record '{number}'", self.tokenizer.alphabet))
+            for number, text in enumerate(sequences)
+        )
+        found = [row for _, row in self.label(records, batch_size=batch_size, raw=raw)]
+        scores = np.zeros((len(found), max(map(len, found), default=0), len(self.classes)))
+        for at, row in enumerate(found):
+            scores[at, : len(row)] = row
+        return scores
+
+    def label(
+        self, records: Iterable[Record], *, batch_size: int, where: str = "", raw: bool = False
+    ) -> Iterator[tuple[Record, Probabilities]]:
+        """Yield records in the order given, each with the class probabilities of its positions, `(L, C)`.
+
+        Args:
+            records: Sequences.
+            batch_size: Sequences that are run at once.
+            where: What error messages put before the name of a record, such as a file.
+            raw: As of `predict`.
+
+        Raises:
+            ConfigError: If `batch_size` is out of range.
+            SequenceError: If a sequence is shorter than one k-mer.
+        """
+        for group in grouped(records, batch_size):
+            rows: list[Probabilities] = [np.empty(0)] * len(group)
+            for batch, found in self._batches(self._tokens(group, where, False), batch_size):
+                for at, scores in zip(batch.tolist(), found, strict=True):
+                    rows[at] = scores[: len(group[at].codes)]
+            for record, row in zip(group, rows, strict=True):
+                yield record, row if raw else self.calibrated(row)
+
+
+def predictor_of(model: object) -> type[Predictor]:
+    """Return what predicts with a model."""
+    return PositionPredictor if isinstance(model, Labeller) else Predictor
 
 
 def grouped(records: Iterable[Record], batch_size: int, strands: int = 1) -> Iterator[list[Record]]:

@@ -15,8 +15,7 @@ from gulmfit.commands.evaluate import evaluate_file
 from gulmfit.commands.predict import predict_file
 from gulmfit.commands.variants import score_vcf
 from gulmfit.errors import CheckpointError, ConfigError, DataError, GulmfitError
-from gulmfit.predict.labelling import PositionPredictor
-from gulmfit.predict.predictor import Predictor
+from gulmfit.predict.predictor import PositionPredictor, Predictor
 from gulmfit.report.kinds.predictions import Predictions
 from gulmfit.train.runner import train
 
@@ -58,10 +57,17 @@ def test_a_tiny_run_learns_what_the_lookup_knows(run: Path) -> None:
     assert low <= found["metrics"]["test/accuracy"] <= high
     gap = found["ceilings"]["lookup"]["gap"]["accuracy"]
     assert gap["difference"] == pytest.approx(found["metrics"]["test/accuracy"] - reached["lookup"])
-    assert gap["difference"] > -0.005
-    assert found["ceilings"]["filter"]["log_loss"] <= found["metrics"]["test/log_loss"] + 0.003
+    assert gap["difference"] > -0.01  # 7,200 positions: .01 is two to three standard errors
+    assert found["metrics"]["test/accuracy"] > reached["majority"] + 0.02
+    assert found["metrics"]["test/log_loss"] == pytest.approx(found["ceilings"]["filter"]["log_loss"], abs=0.01)
     page = (run / "report.html").read_text()
-    for text in ("Labeller: states", "ceiling: posterior", "The exact ceiling (filter) is", "Each class by itself"):
+    for text in (
+        "Labeller: states",
+        "ceiling: posterior",
+        "The exact ceiling (filter) is",
+        "Each class by itself",
+        "The worst test sequence",
+    ):
         assert text in page
 
 

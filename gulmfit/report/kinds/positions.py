@@ -18,8 +18,11 @@ from gulmfit.report import figures
 from gulmfit.report.html import Section
 from gulmfit.report.kinds.kind import Floats, Ints, Judged, Labelled, Models, Results
 from gulmfit.report.kinds.paired import Bootstrapped, by_target
+from gulmfit.report.target_figures import strip
 from gulmfit.report.wording import heading
 from gulmfit.seq.labels.position_labels import POSITIONS, Positions
+
+_SHOWN = 1000  # positions of a sequence that are drawn
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ class PositionLabels(Bootstrapped):
         return probabilities
 
     def sections(self, results: Results) -> list[Section]:
-        return [_classes_section(results), _confusion_section(results)]
+        return [_classes_section(results), _confusion_section(results), _strips_section(results)]
 
 
 def _classes_section(results: Results) -> Section:
@@ -124,6 +127,26 @@ def _classes_section(results: Results) -> Section:
             for model, scores in (record.get("baselines") or {}).items()
         ]
     return Section("Each class by itself", tables=[(["", *map(heading, CLASS_METRICS)], rows)] if rows else [])
+
+
+def _strips_section(results: Results) -> Section:
+    """Draw the sequences of highest, middle and lowest accuracy, or their first positions."""
+    section, predictions = Section("Along a sequence"), results.get("predictions")
+    if predictions is None:
+        return section
+    predicted = predictions.by_model["model"]
+    counts = confusions(predictions.labels, predicted)
+    total = counts.sum(axis=(1, 2))
+    right = np.trace(counts, axis1=1, axis2=2) / np.maximum(total, 1)
+    order = np.argsort(-right, kind="stable")
+    order = order[total[order] > 0]
+    for name, at in (("best", 0), ("median", len(order) // 2), ("worst", -1)) if len(order) else ():
+        row = order[at]
+        length = min(_SHOWN, len(Positions().text(predictions.labels[row], predictions.classes)))
+        picture = strip(predictions.labels[row, :length], predicted[row, :length], predictions.classes)
+        caption = f"The {name} test sequence, {predictions.ids[row]}: {right[row]:.3f} of its positions are right."
+        section.figures.append((caption, picture))
+    return section
 
 
 def _confusion_section(results: Results) -> Section:

@@ -18,8 +18,8 @@ from gulmfit.errors import ConfigError, DataError
 from gulmfit.models.classifier import LabelModel
 from gulmfit.models.losses import Loss
 from gulmfit.models.transfer import transfer
-from gulmfit.predict.labelling import predictor_of
 from gulmfit.predict.outputs.writers import write_tsv
+from gulmfit.predict.predictor import predictor_of
 from gulmfit.report.kinds.kind import kind_of
 from gulmfit.report.pages import classification_report
 from gulmfit.seq.labels.labelled import LabelledSequences
