@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from gulmfit.seq.labels.position_labels import END
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -33,7 +35,7 @@ def losses(truth: NDArray[np.int16], predicted: Floats) -> Floats:
     rows, places = np.nonzero(truth >= 0)
     with np.errstate(divide="ignore"):
         nats = -np.log(predicted[rows, places, truth[rows, places]])
-    return np.bincount(rows, weights=nats, minlength=len(truth))
+    return np.asarray(np.bincount(rows, weights=nats, minlength=len(truth)), np.float64)
 
 
 def weighted_position_scores(truth: NDArray[np.int16], predicted: Floats) -> Callable[[Floats], Mapping[str, Floats]]:
@@ -69,6 +71,43 @@ def scores_by_class(truth: NDArray[np.int16], predicted: Floats) -> Callable[[Fl
     """Return what gives the `CLASS_METRICS` of each class, (D, C) each, from (D, N) weights."""
     counted, classes = confusions(truth, predicted).reshape(len(truth), -1), predicted.shape[2]
     return lambda weights: _by_class((weights @ counted).reshape(-1, classes, classes))
+
+
+def circular_shifts(
+    truth: NDArray[np.int16], predicted: Floats, *, draws: int = 999, seed: int = 0
+) -> dict[str, float | int]:
+    """Test whether predictions fit their places: against the same predictions, each sequence's shifted in a circle.
+
+    A shift keeps the lengths of runs and how often each class is predicted, which permuted positions would not.
+
+    Args:
+        truth, predicted: As of `confusions`.
+        draws: How often all sequences are shifted, each by a number of its own.
+        seed: Of the shifts.
+
+    Returns:
+        `accuracy`, `shifted`, its mean over the draws, `draws`, and the one-sided `p_value`, (1 + hits) / (1 + draws).
+    """
+    rng, lengths = np.random.default_rng(seed), (truth != END).sum(axis=1)
+    right, observed = np.zeros(draws), 0.0
+    for known, scores, length in zip(truth, predicted, lengths.tolist(), strict=True):
+        if not length:
+            continue
+        classes = np.arange(predicted.shape[2])[:, None]
+        there, called = known[:length] == classes, scores[:length].argmax(axis=1) == classes
+        # Matches at every shift at once: a circular correlation.
+        spectrum = (np.conj(np.fft.rfft(called)) * np.fft.rfft(there)).sum(axis=0)
+        matches = np.rint(np.fft.irfft(spectrum, length))
+        observed += matches[0]
+        right += matches[rng.integers(length, size=draws)]
+    total = max(1, int((truth >= 0).sum()))
+    hits = int((right >= observed).sum())
+    return {
+        "accuracy": observed / total,
+        "shifted": float(right.mean() / total),
+        "draws": draws,
+        "p_value": (1 + hits) / (1 + draws),
+    }
 
 
 def _by_class(matrix: Floats) -> dict[str, Floats]:

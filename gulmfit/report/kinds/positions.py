@@ -12,7 +12,13 @@ import numpy as np
 
 from gulmfit.evaluate.baselines.position_lookups import run_position_baselines
 from gulmfit.evaluate.calibration import TINY, Calibration, fit_calibration
-from gulmfit.evaluate.position_scores import CLASS_METRICS, confusions, scores_by_class, weighted_position_scores
+from gulmfit.evaluate.position_scores import (
+    CLASS_METRICS,
+    circular_shifts,
+    confusions,
+    scores_by_class,
+    weighted_position_scores,
+)
 from gulmfit.evaluate.uncertainty import Weighted
 from gulmfit.report import figures
 from gulmfit.report.html import Section
@@ -87,12 +93,13 @@ class PositionLabels(Bootstrapped):
     def details(
         self, truth: Any, raw: Floats, judged: Models, calibration: Calibration, groups: Ints, seed: int
     ) -> dict[str, Any]:
-        """Return the confusion counts, what calibration did, and the scores of each class."""
+        """Return the confusion counts, what calibration did, the scores of each class, and a test by shifts."""
         model = judged["model"][0]
         pairs = {"before": raw, "after": model}
         test = {name: {"log_loss": self.scores(truth, item)["log_loss"]} for name, item in pairs.items()}
         return {
             "confusion": confusions(truth, model).sum(axis=0).astype(int).tolist(),
+            "circular_shift": circular_shifts(truth, model, seed=seed),
             "calibration": {**calibration.to_dict(), "test": test},
             "by_target": by_target(
                 {name: scores_by_class(truth, item) for name, (item, _) in judged.items()}, self.classes, groups, seed
@@ -113,7 +120,20 @@ class PositionLabels(Bootstrapped):
         return probabilities
 
     def sections(self, results: Results) -> list[Section]:
-        return [_classes_section(results), _confusion_section(results), _strips_section(results)]
+        return [
+            _shift_section(results),
+            _classes_section(results),
+            _confusion_section(results),
+            _strips_section(results),
+        ]
+
+
+def _shift_section(results: Results) -> Section:
+    found: Results = results.get("circular_shift") or {}
+    text = "The predictions of each sequence shifted in a circle: what their classes and lengths of runs alone give."
+    row = [found.get(name) for name in ("accuracy", "shifted", "draws", "p_value")]
+    table = (["accuracy", "accuracy when shifted", "draws", "p"], [row])
+    return Section("Against shifted predictions", [text], [table] if found else [])
 
 
 def _classes_section(results: Results) -> Section:

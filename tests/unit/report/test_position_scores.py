@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss
 
 from gulmfit.errors import CheckpointError
 from gulmfit.evaluate.baselines.position_lookups import MAX_FITTED, run_position_baselines
-from gulmfit.evaluate.position_scores import confusions, scores_by_class
+from gulmfit.evaluate.position_scores import circular_shifts, confusions, scores_by_class
 from gulmfit.report.kinds.positions import PositionCalibration, PositionLabels
 from gulmfit.report.kinds.predictions import Predictions
 from gulmfit.report.kinds.single_label import SingleLabel
@@ -72,6 +72,32 @@ def test_what_was_held_impossible_and_is_there_has_no_log_loss() -> None:
     certain = np.eye(3)[predicted.argmax(axis=2)]
     assert np.isnan(JUDGE.scores(truth, certain)["log_loss"])
     assert JUDGE.scores(truth, certain)["accuracy"] == JUDGE.scores(truth, predicted)["accuracy"]
+
+
+def test_shifts_are_those_of_a_slow_count() -> None:
+    rng = np.random.default_rng(0)
+    truth = Positions().array([rng.choice([0, 1, IGNORED], length) for length in (7, 12, 1)])
+    predicted = rng.dirichlet([1, 1], truth.shape)
+    found = circular_shifts(truth, predicted, draws=4000, seed=1)
+    rolled = [
+        [
+            sum(
+                known == call and known >= 0
+                for known, call in zip(row[:length], np.roll(calls[:length], shift), strict=True)
+            )
+            for shift in range(length)
+        ]
+        for row, calls, length in zip(truth, predicted.argmax(axis=2), (7, 12, 1), strict=True)
+    ]
+    total = (truth >= 0).sum()
+    assert found["accuracy"] == pytest.approx(sum(matches[0] for matches in rolled) / total)
+    assert found["shifted"] == pytest.approx(sum(map(np.mean, rolled)) / total, abs=0.01)
+    sums = [a + b + c for a in rolled[0] for b in rolled[1] for c in rolled[2]]
+    share = np.mean(np.array(sums) >= sum(matches[0] for matches in rolled))
+    assert found["p_value"] == pytest.approx(share, abs=0.03)
+    exact = np.eye(2)[np.maximum(truth, 0)]
+    long = np.repeat(truth, 4, axis=0)
+    assert circular_shifts(long, np.repeat(exact, 4, axis=0))["p_value"] < 0.05
 
 
 def test_calibration_divides_logits_and_knows_its_kind() -> None:
