@@ -47,8 +47,20 @@ _RATES = f"{DropoutRates.__module__}.{DropoutRates.__name__}"
 
 # Constructor arguments that follow from tokenizer, classes and encoder; no configuration states them.
 DERIVED = frozenset(
-    {"vocab_size", "pad_id", "num_special", "num_successors", "token_bases", "num_classes", "dropout", "encoder"}
-    | {"kmer_bases", "kmer_stride"}
+    {
+        "vocab_size",
+        "pad_id",
+        "num_special",
+        "num_successors",
+        "token_bases",
+        "num_classes",
+        "dropout",
+        "encoder",
+        "strands",
+        "complement",
+        "kmer_bases",
+        "kmer_stride",
+    }
 )
 
 
@@ -154,7 +166,11 @@ def build_model(spec: Spec) -> tuple[nn.Module, Tokenizer]:
 
 def _assemble(spec: Spec, tokenizer: Tokenizer, token_bases: Tensor | None) -> nn.Module:
     """Put the parts of a model together; without `token_bases` its first weights do not know how tokens are spelled."""
+    arch = dict(spec["arch"])
+    strands = arch.pop("strands", "forward")  # whatever the encoder, its reader asks for them
     derived: dict[str, Any] = {
+        "strands": strands,
+        "complement": tokenizer.complement() if strands != "forward" else None,
         "vocab_size": len(tokenizer),
         "pad_id": tokenizer.pad_id,
         "num_special": tokenizer.num_special,
@@ -165,7 +181,7 @@ def _assemble(spec: Spec, tokenizer: Tokenizer, token_bases: Tensor | None) -> n
         "num_classes": len(spec.get("classes") or []),
         "dropout": build({"_target_": _RATES, **spec["dropout"]}, {}),
     }
-    derived["encoder"] = build(spec["arch"], derived, nn.Module)
+    derived["encoder"] = build(arch, derived, nn.Module)
     return cast("nn.Module", build(spec["head"], derived, nn.Module))
 
 

@@ -231,7 +231,7 @@ def _check_target(node: Any, where: str, filled: set[str]) -> list[str]:
     if any(item.kind is inspect.Parameter.VAR_KEYWORD for item in parameters.values()):
         return []
     derived = DERIVED if where in ("arch", "head") else frozenset()
-    own = [name for name in parameters if name not in derived]
+    own = [name for name in parameters if name not in derived] + (["strands"] if where == "arch" else [])
     mistakes = [
         f"there is no key {where}.{key}; {nearest(str(key), own)}"
         for key in node

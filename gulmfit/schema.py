@@ -18,6 +18,8 @@ _KEYS: dict[str, tuple[Any, str]] = {
     "seed": (int, ""),
     "trust": (bool, ""),
     "init_from": (str | None, ""),
+    "arch_from": (str | None, ""),
+    "recipe": (str, ""),
     "resume": (str | None, ""),
     "on_divergence": (str, ""),
     "overwrite": (bool, ""),

@@ -4,7 +4,7 @@
 
 One network for every kind of target; the classes below differ in what the last layer's outputs mean.
 
-Shape letters: `B` batch, `T` tokens, `E` encoder outputs, `C` classes, labels or values.
+Shape letters: `B` batch, `T` tokens, `E` encoder outputs, `P` pooled features, `C` classes, labels or values.
 
 Source: Howard & Ruder 2018, "Universal Language Model Fine-tuning for Text Classification", section 3.3. Unlike the
 published runs, pooling never sees padding and gradients flow through the whole sequence unless `bptt` cuts them.
@@ -20,17 +20,24 @@ from torch import Tensor, nn
 from gulmfit.errors import ConfigError
 from gulmfit.models.dropout import DropoutRates, activation_penalty
 from gulmfit.models.encoder import Encoder, detach, encode_window, is_causal
+from gulmfit.models.strands import STRANDS, OtherStrand
 
 # Positions encoded at a time outside training: memory no longer grows with the length of a sequence.
 EVALUATION_WINDOW = 2048
 
 
 class ConcatPooling:
-    """Running [last, max, mean] over the real tokens of a batch, fed window by window."""
+    """Running [last, max, mean] over the real tokens of a batch, and the mean of each of `bins` equal stretches of a
+    sequence, fed window by window.
 
-    def __init__(self, lengths: Tensor) -> None:
+    A stretch without a token, in a sequence of fewer tokens than bins, has mean 0.
+    """
+
+    def __init__(self, lengths: Tensor, bins: int = 0) -> None:
         self.lengths = lengths
+        self.bins = bins
         self.seen = 0
+        self.binned: Tensor | None = None  # (B, bins, E) sums
         self.last: Tensor | None = None
         self.maximum: Tensor | None = None
         self.total: Tensor | None = None
@@ -45,6 +52,10 @@ class ConcatPooling:
         last = (outputs * is_last).sum(1)
         maximum = outputs.masked_fill(~real, float("-inf")).amax(1)
         total = (outputs * real).sum(1)
+        if self.bins:
+            share = self._bin_of(steps).unsqueeze(1) == torch.arange(self.bins, device=outputs.device).view(1, -1, 1)
+            sums = torch.bmm((share & mask.unsqueeze(1)).to(outputs.dtype), outputs)
+            self.binned = sums if self.binned is None else self.binned + sums
         if self.last is None or self.maximum is None or self.total is None:
             self.last, self.maximum, self.total = last, maximum, total
         else:
@@ -53,11 +64,20 @@ class ConcatPooling:
         self.seen += outputs.shape[1]
         return mask
 
+    def _bin_of(self, steps: Tensor) -> Tensor:
+        """Return in which stretch each of the positions `(T,)` lies, `(B, T)`."""
+        return steps * self.bins // self.lengths.unsqueeze(1)
+
     def result(self) -> Tensor:
-        """Return `(B, 3E)`."""
+        """Return `(B, (3 + bins) E)`."""
         if self.last is None or self.maximum is None or self.total is None:
             raise ConfigError("nothing was pooled: a batch needs at least one token.")
-        return torch.cat([self.last, self.maximum, self.total / self.lengths.unsqueeze(1)], dim=1)
+        pooled = [self.last, self.maximum, self.total / self.lengths.unsqueeze(1)]
+        if self.binned is not None:
+            edges = -(-torch.arange(self.bins + 1, device=self.lengths.device) * self.lengths.unsqueeze(1) // self.bins)
+            counts = edges.diff(dim=1).clamp_min(1).unsqueeze(-1)
+            pooled.append((self.binned / counts).flatten(1))
+        return torch.cat(pooled, dim=1)
 
 
 class PoolingHead(nn.Module):
@@ -76,13 +96,13 @@ class PoolingHead(nn.Module):
         )
 
     def forward(self, pooled: Tensor) -> Tensor:
-        """Turn pooled features `(B, 3E)` into logits `(B, C)`."""
+        """Turn pooled features `(B, P)` into logits `(B, C)`."""
         logits: Tensor = self.layers(pooled)
         return logits
 
     @torch.no_grad()
     def calibrate(self, pooled: Tensor) -> None:
-        """Set the running statistics to those of the training set's pooled features `(N, 3E)`.
+        """Set the running statistics to those of the training set's pooled features `(N, P)`.
 
         The running averages of BatchNorm lag behind the weights; with one to three steps an epoch, as at 20 to 500
         labels, they are useless for dozens of epochs. Here they are exact, whatever the batch size.
@@ -105,14 +125,23 @@ class LabelModel(nn.Module):
         min_classes: Least `C`.
 
     Args:
-        encoder, num_classes, bptt, alpha, beta: As in `SequenceClassifier`.
+        encoder, num_classes, bptt, alpha, beta, strands, complement: As in `SequenceClassifier`.
     """
 
     kind: ClassVar[str | type]
     min_classes: ClassVar[int] = 2
     head: nn.Module
 
-    def __init__(self, encoder: Encoder, num_classes: int, bptt: int | None, alpha: float, beta: float) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        num_classes: int,
+        bptt: int | None,
+        alpha: float,
+        beta: float,
+        strands: str,
+        complement: Sequence[int] | None,
+    ) -> None:
         super().__init__()
         if num_classes < self.min_classes:
             raise ConfigError(f"a classifier needs {self.min_classes} classes or more, got {num_classes}.")
@@ -120,9 +149,13 @@ class LabelModel(nn.Module):
             raise ConfigError(f"head.bptt={bptt}: give 1 token or more, or null for the whole sequence.")
         if bptt is not None and not is_causal(encoder):
             raise ConfigError(f"head.bptt={bptt}: {type(encoder).__name__} reads whole sequences; leave bptt out.")
+        if strands not in STRANDS:
+            raise ConfigError(f"arch.strands={strands!r} is unknown; choose one of {', '.join(STRANDS)}.")
         self.encoder = encoder
         self.bptt = bptt
         self.alpha, self.beta = alpha, beta
+        self.strands = strands
+        self.other_strand = None if strands == "forward" else OtherStrand(complement)
 
     def encoded(self, tokens: Tensor, lengths: Tensor, frozen: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Encode window by window; arguments as in `forward`.
@@ -178,6 +211,9 @@ class SequenceClassifier(LabelModel):
         bptt: Cut gradients every so many tokens; None lets them through the whole sequence.
         alpha: Weight of activation regularisation (AR).
         beta: Weight of temporal activation regularisation (TAR).
+        bins: Equal stretches of a sequence whose means are pooled alongside, so that the head sees where things are.
+        strands: Which strands are read, one of `gulmfit.models.strands.STRANDS`.
+        complement: Token of the other strand for each token, `(V,)`; needed for two strands.
     """
 
     kind: ClassVar[str | type] = "gulmfit.report.kinds.single_label.SingleLabel"
@@ -193,10 +229,17 @@ class SequenceClassifier(LabelModel):
         bptt: int | None = None,
         alpha: float = 2.0,
         beta: float = 1.0,
+        bins: int = 0,
+        strands: str = "forward",
+        complement: Sequence[int] | None = None,
     ) -> None:
-        super().__init__(encoder, num_classes, bptt, alpha, beta)
+        super().__init__(encoder, num_classes, bptt, alpha, beta, strands, complement)
+        if bins < 0:
+            raise ConfigError(f"head.bins={bins}: 0 or more is needed.")
+        self.bins = bins
         input_p = (dropout or DropoutRates()).output_p
-        self.head = PoolingHead(3 * encoder.output_size, hidden_size, num_classes, input_p, hidden_p)
+        pooled = (1 if strands == "forward" else 2) * (3 + bins) * encoder.output_size
+        self.head = PoolingHead(pooled, hidden_size, num_classes, input_p, hidden_p)
 
     def pool(self, tokens: Tensor, lengths: Tensor, frozen: int = 0) -> tuple[Tensor, Tensor]:
         """Encode and pool.
@@ -207,9 +250,18 @@ class SequenceClassifier(LabelModel):
             frozen: How many of the lowest layer groups to run without a graph.
 
         Returns:
-            Pooled features `(B, 3E)` and the penalty AR + TAR, 0 outside training.
+            Pooled features `(B, P)`, of P = (3 + bins) E for each strand that is read, first the given one, then the
+            other in its own direction; and the penalty AR + TAR, 0 outside training.
         """
-        pooling = ConcatPooling(lengths)
+        if self.other_strand is None:
+            return self._pool_strand(tokens, lengths, frozen)
+        both = torch.cat([tokens, self.other_strand(tokens, lengths)])
+        pooled, penalty = self._pool_strand(both, torch.cat([lengths, lengths]), frozen)
+        return torch.cat(pooled.chunk(2), dim=1), penalty
+
+    def _pool_strand(self, tokens: Tensor, lengths: Tensor, frozen: int) -> tuple[Tensor, Tensor]:
+        """Encode and pool one strand `(B, T)` window by window; return `(B, (3 + bins) E)` and the penalty."""
+        pooling = ConcatPooling(lengths, self.bins)
         penalty = torch.zeros((), device=tokens.device)
         for outputs, share in self.encoded(tokens, lengths, frozen):
             pooling.add(outputs)
@@ -219,7 +271,10 @@ class SequenceClassifier(LabelModel):
     def forward(self, tokens: Tensor, lengths: Tensor, frozen: int = 0) -> tuple[Tensor, Tensor]:
         """Return logits `(B, C)` and the penalty; arguments as in `pool`."""
         pooled, penalty = self.pool(tokens, lengths, frozen)
-        return self.head(pooled), penalty
+        logits = self.head(pooled)
+        if self.strands == "symmetric":  # what the head says of the other strand, whose features are these, swapped
+            logits = (logits + self.head(torch.cat(pooled.chunk(2, dim=1)[::-1], dim=1))) / 2
+        return logits, penalty
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
@@ -246,8 +301,8 @@ class SequenceRegressor(SequenceClassifier):
     The network learns standardised values; what it predicts has the units of the labels.
 
     Args:
-        encoder, num_classes, dropout, hidden_size, hidden_p, bptt, alpha, beta: As in `SequenceClassifier`; `C` is the
-            number of values, 1 or more.
+        encoder, num_classes, dropout, hidden_size, hidden_p, bptt, alpha, beta, bins, strands, complement: As in
+            `SequenceClassifier`; `C` is the number of values, 1 or more.
         location: Mean of each value over the training part, in its units; filled in by training.
         scale: Standard deviation of each, above 0; filled in by training.
     """
@@ -265,10 +320,15 @@ class SequenceRegressor(SequenceClassifier):
         bptt: int | None = None,
         alpha: float = 2.0,
         beta: float = 1.0,
+        bins: int = 0,
+        strands: str = "forward",
+        complement: Sequence[int] | None = None,
         location: Sequence[float] | None = None,
         scale: Sequence[float] | None = None,
     ) -> None:
-        super().__init__(encoder, num_classes, dropout, hidden_size, hidden_p, bptt, alpha, beta)
+        super().__init__(
+            encoder, num_classes, dropout, hidden_size, hidden_p, bptt, alpha, beta, bins, strands, complement
+        )
         # Numbers, not tensors: they stand in the model's specification, whatever device or precision the weights have.
         self._location = tuple(location if location is not None else (0.0,) * num_classes)
         self._scale = tuple(scale if scale is not None else (1.0,) * num_classes)

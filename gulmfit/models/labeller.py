@@ -3,6 +3,7 @@
 Shape letters: `B` batch, `T` tokens, `E` encoder outputs, `C` classes, `s` stride, `L` bases.
 """
 
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import torch
@@ -12,6 +13,7 @@ from gulmfit.errors import ConfigError
 from gulmfit.models.classifier import LabelModel
 from gulmfit.models.dropout import DropoutRates, VariationalDropout
 from gulmfit.models.encoder import Encoder
+from gulmfit.models.strands import turn
 
 
 class Labeller(LabelModel):
@@ -30,6 +32,10 @@ class Labeller(LabelModel):
         bptt: Cut gradients every so many tokens; None lets them through the whole sequence.
         alpha: Weight of activation regularisation (AR).
         beta: Weight of temporal activation regularisation (TAR).
+        strands: `forward`; `both`, where a base is told by what stands before it on each strand, `[forward ; reverse]`
+            at every token; or `symmetric`, where a sequence and its reverse complement have the same labels, turned.
+            The latter holds where `k - s` is even and the tokens reach both ends.
+        complement: Token of the other strand for each token, `(V,)`; needed for two strands.
 
     Raises:
         ConfigError: Tokens are no k-mers, or a number is out of range.
@@ -48,15 +54,17 @@ class Labeller(LabelModel):
         bptt: int | None = None,
         alpha: float = 0.0,
         beta: float = 0.0,
+        strands: str = "forward",
+        complement: Sequence[int] | None = None,
     ) -> None:
-        super().__init__(encoder, num_classes, bptt, alpha, beta)
+        super().__init__(encoder, num_classes, bptt, alpha, beta, strands, complement)
         if kmer_bases is None or kmer_stride is None:
             raise ConfigError("head=labeller gives each k-mer its bases, and sub-words have no stride: tokenizer=kmer.")
         if hidden_size < 0:
             raise ConfigError(f"head.hidden_size={hidden_size}: units of the hidden layer, or 0 for none.")
         self.k, self.stride, self.num_classes = kmer_bases, kmer_stride, num_classes
         self.dropout = VariationalDropout((dropout or DropoutRates()).output_p)
-        size, layers = encoder.output_size, list[nn.Module]()
+        size, layers = (1 if strands == "forward" else 2) * encoder.output_size, list[nn.Module]()
         if hidden_size:
             layers, size = [nn.Linear(size, hidden_size), nn.ReLU()], hidden_size
         self.head = nn.Sequential(*layers, nn.Linear(size, kmer_stride * num_classes))
@@ -73,13 +81,36 @@ class Labeller(LabelModel):
             Logits `(B, L, C)` and the penalty AR + TAR, 0 outside training. `L` is the most bases that `T` tokens can
             stand for, so that a sequence has its own at the start of a row.
         """
-        found, penalty = [], torch.zeros((), device=tokens.device)
-        for outputs, share in self.encoded(tokens, lengths, frozen):
-            found.append(self.head(self.dropout(outputs)))
-            penalty = penalty + share
-        owned = torch.cat(found, 1).reshape(len(tokens), -1, self.num_classes)  # (B, T s, C)
+        if self.other_strand is None:
+            found, penalty = self._through(tokens, lengths, frozen, lambda outputs: self.head(self.dropout(outputs)))
+        else:
+            both = torch.cat([tokens, self.other_strand(tokens, lengths)])
+            outputs, penalty = self._through(both, torch.cat([lengths, lengths]), frozen, lambda outputs: outputs)
+            forward, reverse = outputs.chunk(2)
+            found = self._heard(forward, turn(reverse, lengths))
+        owned = found.reshape(len(tokens), -1, self.num_classes)  # (B, T s, C)
         owners = owning(self.k, self.stride, lengths, tokens.shape[1])
         return owned.gather(1, owners.unsqueeze(-1).expand(-1, -1, self.num_classes)), penalty
+
+    def _through(
+        self, tokens: Tensor, lengths: Tensor, frozen: int, change: Callable[[Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Encode window by window; return what `change` makes of the outputs, `(B, T, …)`, and the penalty."""
+        found, penalty = [], torch.zeros((), device=tokens.device)
+        for outputs, share in self.encoded(tokens, lengths, frozen):
+            found.append(change(outputs))
+            penalty = penalty + share
+        return torch.cat(found, 1), penalty
+
+    def _heard(self, forward: Tensor, reverse: Tensor) -> Tensor:
+        """Return `(B, T, s C)` of the outputs of both strands `(B, T, E)`, the other's where they stand on this one."""
+        dropped = self.dropout(torch.cat([forward, reverse], -1))
+        found: Tensor = self.head(dropped)
+        if self.strands != "symmetric":
+            return found
+        # What the head says of the other strand: its features are these, swapped, and its bases run the other way.
+        other = self.head(torch.cat(dropped.chunk(2, -1)[::-1], -1)).unflatten(-1, (self.stride, self.num_classes))
+        return (found + other.flip(2).flatten(2)) / 2
 
 
 def owning(k: int, stride: int, lengths: Tensor, num_tokens: int) -> Tensor:

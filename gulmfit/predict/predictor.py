@@ -125,7 +125,7 @@ class Predictor:
     @property
     def reads_ahead(self) -> bool:
         """Whether what is predicted of a position depends on those after it."""
-        return not is_causal(self.model.encoder)
+        return self.model.strands != "forward" or not is_causal(self.model.encoder)
 
     @property
     def gives_probabilities(self) -> bool:

@@ -32,6 +32,7 @@ from gulmfit.overrides import assign
 from gulmfit.report.html import Report, write_report
 from gulmfit.seq.checksums import checksums
 from gulmfit.seq.limits import parse_json
+from gulmfit.train.recipe import settle
 from gulmfit.train.survive.curves import CURVES, read_curves
 from gulmfit.train.survive.durable import LAST, PREVIOUS, newest_sound
 from gulmfit.train.survive.identity import LEARNED_FROM, Identity, differences
@@ -270,7 +271,7 @@ def sub_run(run: Run, name: str, stage: str, init_from: str | None, extra: list[
     overrides += [assign("paths.run_dir", folder)]
     overrides += [assign("init_from", init_from) if init_from else "init_from=null"]  # not what an experiment may say
     overrides += extra or []
-    config = compose(overrides)
+    config = settle(compose(overrides), overrides)
     validate(config)
     config.resume = run.config.resume  # a part takes its weights from the one before it, and may still be continued
     return Run(config, folder, overrides)

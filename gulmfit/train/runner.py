@@ -14,6 +14,7 @@ from gulmfit.config import instantiate
 from gulmfit.data.sources.base import Source
 from gulmfit.report.kinds.kind import every_kind
 from gulmfit.train.log import logged
+from gulmfit.train.recipe import settle
 from gulmfit.train.run import Run
 from gulmfit.train.stages.classify import run_classifier
 from gulmfit.train.stages.cross_validation import run_repeatedly
@@ -59,6 +60,8 @@ def run_stage(
         GulmfitError: Whatever the user can mend.
     """
     every_kind()  # a source is told the name of one, in stages whose head names none
+    with foreign_classes_trusted(bool(config.trust)):
+        config = settle(config, overrides)
     configuration.validate(config, multirun=multirun)
     config.paths.run_dir = str(folder)
     run = Run(config, folder, list(overrides))

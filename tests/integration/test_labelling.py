@@ -22,7 +22,7 @@ from gulmfit.train.runner import train
 TRAIN = [
     "stage=label", "arch=awd_lstm_tiny", "tokenizer.k=3", "tokenizer.stride=1", "label.batch_size=16",
     "label.phases=[{epochs: 10, lr: 2e-2}]", "label.drop_mult=0.0", "trainer.precision=32-true",
-    "callbacks.progress.refresh_rate=0",
+    "callbacks.progress.refresh_rate=0", "arch.strands=forward",
 ]  # fmt: skip
 SIMULATED = [
     "data=hmm", "hmm=tutorial", "data.num_train=96", "data.num_valid=24", "data.num_test=60", "data.length_bp=120",
@@ -194,9 +194,10 @@ def test_a_language_model_is_the_start_of_a_labeller(tmp_path: Path, monkeypatch
     sizes = [f"arch.{name}={spec['arch'][name]}" for name in ("embed_size", "hidden_size", "num_layers")]
     tokens = [f"tokenizer.k={spec['tokenizer']['k']}", f"tokenizer.stride={spec['tokenizer']['stride']}"]
     start = [*TRAIN, *SIMULATED, *sizes, *tokens, f"init_from={fixtures / 'lm'}", "run.name=tuned"]
-    train([*start, "label.phases=[{epochs: 1, lr: 1e-3, groups: 1}]"])
+    train([*start, "arch.strands=auto", "label.phases=[{epochs: 1, lr: 1e-3, groups: 1}]"])
     found = metrics(tmp_path / "outputs/label/tuned")
     assert found["transfer"]["parameters_moved"] > 0
+    assert found["ceiling"] == "posterior"  # both strands are read unless it is told otherwise
     ours, theirs = load(tmp_path / "outputs/label/tuned").model, load(fixtures / "lm").model
     for name, weight in theirs.encoder.state_dict().items():  # type: ignore[union-attr]
         assert bool((ours.encoder.state_dict()[name] == weight).all()), name  # type: ignore[union-attr]

@@ -71,6 +71,7 @@ class Kind(ABC):
         loss_unit: What the axis of the loss tells beside its name.
         stage: The stage that learns it.
         model: What a page calls a model of it.
+        calibrated_loss: Whether training watches the loss at the best temperature.
         baselines_kept: Whether a run writes down what each baseline predicts.
     """
 
@@ -89,6 +90,7 @@ class Kind(ABC):
     loss_unit: ClassVar[str] = " (nats)"
     stage: ClassVar[str] = "classify"
     model: ClassVar[str] = "Classifier"
+    calibrated_loss: ClassVar[bool] = True
     baselines_kept: ClassVar[bool] = True
 
     def __init_subclass__(cls) -> None:

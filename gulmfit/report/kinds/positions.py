@@ -58,6 +58,7 @@ class PositionLabels(Bootstrapped):
     second: ClassVar[str] = "log_loss"
     summary: ClassVar[tuple[str, ...]] = ("accuracy", "log_loss", "f1_macro")
     columns: ClassVar[tuple[str, ...]] = ("accuracy", "log_loss", "f1_macro")
+    calibrated_loss: ClassVar[bool] = False  # so many labels are seldom over-fitted
     baselines_kept: ClassVar[bool] = False  # of ten thousand bases each a number for each class and baseline
 
     def scores(self, truth: Any, predicted: Floats) -> dict[str, float]:

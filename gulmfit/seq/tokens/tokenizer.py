@@ -94,6 +94,13 @@ class Tokenizer(ABC):
         """Pieces that can follow a piece, a block of the vocabulary; None where any can."""
         return None
 
+    def complement(self) -> npt.NDArray[np.int64] | None:
+        """Return the token that spells the reverse complement of each token, `(V,)`; a special token is its own.
+
+        None where there is no such token: of proteins, and of sub-words.
+        """
+        return None
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Tokenizer) and self.spec() == other.spec()
 
@@ -222,6 +229,14 @@ class KmerTokenizer(Tokenizer):
         """Return the bases of every token, `(V, k)`: codes, -1 throughout a special token."""
         special = np.full((self.num_special, self.k), -1, dtype=np.int64)
         return np.concatenate([special, self._digits(np.arange(len(self) - self.num_special))])
+
+    def complement(self) -> npt.NDArray[np.int64] | None:
+        if not self.alphabet.complements:
+            return None
+        letters = len(self.alphabet)
+        turned = letters - 1 - self._digits(np.arange(len(self) - self.num_special))[:, ::-1]
+        numbers = turned @ (letters ** np.arange(self.k - 1, -1, -1, dtype=np.int64))
+        return np.concatenate([np.arange(self.num_special), self.num_special + numbers])
 
     def _digits(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return the codes of k-mers `(n, k)`, given their places in lexicographic order `(n,)`."""

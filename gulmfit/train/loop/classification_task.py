@@ -14,7 +14,7 @@ from gulmfit.data.sequences import ClassificationDataModule
 from gulmfit.models.classifier import LabelModel
 from gulmfit.models.losses import CrossEntropy, Loss
 from gulmfit.report.kinds.kind import kind_of
-from gulmfit.train.loop.metrics import validation_metrics
+from gulmfit.train.loop.metrics import CalibratedLoss, validation_metrics
 from gulmfit.train.loop.tasks import Task
 
 # Training sequences from which BatchNorm's statistics are re-estimated before every evaluation.
@@ -33,6 +33,8 @@ class ClassificationTask(Task):
         self.loss = loss or CrossEntropy()
         self.valid_loss = MeanMetric(nan_strategy="disable")  # to look for them would make the CPU wait for the GPU
         kind = kind_of(self.model)
+        scales = kind.labels.probabilities
+        self.calibrated_loss = CalibratedLoss(self.loss, scales=scales) if kind.calibrated_loss else None
         self.valid_metrics, self.headline = validation_metrics(kind, len(spec["classes"])), kind.headline
 
     def on_train_epoch_start(self) -> None:
@@ -66,17 +68,24 @@ class ClassificationTask(Task):
         self.calibrate()
         self.valid_loss.reset()
         self.valid_metrics.reset()
+        if self.calibrated_loss:
+            self.calibrated_loss.reset()
 
     def validation_step(self, batch: SequenceBatch, batch_idx: int) -> None:
         """Score one batch."""
         logits, _ = self.model(batch.tokens, batch.lengths)
         logits = logits.float()
-        self.valid_loss.update(*self.loss.each(logits, self.model.learned(batch.labels)))
+        learned = self.model.learned(batch.labels)
+        self.valid_loss.update(*self.loss.each(logits, learned))
+        if self.calibrated_loss:
+            self.calibrated_loss.update(logits, learned)
         self.valid_metrics.update(self.model.outputs(logits), batch.labels)
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the whole validation part."""
         self.validated_at = self.global_step
         self.log("val/loss", self.valid_loss.compute(), prog_bar=True)
+        if self.calibrated_loss:
+            self.log("val/calibrated_loss", self.calibrated_loss.compute())
         for name, value in self.valid_metrics.compute().items():
             self.log(f"val/{name}", value.float(), prog_bar=name == self.headline)

@@ -80,7 +80,7 @@ def build_spec(
     """
     config = run.config
     return {
-        "arch": plain(config.arch),
+        "arch": _arch(config, labelled=classes is not None),
         "head": plain(config.head),
         "dropout": {**plain(config.dropout), "drop_mult": float(config.drop_mult)},
         "tokenizer": _tokenizer(run, build(tokenizer, {}), corpus).spec(),
@@ -88,6 +88,13 @@ def build_spec(
         "classes": classes,
         "positive": positive,
     }
+
+
+def _arch(config: Any, *, labelled: bool) -> dict[str, Any]:
+    """Return how the encoder is built and, of a classifier, which strands it is given, unless it is the one."""
+    arch: dict[str, Any] = plain(config.arch)
+    strands = arch.pop("strands", "forward")
+    return arch | ({"strands": strands} if labelled and strands != "forward" else {})
 
 
 def _letters(data: Any, *, labelled: bool) -> dict[str, str]:

@@ -6,7 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
+from torchmetrics.utilities import dim_zero_cat
 
+from gulmfit.models.losses import Loss
 from gulmfit.moved import named
 from gulmfit.report.kinds.kind import Kind
 
@@ -107,6 +109,44 @@ class PositionScore(Metric):
         right = self.confusion.diagonal()
         found = self.confusion.sum(0) + self.confusion.sum(1)
         return {"accuracy": right.sum() / self.confusion.sum(), "f1_macro": (2 * right / found.clamp_min(1)).mean()}
+
+
+class CalibratedLoss(Metric):
+    """The least loss that one temperature for all logits can reach: how well a model ranks, not how sure it is.
+
+    A classifier is calibrated before it is used, so over-confidence must not decide which weights are kept. With many
+    epochs the plain loss rises long before the ranking gets worse.
+
+    Args:
+        loss: What is measured.
+        scales: Whether logits may be scaled; those of measured values may not.
+    """
+
+    full_state_update = False
+    logits: list[Tensor]
+    labels: list[Tensor]
+
+    def __init__(self, loss: Loss, *, scales: bool, **options: Any) -> None:
+        super().__init__(**options)
+        self.loss = loss
+        # Eight steps for every factor of two: the loss is flat near its least.
+        self.temperatures = [2.0 ** (step / 8) for step in range(-16, 41)] if scales else [1.0]
+        for name in ("logits", "labels"):
+            self.add_state(name, [], dist_reduce_fx="cat")
+
+    def update(self, logits: Tensor, labels: Tensor) -> None:
+        """Add a batch: logits `(B, C)` and what they are held against."""
+        self.logits.append(logits.detach())
+        self.labels.append(labels)
+
+    def compute(self) -> Tensor:
+        """Return the loss at the best temperature."""
+        logits, labels = dim_zero_cat(self.logits), dim_zero_cat(self.labels)
+        found = []
+        for temperature in self.temperatures:
+            losses, weights = self.loss.each(logits / temperature, labels)
+            found.append((losses * weights).sum() / weights.sum())
+        return torch.stack(found).min()
 
 
 def validation_metrics(kind: type[Kind], num_classes: int) -> MetricCollection:

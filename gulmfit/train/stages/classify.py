@@ -3,6 +3,7 @@ baselines that learned nothing of a genome.
 """
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from gulmfit.errors import ConfigError, DataError
 from gulmfit.models.classifier import LabelModel
 from gulmfit.models.losses import Loss
 from gulmfit.models.transfer import transfer
+from gulmfit.overrides import assign
 from gulmfit.predict.outputs.writers import write_tsv
 from gulmfit.predict.predictor import predictor_of
 from gulmfit.report.kinds.kind import kind_of
@@ -29,6 +31,7 @@ from gulmfit.seq.splits.split_file import write_split
 from gulmfit.train.loop.classification_task import ClassificationTask
 from gulmfit.train.loop.fit import build_spec, fit, seed_everything
 from gulmfit.train.loop.lr_find import lr_range_test
+from gulmfit.train.recipe import decide
 from gulmfit.train.run import Run, file_checksums
 from gulmfit.train.stages.origins import what_was_met
 from gulmfit.train.stages.scoring import brief, calibrate, score, score_table
@@ -111,10 +114,12 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
     parts = _parts(labelled, where)
     leakage = leakage_report(parts) | what_was_met(run, parts)
     check_leakage(leakage, float(config.leakage_threshold), str(config.leakage))
-    spec = _spec(run, parts["train"])
+    decided = replace(run, config=decide(config, parts["train"], parts["valid"]))
+    config = decided.config
+    spec = _spec(decided, parts["train"])
     initial = run.initial_model(spec)
     loss = fitted_loss(config, parts["train"])
-    task = ClassificationTask(spec, plain(config.optimizer), _schedule(run), loss)
+    task = ClassificationTask(spec, plain(config.optimizer), _schedule(config), loss)
     task.learned_from = identity = learned_from(run, labelled, where, initial)
     run.take_up(spec, identity)  # after all that can be refused: a folder with a split in it counts as a run's
     if run.writes:
@@ -143,7 +148,7 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
         results |= {"lr_find": {"lrs": rates, "losses": losses, "suggestion": suggestion}}
         run.finish(results, classification_report(results), name="lr_find")
         return results
-    fitted = fit(run, task, data, spec)
+    fitted = fit(decided, task, data, spec)
     if not fitted.is_main:
         return results
     predictor = predictor_of(task.model)(spec, task.model, tokenizer)
@@ -198,10 +203,10 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
     return page
 
 
-def _schedule(run: Run) -> dict[str, Any]:
+def _schedule(config: Any) -> dict[str, Any]:
     """Return the schedule, every phase with the stage's discriminative rate unless it has its own."""
-    schedule: dict[str, Any] = plain(run.config.schedule)
-    decay = float(run.config[run.stage].decay)
+    schedule: dict[str, Any] = plain(config.schedule)
+    decay = float(config[config.stage.name].decay)
     schedule["phases"] = [{"decay": decay, **phase} for phase in schedule["phases"]]
     return schedule
 
@@ -214,7 +219,8 @@ def scratch_overrides(config: Any) -> list[str]:
     """
     epochs = sum(float(phase["epochs"]) for phase in plain(config.classify.phases))
     scratch = config.classify.scratch
-    return [
-        f"schedule.phases=[{{epochs: {epochs:g}, lr: {scratch.lr}, decay: 1.0}}]",
-        f"drop_mult={scratch.drop_mult}",
-    ]
+    one_rate = (
+        f"schedule.phases=[{{epochs: {epochs:g}, lr: {scratch.lr}, decay: 1.0}}]" if epochs else "classify.decay=1"
+    )
+    twin_of = [assign("arch_from", config.init_from)] if config.init_from else []
+    return [one_rate, f"drop_mult={scratch.drop_mult}", *twin_of]

@@ -93,6 +93,8 @@ def curve_trials(run: Run, data: LabelledSequences) -> list[Trial]:
 def _long_enough(run: Run, size: int) -> list[str]:
     """Give small subsets small batches, for about 32 steps an epoch, and as many epochs as make the least of steps."""
     config = run.config
+    if not config.classify.phases:  # a recipe that follows the number of labels
+        return []
     batch_size = min(int(config.classify.batch_size), max(8, size // 32))
     epochs = sum(float(phase["epochs"]) for phase in plain(config.classify.phases))
     steps_an_epoch = max(1, size // batch_size)

@@ -7,6 +7,7 @@ from typing import Any
 
 from gulmfit.checkpoint import MODEL_FOLDER
 from gulmfit.data.sources.base import Source
+from gulmfit.overrides import assign
 from gulmfit.report.kinds.kind import Judged, Kind, objective_of
 from gulmfit.report.pages import comparison_report
 from gulmfit.report.wording import model_name
@@ -46,7 +47,8 @@ def run_ulmfit(run: Run, source: Source) -> dict[str, Any]:
     logger.info("[%d/%d] classify: a classifier starts from the language model", count - 1, count)
     transferred = run_classifier(sub_run(run, "classify", "classify", origin).prepare(), source)
     logger.info("[%d/%d] classify from scratch: the same network without it, to compare", count, count)
-    scratch = run_classifier(sub_run(run, "scratch", "classify", None, scratch_overrides(run.config)).prepare(), source)
+    twin = [*scratch_overrides(run.config), assign("arch_from", origin)]
+    scratch = run_classifier(sub_run(run, "scratch", "classify", None, twin).prepare(), source)
     if "predictions" not in transferred:  # a rank that does not evaluate
         return {}
     scored = transferred["predictions"].beside({"scratch": scratch["predictions"]})

@@ -143,3 +143,61 @@ def test_balanced_classes_count_alike() -> None:
 def test_weights_out_of_range_are_refused(arguments: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         PositionCrossEntropy(**arguments)
+
+
+def both(strands: str, k: int, stride: int) -> tuple[Labeller, KmerTokenizer]:
+    tokenizer = KmerTokenizer(k, stride)
+    torch.manual_seed(0)
+    encoder = AWDRNN(len(tokenizer), 6, 10, 2)
+    model = Labeller(encoder, 3, k, stride, hidden_size=8, strands=strands, complement=tokenizer.complement())
+    return model.eval(), tokenizer
+
+
+def bases(length: int) -> torch.Tensor:
+    return torch.randint(0, 4, (length,), generator=torch.Generator().manual_seed(length))
+
+
+def label(model: Labeller, tokenizer: KmerTokenizer, codes: torch.Tensor) -> torch.Tensor:
+    tokens = torch.from_numpy(tokenizer.encode(codes.numpy().astype("uint8")))[None]
+    return model(tokens, torch.tensor([tokens.shape[1]]))[0][0, : len(codes)]
+
+
+@pytest.mark.parametrize(("k", "stride"), [(1, 1), (3, 1), (3, 3), (6, 2), (5, 3)])
+@torch.no_grad()
+def test_a_base_is_told_by_both_strands_and_one_head_labels_both(k: int, stride: int) -> None:
+    model, tokenizer = both("both", k, stride)
+    codes = bases(k + 7 * stride)  # tokens reach both ends
+    tokens, other = (
+        torch.from_numpy(tokenizer.encode(part.numpy().astype("uint8")))[None] for part in (codes, 3 - codes.flip(0))
+    )
+    forward, reverse = (model.encoder(part)[0][0] for part in (tokens, other))
+    count = len(forward)
+    ours = model.head(torch.cat([forward, reverse.flip(0)], -1)).view(-1, 3)
+    theirs = model.head(torch.cat([reverse, forward.flip(0)], -1)).view(-1, 3)  # halves swapped, and turned
+    owners = owning(k, stride, torch.tensor([count]), count)[0][: len(codes)]
+    torch.testing.assert_close(label(model, tokenizer, codes), ours[owners])
+    torch.testing.assert_close(label(model, tokenizer, 3 - codes.flip(0)), theirs[owners])
+
+
+@pytest.mark.parametrize(("k", "stride"), [(1, 1), (3, 1), (3, 3), (6, 2), (5, 3)])
+@torch.no_grad()
+def test_symmetric_labels_are_those_of_the_other_strand_turned(k: int, stride: int) -> None:
+    model, tokenizer = both("symmetric", k, stride)
+    codes = bases(k + 7 * stride)
+    here, there = label(model, tokenizer, codes), label(model, tokenizer, 3 - codes.flip(0))
+    torch.testing.assert_close(here, there.flip(0), atol=1e-5, rtol=0)
+    assert (here - label(both("both", k, stride)[0], tokenizer, codes)).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("strands", ["both", "symmetric"])
+@torch.no_grad()
+def test_padding_and_neighbours_change_nothing_on_either_strand(strands: str) -> None:
+    model, tokenizer = both(strands, 3, 2)
+    rows = [torch.from_numpy(tokenizer.encode(bases(length).numpy().astype("uint8"))) for length in (19, 8, 3)]
+    padded = torch.zeros(3, len(rows[0]), dtype=torch.int64)
+    for row, tokens in enumerate(rows):
+        padded[row, : len(tokens)] = tokens
+    together, _ = model(padded, torch.tensor([len(tokens) for tokens in rows]))
+    for row, tokens in enumerate(rows):
+        alone, _ = model(tokens[None].long(), torch.tensor([len(tokens)]))
+        torch.testing.assert_close(together[row, : alone.shape[1]], alone[0])
