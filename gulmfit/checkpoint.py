@@ -2,10 +2,10 @@
 
 A *spec* is a dictionary of plain values that says how to build a model and its tokenizer:
 `{"format", "arch", "head", "dropout", "tokenizer", "letters", "classes", "positive"}`, where `arch`, `head` and
-`tokenizer` name a class in `_target_`, and `letters` says how letters are read (`gulmfit.seq.alphabet`). A *model
-folder* holds `config.json` (the spec) and `model.safetensors`, or its shards: all that prediction needs. Where the
-tokenizer was learned, its part of the spec holds all of it, and the folder has it once more as `tokenizer.json`, for
-other programs.
+`tokenizer` name a class in `_target_`, and `letters` says how letters are read (`gulmfit.seq.alphabet`). With
+`ensemble` it is of so many networks of that build. A *model folder* holds `config.json` (the spec) and
+`model.safetensors`, or its shards: all that prediction needs. Where the tokenizer was learned, its part of the spec
+holds all of it, and the folder has it once more as `tokenizer.json`, for other programs.
 """
 
 import inspect
@@ -25,22 +25,17 @@ from torch import Tensor, nn
 from gulmfit.errors import CheckpointError, ConfigError, GulmfitError
 from gulmfit.files import write_whole
 from gulmfit.models.dropout import DropoutRates
+from gulmfit.models.ensemble import Ensemble, members_of
 from gulmfit.moved import at_home, named
 from gulmfit.pretrained import find, known, read_object, shipped
 from gulmfit.seq.alphabet import DEFAULT, Letters
 from gulmfit.seq.limits import parse_json
 from gulmfit.seq.tokens.tokenizer import Tokenizer
-from gulmfit.weights import SHARDS, WEIGHTS, load_weights, save_weights, weight_files
+from gulmfit.weights import load_weights, save_weights, weight_files
 
 FORMAT = 1
 MODEL_FOLDER = "model"
-CALIBRATION = "calibration.json"
-# What else of a run's folder commands read.
-RECORDS = (
-    "config.yaml", "metrics.json", "metrics.csv", "split.tsv", "checkpoints/best.ckpt", "checkpoints/last.ckpt",
-    "predictions/test.tsv", "predictions/baselines.tsv",
-)  # fmt: skip
-MODEL_FILES = ("config.json", "tokenizer.json", CALIBRATION)  # and those of the weights
+CALIBRATION, BLEND = "calibration.json", "blend.safetensors"
 Spec = dict[str, Any]
 
 _RATES = f"{DropoutRates.__module__}.{DropoutRates.__name__}"
@@ -181,8 +176,11 @@ def _assemble(spec: Spec, tokenizer: Tokenizer, token_bases: Tensor | None) -> n
         "num_classes": len(spec.get("classes") or []),
         "dropout": build({"_target_": _RATES, **spec["dropout"]}, {}),
     }
-    derived["encoder"] = build(arch, derived, nn.Module)
-    return cast("nn.Module", build(spec["head"], derived, nn.Module))
+    networks: list[nn.Module] = []
+    for _ in range(members_of(spec["ensemble"]) if "ensemble" in spec else 1):
+        derived["encoder"] = build(arch, derived, nn.Module)
+        networks.append(build(spec["head"], derived, nn.Module))
+    return Ensemble(networks) if "ensemble" in spec else networks[0]
 
 
 def outline(spec: Spec, tokenizer: Tokenizer) -> nn.Module:
@@ -267,19 +265,6 @@ def letters_of(spec: Spec) -> Letters:
         return Letters(**spec.get("letters", {})).checked()
     except (TypeError, ConfigError) as error:
         raise CheckpointError(f"the configuration of the model is damaged: letters: {error}") from error
-
-
-def files_of(path: str | Path) -> list[Path]:
-    """List the files of a run folder, a model folder or a checkpoint that commands may read."""
-    run = Path(path)
-    if not run.is_dir():
-        return [run]
-    if run.name == MODEL_FOLDER:
-        run = run.parent
-    folders = dict.fromkeys((run / MODEL_FOLDER, run, Path(path)))
-    files = [run / name for name in RECORDS] + [folder / name for folder in folders for name in MODEL_FILES]
-    weights = [file for folder in folders for pattern in (WEIGHTS, SHARDS) for file in sorted(folder.glob(pattern))]
-    return [file for file in files if file.is_file()] + weights
 
 
 def load(path: str | Path) -> LoadedModel:

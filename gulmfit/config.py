@@ -27,6 +27,7 @@ from gulmfit.seq.alphabet import ALPHABETS, DNA, held_alphabet
 from gulmfit.seq.labels.labelled import LabelledSequences
 
 STAGES = ("pretrain", "finetune", "classify", "label", "ulmfit", "learning_curve")
+COMBINING = ("classify", "ulmfit")  # what `ensemble` and `blend` go with
 
 
 TARGET_NODES = ("arch", "head", "loss", "tokenizer", "data", "split", "optimizer", "schedule", "trainer")
@@ -262,6 +263,25 @@ def _check_many(config: Mapping[str, Any], stage: Any) -> list[str]:
     return mistakes
 
 
+def _check_combined(config: Mapping[str, Any], stage: Any) -> list[str]:
+    """Check what puts several models into one."""
+    asked = [f"ensemble={config['ensemble']}"] if config.get("ensemble", 1) != 1 else []
+    asked += ["blend=true"] if config.get("blend") else []
+    if not asked:
+        return []
+    if stage not in COMBINING:
+        return [f"{' and '.join(asked)}: classifiers alone are combined; this goes with stage=classify or ulmfit."]
+    mistakes = []
+    if config.get("lr_find"):
+        mistakes.append(f"lr_find looks for the rate of one network: leave out {' '.join(asked)}.")
+    if config.get("ensemble", 1) != 1 and config.get("resume") not in (None, "auto"):
+        mistakes.append("ensemble= continues all its members: give resume=auto and the run.name it was started with.")
+    learned = _kind(config.get("head"))
+    if config.get("blend") and learned and not learned.blends:
+        mistakes.append(f"blend=true weighs probabilities of classes, and this head learns {learned.labels.name}.")
+    return mistakes
+
+
 def _check_sense(config: Mapping[str, Any], multirun: bool) -> list[str]:
     """Check what holds between keys."""
     mistakes = []
@@ -291,7 +311,7 @@ def _check_sense(config: Mapping[str, Any], multirun: bool) -> list[str]:
             "a sweep (-m) with several processes in each job trains with mixed hyper-parameters: every process would "
             "start the sweep again. Use trainer.devices=1 for each job, or start the jobs of the sweep one by one."
         )
-    return mistakes + _check_head(config, stage)
+    return mistakes + _check_combined(config, stage) + _check_head(config, stage)
 
 
 def _check_alphabet(config: Mapping[str, Any]) -> list[str]:

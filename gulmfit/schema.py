@@ -28,6 +28,8 @@ _KEYS: dict[str, tuple[Any, str]] = {
     "calibration": (str, ""),
     "seeds": (int, FROM_1),
     "with_scratch": (bool, ""),
+    "ensemble": (int, "[1, 100]"),
+    "blend": (bool, ""),
     "must_win": (float | None, ""),
     "lr_find": (bool, ""),
     "batch_size": (int | None, FROM_1),
@@ -57,6 +59,9 @@ _KEYS: dict[str, tuple[Any, str]] = {
         for name, pair in {**_LEARNING, "phases": (list[Any], "")}.items()
         if name not in ("epochs", "lr")
     },
+    "classify.alpha": (float, FROM_0),
+    "classify.beta": (float, FROM_0),
+    "classify.bins": (int, FROM_0),
     "classify.scratch.lr": (float, POSITIVE),
     "classify.scratch.drop_mult": (float, ""),
     "cv.folds": (int | None, "[2, inf)"),

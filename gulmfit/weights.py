@@ -4,7 +4,9 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import safetensors.numpy
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -61,6 +63,31 @@ def weight_files(folder: Path) -> list[Path]:
 def load_weights(files: Sequence[Path]) -> dict[str, Tensor]:
     """Read the weights in these files (`weight_files`)."""
     return {name: tensor for file in files for name, tensor in load_file(file).items()}
+
+
+def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write arrays of numpy, by name, into one safetensors file.
+
+    Raises:
+        CheckpointError: If they cannot be written.
+    """
+    with whole_file(path, kind=CheckpointError) as unfinished:
+        try:
+            safetensors.numpy.save_file(dict(arrays), unfinished)
+        except SafetensorError as error:
+            raise cannot_be_written(path, error, CheckpointError) from error
+
+
+def load_arrays(path: Path) -> dict[str, Any]:
+    """Read what `save_arrays` wrote.
+
+    Raises:
+        CheckpointError: If it is missing or damaged.
+    """
+    try:
+        return dict(safetensors.numpy.load_file(path))
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path} is missing or damaged: {error}. The model beside it needs it.") from error
 
 
 def weights_digest(source: Path) -> str:

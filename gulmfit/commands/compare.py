@@ -7,9 +7,10 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from gulmfit.checkpoint import files_of, load
+from gulmfit.checkpoint import load
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.files import claimed
+from gulmfit.model_files import files_of
 from gulmfit.report.html import write_report
 from gulmfit.report.kinds.kind import every_kind, kind_named
 from gulmfit.report.kinds.predictions import Predictions

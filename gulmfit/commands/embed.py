@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 from tqdm import tqdm
 
-from gulmfit.checkpoint import files_of
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.files import claimed, whole_file
+from gulmfit.model_files import files_of
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.language.vectors import Embedder, Embedding, Vectors
 from gulmfit.predict.outputs.writers import pyarrow
@@ -53,7 +53,8 @@ def embed_file(
 ) -> None:
     """Write the vectors of every record of a file, in input order, and a map of them if one is asked for.
 
-    The vectors are those of the encoder of a language model or a classifier.
+    The vectors are those of the encoder of a language model or a classifier: of an ensemble of its first network, of a
+    blend of its network.
 
     Args:
         model: Run folder, model folder or checkpoint, or the name of a model.

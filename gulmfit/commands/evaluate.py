@@ -5,12 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from gulmfit.checkpoint import MODEL_FOLDER, files_of
+from gulmfit.checkpoint import MODEL_FOLDER
 from gulmfit.config import compose, instantiate, plain, validate
 from gulmfit.data.sources.base import Source
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.evaluate.calibration import CALIBRATED_FORWARD
 from gulmfit.files import claimed
+from gulmfit.model_files import files_of
 from gulmfit.predict.outputs.writers import write_tsv
 from gulmfit.predict.predictor import Predictor
 from gulmfit.report.html import write_report
@@ -102,7 +103,10 @@ def evaluate_file(
             "model": {"tokenizer": predictor.tokenizer.summary()},
             "versions": versions(),
         }
-        logger.info("%s", score_table({"model": results}, {}, results.get("ceilings")))
+        if predictor.blend:
+            results["served"] = "blend"
+        served = "blend" if predictor.blend else "model"
+        logger.info("%s", score_table({served: results}, {}, results.get("ceilings")))
         if output:
             by_model = {"model": predicted}
             scored = Predictions(data.ids, labels, groups, predictor.classes, by_model, positive, targets=data.targets)

@@ -12,10 +12,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from tqdm import tqdm
 
-from gulmfit.checkpoint import files_of
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.evaluate.composition import Spectrum, longest_repeat, spectrum
 from gulmfit.files import claimed, whole_file
+from gulmfit.model_files import files_of
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.language.likelihood import LikelihoodScorer
 from gulmfit.predict.language.sampling import Sample, Sampler

@@ -8,11 +8,11 @@ from typing import Literal
 
 from tqdm import tqdm
 
-from gulmfit.checkpoint import files_of
 from gulmfit.errors import ConfigError
 from gulmfit.evaluate.calibration import CALIBRATED_FORWARD
 from gulmfit.evaluate.target_calibration import LabelCalibration
 from gulmfit.files import claimed
+from gulmfit.model_files import files_of
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.labelling import write_labels
 from gulmfit.predict.outputs.registry import FEATURES, RECORDS, WINDOWS, Output, parse_outputs
@@ -21,6 +21,7 @@ from gulmfit.predict.records import check_input, feature_records, sequence_recor
 from gulmfit.predict.scans.genome import Wanted, scan_genome
 from gulmfit.predict.scans.grid import Windows
 from gulmfit.predict.scans.scan import Scan
+from gulmfit.predict.spread import Spread
 from gulmfit.seq.formats.tables import not_one_of
 from gulmfit.seq.genome.contigs import contigs_by_name
 from gulmfit.seq.genome.store import GenomeStore
@@ -47,6 +48,7 @@ def predict_file(
     max_ambiguous: float = 0.5,
     threshold: float | None = None,
     merge_bp: int = 0,
+    abstain: float | None = None,
     positive: str = "",
     restart: bool = False,
     cache_dir: str = "outputs/store",
@@ -82,6 +84,8 @@ def predict_file(
         max_ambiguous: Windows with a greater share of ambiguous bases are skipped.
         threshold: Score from which on a window belongs to a call; the one chosen in validation by default.
         merge_bp: Bases that may lie between two windows of one call.
+        abstain: Spread over the networks of an ensemble beyond which there is no call: tables say so in a column, and
+            calls leave the window out.
         positive: Class whose score BED, bedGraph and bigWig have; the model's positive one by default.
         restart: Begin a scan again that could be resumed.
         cache_dir: Folder of genome stores.
@@ -134,12 +138,13 @@ def predict_file(
             count = write_labels(predictor, known, outputs, batch_size=batch_size, where=f"{input}, ")
             logger.info("%s: %d records in %.1f s", output, count, time.perf_counter() - start)
             return
-        column = _column(predictor, positive, outputs)
+        column, spread = _column(predictor, positive, outputs), Spread(predictor, abstain)
         if window_bp:
             if letters.ambiguity == "error" and max_ambiguous:
                 logger.info("the model has learned no ambiguous bases: windows that hold one are passed over")
                 max_ambiguous = 0.0
-            wanted = Wanted(outputs, raw, column, _threshold(predictor, threshold, column, outputs), merge_bp)
+            cut = _threshold(predictor, threshold, column, outputs)
+            wanted = Wanted(outputs, raw, column, cut, merge_bp, spread)
             store = GenomeStore.build(input, cache_dir, case=letters.case)
             lengths = [contig.length for contig in contigs_by_name(store).values()]
             windows = Windows(lengths, window_bp, step_bp or max(1, window_bp // 2), predictor.tokenizer.min_bases)
@@ -156,11 +161,12 @@ def predict_file(
             )
             count = write_records(
                 predictor, tqdm(records, desc="predict", unit=" records"), outputs, strand=strand,
-                batch_size=batch_size, where=f"{input}, ", raw=raw, positive=column, store=placed,
+                batch_size=batch_size, where=f"{input}, ", raw=raw, positive=column, store=placed, spread=spread,
             )  # fmt: skip
         seconds = time.perf_counter() - start
         what = "windows" if window_bp else "records"
-        logger.info("%s: %d %s in %.1f s (%.0f a second)", output, count, what, seconds, count / max(seconds, 1e-9))
+        rate = count / max(seconds, 1e-9)
+        logger.info("%s: %d %s in %.1f s (%.0f a second)%s", output, count, what, seconds, rate, spread.told())
 
 
 def _column(predictor: Predictor, name: str, outputs: Sequence[Output]) -> int:

@@ -11,9 +11,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from gulmfit.checkpoint import files_of
 from gulmfit.errors import ConfigError
 from gulmfit.files import claimed
+from gulmfit.model_files import files_of
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.language.likelihood import LikelihoodScorer, check_options
 from gulmfit.predict.language.reading import groups_of_records

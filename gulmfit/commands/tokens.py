@@ -13,11 +13,12 @@ import numpy.typing as npt
 import torch
 from torch.optim.lr_scheduler import OneCycleLR
 
-from gulmfit.checkpoint import files_of, load_tokenizer
+from gulmfit.checkpoint import load_tokenizer
 from gulmfit.config import compose, instantiate, plain
 from gulmfit.data.corpus import LanguageModelDataModule, thin_out
 from gulmfit.errors import ConfigError, DataError, TokenizerError
 from gulmfit.files import claimed, write_whole
+from gulmfit.model_files import files_of
 from gulmfit.models.encoder import detach
 from gulmfit.models.language_model import initialise_bias
 from gulmfit.report.html import write_report

@@ -15,9 +15,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from gulmfit.checkpoint import files_of, load
+from gulmfit.checkpoint import load
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.files import claimed, whole_file
+from gulmfit.model_files import files_of
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.language.likelihood import LikelihoodScorer
 from gulmfit.predict.outputs.writers import parquet_table, tsv_table

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gulmfit.checkpoint import MODEL_FOLDER, LoadedModel, files_of, load
+from gulmfit.checkpoint import MODEL_FOLDER, LoadedModel, load
 from gulmfit.errors import CheckpointError, ConfigError
 from gulmfit.files import claimed, write_whole
+from gulmfit.model_files import files_of
 from gulmfit.seq.alphabet import DNA, alphabet_named
 from gulmfit.seq.limits import parse_json
 
@@ -124,6 +125,11 @@ def _what(loaded: LoadedModel, metrics: Mapping[str, Any]) -> str:
         "parameters": sum(parameter.numel() for parameter in loaded.model.parameters()),
         "tokens": repr(loaded.tokenizer),
     }
+    if "ensemble" in loaded.spec:
+        facts["networks, whose predictions are averaged"] = loaded.spec["ensemble"]
+    if "blend" in loaded.spec:
+        weights = loaded.spec["blend"]["weights"]
+        facts["blend, weights"] = [f"{name} {_number(weight)}" for name, weight in weights.items()]
     if loaded.classes:
         facts["classes"] = loaded.classes
         facts["positive class"] = loaded.spec.get("positive")
@@ -173,6 +179,10 @@ def _results(metrics: Mapping[str, Any]) -> str:
         return MISSING
     ci95 = metrics.get("ci95") or {}
     rows = [["**this model**", *(_score(scores[f"{part}/{name}"], ci95.get(f"{part}/{name}")) for name in names)]]
+    if blend := metrics.get("blend"):
+        rows[0][0] = "its network alone"
+        own = [_score(blend["metrics"].get(f"test/{name}"), blend["ci95"].get(f"test/{name}")) for name in names]
+        rows.insert(0, ["**this model**, a blend", *own])
     for baseline, values in (metrics.get("baselines") or {}).items():
         intervals = values.get("ci95") or {}
         rows.append([code(baseline), *(_score(values.get(name), intervals.get(name)) for name in names)])
@@ -194,7 +204,7 @@ def _calibration(loaded: LoadedModel, metrics: Mapping[str, Any]) -> str:
     if not loaded.calibration:
         return "Probabilities are those of the network, not calibrated."
     facts: dict[str, Any] = {"kind": loaded.calibration.get("kind"), "threshold": loaded.calibration.get("threshold")}
-    for when, values in ((metrics.get("calibration") or {}).get("test") or {}).items():
+    for when, values in (((metrics.get("blend") or metrics).get("calibration") or {}).get("test") or {}).items():
         facts[f"test, {when}"] = ", ".join(f"{name} {_number(value)}" for name, value in values.items())
     return "Fitted on the validation part, with the threshold for the positive class.\n\n" + _list(facts)
 

@@ -18,12 +18,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gulmfit.checkpoint import Spec, build_model, files_of, load, save_model
+from gulmfit.checkpoint import Spec, build_model, load, save_model
 from gulmfit.errors import CheckpointError, ConfigError
 from gulmfit.exchange.vocabulary import read_vocabulary
 from gulmfit.files import claimed, whole_file, whole_folder
+from gulmfit.model_files import files_of
 from gulmfit.models.awd_rnn import AWDRNN
 from gulmfit.models.classifier import SequenceClassifier
+from gulmfit.models.ensemble import Ensemble
 from gulmfit.models.language_model import LanguageModel
 from gulmfit.seq.tokens.tokenizer import KmerTokenizer
 
@@ -118,12 +120,16 @@ def export_fastai(*, model: str, output: str) -> None:
         raise ConfigError(f"output={output}: a fastai file is named .pth.")
     loaded = load(model)
     ours, tokenizer = loaded.model, loaded.tokenizer
+    if isinstance(ours, Ensemble):
+        raise CheckpointError(f"{model} is an ensemble, and fastai's file holds one network: give one of its members.")
     if not isinstance(ours, LanguageModel | SequenceClassifier):
         raise CheckpointError(f"{model}: neither a language model nor a classifier.")
     cells = {layer.kind for layer in ours.encoder.recurrent_layers()} if isinstance(ours.encoder, AWDRNN) else None
     if cells != {"lstm"}:
         told = ", ".join(cells or [type(ours.encoder).__name__])
         raise CheckpointError(f"{model} has layers of kind {told}; fastai's AWD_LSTM has LSTMs only.")
+    if "blend" in loaded.spec:
+        logger.warning("%s is a blend of a network and baselines: what is written is its network alone", model)
     vocabulary = tokenizer.vocabulary()
     order = [vocabulary.index(name) for name in FASTAI_SPECIAL.values()]
     order += range(tokenizer.num_special, len(vocabulary))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gulmfit import pretrained
-from gulmfit.checkpoint import CALIBRATION, load
+from gulmfit.checkpoint import BLEND, CALIBRATION, load
 from gulmfit.errors import CheckpointError, ConfigError, GulmfitError
 from gulmfit.exchange.card import check_repo, model_card
 from gulmfit.files import whole_folder
@@ -21,7 +21,17 @@ from gulmfit.weights import SHARDS, WEIGHTS
 logger = logging.getLogger(__name__)
 
 CARD = "README.md"
-PATTERNS = ("config.json", WEIGHTS, SHARDS, CALIBRATION, "tokenizer.json", CARD, pretrained.CARD, pretrained.SKETCH)
+PATTERNS = (
+    "config.json",
+    WEIGHTS,
+    SHARDS,
+    BLEND,
+    CALIBRATION,
+    "tokenizer.json",
+    CARD,
+    pretrained.CARD,
+    pretrained.SKETCH,
+)
 NEEDED = {"config.json": ("config.json",), WEIGHTS: (WEIGHTS, SHARDS)}
 TOKEN, ENDPOINT = "HF_TOKEN", "HF_ENDPOINT"
 

@@ -18,13 +18,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from gulmfit.checkpoint import LoadedModel, files_of, load
+from gulmfit.checkpoint import LoadedModel, load
 from gulmfit.data.batches import collate, tokenise
 from gulmfit.errors import CheckpointError, ConfigError
 from gulmfit.files import claimed, whole_file
 from gulmfit.libraries import library
-from gulmfit.models.classifier import EVALUATION_WINDOW, ConcatPooling, SequenceClassifier
+from gulmfit.model_files import files_of
+from gulmfit.models.classifier import EVALUATION_WINDOW, ConcatPooling
 from gulmfit.models.encoder import State, encode_window, join_fresh
+from gulmfit.models.ensemble import Classifier, Ensemble, one_network
 from gulmfit.models.language_model import LanguageModel
 from gulmfit.predict.predictor import Predictor
 from gulmfit.seq.tokens.tokenizer import Tokenizer
@@ -100,15 +102,19 @@ class _ClassifierForm:
 
     def __init__(self, loaded: LoadedModel) -> None:
         self.loaded = loaded
+        if "blend" in loaded.spec:
+            raise CheckpointError(
+                f"{loaded.source} predicts with a blend of its network and baselines, which an ONNX file cannot hold. "
+                "Train with blend=false to export a network, or export checkpoints/best.ckpt of the run (of an "
+                "ensemble a folder member_0, member_1, …): it is the network alone."
+            )
         self.predictor = Predictor.load(loaded.source, device="cpu")
         self.model = self.predictor.model
         calibration = self.predictor.calibration
         temperature = calibration.temperature if calibration.kind == "temperature" else 1.0
         self.labels = self.predictor.kind.labels
         self.exclusive = self.labels.exclusive
-        self.graph = ClassifierGraph(
-            cast("SequenceClassifier", self.model), temperature, calibration.knots, self.exclusive
-        )
+        self.graph = ClassifierGraph(cast("Classifier", self.model), temperature, calibration.knots, self.exclusive)
         names = ("probabilities", "raw") if self.exclusive else (self.labels.name,)
         self.inputs = {"tokens": {0: "batch", 1: "length"}, "lengths": {0: "batch"}}
         self.outputs = {name: {0: "batch"} for name in names}
@@ -133,7 +139,7 @@ class _ClassifierForm:
                 yield _distance(raw, predictor.predict(sequences, raw=True))
                 yield _distance(calibrated, predictor.calibration.apply(np.log(np.maximum(raw, FLOOR))))
             else:
-                scale = getattr(self.model, "scale", torch.ones(())).numpy()
+                scale = getattr(one_network(self.model), "scale", torch.ones(())).numpy()
                 yield _distance(outputs[0] / scale, predictor.predict(sequences, raw=True) / scale)
 
     def description(self) -> dict[str, Any]:
@@ -286,14 +292,14 @@ class ClassifierGraph(nn.Module):
     often it runs. Pooling is the same code.
 
     Args:
-        classifier: The model whose weights are used.
+        classifier: The model whose weights are used; of an ensemble every member's.
         temperature: What logits are divided by.
         knots: Where given, the isotonic map of the probability of class 1 of two, instead of a temperature.
         exclusive: Whether it predicts classes that exclude each other.
     """
 
     def __init__(
-        self, classifier: SequenceClassifier, temperature: float = 1.0, knots: Knots = (), exclusive: bool = True
+        self, classifier: Classifier, temperature: float = 1.0, knots: Knots = (), exclusive: bool = True
     ) -> None:
         super().__init__()
         self.classifier, self.exclusive = classifier, exclusive
@@ -304,10 +310,8 @@ class ClassifierGraph(nn.Module):
 
         Of classes that exclude each other these are the calibrated probabilities, and the raw ones follow.
         """
-        outputs, _ = encode_window(self.classifier.encoder, tokens)
-        pooling = ConcatPooling(lengths)
-        pooling.add(outputs)
-        raw = self.classifier.outputs(self.classifier.head(pooling.result()).double())
+        networks = self.classifier.members if isinstance(self.classifier, Ensemble) else [self.classifier]
+        raw = torch.stack([_predicted(network, tokens, lengths) for network in networks]).mean(0)
         if not self.exclusive:
             return (raw,)
         return self.calibrated(raw).float(), raw.float()
@@ -318,6 +322,15 @@ class ClassifierGraph(nn.Module):
             positive = interpolate(raw[:, 1:], self.knots)
             return torch.cat([1 - positive, positive], 1)
         return (raw.clamp_min(FLOOR).log() / self.temperature).softmax(-1)
+
+
+def _predicted(network: Any, tokens: Tensor, lengths: Tensor) -> Tensor:
+    """Return what one classifier predicts, `(B, C)`."""
+    outputs, _ = encode_window(network.encoder, tokens)
+    pooling = ConcatPooling(lengths)
+    pooling.add(outputs)
+    predicted: Tensor = network.outputs(network.head(pooling.result()).double())
+    return predicted
 
 
 def interpolate(x: Tensor, knots: Knots) -> Tensor:

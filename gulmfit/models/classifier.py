@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from gulmfit.errors import ConfigError
+from gulmfit.models.both_strands import STRANDS, OtherStrand
 from gulmfit.models.dropout import DropoutRates, activation_penalty
 from gulmfit.models.encoder import Encoder, detach, encode_window, is_causal
-from gulmfit.models.strands import STRANDS, OtherStrand
 
 # Positions encoded at a time outside training: memory no longer grows with the length of a sequence.
 EVALUATION_WINDOW = 2048
@@ -212,7 +212,7 @@ class SequenceClassifier(LabelModel):
         alpha: Weight of activation regularisation (AR).
         beta: Weight of temporal activation regularisation (TAR).
         bins: Equal stretches of a sequence whose means are pooled alongside, so that the head sees where things are.
-        strands: Which strands are read, one of `gulmfit.models.strands.STRANDS`.
+        strands: Which strands are read, one of `gulmfit.models.both_strands.STRANDS`.
         complement: Token of the other strand for each token, `(V,)`; needed for two strands.
     """
 
@@ -253,20 +253,16 @@ class SequenceClassifier(LabelModel):
             Pooled features `(B, P)`, of P = (3 + bins) E for each strand that is read, first the given one, then the
             other in its own direction; and the penalty AR + TAR, 0 outside training.
         """
-        if self.other_strand is None:
-            return self._pool_strand(tokens, lengths, frozen)
-        both = torch.cat([tokens, self.other_strand(tokens, lengths)])
-        pooled, penalty = self._pool_strand(both, torch.cat([lengths, lengths]), frozen)
-        return torch.cat(pooled.chunk(2), dim=1), penalty
-
-    def _pool_strand(self, tokens: Tensor, lengths: Tensor, frozen: int) -> tuple[Tensor, Tensor]:
-        """Encode and pool one strand `(B, T)` window by window; return `(B, (3 + bins) E)` and the penalty."""
+        if self.other_strand is not None:
+            tokens = torch.cat([tokens, self.other_strand(tokens, lengths)])
+            lengths = torch.cat([lengths, lengths])
         pooling = ConcatPooling(lengths, self.bins)
         penalty = torch.zeros((), device=tokens.device)
         for outputs, share in self.encoded(tokens, lengths, frozen):
             pooling.add(outputs)
             penalty = penalty + share
-        return pooling.result(), penalty
+        pooled = pooling.result()
+        return (pooled if self.other_strand is None else torch.cat(pooled.chunk(2), dim=1)), penalty
 
     def forward(self, tokens: Tensor, lengths: Tensor, frozen: int = 0) -> tuple[Tensor, Tensor]:
         """Return logits `(B, C)` and the penalty; arguments as in `pool`."""

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from gulmfit.errors import ConfigError
+from gulmfit.models.both_strands import turn
 from gulmfit.models.classifier import LabelModel
 from gulmfit.models.dropout import DropoutRates, VariationalDropout
 from gulmfit.models.encoder import Encoder
-from gulmfit.models.strands import turn
 
 
 class Labeller(LabelModel):
@@ -109,8 +109,9 @@ class Labeller(LabelModel):
         if self.strands != "symmetric":
             return found
         # What the head says of the other strand: its features are these, swapped, and its bases run the other way.
-        other = self.head(torch.cat(dropped.chunk(2, -1)[::-1], -1)).unflatten(-1, (self.stride, self.num_classes))
-        return (found + other.flip(2).flatten(2)) / 2
+        other: Tensor = self.head(torch.cat(dropped.chunk(2, -1)[::-1], -1))
+        by_base = other.reshape(*other.shape[:-1], self.stride, self.num_classes)
+        return (found + by_base.flip(2).flatten(2)) / 2
 
 
 def owning(k: int, stride: int, lengths: Tensor, num_tokens: int) -> Tensor:

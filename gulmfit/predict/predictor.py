@@ -1,12 +1,12 @@
 """Class probabilities, or values, for sequences or their positions: the same for every batch size, padding and order.
 
-Shape letters: `N` sequences, `S` strands that are told apart (1 or 2), `C` classes, labels or values, `T` tokens, `L`
-bases.
+Shape letters: `N` sequences, `S` strands that are told apart (1 or 2), `C` classes, labels or values, `M` networks, `K`
+columns of the spread over them, `T` tokens, `L` bases.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +17,13 @@ from gulmfit.errors import CheckpointError, ConfigError, SequenceError
 from gulmfit.evaluate.calibration import Calibration
 from gulmfit.models.classifier import LabelModel, SequenceClassifier
 from gulmfit.models.encoder import is_causal
+from gulmfit.models.ensemble import Classifier, Ensemble, one_network
 from gulmfit.models.hardware import computing, place
 from gulmfit.models.labeller import Labeller
+from gulmfit.predict.blending import BlendedModel, load_blend
 from gulmfit.report.kinds.kind import kind_of
-from gulmfit.seq.alphabet import Codes, reverse_complement
+from gulmfit.seq.alphabet import Codes, decode, reverse_complement
+from gulmfit.seq.names import column_names
 from gulmfit.seq.tokens.tokenizer import Tokenizer, Tokens
 
 Probabilities = npt.NDArray[np.float64]
@@ -52,18 +55,19 @@ class Predictor:
 
     Args:
         spec: The model's specification.
-        model: The classifier.
+        model: The classifier, or an ensemble of them.
         tokenizer: Its tokenizer.
         device: Where to run; the first GPU if there is one.
         precision: `32`; `bf16`, which is faster where the hardware computes in it, moves probabilities by some
             thousandths, and may move them a little with a sequence's batch mates; or `auto`, the faster one.
         calibration: How to turn its probabilities into calibrated ones; none by default.
+        blend: What is made of its probabilities and those of baselines; by default its own are what is predicted.
 
     Raises:
         ConfigError: If the precision is unknown.
     """
 
-    of_models: ClassVar[type[LabelModel]] = SequenceClassifier
+    of_models: ClassVar[Any] = Classifier
     refusal: ClassVar[str] = (
         "it labels the positions of a sequence, and this needs one answer for each sequence. Give a classifier "
         "(stage=classify); gulmfit-predict and gulmfit-evaluate use labellers."
@@ -72,20 +76,24 @@ class Predictor:
     def __init__(
         self,
         spec: Spec,
-        model: LabelModel,
+        model: Classifier | Labeller,
         tokenizer: Tokenizer,
         device: str | torch.device | None = None,
         precision: str = "32",
         calibration: Calibration | None = None,
+        blend: BlendedModel | None = None,
     ) -> None:
         self.classes: list[str] = list(spec["classes"])
         self.positive = str(spec.get("positive") or self.classes[-1])
         self.device, reduced = place(model, device, precision)
         self.model, self.precision = model, "bf16" if reduced else "32"
+        self.networks = len(model.members) if isinstance(model, Ensemble) else 1
+        """`M`."""
         self.tokenizer = tokenizer
         self.letters = letters_of(spec)
         """How letters are read: as in training, unless another way is set."""
         self.kind = kind_of(model)
+        self.blend = blend
         self.calibration: Calibration = calibration or self.kind.calibration()
 
     @classmethod
@@ -108,32 +116,43 @@ class Predictor:
             ConfigError: If the precision is unknown.
         """
         loaded = load(path)
-        if not isinstance(loaded.model, LabelModel):
+        if not isinstance(loaded.model, Classifier | Labeller):
             if loaded.classes:
                 found = type(loaded.model).__name__
                 raise CheckpointError(f"{path} names classes, and its head is a {found}: damaged?")
             raise CheckpointError(
                 f"{path} is a language model, not a classifier: train one from it with stage=classify init_from={path}."
             )
-        kinds = (cls, PositionPredictor) if positions else (cls,)
-        kind = next((one for one in kinds if isinstance(loaded.model, one.of_models)), None)
-        if kind is None:
-            raise CheckpointError(f"{path} is a {type(loaded.model).__name__}: {cls.refusal}")
+        kind: type[Predictor] = PositionPredictor if positions and isinstance(loaded.model, Labeller) else cls
+        if not isinstance(loaded.model, kind.of_models):
+            raise CheckpointError(f"{path} is a {type(loaded.model).__name__}: {kind.refusal}")
         calibration = kind_of(loaded.model).read_calibration(loaded.calibration) if loaded.calibration else None
-        return kind(loaded.spec, loaded.model, loaded.tokenizer, device, precision, calibration)
+        blend = load_blend(loaded) if "blend" in loaded.spec else None
+        return kind(loaded.spec, loaded.model, loaded.tokenizer, device, precision, calibration, blend)
 
     @property
     def reads_ahead(self) -> bool:
         """Whether what is predicted of a position depends on those after it."""
-        return self.model.strands != "forward" or not is_causal(self.model.encoder)
+        network = cast("SequenceClassifier | Labeller", one_network(self.model))
+        return network.strands != "forward" or not is_causal(network.encoder)
 
     @property
     def gives_probabilities(self) -> bool:
         """Whether scores are probabilities."""
         return self.kind.labels.probabilities
 
+    def spread_names(self, name: str = "spread") -> list[str]:
+        """Name the `K` columns of the spread over an ensemble's networks; none of one network.
+
+        Of classes that exclude each other there is one column, else one for each label or value.
+        """
+        if self.networks == 1:
+            return []
+        one = self.kind.labels.exclusive or len(self.classes) == 1
+        return column_names([name] if one else [f"{name}:{item}" for item in self.classes], self.classes)
+
     def calibrated(self, raw: Probabilities) -> Probabilities:
-        """Calibrate what the network predicts, `(..., C)`."""
+        """Calibrate what the network or the blend predicts, `(..., C)`."""
         return self.calibration.calibrated(raw.reshape(-1, raw.shape[-1])).reshape(raw.shape)
 
     def predict(
@@ -166,15 +185,17 @@ class Predictor:
         return scores if raw or not found else self.calibrated(scores)
 
     def predict_records(
-        self, records: Iterable[Record], *, strand: str, batch_size: int, where: str = ""
+        self, records: Iterable[Record], *, strand: str, batch_size: int, where: str = "", spread: bool = False
     ) -> Iterator[tuple[list[Record], Probabilities]]:
-        """Yield records, some at a time in the order given, and their scores before calibration, `(N, S, C)`.
+        """Yield records, some at a time in the order given, and their scores before calibration, `(N, S, C)`; with
+        their spread `(N, S, C + K)`.
 
         Args:
             records: Sequences.
             strand: One of `STRANDS`.
             batch_size: Sequences that are run at once.
             where: What error messages put before the name of a record, such as a file.
+            spread: Whether the spread over networks follows (`spread_names`).
 
         Raises:
             ConfigError: If `strand` or `batch_size` is out of range.
@@ -185,16 +206,53 @@ class Predictor:
         for group in grouped(records, batch_size, len(STRANDS[strand])):
             strands = (False,) if strand == "forward" else (False, True)
             tokens = (self._tokens(group, where, reverse) for reverse in strands)
+            texts = [self._texts(group, reverse) for reverse in strands] if self.blend else []
             if strand == "both":  # side by side, as ever: whom a sequence meets in a batch moves its last digits
                 rows = [row for pair in zip(*tokens, strict=True) for row in pair]
-                yield group, self._forward(rows, batch_size).reshape(len(group), 2, -1)
+                found = self._forward(rows, batch_size).reshape(len(group), 2, self.networks, -1)
+                yield group, self._told([found[:, 0], found[:, 1]], texts, average=False, spread=spread)
             else:
-                yield group, self.score(tokens, batch_size, average=strand == "average")
+                yield group, self.score(tokens, batch_size, texts, average=strand == "average", spread=spread)
 
-    def score(self, strands: Iterable[Sequence[Tokens]], batch_size: int, *, average: bool) -> Probabilities:
-        """Return the scores `(N, S, C)` of tokens `(T,)`, given for each strand that is read, or their mean."""
+    def score(
+        self,
+        strands: Iterable[Sequence[Tokens]],
+        batch_size: int,
+        texts: Sequence[Sequence[str]] = (),
+        *,
+        average: bool,
+        spread: bool = False,
+    ) -> Probabilities:
+        """Return the scores `(N, S, C)` of tokens `(T,)`, given for each strand that is read, or their mean; with their
+        spread `(N, S, C + K)`. A blend also needs the sequences of each strand."""
         read = [self._forward(rows, batch_size) for rows in strands]
-        return np.stack([sum(read) / 2] if average else read, axis=1)
+        return self._told(read, texts, average=average, spread=spread)
+
+    def _told(
+        self, read: Sequence[Probabilities], texts: Sequence[Sequence[str]], *, average: bool, spread: bool
+    ) -> Probabilities:
+        """Turn what every network predicts of each strand `(N, M, C)` into scores and, if wanted, their spread."""
+
+        scores = [one.mean(1) for one in read]
+        if self.blend:
+            scores = [self.blend.predict(*one) for one in zip(scores, texts, strict=True)]
+        if average:
+            scores, read = [np.asarray(sum(scores)) / 2], [np.asarray(sum(read)) / 2]
+        found = np.stack(scores, axis=1)
+        if not spread or self.networks == 1:
+            return found
+        return np.concatenate([found, self._spread(np.stack(read, axis=1))], axis=2)
+
+    def _spread(self, members: Probabilities) -> Probabilities:
+        """Return how far networks `(N, S, M, C)` lie apart, as standard deviations `(N, S, K)`: of the probability of
+        the positive one of two classes, of more classes of the likeliest one, else of every label or value."""
+        apart: Probabilities = members.std(axis=2, ddof=1)
+        if not self.kind.labels.exclusive:
+            return apart
+        if len(self.classes) == 2:
+            column = self.classes.index(self.positive)
+            return apart[:, :, column : column + 1]
+        return np.take_along_axis(apart, members.mean(2).argmax(-1)[..., None], axis=2)
 
     def _tokens(self, records: Sequence[Record], where: str, reverse: bool) -> list[Tokens]:
         for record in records:
@@ -203,19 +261,16 @@ class Predictor:
         codes = (reverse_complement(one.codes, self.tokenizer.alphabet) if reverse else one.codes for one in records)
         return [self.tokenizer.encode(part) for part in codes]
 
-    def _forward(self, rows: Sequence[Tokens], batch_size: int) -> Probabilities:
-        """Run the network over tokens `(T,)`, those of similar length together, and return `(N, C)`."""
-        scores = np.empty((len(rows), len(self.classes)))
-        for batch, found in self._batches(rows, batch_size):
-            scores[batch] = found
-        return scores
+    def _texts(self, records: Sequence[Record], reverse: bool) -> list[str]:
+        alphabet = self.tokenizer.alphabet
+        codes = (reverse_complement(one.codes, alphabet) if reverse else one.codes for one in records)
+        return [decode(part, alphabet) for part in codes]
 
     @torch.inference_mode()
-    def _batches(
-        self, rows: Sequence[Tokens], batch_size: int
-    ) -> Iterator[tuple[npt.NDArray[np.int64], Probabilities]]:
-        """Yield the numbers of rows of tokens `(T,)`, those of similar length together, and what is predicted."""
-        lengths = np.array([len(row) for row in rows])
+    def _forward(self, rows: Sequence[Tokens], batch_size: int) -> Probabilities:
+        """Run the networks over tokens `(T,)`, those of similar length together, and return `(N, M, C)`, of positions
+        `(N, M, L, C)`."""
+        lengths, found = np.array([len(row) for row in rows]), list[tuple[npt.NDArray[np.int64], Probabilities]]()
         order = np.argsort(lengths, kind="stable")
         while len(order):
             cells = np.arange(1, min(batch_size, len(order)) + 1) * lengths[order[:batch_size]]
@@ -226,13 +281,22 @@ class Predictor:
                 tokens[row, : lengths[index]] = rows[index]
             with computing(self.device, self.precision == "bf16"):
                 logits, _ = self.model(*(torch.from_numpy(part).to(self.device) for part in (tokens, lengths[batch])))
-            yield batch, self.model.outputs(logits.double()).cpu().numpy()
+            if isinstance(self.model, Ensemble):
+                each = self.model.each(logits.double())
+            else:
+                each = self.model.outputs(logits.double()).unsqueeze(0)
+            found.append((batch, each.transpose(0, 1).cpu().numpy()))
+        scores = np.zeros((len(rows), *(found[-1][1].shape[1:] if found else (self.networks, len(self.classes)))))
+        for batch, part in found:  # the last one has the longest
+            place_of: Any = (batch, *map(slice, part.shape[1:]))
+            scores[place_of] = part
+        return scores
 
 
 class PositionPredictor(Predictor):
     """A labeller that is ready to use; arguments as of `Predictor`."""
 
-    of_models: ClassVar[type[LabelModel]] = Labeller
+    of_models = Labeller
     refusal: ClassVar[str] = "it classifies whole sequences, and this needs a label for each position (stage=label)."
 
     def predict(
@@ -278,17 +342,16 @@ class PositionPredictor(Predictor):
             SequenceError: If a sequence is shorter than one k-mer.
         """
         for group in grouped(records, batch_size):
-            rows: list[Probabilities] = [np.empty(0)] * len(group)
-            for batch, found in self._batches(self._tokens(group, where, False), batch_size):
-                for at, scores in zip(batch.tolist(), found, strict=True):
-                    rows[at] = scores[: len(group[at].codes)]
-            for record, row in zip(group, rows, strict=True):
+            found = self._forward(self._tokens(group, where, False), batch_size)[:, 0]  # of its one network
+            for record, scores in zip(group, found, strict=True):
+                row = scores[: len(record.codes)]
                 yield record, row if raw else self.calibrated(row)
 
 
-def predictor_of(model: object) -> type[Predictor]:
-    """Return what predicts with a model."""
-    return PositionPredictor if isinstance(model, Labeller) else Predictor
+def predictor_of(spec: Spec, model: LabelModel, tokenizer: Tokenizer) -> Predictor:
+    """Return what predicts with one network, a classifier or a labeller; arguments as of `Predictor`."""
+    kind = PositionPredictor if isinstance(model, Labeller) else Predictor
+    return kind(spec, cast("SequenceClassifier | Labeller", model), tokenizer)
 
 
 def grouped(records: Iterable[Record], batch_size: int, strands: int = 1) -> Iterator[list[Record]]:

@@ -13,6 +13,7 @@ from gulmfit.predict.outputs.registry import LOCUS, Output, opened
 from gulmfit.predict.outputs.track_files import Placed, TrackSpan
 from gulmfit.predict.outputs.writers import Row
 from gulmfit.predict.predictor import STRANDS, Predictor, Record
+from gulmfit.predict.spread import Spread
 from gulmfit.seq.alphabet import DEFAULT, DNA, Alphabet, LetterCounts, Letters
 from gulmfit.seq.formats.fasta import expand_paths, read_fasta
 from gulmfit.seq.formats.tables import is_table, read_rows
@@ -92,6 +93,7 @@ def write_records(
     raw: bool,
     positive: int,
     store: GenomeStore | None,
+    spread: Spread,
 ) -> int:
     """Predict records and write what was found: tables as records come, and then what is in genome order.
 
@@ -105,6 +107,7 @@ def write_records(
         raw: Whether tables have the scores before calibration, too.
         positive: Index of the class that outputs in genome order are about.
         store: The genome on which records lie; None where they lie on none.
+        spread: What tables tell of the spread over networks.
 
     Returns:
         How many rows were written.
@@ -112,17 +115,24 @@ def write_records(
     place = LOCUS if store else LOCUS[3:] if strand == "both" else ()
     in_order = any(output.format.table is None for output in outputs)
     found = _OnGenome(store, outputs, predictor.gives_probabilities, strand == "both") if store and in_order else None
-    count = 0
-    with opened(outputs, [("id", str), *place], predictor, found, strands=STRANDS[strand], raw=raw) as tables:
-        for group, scores in predictor.predict_records(records, strand=strand, batch_size=batch_size, where=where):
+    count, columns = 0, [("id", str), *place]
+    with opened(outputs, columns, predictor, found, strands=STRANDS[strand], raw=raw, last=spread.columns) as tables:
+        for group, scores in predictor.predict_records(
+            records, strand=strand, batch_size=batch_size, where=where, spread=True
+        ):
+            scores, apart = np.split(scores, [len(predictor.classes)], axis=2)
+            if apart.size:
+                spread.count(apart)
             calibrated = predictor.calibrated(scores)
             cells = np.concatenate([calibrated, scores], axis=2) if raw else calibrated  # (N, S, C) or (N, S, 2C)
             rows: list[Row] = []
-            for record, by_strand in zip(group, cells.tolist(), strict=True):
+            for record, by_strand, doubts in zip(group, cells.tolist(), apart.tolist(), strict=True):
                 signs = record.strand if strand != "both" else "-+" if record.strand == "-" else "+-"
-                for sign, values in zip(signs, by_strand, strict=True):
+                for sign, values, doubt in zip(signs, by_strand, doubts, strict=True):
                     locus = record.contig, record.start, record.end, sign
-                    rows.append([record.name, *locus[4 - len(place) :], *values])
+                    rows.append(
+                        [record.name, *locus[4 - len(place) :], *values, *(spread.cells(doubt) if doubt else ())]
+                    )
                     if found:
                         found.records.append(Placed(*locus[:3], record.name, sign, values[positive]))
             for write in tables:

@@ -11,6 +11,7 @@ from typing import Any
 
 from gulmfit.evaluate.calibration import CALIBRATED_FORWARD
 from gulmfit.report import figures
+from gulmfit.report.combined import blend_scores, blend_section, blend_verdict, ensemble_section
 from gulmfit.report.html import Figure, Report, Section
 from gulmfit.report.kinds.kind import Kind, objective_of
 from gulmfit.report.sections import facts_sections, leakage_section, present, searched_unequally
@@ -54,19 +55,24 @@ def classification_report(results: Results) -> Report:
     models = {"model": _scores(results)}
     baselines = _baseline_scores(results)
     tests = objective.tests(results, "baseline")
+    blend = {name: _scores(found) for name, found in blend_scores(results).items()}
     ceilings = {f"ceiling: {name}": scores for name, scores in _baseline_scores(results, "ceilings").items()}
-    scores = _score_section(objective, models, baselines | ceilings, _split(results))
+    served = {str(results.get("served", "model")): models["model"]}
+    scores = _score_section(objective, served | blend, baselines | ceilings, _split(results))
     if results.get("strand") == "average" and objective.labels.probabilities:
         scores.text.append(f"Both strands were averaged: {CALIBRATED_FORWARD}.")
     sections = [
         scores,
         objective.paired_section("model", results),
+        blend_section(results),
+        ensemble_section(results),
         leakage_section(results, objective.summary),
         *objective.sections(results),
         _training_section(results),
         *facts_sections(results),
     ]
     verdict = _classifier_verdict(objective, models["model"], baselines, tests, _split(results)) + _below(results)
+    verdict += blend_verdict(results)
     return Report(title(objective.model, results), subtitle(results), verdict, _worthless(results), present(sections))
 
 
@@ -111,16 +117,19 @@ def comparison_report(results: Results) -> Report:
     objective = objective_of(shared)
     models = {name: _scores(run) for name, run in runs.items()}
     baselines, tests = _baseline_scores(shared), objective.tests(results, "scratch")
+    blend = {name: _scores(found) for name, found in blend_scores(first).items()}
     sections = [
-        searched_unequally(_score_section(objective, models, baselines, _split(first)), runs),
+        searched_unequally(_score_section(objective, models | blend, baselines, _split(first)), runs),
         objective.paired_section("transferred", results),
+        blend_section(first),
+        ensemble_section(first),
         leakage_section(shared, objective.summary),
         _overlaid_section(objective, runs),
         *objective.compared(shared, runs),
         _bits_section({name: results[name] for name in ("pretrain", "finetune") if results.get(name)}),
         *facts_sections(shared),
     ]
-    verdict = _comparison_verdict(objective, models, baselines, tests)
+    verdict = _comparison_verdict(objective, models, baselines, tests) + blend_verdict(first)
     return Report(
         title("Transfer against scratch", results), subtitle(shared), verdict, _worthless(results), present(sections)
     )

@@ -4,23 +4,18 @@ What can be known before data is read is a group of the configuration, `conf/rec
 takes the network and the tokens of the model that a run starts from. What depends on the labelled sequences, `decide`
 fills in: how long to train, and which strands to read. Both say what they chose and why; whatever is given on the
 command line or in an experiment stays.
-
-Shapes: `N` sequences.
 """
 
 import logging
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
 from gulmfit.checkpoint import load
 from gulmfit.config import compose
-from gulmfit.evaluate.baselines.inputs import kmer_features, onehot_features
-from gulmfit.seq.alphabet import reverse_complement_text
+from gulmfit.errors import GulmfitError
+from gulmfit.evaluate.strands import strand_matters
 from gulmfit.seq.labels.labelled import LabelledSequences
-from gulmfit.seq.labels.targets import CLASSES
 
 logger = logging.getLogger(__name__)
 
@@ -29,11 +24,9 @@ AUTO = "auto"
 # Optimizer steps at so many training sequences; of others they grow with a power of the number below 1, since each
 # sequence is seen less often where there are many.
 STEPS, SEQUENCES, POWER = 600, 5_000, 0.6
+TRANSFERRED = 0.4  # as many steps where a language model has learned the words beforehand
 FEW = 1_000  # training sequences below which every layer learns from the start, at a lower rate
 SMALL_BATCH = 32
-
-MOST_JUDGED = 4_000  # sequences that the test of strands learns from
-DIFFERENT = 3.0  # standard errors
 
 
 def settle(config: DictConfig, words: Sequence[str]) -> DictConfig:
@@ -49,9 +42,7 @@ def settle(config: DictConfig, words: Sequence[str]) -> DictConfig:
     given = [word.lstrip("+") for word in words]
     if config.stage.name == "classify" and config.recipe == AUTO:
         recipe, why = _recipe(config, given)
-        resume, run_dir = config.resume, config.paths.run_dir
         config = compose([*words, f"recipe={recipe}"])
-        config.resume, config.paths.run_dir = resume, run_dir
         logger.info("recipe=%s: %s", recipe, why)
     if origin := config.init_from or config.arch_from:
         _take_network(config, given, str(origin))
@@ -73,7 +64,10 @@ def _names_network(word: str) -> bool:
 
 def _take_network(config: DictConfig, given: Sequence[str], origin: str) -> None:
     """Let a run have the network and the k-mers of the model that it starts from, unless others were asked for."""
-    source = load(origin)
+    try:
+        source = load(origin)
+    except GulmfitError:  # told where its weights are needed
+        return
     if not any(map(_names_network, given)):
         strands = config.arch.get("strands", AUTO)
         arch = {**source.spec["arch"], "strands": strands}
@@ -101,6 +95,8 @@ def _decide_length(config: DictConfig, count: int) -> None:
         config.batch_size = min(int(config.batch_size), SMALL_BATCH)
     steps_an_epoch = max(1, count // int(config.batch_size))
     steps = STEPS * (count / SEQUENCES) ** POWER
+    if config.init_from:
+        steps *= TRANSFERRED
     epochs = max(2, round(steps / steps_an_epoch))
     if config.init_from and count >= FEW:
         phases = [{"epochs": 1, "lr": 2e-2, "groups": 1}, {"epochs": epochs, "lr": 5e-3}]
@@ -123,59 +119,8 @@ def _strands(config: DictConfig, train: LabelledSequences, valid: LabelledSequen
         return "forward", f"{train.alphabet.name} has one strand"
     if not str(config.tokenizer._target_).endswith("KmerTokenizer"):
         return "forward", "sub-words have no other strand"
-    if train.targets != CLASSES:
+    if not train.kind.exclusive:
         return "both", "both strands are read, and told apart"
     if strand_matters(train, valid):
         return "both", "linear models do worse on reverse complements, or have not learned enough to tell"
     return "symmetric", "linear models do as well on reverse complements: the answer is the same for either strand"
-
-
-def strand_matters(train: LabelledSequences, valid: LabelledSequences) -> bool:
-    """Tell whether labels depend on the strand that a sequence is given on, or whether that is not known.
-
-    Two linear models, of 4-mers and of letters at positions, learn the training part. Labels that mean nothing of a
-    strand are predicted as well from the reverse complements of the validation part; else the loss rises there.
-
-    Returns:
-        False where a model has learned something and neither loses more than three standard errors.
-    """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import MaxAbsScaler
-
-    chosen = np.random.default_rng(0).permutation(len(train))[:MOST_JUDGED]
-    known = np.isin(valid.labels, np.unique(train.labels[chosen]))
-    texts = [sequence for sequence, kept in zip(valid.sequences, known, strict=True) if kept]
-    labels = valid.labels[known]
-    if len(labels) < 2:
-        return True
-    turned = [reverse_complement_text(sequence, valid.alphabet) for sequence in texts]
-    learned = [train.sequences[index] for index in chosen]
-    width = min(1_000, max(map(len, learned)))
-    counts = np.bincount(train.labels[chosen], minlength=len(train.classes)) / len(chosen)
-    ignorant = -np.log(np.maximum(counts, 1e-12))[labels]
-    informed = False
-    for featurise in (
-        lambda sequences: kmer_features(sequences, alphabet=train.alphabet),
-        lambda sequences: onehot_features(sequences, width, alphabet=train.alphabet),
-    ):
-        model = make_pipeline(MaxAbsScaler(), LogisticRegression(C=0.1, max_iter=500))
-        model.fit(featurise(learned), train.labels[chosen])
-        given, other = (_losses(model, featurise(sequences), labels) for sequences in (texts, turned))
-        if _rises(given, other):
-            return True
-        informed |= _rises(given, ignorant)
-    return not informed
-
-
-def _losses(model: object, features: object, labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    columns = np.searchsorted(model.classes_, labels)  # type: ignore[attr-defined]
-    of_truth = model.predict_proba(features)[np.arange(len(labels)), columns]  # type: ignore[attr-defined]
-    losses: NDArray[np.float64] = -np.log(np.maximum(of_truth, 1e-12))
-    return losses
-
-
-def _rises(before: NDArray[np.float64], after: NDArray[np.float64]) -> bool:
-    """Whether losses of the same sequences rise, by more than three standard errors."""
-    change = after - before
-    return bool(change.mean() > DIFFERENT * change.std() / np.sqrt(len(change)))

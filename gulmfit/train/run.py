@@ -28,6 +28,7 @@ from gulmfit.config import compose, read_plain, validate
 from gulmfit.errors import CheckpointError, ConfigError, TokenizerError, WorthlessError
 from gulmfit.evaluate.scores import json_ready
 from gulmfit.files import remove_unfinished, write_whole
+from gulmfit.models.ensemble import one_network
 from gulmfit.overrides import assign
 from gulmfit.report.html import Report, write_report
 from gulmfit.seq.checksums import checksums
@@ -201,7 +202,7 @@ class Run:
         return step
 
     def initial_model(self, spec: Spec) -> LoadedModel | None:
-        """Load the model that `init_from` names.
+        """Load the model that `init_from` names, of an ensemble its first network.
 
         Raises:
             TokenizerError: If it reads other tokens than this run does.
@@ -210,6 +211,8 @@ class Run:
         if not self.config.init_from:
             return None
         source = load(str(self.config.init_from))
+        source.model = one_network(source.model)
+        source.spec.pop("ensemble", None)
         ours = build_tokenizer(spec)
         if source.tokenizer != ours:
             raise TokenizerError(
@@ -270,6 +273,7 @@ def sub_run(run: Run, name: str, stage: str, init_from: str | None, extra: list[
     overrides += [f"stage={stage}", assign("run.name", f"{run.config.run.name}_{name}")]
     overrides += [assign("paths.run_dir", folder)]
     overrides += [assign("init_from", init_from) if init_from else "init_from=null"]  # not what an experiment may say
+    overrides += [] if stage == "classify" else ["ensemble=1", "blend=false"]
     overrides += extra or []
     config = settle(compose(overrides), overrides)
     validate(config)

@@ -16,8 +16,8 @@ from gulmfit.report.kinds.kind import every_kind
 from gulmfit.train.log import logged
 from gulmfit.train.recipe import settle
 from gulmfit.train.run import Run
-from gulmfit.train.stages.classify import run_classifier
 from gulmfit.train.stages.cross_validation import run_repeatedly
+from gulmfit.train.stages.ensembles import run_model
 from gulmfit.train.stages.language import run_language_model
 from gulmfit.train.stages.learning_curve import run_learning_curve
 from gulmfit.train.stages.ulmfit import run_ulmfit
@@ -27,16 +27,16 @@ logger = logging.getLogger(__name__)
 
 
 def run_classify(run: Run, source: Source) -> dict[str, Any]:
-    """Run `stage=classify`: one classifier, or one for each fold or seed."""
+    """Run `stage=classify`: one classifier or ensemble, or one for each fold or seed."""
     many = run.config.cv.folds is not None or run.config.seeds > 1
-    return run_repeatedly(run, source) if many else run_classifier(run, source)
+    return run_repeatedly(run, source) if many else run_model(run, source)
 
 
 STAGES: dict[str, Callable[[Run, Source], dict[str, Any]]] = {
     "pretrain": run_language_model,
     "finetune": run_language_model,
     "classify": run_classify,
-    "label": run_classifier,
+    "label": run_model,
     "ulmfit": run_ulmfit,
     "learning_curve": run_learning_curve,
 }

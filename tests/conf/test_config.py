@@ -58,6 +58,14 @@ def test_the_command_line_beats_the_experiment_which_beats_the_stage() -> None:
     assert compose(["experiment=ecoli_lm", "stage=classify"]).stage.name == "classify"
 
 
+@pytest.mark.parametrize("words", [["stage=classify"], ["stage=classify", "cv.folds=3"], ["stage=ulmfit"]])
+def test_ensembles_and_blends_go_with_classifiers(words: list[str]) -> None:
+    config = compose([*words, "ensemble=3", "blend=true"])
+    validate(config)
+    assert (config.ensemble, config.blend) == (3, True)
+    assert (compose(words).ensemble, compose(words).blend) == (1, False)
+
+
 def test_composing_leaves_hydra_alone() -> None:
     compose()
     assert not GlobalHydra.instance().is_initialized()
@@ -115,6 +123,14 @@ def test_unknown_keys_and_files_are_named(overrides: list[str], message: str) ->
         (["stage=label", "data=fasta_classes", "data.classes={a: a.fa, b: b.fa}"], ["Labeller", "data=table"]),
         (["stage=label", "label.phases=[{epochs: 0, lr: x}]"], ["label.phases", "epochs=0", "lr='x'"]),
         (["stage=pretrain", "head=classifier"], ["head=SequenceClassifier does not go with stage=pretrain"]),
+        (["stage=pretrain", "ensemble=3"], ["ensemble=3", "stage=classify"]),
+        (["stage=learning_curve", "blend=true"], ["blend=true", "stage=classify"]),
+        (["stage=classify", "ensemble=0"], ["ensemble=0", "[1, 100]"]),
+        (["stage=classify", "ensemble=many", "blend=2"], ["ensemble='many'", "blend=2"]),
+        (["stage=classify", "ensemble=2", "resume=outputs/x"], ["ensemble=", "resume=auto"]),
+        (["stage=classify", "ensemble=2", "blend=true", "lr_find=true"], ["lr_find", "ensemble=2 blend=true"]),
+        (["stage=classify", "head=regressor", "data=table", "data.path=a.csv", "blend=true"], ["blend=true", "values"]),
+        (["stage=classify", "+ensembel=2"], ["'ensembel'", "'ensemble'"]),
     ],
 )
 def test_mistakes_are_found_before_anything_is_read(overrides: list[str], messages: list[str]) -> None:

@@ -40,7 +40,7 @@ PROGRAMS = {
     **{f"gulmfit-{name}": name for name in ENDS_IN},
     **{
         f"python scripts/{name}.py": name
-        for name in ("checkpoint_overhead", "fetch", "fuzz", "kill_and_resume", "scan_report", "summary")
+        for name in ("checkpoint_overhead", "fetch", "fuzz", "kill_and_resume", "league", "scan_report", "summary")
     },
 }
 # Lest nothing is found and all is well.

@@ -24,7 +24,11 @@ from gulmfit.train.survive.watch import LossWatch
 
 from .conftest import TINY, Trained, run
 
-BASELINES = {"majority", "gc", "dinucleotide", "kmer_logistic", "onehot_logistic", "onehot_boosting"}
+BASELINES = {"majority", "gc", "dinucleotide", "kmer_logistic", "onehot_logistic", "onehot_boosting"} | {
+    "canonical_kmer_logistic",
+    "gapped_kmer_logistic",
+    "cnn",
+}
 
 
 def read_tsv(path: Path) -> tuple[list[str], list[str], np.ndarray]:

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from gulmfit import files
-from gulmfit.checkpoint import build_model, files_of, load, save_model
+from gulmfit.checkpoint import build_model, load, save_model
 from gulmfit.errors import CheckpointError, ConfigError, DataError
 from gulmfit.files import check_apart, claimed, hidden, remove_unfinished, whole_file, whole_folder, write_whole
+from gulmfit.model_files import files_of
 
 SPEC = {
     "arch": {"_target_": "gulmfit.models.awd_rnn.AWDRNN", "embed_size": 8, "hidden_size": 8, "num_layers": 1},

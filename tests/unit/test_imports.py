@@ -21,6 +21,7 @@ LIBRARY = {
         "evaluate",
         "files",
         "libraries",
+        "model_files",
         "moved",
         "threads",
         "weights",
@@ -64,11 +65,12 @@ ALLOWED = {
     "weights": {"torch", "safetensors", "gulmfit.errors", "gulmfit.files"},
     "checkpoint": {"torch", "gulmfit.models", "gulmfit.pretrained", "gulmfit.seq", "gulmfit.weights"}
     | {"gulmfit.errors", "gulmfit.files", "gulmfit.moved"},
+    "model_files": {"gulmfit.checkpoint", "gulmfit.weights"},
     "data": {"torch", "numpy", "pytorch_lightning", "gulmfit.seq", "gulmfit.errors", "gulmfit.files"},
     "predict": {"torch", "numpy", "tqdm", "pyarrow", "pybigtools"}
     | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.files"}
     | {"gulmfit.libraries", "gulmfit.weights", "gulmfit.evaluate", "gulmfit.report"},  # the latter for kinds of target
-    "evaluate": {"numpy", "scipy", "sklearn", "gulmfit.seq", "gulmfit.errors", "gulmfit.files"},
+    "evaluate": {"numpy", "scipy", "sklearn", "gulmfit.models", "gulmfit.seq", "gulmfit.errors", "gulmfit.files"},
     "report": {
         "numpy",
         "sklearn",
@@ -88,6 +90,7 @@ ALLOWED = {
         "gulmfit.data",
         "gulmfit.checkpoint",
         "gulmfit.predict",
+        "gulmfit.model_files",
         "gulmfit.pretrained",
         "gulmfit.weights",
         "gulmfit.errors",

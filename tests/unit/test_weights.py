@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from gulmfit.checkpoint import files_of, load, save_model
+from gulmfit.checkpoint import load, save_model
 from gulmfit.errors import CheckpointError
+from gulmfit.model_files import files_of
 from gulmfit.weights import load_weights, save_weights, weight_files, weights_digest
 
 STATE = {f"layer_{number}": torch.randn(10, 10, generator=torch.Generator().manual_seed(number)) for number in range(5)}

@@ -100,7 +100,9 @@ class Source:
             DataError: If the data cannot be read, or are refused.
         """
         both_strands = self.alphabet == DNA.name and not self.stranded
-        return settle_conflicts(self._labelled(), self.conflicts or "warn", both_strands=both_strands)
+        found = settle_conflicts(self._labelled(), self.conflicts or "warn", both_strands=both_strands)
+        found.stranded = not both_strands
+        return found
 
     def ceilings(self, data: LabelledSequences) -> dict[str, npt.NDArray[np.float64]]:
         """Return what can be predicted of sequences by whoever knows how they were simulated, by name; else nothing."""

@@ -3,8 +3,10 @@
 `majority` knows class frequencies; `length`, `gc` and `dinucleotide`, of proteins `composition`, what a careless choice
 of negatives leaves behind; `kmer_logistic` the content of 4-mers wherever they stand, of proteins of 2-mers;
 `onehot_logistic` and `onehot_boosting` which letter stands at which position, the latter also letters that go together,
-so they find windows that were cut at a fixed site. Of three classes and more, `kmer_naive_bayes` is the usual
-classifier of marker genes: which 8-mers a sequence holds, of proteins 4-mers.
+so they find windows that were cut at a fixed site. `canonical_kmer_logistic` and `gapped_kmer_logistic` know longer
+words and pairs of words, and `cnn` learns motifs; all three read both strands as one where strand means nothing. Of
+three classes and more, `kmer_naive_bayes` is the usual classifier of marker genes: which 8-mers a sequence holds, of
+proteins 4-mers.
 
 Shapes: `N` sequences, `C` classes.
 """
@@ -12,7 +14,7 @@ Shapes: `N` sequences, `C` classes.
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,8 +22,10 @@ from numpy.typing import ArrayLike, NDArray
 from gulmfit.errors import DataError
 from gulmfit.evaluate.baselines import fits as shared
 from gulmfit.evaluate.baselines.fits import Part
+from gulmfit.evaluate.baselines.fitted import Constant, FittedBaseline, Outputs, Peer, Trees, Words
 from gulmfit.evaluate.baselines.inputs import Floats, kmer_length, word_length
 from gulmfit.evaluate.baselines.naive_bayes import WordNaiveBayes
+from gulmfit.evaluate.baselines.views import View
 from gulmfit.seq.alphabet import DNA, Alphabet
 
 BASELINES = (
@@ -32,7 +36,13 @@ BASELINES = (
     "kmer_logistic",
     "onehot_logistic",
     "onehot_boosting",
+    "canonical_kmer_logistic",
+    "gapped_kmer_logistic",
+    "cnn",
 )
+
+# What is fitted to each of many labels by itself.
+QUICK = tuple(name for name in BASELINES if name not in ("gapped_kmer_logistic", "cnn"))
 
 # Of more classes boosted trees take hours.
 MOST_CLASSES_BOOSTED = 20
@@ -42,10 +52,69 @@ NAIVE_BAYES = "kmer_naive_bayes"  # beside them, of three classes and more
 DEFAULT_C = 1.0
 CHOICES_OF_C = (0.01, 0.1, 1.0)  # inverse L2 strengths, tried on the validation sequences
 
+CHOICES_OF_C_OF_WORDS = (10.0, 1.0, 100.0)  # of rows of unit length; the first without validation sequences
+
 _MAX_ITERATIONS = 10_000
 
 
-def run_baselines(
+class OnParts(NamedTuple):
+    """What a baseline predicts."""
+
+    valid: Floats
+    """Probabilities (N_valid, C) of the validation sequences."""
+    test: Floats
+    """Probabilities (N_test, C) of the test sequences."""
+
+
+def fit_baselines(
+    train_sequences: Sequence[str],
+    train_labels: ArrayLike,
+    *,
+    num_classes: int,
+    valid_sequences: Sequence[str] | None = None,
+    valid_labels: ArrayLike | None = None,
+    seed: int = 0,
+    alphabet: Alphabet = DNA,
+    stranded: bool = False,
+    names: Sequence[str] | None = None,
+) -> dict[str, FittedBaseline]:
+    """Fit baselines on the training sequences; each can be saved (`gulmfit.evaluate.baselines.fitted`).
+
+    All but `majority`, `onehot_boosting`, naive Bayes and `cnn` are logistic regressions on standardised features
+    (sparse ones are left as they are). All of those but `length` and `gc` take the L2 strength of lowest log loss on
+    the validation sequences, `canonical_kmer_logistic` also k, boosting the number of trees, and `cnn` the time to
+    stop. Without validation sequences C = 1 (of words 10), k = 6, there are 100 trees, and `cnn` trains for 20 epochs.
+    Validation sequences of a class that was not trained on say nothing about either and are not used. Of more than
+    50,000 training sequences a random 50,000 are fitted, by words as many as `fits.MOST_LETTERS` allows. The same
+    arguments give the same baselines, whichever are fitted beside them.
+
+    Args:
+        train_sequences: Text, upper case; letters that are not one known base or residue count as unknown.
+        train_labels: (N,) class indices.
+        num_classes: C; a class without a training sequence gets probability 0.
+        valid_sequences: Sequences to choose the L2 strength and the number of trees on.
+        valid_labels: Their class indices.
+        seed: Seed of the choice of training sequences, and of `cnn`.
+        alphabet: What the letters are.
+        stranded: Whether a sequence and its reverse complement may differ in their labels.
+        names: Of the baselines to fit, where there are such of the data; None for all.
+
+    Returns:
+        A baseline for each name of `BASELINES` that the alphabet has, in that order, and `NAIVE_BAYES` where C is 3 or
+        more; without `length` where all training sequences have one length, and without `onehot_boosting`, which grows
+        a tree for each class in every round, of more than 20 classes.
+
+    Raises:
+        DataError: Sequences and labels differ in number, a label is not in [0, C), the training sequences
+            hold fewer than two classes, only one of the two validation arguments is given, or there is no baseline of
+            a name.
+        SequenceError: A sequence holds a letter outside the alphabet.
+    """
+    train, valid = _parts(train_sequences, train_labels, num_classes, valid_sequences, valid_labels)
+    return _fit(_names(train, num_classes, alphabet, names), train, valid, num_classes, seed, alphabet, stranded)
+
+
+def run_baselines_on_parts(
     train_sequences: Sequence[str],
     train_labels: ArrayLike,
     test_sequences: Sequence[str],
@@ -56,37 +125,64 @@ def run_baselines(
     seed: int = 0,
     cache_dir: Path | None = None,
     alphabet: Alphabet = DNA,
-) -> dict[str, Floats]:
-    """shared.Fit every baseline on the training sequences and give its probabilities for the test sequences.
-
-    All but `majority` and `onehot_boosting` are logistic regressions on standardised features (one-hot columns are
-    left as they are). The dinucleotide, composition, k-mer and one-hot ones take the L2 strength of lowest log loss on
-    the validation sequences, C = 1 without any, and boosting the number of trees, 100 without any.
-    Validation sequences of a class that was not trained on say nothing about either and are not used. Of more than
-    50,000 training sequences a random 50,000 are fitted.
+    stranded: bool = False,
+    names: Sequence[str] | None = None,
+) -> dict[str, OnParts]:
+    """Predict the validation and the test sequences by what `fit_baselines` gives, or as was predicted before.
 
     Args:
-        train_sequences: Text, upper case; letters that are not one known base or residue count as unknown.
-        train_labels: (N,) class indices.
+        train_sequences, train_labels, num_classes: As of `fit_baselines`.
         test_sequences: Sequences to score.
-        num_classes: C; a class without a training sequence gets probability 0.
-        valid_sequences: Sequences to choose the L2 strength and the number of trees on.
-        valid_labels: Their class indices.
-        seed: Seed of the choice of 50,000 training sequences.
+        valid_sequences, valid_labels, seed, alphabet, stranded, names: As of `fit_baselines`.
         cache_dir: Folder where results are kept and found again for the same sequences, labels, parts, seed and
             settings; made if missing.
-        alphabet: What the letters are.
 
     Returns:
-        (N_test, C) probabilities for each name of `BASELINES` that the alphabet has, in that order, and `NAIVE_BAYES`
-        where C is 3 or more; without `length` where all training sequences have one length, and without
-        `onehot_boosting`, which grows a tree for each class in every round, of more than 20 classes.
+        Predictions of each baseline, in the order of `fit_baselines`; those of validation are (0, C) without one.
 
     Raises:
-        DataError: Sequences and labels differ in number, a label is not in [0, C), the training sequences
-            hold fewer than two classes, or only one of the two validation arguments is given.
-        SequenceError: A sequence holds a letter outside the alphabet.
+        DataError, SequenceError: As of `fit_baselines`.
     """
+    train, valid = _parts(train_sequences, train_labels, num_classes, valid_sequences, valid_labels)
+    chosen = _names(train, num_classes, alphabet, names)
+    scored = [*valid.sequences, *test_sequences]
+
+    def run() -> dict[str, Floats]:
+        fitted = _fit(chosen, train, valid, num_classes, seed, alphabet, stranded)
+        return {name: baseline.predict(scored) for name, baseline in fitted.items()}
+
+    lengths = kmer_length(alphabet), word_length(alphabet)
+    found = shared.cached(
+        run,
+        cache_dir,
+        "baselines",
+        (train, valid, Part(test_sequences, train.targets[:0])),
+        {
+            "alphabet": [alphabet.name, stranded, *lengths],
+            "C": [DEFAULT_C, *CHOICES_OF_C, *CHOICES_OF_C_OF_WORDS],
+            "run": [num_classes, seed, *chosen],
+        },
+        (chosen, (len(scored), num_classes)),
+    )
+    first = len(valid.sequences)
+    return {name: OnParts(predicted[:first], predicted[first:]) for name, predicted in found.items()}
+
+
+def run_baselines(
+    train_sequences: Sequence[str], train_labels: ArrayLike, test_sequences: Sequence[str], **options: Any
+) -> dict[str, Floats]:
+    """Give the probabilities (N_test, C) of the test sequences alone; arguments as of `run_baselines_on_parts`."""
+    found = run_baselines_on_parts(train_sequences, train_labels, test_sequences, **options)
+    return {name: predicted.test for name, predicted in found.items()}
+
+
+def _parts(
+    train_sequences: Sequence[str],
+    train_labels: ArrayLike,
+    num_classes: int,
+    valid_sequences: Sequence[str] | None,
+    valid_labels: ArrayLike | None,
+) -> tuple[Part, Part]:
     train = Part(train_sequences, _checked_labels(train_sequences, train_labels, num_classes, "training"))
     if (valid_sequences is None) != (valid_labels is None):
         raise DataError("valid_sequences and valid_labels go together; one of them is missing")
@@ -96,30 +192,29 @@ def run_baselines(
     counts = np.bincount(train.targets, minlength=num_classes)
     if (counts > 0).sum() < 2:
         raise DataError(f"all {counts.sum()} training sequences are of class {train.targets[0]}; baselines need two")
+    return train, valid
+
+
+def _names(train: Part, num_classes: int, alphabet: Alphabet, asked: Sequence[str] | None) -> list[str]:
+    """Which baselines there are, and of them those asked for."""
     names = shared.usable(BASELINES, alphabet, train)
     if num_classes > MOST_CLASSES_BOOSTED:
         names.remove("onehot_boosting")
     names += [NAIVE_BAYES] if num_classes > 2 else []
-    lengths = kmer_length(alphabet), word_length(alphabet)
-    return shared.cached(
-        functools.partial(_run, names, train, valid, test_sequences, num_classes, seed, alphabet),
-        cache_dir,
-        "baselines",
-        (train, valid, Part(test_sequences, train.targets[:0])),
-        {"alphabet": [alphabet.name, *lengths], "C": [DEFAULT_C, *CHOICES_OF_C], "run": [num_classes, seed]},
-        (names, (len(test_sequences), num_classes)),
-    )
+    if unknown := set(asked or ()) - {*BASELINES, NAIVE_BAYES}:
+        raise DataError(f"no baseline is called {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    return [name for name in names if asked is None or name in asked]
 
 
-def _run(
+def _fit(
     names: Sequence[str],
     train: Part,
     valid: Part,
-    test_sequences: Sequence[str],
     num_classes: int,
     seed: int,
     alphabet: Alphabet,
-) -> dict[str, Floats]:
+    stranded: bool,
+) -> dict[str, FittedBaseline]:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
 
@@ -128,32 +223,68 @@ def _run(
     valid = Part([valid.sequences[index] for index in known.tolist()], valid.targets[known])
     # The first sequence of every class stays in, so that no class is lost to chance.
     train = shared.at_most(train, seed, np.unique(train.targets, return_index=True)[1])
+    known_classes = np.flatnonzero(counts)
+    outputs = Outputs(num_classes, tuple(known_classes.tolist()))
+    views = shared.views_of(alphabet, train)
 
-    def probabilities(model: Any) -> Callable[[Any], Floats]:
-        def predict(features: Any) -> Floats:
-            found = np.zeros((features.shape[0], num_classes))  # classes that were never trained on get 0
-            found[:, model.classes_] = model.predict_proba(features)
-            return found
+    def majority(name: str) -> FittedBaseline:
+        return Constant(name, View("length"), outputs, counts / counts.sum())
 
-        return predict
+    def logistic(name: str, strengths: Sequence[float] = (DEFAULT_C, *CHOICES_OF_C)) -> FittedBaseline:
+        models = [LogisticRegression(C=strength, max_iter=_MAX_ITERATIONS) for strength in dict.fromkeys(strengths)]
+        return shared.fit_linear(name, [views[name]], models, train, valid, _log_loss, outputs)
 
-    def logistic(known: Any, held: shared.Held) -> Callable[[Any], Floats]:
-        strengths = CHOICES_OF_C if held else (DEFAULT_C,)
-        models = [LogisticRegression(C=strength, max_iter=_MAX_ITERATIONS) for strength in strengths]
-        return probabilities(shared.fit_linear(models, known, train.targets, held, _log_loss))
+    def plain(name: str) -> FittedBaseline:
+        return logistic(name, (DEFAULT_C,))
 
-    def boosting(known: Any, held: shared.Held) -> Callable[[Any], Floats]:
-        return probabilities(shared.fit_trees(HistGradientBoostingClassifier, known, train.targets, held, seed))
+    def boosting(name: str) -> FittedBaseline:
+        view = views[name]
+        features, held = shared.seen(view, train, valid)
+        model = shared.fit_trees(HistGradientBoostingClassifier, features, train.targets, held, seed)
+        return Trees(name, view, outputs, **shared.tree_arrays([model], features, alphabet))
 
-    others: dict[str, shared.Fit] = {
-        **dict.fromkeys(("length", "gc"), lambda known, held: logistic(known, None)),
+    def words(name: str) -> FittedBaseline:
+        model = WordNaiveBayes().fit(views[name].whole(train.sequences), train.targets)
+        return Words(name, views[name], outputs, **model.to_arrays())
+
+    first_of_each = np.unique(train.targets, return_index=True)[1]
+
+    def of_words(kind: str, name: str) -> FittedBaseline:
+        choices = shared.word_views(alphabet, stranded)[kind]
+        times = len(choices) * (1 if len(known_classes) == 2 else len(known_classes))
+        some = shared.within_budget(name, train, seed, first_of_each, times)
+        models = [LogisticRegression(C=strength, max_iter=_MAX_ITERATIONS) for strength in CHOICES_OF_C_OF_WORDS]
+        return shared.fit_linear(name, choices, models, some, valid, _log_loss, outputs)
+
+    def cnn(name: str) -> FittedBaseline:
+        from gulmfit.models.peer_cnn import train_peer
+
+        view = View("letters", alphabet, {"width": shared.MAX_POSITIONS})
+        features, held = shared.seen(view, train, valid)
+        both = bool(alphabet.complements) and not stranded
+        weights = train_peer(
+            features,
+            np.searchsorted(known_classes, train.targets),
+            held and (held[0], np.searchsorted(known_classes, held[1])),
+            letters=len(alphabet),
+            classes=len(known_classes),
+            both_strands=both,
+            seed=seed,
+            most_letters=shared.MOST_LETTERS[name],
+        )
+        return Peer(name, view, outputs, both_strands=np.array(both), **weights)
+
+    fits: dict[str, Callable[[str], FittedBaseline]] = {
+        "canonical_kmer_logistic": functools.partial(of_words, "canonical"),
+        "gapped_kmer_logistic": functools.partial(of_words, "gapped"),
+        "cnn": cnn,
+        "majority": majority,
+        "length": plain,
+        "gc": plain,
         "onehot_boosting": boosting,
-        NAIVE_BAYES: lambda known, held: probabilities(WordNaiveBayes().fit(known, train.targets)),
+        NAIVE_BAYES: words,
     }
-    fits = {name: others.get(name, logistic) for name in names[1:]}
-    majority = np.tile(counts / counts.sum(), (len(test_sequences), 1))
-    found = shared.predict_each(fits, alphabet, train, valid, test_sequences, num_classes)
-    return {"majority": majority, **found}
+    return shared.fit_each({name: fits.get(name, logistic) for name in names})
 
 
 def _log_loss(model: Any, features: Any, labels: NDArray[np.int64]) -> float:

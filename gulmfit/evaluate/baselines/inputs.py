@@ -62,6 +62,68 @@ def word_features(sequences: Sequence[str], k: int, alphabet: Alphabet = DNA) ->
     return csr_matrix((np.ones(len(cells)), (cells // size, cells % size)), shape=(len(sequences), size))
 
 
+def spectrum_features(sequences: Sequence[str], k: int, canonical: bool, alphabet: Alphabet = DNA) -> Any:
+    """Give a sparse (N, A^k) matrix of counts of k-mers, damped and of unit length in each row.
+
+    Args:
+        sequences: Text; unknown letters break a k-mer.
+        k: Letters of a k-mer.
+        canonical: Whether a k-mer counts as the first, in the alphabet, of itself and its reverse complement.
+        alphabet: What the letters are.
+    """
+    rows, ids = _kmers(sequences, k, alphabet)
+    if canonical:
+        ids = np.minimum(ids, _other_strand(ids, k, alphabet))
+    return _damped(rows, ids, len(sequences), len(alphabet) ** k)
+
+
+def gapped_features(sequences: Sequence[str], half: int, gaps: int, canonical: bool, alphabet: Alphabet = DNA) -> Any:
+    """Give a sparse (N, gaps * A^(2 half)) matrix of counts of pairs of words, damped and of unit length in each row.
+
+    Args:
+        sequences: Text; unknown letters break a word, and may stand in a gap.
+        half: Letters of each word of a pair.
+        gaps: There are 0 to `gaps` - 1 letters between the words.
+        canonical: Whether a pair counts as the first of itself and its reverse complement.
+        alphabet: What the letters are.
+    """
+    words = len(alphabet) ** half
+    rows, ids, starts = _kmer_places(sequences, half, alphabet)
+    other = _other_strand(ids, half, alphabet) if canonical else ids
+    at = np.full(int(starts.max(initial=-1)) + 1 + half + gaps, -1)
+    at[starts] = np.arange(len(starts))
+    found = []
+    for gap in range(gaps):
+        second = at[starts + half + gap]
+        first = np.flatnonzero((second >= 0) & (rows[second] == rows))
+        second = second[first]
+        pairs = ids[first] * words + ids[second]
+        if canonical:
+            pairs = np.minimum(pairs, other[second] * words + other[first])
+        found.append((rows[first], gap * words**2 + pairs))
+    all_rows, columns = (np.concatenate(part) for part in zip(*found, strict=True))
+    return _damped(all_rows, columns, len(sequences), gaps * words**2)
+
+
+def _other_strand(ids: NDArray[np.int64], k: int, alphabet: Alphabet) -> NDArray[np.int64]:
+    """Lexicographic numbers of the reverse complements of k-mers; letters pair first with last."""
+    letters, found = len(alphabet), np.zeros_like(ids)
+    for _ in range(k):
+        ids, last = np.divmod(ids, letters)
+        found = found * letters + (letters - 1 - last)
+    return found
+
+
+def _damped(rows: NDArray[np.int64], columns: NDArray[np.int64], count: int, width: int) -> Any:
+    """Count (row, column) pairs, take log(1 + count), and give each row unit length, however long its sequence."""
+    from scipy.sparse import csr_matrix
+
+    cells, counts = np.unique(rows * width + columns, return_counts=True)
+    rows, damped = cells // width, np.log1p(counts)
+    lengths = np.sqrt(np.bincount(rows, damped**2, minlength=count))
+    return csr_matrix((damped / lengths[rows], (rows, cells % width)), shape=(count, width))
+
+
 def onehot_features(sequences: Sequence[str], width: int, alphabet: Alphabet = DNA) -> Any:
     """Give a sparse (N, A * width) one-hot matrix by position; 0 at unknown letters and past the end."""
     from scipy.sparse import csr_matrix
@@ -82,8 +144,23 @@ def positional_features(sequences: Sequence[str], width: int, alphabet: Alphabet
     return table
 
 
+def letter_features(sequences: Sequence[str], width: int, alphabet: Alphabet = DNA) -> NDArray[np.uint8]:
+    """Give the codes (N, P) of the first `width` positions; A at unknown letters and A + 1 past the end."""
+    found = positional_features(sequences, width, alphabet)
+    lengths = np.array([len(text) for text in sequences])
+    found[np.arange(width) >= lengths[:, None]] = len(alphabet) + 1
+    return found
+
+
 def _kmers(sequences: Sequence[str], k: int, alphabet: Alphabet) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Sequence and lexicographic number of every k-mer of known letters, both (L,)."""
+    return _kmer_places(sequences, k, alphabet)[:2]
+
+
+def _kmer_places(
+    sequences: Sequence[str], k: int, alphabet: Alphabet
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Sequence, lexicographic number and start among all letters of every k-mer of known letters: three (L,)."""
     codes, rows, positions = _flatten(sequences, alphabet)
     usable = max(0, len(codes) - k + 1)
     ids = np.zeros(usable, dtype=np.int64)
@@ -92,7 +169,7 @@ def _kmers(sequences: Sequence[str], k: int, alphabet: Alphabet) -> tuple[NDArra
         part = codes[offset : offset + usable]
         ids = ids * len(alphabet) + part
         whole &= part < len(alphabet)
-    return rows[:usable][whole], ids[whole]
+    return rows[:usable][whole], ids[whole], np.flatnonzero(whole)
 
 
 def _flatten(

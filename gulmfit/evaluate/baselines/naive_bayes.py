@@ -6,6 +6,7 @@ Source: Wang, Garrity, Tiedje & Cole, Appl. Environ. Microbiol. 73 (2007) 5261-5
 strand it is given on, and there is no bootstrap of its words.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -44,13 +45,36 @@ class WordNaiveBayes:
         self._sizes = np.bincount(numbers)
         return self
 
-    def predict_proba(self, presence: Any) -> Floats:
-        """Return class probabilities (N, C) of sequences, by their words (N, W)."""
-        scores = np.empty((presence.shape[0], len(self.classes_)))
-        for start in range(0, len(self.classes_), _CLASSES_AT_ONCE):
+    def scores(self, presence: Any) -> Floats:
+        """Return the log-probability of each class (N, C), up to a constant of the sequence, by their words (N, W)."""
+        scores = np.empty((presence.shape[0], self._held.shape[0]))
+        for start in range(0, scores.shape[1], _CLASSES_AT_ONCE):
             rows = slice(start, start + _CLASSES_AT_ONCE)
             likely = (self._held[rows].toarray() + self._priors) / (self._sizes[rows, None] + 1)
             scores[:, rows] = presence @ np.log(likely).T
-        shares: Floats = np.exp(scores - scores.max(axis=1, keepdims=True))
-        shares /= shares.sum(axis=1, keepdims=True)
+        return scores
+
+    def predict_proba(self, presence: Any) -> Floats:
+        """Return class probabilities (N, C) of sequences, by their words (N, W)."""
+        from scipy.special import softmax
+
+        shares: Floats = softmax(self.scores(presence), axis=1)
         return shares
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the counts, the classes not among them."""
+        held = {f"held_{name}": getattr(self._held, name) for name in ("data", "indices", "indptr")}
+        return {**held, "priors": self._priors, "sizes": self._sizes}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "WordNaiveBayes":
+        """Take the counts that `to_arrays` gave."""
+        from scipy.sparse import csr_matrix
+
+        model = cls()
+        model._priors, model._sizes = arrays["priors"], arrays["sizes"]
+        model._held = csr_matrix(
+            tuple(arrays[f"held_{name}"] for name in ("data", "indices", "indptr")),
+            shape=(len(model._sizes), len(model._priors)),
+        )
+        return model

@@ -7,6 +7,7 @@ head is given, and a language model's vectors are those that a classifier traine
 reads one way, so a token's vector knows what stands before it and nothing of what follows.
 """
 
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,11 +19,14 @@ from torch import nn
 
 from gulmfit.checkpoint import load
 from gulmfit.errors import CheckpointError, ConfigError, SequenceError
+from gulmfit.models.ensemble import one_network
 from gulmfit.models.hardware import computing, place
 from gulmfit.predict.language.likelihood import check_options
 from gulmfit.predict.language.reading import Integers, Reading, groups_of_records, read_side_by_side
 from gulmfit.seq.alphabet import DEFAULT, Letters
 from gulmfit.seq.tokens.tokenizer import KmerTokenizer, Tokenizer
+
+logger = logging.getLogger(__name__)
 
 Vectors = npt.NDArray[np.float32]
 
@@ -94,18 +98,21 @@ class Embedder:
         device: str | torch.device | None = None,
         precision: str = "32",
     ) -> "Embedder":
-        """Load a model from a run folder, a model folder or a checkpoint; arguments as above.
+        """Load a model from a run folder, a model folder or a checkpoint, of an ensemble its first network.
 
         Raises:
             CheckpointError: If nothing there is a model with an encoder.
             ConfigError: If the layer or the precision does not exist.
         """
         loaded = load(path)
-        if not hasattr(loaded.model, "encoder"):
+        model = one_network(loaded.model)
+        if model is not loaded.model:
+            logger.info("%s is an ensemble, and vectors are those of its first network", path)
+        if "blend" in loaded.spec:
+            logger.info("%s is a blend of a network and baselines, and vectors are those of its network", path)
+        if not hasattr(model, "encoder"):
             raise CheckpointError(f"{path} has no encoder to take vectors from.")
-        return cls(
-            loaded.model, loaded.tokenizer, layer=layer, device=device, precision=precision, letters=loaded.letters
-        )
+        return cls(model, loaded.tokenizer, layer=layer, device=device, precision=precision, letters=loaded.letters)
 
     def embed(
         self,

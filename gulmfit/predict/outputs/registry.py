@@ -108,7 +108,14 @@ def parse_outputs(text: str, predicted: str) -> list[Output]:
 
 @contextmanager
 def opened(
-    outputs: Sequence[Output], fixed: Columns, predictor: Predictor, found: OnGenome | None, *, strands: str, raw: bool
+    outputs: Sequence[Output],
+    fixed: Columns,
+    predictor: Predictor,
+    found: OnGenome | None,
+    *,
+    strands: str,
+    raw: bool,
+    last: Columns = (),
 ) -> Iterator[list[Write]]:
     """Lend what writes rows, one function for each table; then write what is in genome order. All appear at the end.
 
@@ -119,11 +126,12 @@ def opened(
         found: What lies on a genome, complete once the block ends; None where nothing does.
         strands: A letter for each strand that is told apart.
         raw: Whether tables have the scores before calibration, too.
+        last: Columns after those of scores.
     """
     scores = [*predictor.classes, *(raw_names(predictor.classes) if raw else [])]
     names = column_names([name for name, _ in fixed], scores)
     kinds = [kind for _, kind in fixed] + [float if predictor.gives_probabilities else Value] * len(scores)
-    columns = list(zip([*names, *scores], kinds, strict=True))
+    columns = [*zip([*names, *scores], kinds, strict=True), *last]
     with ExitStack() as stack:
         yield [stack.enter_context(one.format.table(one.path, columns)) for one in outputs if one.format.table]
         for output in outputs:

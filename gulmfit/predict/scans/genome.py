@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from gulmfit.errors import DataError
@@ -19,10 +20,11 @@ from gulmfit.predict.outputs.registry import LOCUS, Output, opened
 from gulmfit.predict.outputs.track_files import Placed, TrackSpan, bed_line, digits
 from gulmfit.predict.outputs.writers import Row
 from gulmfit.predict.predictor import Probabilities
-from gulmfit.predict.scans.calls import Call, Floats, merge
+from gulmfit.predict.scans.calls import Call, Floats, Integers, merge
 from gulmfit.predict.scans.grid import Stretch
 from gulmfit.predict.scans.partial import PartialScores
 from gulmfit.predict.scans.scan import Scan, model_digest
+from gulmfit.predict.spread import Spread
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +49,8 @@ class Wanted(NamedTuple):
     """Of calls; nan where there are none."""
     merge_bp: int
     """Of calls: bases between windows that are merged."""
+    spread: Spread
+    """What is told of the spread over networks, and when nothing is called."""
 
 
 def scan_genome(scan: Scan, wanted: Wanted, *, restart: bool = False) -> int:
@@ -70,7 +74,7 @@ def scan_genome(scan: Scan, wanted: Wanted, *, restart: bool = False) -> int:
     if windows.contigs_left_out:
         logger.info("%d contigs have fewer than %d bases and are left out", windows.contigs_left_out, needed)
     first = wanted.outputs[0].path
-    shape = len(scan.strands), len(scan.predictor.classes)
+    shape = len(scan.strands), scan.columns
     scores = PartialScores(hidden(first, ".partial"), _asked(scan), shape, restart=restart)
     try:
         if scores.done:
@@ -105,11 +109,18 @@ def score_windows(scan: Scan, scores: PartialScores, wanted: Wanted) -> None:
 def _write(scan: Scan, scores: PartialScores, wanted: Wanted) -> None:
     """Write every output from the scores of all windows, a block of them in memory."""
     result, total = _Result(scan, scores, wanted), len(scan.windows)
-    if passed_over := sum(int(np.isnan(scores.read(*block)[:, 0, 0]).sum()) for block in _blocks(0, total)):
+    passed_over = 0
+    for block in _blocks(0, total):
+        found = scores.read(*block)
+        passed_over += int(np.isnan(found[:, 0, 0]).sum())
+        wanted.spread.count(found[:, :, len(scan.predictor.classes) :])
+    if passed_over:
         share = scan.max_ambiguous
         logger.info("%d windows are passed over: more than %g of their bases are ambiguous", passed_over, share)
-    columns = [("id", str), *LOCUS]
-    with opened(wanted.outputs, columns, scan.predictor, result, strands=scan.strands, raw=wanted.raw) as tables:
+    columns, last = [("id", str), *LOCUS], wanted.spread.columns
+    with opened(
+        wanted.outputs, columns, scan.predictor, result, strands=scan.strands, raw=wanted.raw, last=last
+    ) as tables:
         for block in _blocks(0, total if tables else 0):
             rows = list(result.rows(*block))
             for write in tables:
@@ -128,20 +139,21 @@ class _Result:
 
     def rows(self, first: int, last: int) -> Iterator[Row]:
         """Yield a row of a table for each window and strand that was scored, in the order of the input."""
-        for stretch, scores in self._stretches(first, last):
+        for stretch, scores, apart in self._stretches(first, last):
             calibrated = self._calibrated(scores)
             cells = np.concatenate([calibrated, scores], axis=2) if self.wanted.raw else calibrated
             contig = self.names[stretch.contig]
-            windows = zip(stretch.starts.tolist(), stretch.ends.tolist(), cells.tolist(), strict=True)
-            for start, end, by_strand in windows:
-                for strand, values in zip(self.scan.strands, by_strand, strict=True):
+            columns = (part.tolist() for part in (stretch.starts, stretch.ends, cells, apart))
+            for start, end, by_strand, doubts in zip(*columns, strict=True):
+                for strand, values, doubt in zip(self.scan.strands, by_strand, doubts, strict=True):
                     if values[0] == values[0]:  # a window that was passed over has nan
-                        yield [f"{contig}:{start}-{end}:{strand}", contig, start, end, strand, *values]
+                        place = [f"{contig}:{start}-{end}:{strand}", contig, start, end, strand]
+                        yield [*place, *values, *(self.wanted.spread.cells(doubt) if doubt else ())]
 
     def intervals(self, strand: str) -> Iterator[TrackSpan]:
         """Yield the bases that belong to each window (`Windows.cells`) with its score."""
         for contig in self._contigs():
-            for stretch, values in self._values(contig):
+            for stretch, values, _ in self._values(contig):
                 lows, highs = self.scan.windows.cells(stretch)
                 column = values[:, self.scan.strands.index(strand)]
                 for at in np.flatnonzero(~np.isnan(column)):
@@ -150,7 +162,7 @@ class _Result:
     def places(self) -> Iterator[Placed]:
         """Yield each window and strand."""
         for contig in self._contigs():
-            for stretch, values in self._values(contig):
+            for stretch, values, _ in self._values(contig):
                 for start, end, row in zip(
                     *(part.tolist() for part in (stretch.starts, stretch.ends, values)), strict=True
                 ):
@@ -172,27 +184,35 @@ class _Result:
         logger.info("%d calls with a score of %.6f or more", number, self.wanted.threshold)
 
     def _calls_of(self, contig: int, strand: str) -> Iterator[tuple[Call, str]]:
-        column = self.scan.strands.index(strand)
-        chunks = ((stretch.starts, stretch.ends, values[:, column]) for stretch, values in self._values(contig))
-        for call in merge(chunks, self.wanted.threshold, self.wanted.merge_bp):
+        for call in merge(self._called(contig, strand), self.wanted.threshold, self.wanted.merge_bp):
             yield call, strand
+
+    def _called(self, contig: int, strand: str) -> Iterator[tuple[Integers, Integers, Floats]]:
+        """Yield the windows of a contig with their scores, nan where the networks disagree too much for a call."""
+        column = self.scan.strands.index(strand)
+        for stretch, values, refused in self._values(contig):
+            scores, doubtful = values[:, column], refused[:, column]
+            yield stretch.starts, stretch.ends, np.where(doubtful, np.nan, scores)
 
     def _contigs(self) -> list[int]:
         return sorted(range(len(self.names)), key=lambda contig: self.names[contig].encode())
 
-    def _values(self, contig: int) -> Iterator[tuple[Stretch, Floats]]:
-        """Yield the windows of a contig with the scores of one class, `(N, S)`."""
+    def _values(self, contig: int) -> Iterator[tuple[Stretch, Floats, npt.NDArray[np.bool_]]]:
+        """Yield the windows of a contig with the scores of one class and whether it is not called, `(N, S)` each."""
         begin, end = self.scan.windows.offsets[contig : contig + 2].tolist()
+        column = self.wanted.positive
         for block in _blocks(begin, end):
-            for stretch, scores in self._stretches(*block):
-                yield stretch, self._calibrated(scores)[:, :, self.wanted.positive]
+            for stretch, scores, apart in self._stretches(*block):
+                yield stretch, self._calibrated(scores)[:, :, column], self.wanted.spread.refused(apart, column)
 
-    def _stretches(self, first: int, last: int) -> Iterator[tuple[Stretch, Probabilities]]:
-        scores = self.scores.read(first, last)
+    def _stretches(self, first: int, last: int) -> Iterator[tuple[Stretch, Probabilities, Probabilities]]:
+        """Yield windows with their scores `(N, S, C)` and the spread of these `(N, S, K)`."""
+        scores, apart = np.split(self.scores.read(first, last), [len(self.scan.predictor.classes)], axis=2)
         done = 0
         for stretch in self.scan.windows.stretches(first, last):
-            yield stretch, scores[done : done + len(stretch.starts)]
-            done += len(stretch.starts)
+            here = slice(done, done + len(stretch.starts))
+            yield stretch, scores[here], apart[here]
+            done = here.stop
 
     def _calibrated(self, scores: Probabilities) -> Probabilities:
         """Calibrate scores `(N, S, C)`; nan stays nan."""
@@ -228,7 +248,7 @@ def _estimate(scan: Scan, scores: PartialScores, wanted: Wanted, rate: float) ->
     size = rows * sum(output.format.row_bytes(characters) for output in wanted.outputs)
     return (
         f"{left:,} of {total:,} windows are left: about {_duration(left / rate)} at {rate:,.0f} windows a second; "
-        f"about {size / 1e6:,.1f} MB of output, and {rows * 8 * len(scan.predictor.classes) / 1e6:,.1f} MB beside it "
+        f"about {size / 1e6:,.1f} MB of output, and {rows * 8 * scan.columns / 1e6:,.1f} MB beside it "
         "until it is written"
     )
 

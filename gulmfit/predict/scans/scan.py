@@ -2,7 +2,8 @@
 
 Windows that overlap share their k-mers: the bases of a stretch become tokens once, and each window is a slice of them.
 
-Shape letters: `N` windows, `S` strands that are told apart (1 or 2), `C` classes, `T` tokens, `L` bases.
+Shape letters: `N` windows, `S` strands that are told apart (1 or 2), `C` classes, `K` columns of the spread, `T`
+tokens, `L` bases.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from gulmfit.predict.predictor import STRANDS, Predictor, Probabilities
 from gulmfit.predict.scans.grid import Integers, Stretch, Windows
-from gulmfit.seq.alphabet import AMBIGUOUS, Codes, reverse_complement
+from gulmfit.seq.alphabet import AMBIGUOUS, Codes, decode, reverse_complement
 from gulmfit.seq.genome.store import GenomeStore
 from gulmfit.seq.tokens.tokenizer import KmerTokenizer, Tokenizer, Tokens
 
@@ -40,28 +41,38 @@ class Scan(NamedTuple):
         """Return a letter for each of the `S` strands."""
         return STRANDS[self.strand]
 
+    @property
+    def columns(self) -> int:
+        """How many numbers a window has on a strand: `C` scores, and what the spread over networks has (`K`)."""
+        return len(self.predictor.classes) + len(self.predictor.spread_names())
+
     def score(self, first: int, last: int) -> Probabilities:
-        """Return the scores of windows number `first` up to `last` before calibration, `(N, S, C)`.
+        """Score windows number `first` up to `last`: before calibration, and their spread, `(N, S, C + K)`.
 
         Those of a window that was passed over are nan.
         """
+        tokenizer = self.predictor.tokenizer
         kept: list[npt.NDArray[np.bool_]] = []
         rows: tuple[list[Tokens], list[Tokens]] = ([], [])
+        texts: tuple[list[str], list[str]] = ([], [])
         for stretch in self.windows.stretches(first, last):
             codes = self._codes(stretch)
             starts = stretch.starts - stretch.starts[0]
             kept.append(_ambiguous_share(codes, starts, stretch.bases) <= self.max_ambiguous)
-            rows[0].extend(window_tokens(self.predictor.tokenizer, codes, starts[kept[-1]], stretch.bases))
+            strands = [(codes, starts[kept[-1]])]
             if self.strand != "forward":
-                turned = len(codes) - stretch.bases - starts[kept[-1]]
-                rows[1].extend(
-                    window_tokens(self.predictor.tokenizer, reverse_complement(codes), turned, stretch.bases)
-                )
+                strands.append((reverse_complement(codes), len(codes) - stretch.bases - starts[kept[-1]]))
+            for number, (letters, firsts) in enumerate(strands):
+                rows[number].extend(window_tokens(tokenizer, letters, firsts, stretch.bases))
+                if self.predictor.blend:
+                    spelled = decode(letters, tokenizer.alphabet)
+                    texts[number].extend(spelled[start : start + stretch.bases] for start in firsts.tolist())
         known = np.concatenate(kept)
-        scores = np.full((last - first, len(self.strands), len(self.predictor.classes)), np.nan)
+        scores = np.full((last - first, len(self.strands), self.columns), np.nan)
         if known.any():
-            read = filter(None, rows)
-            scores[known] = self.predictor.score(read, self.batch_size, average=self.strand == "average")
+            read, average = filter(None, rows), self.strand == "average"
+            spelled_out = [strand for strand in texts if strand]
+            scores[known] = self.predictor.score(read, self.batch_size, spelled_out, average=average, spread=True)
         return scores
 
     def _codes(self, stretch: Stretch) -> Codes:
@@ -93,12 +104,14 @@ def window_tokens(tokenizer: Tokenizer, codes: Codes, starts: Integers, bases: i
 
 
 def model_digest(predictor: Predictor) -> str:
-    """Return the SHA-256 of weights and tokenizer in hexadecimal."""
+    """Return the SHA-256 of weights and tokenizer, and of the baselines of a blend, in hexadecimal."""
     digest = hashlib.sha256(json.dumps(predictor.tokenizer.spec(), sort_keys=True).encode())
     model = predictor.model
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    if predictor.blend:
+        digest.update(predictor.blend.digest().encode())
     return digest.hexdigest()
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gulmfit.errors import CheckpointError, DataError
+from gulmfit.evaluate.baselines.fitted import FittedBaseline
 from gulmfit.evaluate.calibration import Calibration
 from gulmfit.moved import named
 from gulmfit.report import wording as words
@@ -73,6 +74,7 @@ class Kind(ABC):
         model: What a page calls a model of it.
         calibrated_loss: Whether training watches the loss at the best temperature.
         baselines_kept: Whether a run writes down what each baseline predicts.
+        blends: Whether a network can be blended with its baselines (`gulmfit.evaluate.blend`).
     """
 
     labels: ClassVar[TargetKind]
@@ -92,6 +94,7 @@ class Kind(ABC):
     model: ClassVar[str] = "Classifier"
     calibrated_loss: ClassVar[bool] = True
     baselines_kept: ClassVar[bool] = True
+    blends: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         if "labels" in cls.__dict__:
@@ -154,6 +157,22 @@ class Kind(ABC):
         self, train: Labelled, valid: Labelled, test: Labelled, *, seed: int, cache_dir: Path | None
     ) -> dict[str, Judged]:
         """Fit the baselines and predict the test part; thresholds and strengths are chosen on the validation part."""
+
+    def on_validation(
+        self, train: Labelled, valid: Labelled, test: Labelled, *, seed: int, cache_dir: Path | None
+    ) -> dict[str, Floats]:
+        """Return what each baseline that can be blended predicts of the validation part (N, C); see `blends`.
+
+        Args:
+            train, valid, test, seed, cache_dir: As of `baselines`.
+        """
+        raise NotImplementedError
+
+    def fitted_baselines(
+        self, train: Labelled, valid: Labelled, names: list[str], *, seed: int
+    ) -> dict[str, FittedBaseline]:
+        """Fit some of these baselines, to be saved."""
+        raise NotImplementedError
 
     @abstractmethod
     def comparisons(self, truth: Any, judged: Models, groups: Ints, seed: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gulmfit.evaluate.baselines.classes import run_baselines
+from gulmfit.evaluate.baselines.classes import QUICK, run_baselines_on_parts
 from gulmfit.evaluate.calibration import Calibration
 from gulmfit.evaluate.label_scores import label_scores, scores_by_label, weighted_label_scores
 from gulmfit.evaluate.target_calibration import LabelCalibration, choose_thresholds, fit_label_calibration
@@ -74,23 +74,24 @@ class MultiLabel(Bootstrapped):
     ) -> dict[str, Judged]:
         """Fit the baselines of two classes to each label by itself."""
         by_label = [
-            run_baselines(
+            run_baselines_on_parts(
                 train.sequences,
                 train.labels[:, label],
-                [*test.sequences, *valid.sequences],  # validation predictions choose the thresholds
+                test.sequences,
                 num_classes=2,
                 valid_sequences=valid.sequences,
                 valid_labels=valid.labels[:, label],
                 seed=seed,
                 cache_dir=cache_dir,
                 alphabet=train.alphabet,
+                stranded=train.stranded,
+                names=QUICK,
             )
             for label in range(len(self.classes))
         ]
         judged: dict[str, Judged] = {}
         for name in by_label[0]:
-            probabilities = np.stack([found[name][:, 1] for found in by_label], axis=1)
-            own, on_valid = probabilities[: len(test)], probabilities[len(test) :]
+            on_valid, own = (np.stack([found[name][part][:, 1] for found in by_label], axis=1) for part in (0, 1))
             judged[name] = (own, MultiLabel(self.classes, thresholds=choose_thresholds(on_valid, valid.labels)))
         return judged
 

@@ -19,6 +19,9 @@ from gulmfit.seq.names import column_names
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+BLEND = "blend"
+"""The name of a blend of the model and its baselines among these."""
+
 
 @dataclass(eq=False)
 class Predictions:
@@ -29,7 +32,7 @@ class Predictions:
         labels: Index into `classes` of each sequence (N,); of label sets and values (N, C).
         groups: What belongs together, such as windows that overlap (N,): intervals count a group once.
         classes: Names of the classes, labels or values.
-        by_model: For "model" and each baseline its probabilities or values (N, C).
+        by_model: For "model", each baseline and a blend of them its probabilities or values (N, C).
         positive: The positive one of two classes.
         source: Where they were read from, for messages.
         targets: What the labels are (`gulmfit.seq.labels.targets`).
@@ -59,7 +62,7 @@ class Predictions:
         return self.classes.index(self.positive) if self.positive else len(self.classes) - 1
 
     def tables(self) -> Iterator[tuple[str, list[str], Iterator[tuple[str, list[str | float]]]]]:
-        """Yield name, columns and rows of the two files: the model's predictions with labels, and the baselines'."""
+        """Yield name, columns and rows of each file: the model's predictions with labels, the baselines', a blend's."""
         columns = [*column_names(["id", self.kind.column, "group"], self.classes), *self.classes]
         known = [
             [self.kind.text(label, self.classes), str(group)]
@@ -69,7 +72,7 @@ class Predictions:
         written = judge.cells
         own = zip(self.ids, known, self.by_model["model"], self.labels, strict=True)
         yield "test.tsv", columns, ((name, [*texts, *written(row, label)]) for name, texts, row, label in own)
-        baselines = [name for name in self.by_model if name != "model" and judge.baselines_kept]
+        baselines = [name for name in self.by_model if name not in ("model", BLEND) and judge.baselines_kept]
         if baselines:
             columns = ["id", *(f"{name}:{item}" for name in baselines for item in self.classes)]
             wide = np.concatenate([self.by_model[name] for name in baselines], axis=1)
@@ -80,6 +83,13 @@ class Predictions:
                     (name, list(written(row, label)))
                     for name, row, label in zip(self.ids, wide, self.labels, strict=True)
                 ),
+            )
+        if BLEND in self.by_model:
+            blended = zip(self.ids, self.by_model[BLEND], self.labels, strict=True)
+            yield (
+                "blend.tsv",
+                [*column_names(["id"], self.classes), *self.classes],
+                ((name, list(written(row, label))) for name, row, label in blended),
             )
 
     @classmethod
@@ -112,6 +122,11 @@ class Predictions:
                 if columns != [f"{name}:{item}" for item in classes]:
                     raise DataError(f"{beside}: columns {columns} are not those of one baseline for {classes}.")
                 by_model[name] = values[:, start - 1 : start - 1 + len(classes)]
+        if (blend := Path(folder) / "blend.tsv").is_file():
+            names, rows = _read(blend)
+            if [row[0] for row in rows] != ids or names[1:] != classes:
+                raise DataError(f"{blend}: its records and classes are not those of {path.name}, in the same order.")
+            by_model[BLEND] = _numbers(blend, judge, [row[1:] for row in rows])
         labels = kind.parse([row[1] for row in cells], classes, str(path))
         try:
             groups = np.array([int(row[2]) for row in cells], np.int64)

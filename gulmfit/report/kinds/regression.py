@@ -55,7 +55,13 @@ class Regression(Bootstrapped):
     ) -> dict[str, Judged]:
         known, held = (Part(part.sequences, part.labels) for part in (train, valid))
         found = run_value_baselines(
-            known, held, test.sequences, seed=seed, cache_dir=cache_dir, alphabet=train.alphabet
+            known,
+            held,
+            test.sequences,
+            seed=seed,
+            cache_dir=cache_dir,
+            alphabet=train.alphabet,
+            stranded=train.stranded,
         )
         return {name: (values, self) for name, values in found.items()}
 

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gulmfit.evaluate.baselines.classes import run_baselines
+from gulmfit.evaluate.baselines.classes import OnParts, fit_baselines, run_baselines_on_parts
+from gulmfit.evaluate.baselines.fitted import FittedBaseline
 from gulmfit.evaluate.calibration import KINDS, TINY, Calibration, choose_threshold, fit_calibration
 from gulmfit.evaluate.scores import classification_scores, confusion
 from gulmfit.evaluate.sign_flip import only_singles, sign_flip
@@ -52,6 +53,7 @@ class SingleLabel(Kind):
     summary: ClassVar[tuple[str, ...]] = ("accuracy", "mcc", "auroc", "f1")
     columns = ("accuracy", "mcc", "auroc", "auprc", "f1", "precision", "recall", "specificity")
     test: ClassVar[str] = "sign-flip test"
+    blends: ClassVar[bool] = True
 
     @property
     def column(self) -> int:
@@ -94,18 +96,40 @@ class SingleLabel(Kind):
     def baselines(
         self, train: Labelled, valid: Labelled, test: Labelled, *, seed: int, cache_dir: Path | None
     ) -> dict[str, Judged]:
-        found = run_baselines(
-            train.sequences,
-            train.labels,
-            test.sequences,
-            num_classes=len(test.classes),
-            valid_sequences=valid.sequences,
-            valid_labels=valid.labels,
-            seed=seed,
-            cache_dir=cache_dir,
-            alphabet=train.alphabet,
+        found = self._on_parts(train, valid, test, seed, cache_dir)
+        return {name: (probabilities.test, self) for name, probabilities in found.items()}
+
+    def on_validation(
+        self, train: Labelled, valid: Labelled, test: Labelled, *, seed: int, cache_dir: Path | None
+    ) -> dict[str, Floats]:
+        """Return what all but `majority`, which tells no sequence from another, predict."""
+        found = self._on_parts(train, valid, test, seed, cache_dir)
+        return {name: probabilities.valid for name, probabilities in found.items() if name != "majority"}
+
+    def fitted_baselines(
+        self, train: Labelled, valid: Labelled, names: list[str], *, seed: int
+    ) -> dict[str, FittedBaseline]:
+        return (
+            fit_baselines(train.sequences, train.labels, **self._options(train, valid, seed), names=names)
+            if names
+            else {}
         )
-        return {name: (probabilities, self) for name, probabilities in found.items()}
+
+    def _on_parts(
+        self, train: Labelled, valid: Labelled, test: Labelled, seed: int, cache_dir: Path | None
+    ) -> dict[str, OnParts]:
+        options = self._options(train, valid, seed)
+        return run_baselines_on_parts(train.sequences, train.labels, test.sequences, **options, cache_dir=cache_dir)
+
+    def _options(self, train: Labelled, valid: Labelled, seed: int) -> dict[str, Any]:
+        return {
+            "num_classes": len(self.classes),
+            "valid_sequences": valid.sequences,
+            "valid_labels": valid.labels,
+            "seed": seed,
+            "alphabet": train.alphabet,
+            "stranded": train.stranded,
+        }
 
     def comparisons(self, truth: Any, judged: Models, groups: Ints, seed: int) -> dict[str, Any]:
         """Test accuracies, a group being one observation; McNemar's test is added where nothing has relatives."""

@@ -59,6 +59,7 @@ class LabelledSequences:
         groups: What must stay on one side of a split (N,), such as a positive and its own negatives; None for nothing.
         targets: What the labels are (`gulmfit.seq.labels.targets`), such as "classes", "label_sets" or "values".
         alphabet: What the letters are: `DNA`, also of RNA, or `PROTEIN`.
+        stranded: Whether a sequence and its reverse complement may differ in their labels.
 
     Raises:
         DataError: Lengths differ, a label is out of range, or `positive` is no class.
@@ -75,6 +76,7 @@ class LabelledSequences:
     groups: npt.NDArray[np.int64] | None = None
     targets: str = CLASSES
     alphabet: Alphabet = DNA
+    stranded: bool = False
 
     def __post_init__(self) -> None:
         self.labels = self.kind.array(self.labels)

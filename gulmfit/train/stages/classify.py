@@ -4,23 +4,22 @@ baselines that learned nothing of a genome.
 
 import logging
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from gulmfit.checkpoint import MODEL_FOLDER, LoadedModel, Spec, build_tokenizer, resolve_target, save_calibration
+from gulmfit.checkpoint import LoadedModel, Spec, build_tokenizer, resolve_target
 from gulmfit.config import instantiate, plain
 from gulmfit.data.sequences import ClassificationDataModule
 from gulmfit.data.sources.base import Source
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.models.classifier import LabelModel
+from gulmfit.models.ensemble import one_network
 from gulmfit.models.losses import Loss
 from gulmfit.models.transfer import transfer
 from gulmfit.overrides import assign
-from gulmfit.predict.outputs.writers import write_tsv
 from gulmfit.predict.predictor import predictor_of
 from gulmfit.report.kinds.kind import kind_of
 from gulmfit.report.pages import classification_report
@@ -32,10 +31,11 @@ from gulmfit.train.loop.classification_task import ClassificationTask
 from gulmfit.train.loop.fit import build_spec, fit, seed_everything
 from gulmfit.train.loop.lr_find import lr_range_test
 from gulmfit.train.recipe import decide
-from gulmfit.train.run import Run, file_checksums
+from gulmfit.train.run import Run
+from gulmfit.train.stages.concluding import conclude
+from gulmfit.train.stages.materials import Material
 from gulmfit.train.stages.origins import what_was_met
-from gulmfit.train.stages.scoring import brief, calibrate, score, score_table
-from gulmfit.train.survive.identity import LEARNED_FROM, Identity, of_labelled, of_weights
+from gulmfit.train.survive.identity import Identity, of_labelled, of_weights
 
 logger = logging.getLogger(__name__)
 
@@ -93,12 +93,12 @@ def learned_from(
     run: Run, data: LabelledSequences, where: npt.NDArray[np.str_], initial: LoadedModel | None
 ) -> Identity:
     """Return what a classifier learns from, by content: data, its parts (N,), seed, and the weights it starts with."""
-    first = of_weights(initial.model.state_dict()) if initial else None
+    first = of_weights(one_network(initial.model).state_dict()) if initial else None
     return of_labelled(data, where, int(run.config.seed), int(run.config.batch_size), first)
 
 
-def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None = None) -> dict[str, Any]:
-    """Train a classifier and score it once on the test part, beside the baselines on the same split.
+def materials(run: Run, source: Source, labelled: LabelledSequences | None = None) -> Material:
+    """Read, split and check the sequences of a run; what they are learned from is added by `learned_from`.
 
     Args:
         run: Its configuration and folder.
@@ -114,16 +114,33 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
     parts = _parts(labelled, where)
     leakage = leakage_report(parts) | what_was_met(run, parts)
     check_leakage(leakage, float(config.leakage_threshold), str(config.leakage))
+    return Material(source, labelled, where, groups, parts, leakage, {})
+
+
+def run_classifier(
+    run: Run, source: Source, labelled: LabelledSequences | None = None, *, baseline_seed: int | None = None
+) -> dict[str, Any]:
+    """Train a classifier and score it once on the test part, beside the baselines on the same split.
+
+    Args:
+        run: Its configuration and folder.
+        source: Where labelled sequences come from.
+        labelled: The sequences, where they have been read before.
+        baseline_seed: Of the baselines; the run's by default.
+    """
+    config, material = run.config, materials(run, source, labelled)
+    labelled, parts = material.labelled, material.parts
     decided = replace(run, config=decide(config, parts["train"], parts["valid"]))
     config = decided.config
     spec = _spec(decided, parts["train"])
     initial = run.initial_model(spec)
     loss = fitted_loss(config, parts["train"])
     task = ClassificationTask(spec, plain(config.optimizer), _schedule(config), loss)
-    task.learned_from = identity = learned_from(run, labelled, where, initial)
+    task.learned_from = identity = learned_from(run, labelled, material.where, initial)
+    material.identity = identity
     run.take_up(spec, identity)  # after all that can be refused: a folder with a split in it counts as a run's
     if run.writes:
-        write_split(run.folder / "split.tsv", labelled, where, groups)
+        write_split(run.folder / "split.tsv", labelled, material.where, material.groups)
     tokenizer = build_tokenizer(spec)
     data = ClassificationDataModule(
         parts,
@@ -151,56 +168,8 @@ def run_classifier(run: Run, source: Source, labelled: LabelledSequences | None 
     fitted = fit(decided, task, data, spec)
     if not fitted.is_main:
         return results
-    predictor = predictor_of(task.model)(spec, task.model, tokenizer)
-    batch_size = int(config.batch_size)
-    valid_raw = calibrate(predictor, parts["valid"], str(config.calibration), batch_size)
-    save_calibration(run.folder / MODEL_FOLDER, predictor.calibration.to_dict())
-    results |= score(
-        parts,
-        groups[where == "test"],
-        predictor,
-        valid_raw=valid_raw,
-        batch_size=batch_size,
-        seed=int(config.seed),
-        cache_dir=Path(str(config.paths.cache_dir)),
-        ceilings=source.ceilings(parts["test"]),
-    )
-    results["metrics"][str(config.stage.monitor)] = fitted.best_score
-    results["leakage"] = {**leakage, "threshold": float(config.leakage_threshold)}
-    results |= {
-        "data": {
-            "files": file_checksums(labelled.files, Path(str(config.paths.cache_dir))),
-            "counts": counts,
-            "classes": {part: item.kind.counts(item.labels, item.classes) for part, item in parts.items()},
-            "split": plain(config.split),
-            LEARNED_FROM: identity,
-            "negatives": getattr(source, "record", {}),
-            "windows": getattr(source, "windows", {}),
-        },
-        "model": {
-            "parameters": sum(parameter.numel() for parameter in task.model.parameters()),
-            "tokenizer": tokenizer.summary(),
-        },
-        "timing": {"seconds": fitted.seconds, "tokens_per_second": fitted.tokens_per_second},
-    }
-    page = {
-        **results,
-        "curves": run.curves(),
-        "config_yaml": run.config_yaml,
-        "command": run.command,
-        "sequences": dict(zip(parts["test"].ids, parts["test"].sequences, strict=True)),
-    }
-    for name, columns, rows in results.pop("predictions").tables():
-        write_tsv(run.folder / "predictions" / name, columns, rows)
-    results.pop("raw")
-    run.finish(results, classification_report(page))
-    logger.info("%s", score_table({"model": results}, results["baselines"], results.get("ceilings", {})))
-    if rest := results["without_leaked"]:
-        logger.info(
-            "without the test sequences that were met before, %d are left: %s",
-            rest["sequences"], brief(results, rest["scores"]),
-        )  # fmt: skip
-    return page
+    predictor = predictor_of(spec, task.model, tokenizer)
+    return conclude(run, material, predictor, fitted, results, baseline_seed=baseline_seed)
 
 
 def _schedule(config: Any) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from gulmfit.report.repeated import repeated_report, summary_table
 from gulmfit.seq.labels.labelled import LabelledSequences
 from gulmfit.train.run import Run
 from gulmfit.train.stages.classify import check_targets
+from gulmfit.train.stages.ensembles import run_model
 from gulmfit.train.stages.trials import SCRATCH, TRANSFERRED, Trial, run_trials, summarise
 
 logger = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ def run_repeatedly(run: Run, source: Source) -> dict[str, Any]:
     split = instantiate(run.config.split)
     over_folds = run.config.cv.folds is not None
     trials = fold_trials(run, data) if over_folds else seed_trials(run)
-    found = run_trials(run, source, data, split.groups(data), trials)
+    found = run_trials(run, source, data, split.groups(data), trials, run_model)
     if len(found) < len(trials):  # a rank that does not evaluate
         return {}
     by_model: dict[str, list[dict[str, Any]]] = {}

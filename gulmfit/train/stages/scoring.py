@@ -39,6 +39,7 @@ def score(
     valid_raw: Predicted,
     batch_size: int,
     seed: int,
+    baseline_seed: int,
     cache_dir: Path,
     ceilings: Mapping[str, Predicted] | None = None,
 ) -> dict[str, Any]:
@@ -50,7 +51,8 @@ def score(
         predictor: The classifier, calibrated.
         valid_raw: What it predicts, uncalibrated, of the validation sequences.
         batch_size: Sequences that are run at once.
-        seed: Of baselines and intervals.
+        seed: Of intervals.
+        baseline_seed: Of the baselines.
         cache_dir: Where baselines of a split are kept.
         ceilings: What can be said of the test sequences where the truth was simulated, by name.
     """
@@ -59,7 +61,7 @@ def score(
     own = plain.decided(predictor.calibration)
     raw = predictor.predict(test.sequences, batch_size=batch_size, raw=True)
     judged: dict[str, Judged] = {"model": (predictor.calibrated(raw), own)}
-    judged |= plain.baselines(train, valid, test, seed=seed, cache_dir=cache_dir)
+    judged |= plain.baselines(train, valid, test, seed=baseline_seed, cache_dir=cache_dir)
     scores = {name: judge.scores(test.labels, item) for name, (item, judge) in judged.items()}
     intervals = {name: judge.intervals(test.labels, item, groups, seed) for name, (item, judge) in judged.items()}
     decided, decided_intervals = own.at_threshold(test.labels, judged["model"][0], predictor.calibration, groups, seed)

@@ -8,7 +8,7 @@ import functools
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ class Trial:
         scratch: Whether it is the twin that knows nothing of a genome.
         overrides: What else differs from the whole.
         facts: What it stands for, such as its fold or its number of labels; kept in its results.
+        baseline_seed: Of its baselines; its own by default.
     """
 
     name: str
@@ -53,12 +54,22 @@ class Trial:
     scratch: bool = False
     overrides: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
+    baseline_seed: int | None = None
+
+
+Train = Callable[..., dict[str, Any]]
+"""Trains a trial, as `run_classifier` does."""
 
 
 def run_trials(
-    run: Run, source: Source, data: LabelledSequences, groups: npt.NDArray[np.int64], trials: Sequence[Trial]
+    run: Run,
+    source: Source,
+    data: LabelledSequences,
+    groups: npt.NDArray[np.int64],
+    trials: Sequence[Trial],
+    train: Train = run_classifier,
 ) -> list[dict[str, Any]]:
-    """Run every trial that has not been run yet.
+    """Run every trial that has not been run yet; `train` is what a trial consists of.
 
     Raises:
         ConfigError: If one was run with other settings.
@@ -91,7 +102,7 @@ def run_trials(
         else:
             if trial.parts is not None:
                 write_split(_split_file(run, trial), data, trial.parts, groups)
-            run_classifier(sub.prepare(), own, known)
+            train(sub.prepare(), own, known, baseline_seed=trial.baseline_seed)
             ran += 1
         path = sub.folder / "metrics.json"
         if path.is_file():  # only one of several ranks writes
@@ -109,7 +120,7 @@ def _sub_run(run: Run, trial: Trial) -> Run:
         extra += ["split=file", assign("split.path", _split_file(run, trial))]
         dropped += ("split=", "split.", "+split.", "++split.")
     if trial.scratch:
-        extra += scratch_overrides(run.config)
+        extra += [*scratch_overrides(run.config), "blend=false"]
     whole = Run(run.config, run.folder, [item for item in run.overrides if not item.startswith(dropped)])
     origin = None if trial.scratch or not run.config.init_from else str(run.config.init_from)
     sub = sub_run(whole, trial.name, "classify", origin, extra)
@@ -129,11 +140,12 @@ def _split_file(run: Run, trial: Trial) -> Path:
 
 def _settings(config: Any) -> dict[str, Any]:
     """Return what decides the results of a run."""
-    return {name: value for name, value in plain(config).items() if name not in ("resume", "overwrite", "callbacks")}
+    settings = {"ensemble": 1, "blend": False, **plain(config)}  # which older versions did not know
+    return {name: value for name, value in settings.items() if name not in ("resume", "overwrite", "callbacks")}
 
 
 def summarise(results: Sequence[dict[str, Any]], *, independent: bool = True) -> dict[str, dict[str, dict[str, float]]]:
-    """Return for the model and each baseline the mean and spread of every test score over trials.
+    """Return for the model, each baseline and a blend the mean and spread of every test score over trials.
 
     Args:
         results: Of the trials.
@@ -146,6 +158,9 @@ def summarise(results: Sequence[dict[str, Any]], *, independent: bool = True) ->
         scores["model"].append(own)
         for name, baseline in result["baselines"].items():
             scores.setdefault(name, []).append({key: value for key, value in baseline.items() if key != "ci95"})
+        if blend := result.get("blend"):
+            own = {name.removeprefix("test/"): value for name, value in blend["metrics"].items() if "test/" in name}
+            scores.setdefault("blend", []).append(own)
     return {
         model: {
             key: _mean_and_spread([row[key] for row in rows], independent)

@@ -8,11 +8,13 @@ from typing import Any
 from gulmfit.checkpoint import MODEL_FOLDER
 from gulmfit.data.sources.base import Source
 from gulmfit.overrides import assign
+from gulmfit.report.combined import blend_scores
 from gulmfit.report.kinds.kind import Judged, Kind, objective_of
 from gulmfit.report.pages import comparison_report
 from gulmfit.report.wording import model_name
 from gulmfit.train.run import Run, sub_run
-from gulmfit.train.stages.classify import run_classifier, scratch_overrides, split_parts
+from gulmfit.train.stages.classify import scratch_overrides, split_parts
+from gulmfit.train.stages.ensembles import run_model
 from gulmfit.train.stages.language import run_language_model
 from gulmfit.train.stages.scoring import score_table
 
@@ -21,7 +23,7 @@ logger = logging.getLogger(__name__)
 # What is told of the transferred classifier for the whole run.
 SHARED = (
     "baselines", "leakage", "data", "model", "targets", "classes", "positive", "confusion", "calibration", "ranks",
-    "by_target",
+    "by_target", "ensemble", "blend",
 )  # fmt: skip
 
 
@@ -45,10 +47,10 @@ def run_ulmfit(run: Run, source: Source) -> dict[str, Any]:
         language_models[stage] = run_language_model(sub, source)
         origin = str(sub.folder)
     logger.info("[%d/%d] classify: a classifier starts from the language model", count - 1, count)
-    transferred = run_classifier(sub_run(run, "classify", "classify", origin).prepare(), source)
+    transferred = run_model(sub_run(run, "classify", "classify", origin).prepare(), source)
     logger.info("[%d/%d] classify from scratch: the same network without it, to compare", count, count)
-    twin = [*scratch_overrides(run.config), assign("arch_from", origin)]
-    scratch = run_classifier(sub_run(run, "scratch", "classify", None, twin).prepare(), source)
+    twin = [*scratch_overrides(run.config), assign("arch_from", origin), "blend=false"]
+    scratch = run_model(sub_run(run, "scratch", "classify", None, twin).prepare(), source)
     if "predictions" not in transferred:  # a rank that does not evaluate
         return {}
     scored = transferred["predictions"].beside({"scratch": scratch["predictions"]})
@@ -74,7 +76,8 @@ def run_ulmfit(run: Run, source: Source) -> dict[str, Any]:
     heavy = ("runs", "config_yaml")
     report = comparison_report(page)
     run.finish({name: value for name, value in page.items() if name not in heavy}, report)
-    table = score_table({"transferred": transferred, "from scratch": scratch}, transferred["baselines"])
+    blend = {name: {**transferred, **found} for name, found in blend_scores(transferred).items()}
+    table = score_table({"transferred": transferred, "from scratch": scratch, **blend}, transferred["baselines"])
     logger.info("\n%s\n\n%s", table, report.verdict)
     run.refuse_worthless(page)
     return page

@@ -123,8 +123,8 @@ def test_planted_signals_are_found_where_they_are() -> None:
 def test_baselines_are_fitted_once_and_again_for_other_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (train, known), (valid, held), (test, _) = (planted(count, seed) for count, seed in ((40, 0), (10, 1), (5, 2)))
     fitted: list[int] = []
-    run = value_baselines._run
-    monkeypatch.setattr(value_baselines, "_run", lambda *rest: fitted.append(1) or run(*rest))
+    run = value_baselines._fit_values
+    monkeypatch.setattr(value_baselines, "_fit_values", lambda *rest: fitted.append(1) or run(*rest))
     first, again, other = (
         run_value_baselines(Part(train, numbers), Part(valid, held), test, cache_dir=tmp_path)
         for numbers in (known, known, known * 2)

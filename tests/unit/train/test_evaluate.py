@@ -32,6 +32,7 @@ def stand_in_model(monkeypatch: pytest.MonkeyPatch) -> None:
         letters=Letters(),
         reads_ahead=False,
         calibration=Calibration(threshold=0.3),
+        blend=None,
         predict=predict,
     )
     monkeypatch.setattr(evaluate.Predictor, "load", lambda *_, **options: model)

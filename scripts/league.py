@@ -1,0 +1,215 @@
+"""The league: the defaults as they are, on every development set, alongside every baseline, in one table.
+
+    python scripts/league.py
+    python scripts/league.py only=regulondb,sigma
+    python scripts/league.py seed=1 blend=true ensemble=3 output=outputs/league_blend
+    python scripts/league.py dry_run=true
+
+only=      names of the sets to run, with commas; all by default
+output=    folder of the runs and of league.tsv, league.md and league.png (outputs/league)
+sets=      the registry (scripts/league_sets.yaml)
+dry_run=   true prints the commands and starts nothing
+
+Every other word goes to each `python train.py`: seed=1, blend=true, trainer.max_steps=20. Finished runs are skipped and
+one that was cut off continues, so the same command again takes up where it ended; runs of other settings in the same
+folder are refused. A run that fails does not stop the others. The table has all finished sets of the folder. It ends
+with 0 if no run failed, and with 1 otherwise.
+"""
+
+import json
+import logging
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from league_table import Result, closing, draw, every_model, mean, ranks, read, summary, write_tsv
+from omegaconf import DictConfig
+
+from gulmfit.cli.options import Function, Option, is_not_one_of
+from gulmfit.cli.words import HELP, command, log_to_stdout
+from gulmfit.config import compose, plain, read_plain, validate
+from gulmfit.errors import ConfigError
+from gulmfit.files import write_whole
+from gulmfit.overrides import overrides_for_hydra
+from gulmfit.report.table import format_table
+
+HERE = Path(__file__).resolve().parent
+OPTIONS = {"only": "", "output": "outputs/league", "sets": str(HERE / "league_sets.yaml"), "dry_run": False}
+# What does not decide the results of a run.
+ASIDE = ("resume", "overwrite", "callbacks", "paths", "logger")
+NOTE = (
+    "Each score is that of the test part, or pooled over folds, with its 95 % interval; p of the sign-flip test of "
+    "accuracy; seconds are those of training, twins included. The best baseline is the best on the test part itself."
+)
+
+logger = logging.getLogger("gulmfit.league")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One `python train.py` of a set.
+
+    Attributes:
+        name: `run.name`.
+        part: What it is within its set; empty where it is the whole set.
+        words: Its overrides.
+        config: As composed from them.
+    """
+
+    name: str
+    part: str
+    words: list[str]
+    config: DictConfig
+
+    @property
+    def folder(self) -> Path:
+        """Its run folder."""
+        return Path(str(self.config.paths.run_dir))
+
+    @property
+    def command(self) -> list[str]:
+        """What a shell is given."""
+        return ["python", "train.py", *self.words]
+
+    def finished(self) -> bool:
+        """Tell whether its results are there.
+
+        Raises:
+            ConfigError: If its folder has those of other settings.
+        """
+        before = self.folder / "config.yaml"
+        if not before.is_file():
+            return False
+        then, now = (_settings(config) for config in (read_plain(before), self.config))
+        if different := [key for key in {**then, **now} if then.get(key) != now.get(key)]:
+            raise ConfigError(
+                f"{self.folder} was run with other settings than these (see {', '.join(sorted(different))} in its "
+                "config.yaml). Choose another output=, or remove that folder."
+            )
+        return (self.folder / "metrics.json").is_file()
+
+    def results(self, score: str) -> Result:
+        """Read its results."""
+        content = json.loads((self.folder / "metrics.json").read_text(encoding="utf-8"))
+        return read(self.part or self.name, score, content)
+
+
+def registry(path: Path) -> dict[str, dict[str, Any]]:
+    """Read the sets: by name their title, words or runs, score, and what was published.
+
+    Raises:
+        ConfigError: If the file cannot be read as such.
+    """
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        wrong = [
+            name for name, entry in found.items() if ("words" in entry) == ("runs" in entry) or "title" not in entry
+        ]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError) as error:
+        raise ConfigError(f"sets={path} cannot be read: {error}") from error
+    if wrong:
+        raise ConfigError(f"sets={path}: {', '.join(wrong)} needs a title, and either words or runs.")
+    return dict(found)
+
+
+def runs_of(name: str, entry: Mapping[str, Any], output: str, extra: Sequence[str]) -> list[Run]:
+    """Compose the runs of a set."""
+    found = []
+    for part, words in (entry.get("runs") or {"": entry.get("words")}).items():
+        own = f"{name}_{part}" if part else name
+        given = [*words, f"paths.output_dir={output}", f"run.name={own}", *extra, "resume=auto"]
+        config = compose(overrides_for_hydra(given))
+        validate(config)
+        found.append(Run(own, part, given, config))
+    return found
+
+
+def play(run: Run, place: str) -> str:
+    """Bring a run to its end, and return why there are no results; an empty text if there are."""
+    try:
+        if run.finished():
+            logger.info("── %s (%s): already there ──", run.name, place)
+            return ""
+    except ConfigError as error:
+        return str(error)
+    logger.info("\n── %s (%s) ──\n%s", run.name, place, shlex.join(run.command))
+    start = time.perf_counter()
+    status = subprocess.run([sys.executable, str(HERE.parent / "train.py"), *run.words], check=False).returncode
+    logger.info("── %s: %.0f s ──", run.name, time.perf_counter() - start)
+    return f"exit status {status}" if status else ""
+
+
+def result_of(name: str, entry: Mapping[str, Any], runs: Sequence[Run]) -> Result | None:
+    """Read the results of a set; None where a run of it is missing or of other settings."""
+    score = str(entry.get("score", "accuracy"))
+    try:
+        if not all(run.finished() for run in runs):
+            return None
+    except ConfigError:
+        return None
+    found = [run.results(score) for run in runs]
+    return mean(name, score, found) if "runs" in entry else found[0]
+
+
+def report(sets: Mapping[str, Mapping[str, Any]], results: Sequence[Result], output: Path) -> str:
+    """Write the table as TSV, Markdown and picture, and return what is printed."""
+    titles = {name: str(entry["title"]) for name, entry in sets.items()}
+    published = [
+        {"set": titles[item.name], "published": sets[item.name]["published"]}
+        for item in results
+        if sets[item.name].get("published")
+    ]
+    whole = summary(results, titles)
+    chapters = [
+        ("Sets", whole), ("Published", format_table(published, ["set", "published"]) if published else ""),
+        ("Every model", every_model(results)), ("Accuracy at each rank", ranks(results)),
+    ]  # fmt: skip
+    ending = closing(results)
+    text = "\n\n".join(f"## {title}\n\n{table}" for title, table in chapters if table)
+    write_whole(output / "league.md", f"# The league\n\n{NOTE}\n\n{text}\n\n{ending}\n")
+    write_tsv(output / "league.tsv", results)
+    draw(output / "league.png", results)
+    return f"\n{whole}\n\n{every_model(results)}\n\n{output / 'league.md'}\n\n{ending}"
+
+
+def _settings(config: DictConfig) -> dict[str, Any]:
+    return {key: value for key, value in plain(config).items() if key not in ASIDE}
+
+
+@command
+def main() -> None:
+    """Run, read, print."""
+    if HELP & set(sys.argv):
+        sys.exit(__doc__)
+    log_to_stdout()
+    own = [word for word in sys.argv[1:] if word.partition("=")[0] in OPTIONS]
+    extra = [word for word in sys.argv[1:] if word not in own]
+    options = {key: Option(key, type(value).__name__, value) for key, value in OPTIONS.items()}
+    words = Function(__doc__ or "", options).read(own, __doc__ or "")
+    sets = registry(Path(words["sets"]))
+    chosen = words["only"].split(",") if words["only"] else list(sets)
+    if unknown := [name for name in chosen if name not in sets]:
+        raise ConfigError(f"only={words['only']}: {unknown[0]!r} {is_not_one_of(unknown[0], sets)}")
+    runs = {name: runs_of(name, entry, words["output"], extra) for name, entry in sets.items()}
+    due = [run for name in chosen for run in runs[name]]
+    if words["dry_run"]:
+        sys.stdout.writelines(f"{shlex.join(run.command)}\n" for run in due)
+        return
+    failed = {run.name: told for at, run in enumerate(due, start=1) if (told := play(run, f"{at} of {len(due)}"))}
+    results = [found for name, entry in sets.items() if (found := result_of(name, entry, runs[name]))]
+    if results:
+        logger.info("%s", report(sets, results, Path(words["output"])))
+    for name, told in failed.items():
+        sys.stderr.write(f"{name}: {told}\n")
+    if failed or not results:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""The recipe: what is chosen for a classifier, that what is given stays, and that strands are told from data."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from gulmfit.config import compose, plain, validate
+from gulmfit.evaluate.strands import strand_matters
+from gulmfit.models.losses import BinaryCrossEntropy, CrossEntropy
+from gulmfit.seq.alphabet import reverse_complement_text
+from gulmfit.seq.labels.labelled import LabelledSequences
+from gulmfit.train.loop.metrics import CalibratedLoss
+from gulmfit.train.recipe import decide, settle
+
+
+def settled(*words: str):  # type: ignore[no-untyped-def]
+    config = settle(compose(["stage=classify", *words]), ["stage=classify", *words])
+    validate(config)
+    return config
+
+
+def labelled(count: int, *, stranded: bool, seed: int = 0) -> LabelledSequences:
+    """Half of the sequences hold a motif, on a strand at random unless it means something."""
+    rng = np.random.default_rng(seed)
+    sequences, labels = [], np.arange(count) % 2
+    for label in labels:
+        text = "".join(rng.choice(list("ACGT"), 60))
+        if label:
+            at = rng.integers(45)
+            text = text[:at] + "TGACTCAGGA" + text[at + 10 :]
+        turned = not stranded and rng.random() < 0.5
+        sequences.append(reverse_complement_text(text) if turned else text)
+    ids = [str(index) for index in range(count)]
+    return LabelledSequences(ids, sequences, labels, ["no", "yes"])
+
+
+def test_from_scratch_short_words_and_a_convolution() -> None:
+    config = settled()
+    assert config.recipe == "scratch"
+    assert config.arch._target_.endswith("ConvRNN")
+    assert (config.tokenizer.k, config.tokenizer.stride) == (2, 1)
+    assert config.dropout.output_p == 0.7
+
+
+def test_what_is_given_stays() -> None:
+    config = settled("tokenizer.k=4", "classify.drop_mult=0.5", "classify.phases=[{epochs: 2, lr: 1e-3}]")
+    assert (config.recipe, config.tokenizer.k, config.drop_mult) == ("scratch", 4, 0.5)
+    assert plain(config.schedule.phases) == [{"epochs": 2, "lr": 1e-3}]
+    for word in ("arch=awd_lstm_small", "recipe=none", "tokenizer=bpe"):
+        config = settled(word)
+        assert (config.recipe, config.arch._target_.rpartition(".")[2]) == ("none", "AWDRNN")
+        assert len(config.schedule.phases) == 4
+
+
+def test_a_run_has_the_network_of_the_model_it_starts_from() -> None:
+    config = settled("init_from=bacteria")
+    assert (config.recipe, config.arch.hidden_size, config.tokenizer.k) == ("transfer", 384, 5)
+    twin = settled("arch_from=bacteria")
+    assert plain(twin.arch) == plain(config.arch)
+    assert twin.tokenizer == config.tokenizer
+    # An arch= of one's own is left for the check that tells what does not fit.
+    assert settled("init_from=bacteria", "arch=awd_lstm_tiny").arch.hidden_size == 64
+
+
+def test_language_models_have_no_recipe() -> None:
+    words = ["stage=pretrain"]
+    assert settle(compose(words), words) == compose(words)
+
+
+@pytest.mark.parametrize("count", [40, 500, 5_000, 50_000])
+def test_more_sequences_are_more_steps_and_fewer_epochs(count: int) -> None:
+    sequences = labelled(40, stranded=True)
+    many = LabelledSequences(
+        [str(n) for n in range(count)], sequences.sequences[:1] * count, np.arange(count) % 2, ["no", "yes"]
+    )
+    config = settled("arch.strands=forward")
+    chosen = decide(config, many, many)
+    assert not config.schedule.phases  # what was given is not changed
+    (phase,) = chosen.schedule.phases
+    steps = phase.epochs * (count // chosen.batch_size)
+    assert 15 <= steps <= 3_000
+    assert phase.epochs >= 2
+    assert (steps > 500) == (count >= 5_000)
+
+
+@pytest.mark.parametrize("stranded", [False, True])
+def test_strands_are_told_from_the_data(stranded: bool) -> None:
+    train, valid = (labelled(count, stranded=stranded, seed=seed) for count, seed in ((2_000, 1), (500, 2)))
+    assert strand_matters(train, valid) is stranded
+    config = decide(settled(), train, valid)
+    assert config.arch.strands == ("both" if stranded else "symmetric")
+
+
+def test_too_little_to_tell_strands_by_is_told_apart() -> None:
+    rng = np.random.default_rng(0)
+    noise = ["".join(rng.choice(list("ACGT"), 50)) for _ in range(60)]
+    data = LabelledSequences([str(n) for n in range(60)], noise, np.arange(60) % 2, ["no", "yes"])
+    assert strand_matters(data, data.subset(np.arange(20)))
+
+
+def test_the_calibrated_loss_is_the_least_over_temperatures() -> None:
+    torch.manual_seed(0)
+    labels = torch.randint(0, 2, (400,))
+    logits = torch.stack([torch.zeros(400), 6 * (labels + torch.randn(400) * 1.5 - 0.5)], 1)  # far too sure
+    metric = CalibratedLoss(CrossEntropy(), scales=True)
+    for part, truth in zip(logits.split(150), labels.split(150), strict=True):
+        metric.update(part, truth)
+    found = float(metric.compute())
+    fitted = LogisticRegression(C=1e6, fit_intercept=False).fit(logits[:, 1:], labels)
+    chances = fitted.predict_proba(logits[:, 1:])[np.arange(400), labels]
+    assert found == pytest.approx(-np.log(chances).mean(), abs=2e-3)
+    assert found < float(CrossEntropy()(logits, labels)) - 0.1
+    sure = CalibratedLoss(CrossEntropy(), scales=False)
+    sure.update(logits, labels)
+    assert float(sure.compute()) == pytest.approx(float(CrossEntropy()(logits, labels)))
+    sets = CalibratedLoss(BinaryCrossEntropy(), scales=True)
+    sets.update(logits, torch.stack([1 - labels, labels], 1))
+    assert torch.isfinite(sets.compute())
+
+
+def test_a_recipe_of_ones_own_is_a_file(tmp_path: Path) -> None:
+    config = settled("recipe=transfer")
+    assert config.recipe == "transfer"
+    assert config.arch._target_.endswith("AWDRNN")
