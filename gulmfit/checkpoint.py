@@ -53,6 +53,8 @@ DERIVED = frozenset(
         "encoder",
         "strands",
         "complement",
+        "kmer_bases",
+        "kmer_stride",
     }
 )
 
@@ -169,6 +171,8 @@ def _assemble(spec: Spec, tokenizer: Tokenizer, token_bases: Tensor | None) -> n
         "num_special": tokenizer.num_special,
         "num_successors": tokenizer.num_successors,
         "token_bases": token_bases,
+        "kmer_bases": getattr(tokenizer, "k", None),
+        "kmer_stride": getattr(tokenizer, "stride", None),
         "num_classes": len(spec.get("classes") or []),
         "dropout": build({"_target_": _RATES, **spec["dropout"]}, {}),
     }

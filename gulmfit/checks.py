@@ -63,9 +63,9 @@ def check_ranges(config: Mapping[str, Any]) -> list[str]:
             not low <= value <= high or (value == low and interval[0] == "(") or (value == high and interval[-1] == ")")
         ):
             mistakes.append(f"{key}={value}: it lies in {interval}.")
-    for key in ("classify.phases", "schedule.phases"):
+    for key in ("classify.phases", "label.phases", "schedule.phases"):
         group, _, name = key.partition(".")
-        if key == "schedule.phases" and any("classify.phases" in mistake for mistake in mistakes):
+        if key == "schedule.phases" and any("l.phases" in m or "y.phases" in m for m in mistakes):
             break  # which has been taken from there
         for phase in (config.get(group) or {}).get(name) or []:
             mistakes += _check_phase(phase, key)

@@ -26,7 +26,7 @@ from gulmfit.schema import KINDS
 from gulmfit.seq.alphabet import ALPHABETS, DNA, held_alphabet
 from gulmfit.seq.labels.labelled import LabelledSequences
 
-STAGES = ("pretrain", "finetune", "classify", "ulmfit", "learning_curve")
+STAGES = ("pretrain", "finetune", "classify", "label", "ulmfit", "learning_curve")
 COMBINING = ("classify", "ulmfit")  # what `ensemble` and `blend` go with
 
 
@@ -195,7 +195,7 @@ def validate(config: DictConfig, *, multirun: bool = False) -> None:
         raise ConfigError(f"the configuration does not resolve: {error}") from error
     resolved = cast("dict[str, Any]", resolved)
     nodes = (*TARGET_NODES, *TARGET_MAPPINGS)
-    mistakes += check_kinds(resolved, KINDS, other=nodes)
+    mistakes += check_kinds(resolved, KINDS, other=(*nodes, "hmm"))
     mistakes += check_ranges(resolved)
     for name in TARGET_NODES:
         mistakes += _check_target(resolved.get(name), name, FILLED.get(name, set()))
@@ -341,14 +341,17 @@ def _check_head(config: Mapping[str, Any], stage: Any) -> list[str]:
     if stage in ("pretrain", "finetune") and not getattr(_target(config.get("arch")), "causal", True):
         name = str(config["arch"]["_target_"]).rpartition(".")[2]
         return [f"arch={name} reads both ways (causal = False), so stage={stage} would have nothing to predict."]
-    if stage == "classify" and models_language:
-        return [f"head={head.rpartition('.')[2]} does not go with stage={stage}; it needs SequenceClassifier."]
+    if stage in ("classify", "label") and models_language:
+        needed = "SequenceClassifier" if stage == "classify" else "Labeller"
+        return [f"head={head.rpartition('.')[2]} does not go with stage={stage}; it needs {needed}."]
     if models_language:
         return []
     learned, judged = (_kind(config.get(name)) for name in ("head", "loss"))
     if learned is None:
         return []
     head, labels = head.rpartition(".")[2], learned.labels.name
+    if learned.stage != (stage if stage == "label" else "classify"):
+        return [f"head={head} learns {labels}, which stage={stage} does not: give stage={learned.stage}."]
     if stage == "learning_curve" and not learned.curve:
         return [f"stage=learning_curve counts labels of head=classifier; head={head} has {labels}."]
     if config.get("calibration") == "isotonic" and "isotonic" not in learned.calibrations:

@@ -53,13 +53,15 @@ _KEYS: dict[str, tuple[Any, str]] = {
     "holdout.margin_bp": (int, FROM_0),
     "holdout.contigs": (dict[str, float], ""),
     **{f"{stage}.{name}": pair for stage in ("pretrain", "finetune") for name, pair in _LEARNING.items()},
-    "classify.batch_size": (int, FROM_1),
-    "classify.drop_mult": (float, ""),
+    **{
+        f"{stage}.{name}": pair
+        for stage in ("classify", "label")
+        for name, pair in {**_LEARNING, "phases": (list[Any], "")}.items()
+        if name not in ("epochs", "lr")
+    },
     "classify.alpha": (float, FROM_0),
     "classify.beta": (float, FROM_0),
     "classify.bins": (int, FROM_0),
-    "classify.decay": (float, FROM_1),
-    "classify.phases": (list[Any], ""),
     "classify.scratch.lr": (float, POSITIVE),
     "classify.scratch.drop_mult": (float, ""),
     "cv.folds": (int | None, "[2, inf)"),

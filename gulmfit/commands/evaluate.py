@@ -22,7 +22,7 @@ from gulmfit.seq.labels.targets import Labels
 from gulmfit.seq.labels.use import scoring_labels
 from gulmfit.seq.splits.split import source_of
 from gulmfit.train.run import file_checksums, versions, write_json
-from gulmfit.train.stages.scoring import score_table
+from gulmfit.train.stages.scoring import score_ceilings, score_table
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +53,10 @@ def evaluate_file(
     folder = Path(output)
     if output and (folder / MODEL_FOLDER).exists():
         raise ConfigError(f"output={output} is a run folder, whose own results would be overwritten. Name another.")
-    predictor = Predictor.load(model)
-    config = compose(["stage=classify", f"alphabet={predictor.tokenizer.alphabet.name}", *data_overrides])
+    predictor = Predictor.load(model, positions=True)
+    config = compose(
+        [f"stage={predictor.kind.stage}", f"alphabet={predictor.tokenizer.alphabet.name}", *data_overrides]
+    )
     if "targets" in config.data:
         config.data.targets = predictor.kind.labels.name
     given = {item.partition("=")[0] for item in data_overrides}
@@ -90,6 +92,7 @@ def evaluate_file(
             "metrics": {f"test/{name}": value for name, value in scores.items()},
             "ci95": {f"test/{name}": pair for name, pair in intervals.items()},
             **details,
+            **score_ceilings(source.ceilings(data), labels, (predicted, judge), groups, 0, predictor.reads_ahead),
             "targets": data.targets,
             "classes": predictor.classes,
             "positive": positive,
@@ -102,7 +105,8 @@ def evaluate_file(
         }
         if predictor.blend:
             results["served"] = "blend"
-        logger.info("%s", score_table({"blend" if predictor.blend else "model": results}, {}))
+        served = "blend" if predictor.blend else "model"
+        logger.info("%s", score_table({served: results}, {}, results.get("ceilings")))
         if output:
             by_model = {"model": predicted}
             scored = Predictions(data.ids, labels, groups, predictor.classes, by_model, positive, targets=data.targets)

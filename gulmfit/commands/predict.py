@@ -14,8 +14,9 @@ from gulmfit.evaluate.target_calibration import LabelCalibration
 from gulmfit.files import claimed
 from gulmfit.model_files import files_of
 from gulmfit.models.hardware import keep_freed_memory
+from gulmfit.predict.labelling import write_labels
 from gulmfit.predict.outputs.registry import FEATURES, RECORDS, WINDOWS, Output, parse_outputs
-from gulmfit.predict.predictor import STRANDS, Predictor
+from gulmfit.predict.predictor import STRANDS, PositionPredictor, Predictor
 from gulmfit.predict.records import check_input, feature_records, sequence_records, write_records
 from gulmfit.predict.scans.genome import Wanted, scan_genome
 from gulmfit.predict.scans.grid import Windows
@@ -62,7 +63,8 @@ def predict_file(
 
     Output by suffix: .tsv .parquet (all classes, in the order of the input); .bedgraph .bw (one class along a genome);
     .bed (features, or calls: windows above the threshold, merged) and .windows.bed (windows). Files are plain or gzip.
-    Probabilities are calibrated on the validation part.
+    Probabilities are calibrated on the validation part. A labeller (stage=label) gives each record a text with a letter
+    for each of its positions, in .tsv or .parquet.
 
     Args:
         model: Run folder (outputs/classify/mine), model folder or checkpoint of a classifier, or the name of one.
@@ -112,7 +114,7 @@ def predict_file(
     written = [path for one in outputs for path in one.by_strand(STRANDS[strand]).values()]
     with claimed(written, [input, genome, *files_of(model)]):
         keep_freed_memory()
-        predictor = Predictor.load(model, precision=precision)
+        predictor = Predictor.load(model, precision=precision, positions=True)
         letters = predictor.letters = predictor.letters.asked(case, ambiguity)
         alphabet = predictor.tokenizer.alphabet
         if strand != "forward":
@@ -125,6 +127,17 @@ def predict_file(
             )
         check_names(predictor.classes, "class or label", model)
         start = time.perf_counter()
+        if isinstance(predictor, PositionPredictor):
+            if window_bp or genome or strand != "forward" or raw:
+                raise ConfigError(
+                    f"{model} labels the positions of records as they are given: leave window_bp=, genome=, strand= "
+                    "and raw= out, or give a classifier."
+                )
+            records = sequence_records(input, sequence=sequence, id=id, alphabet=alphabet, letters=letters)
+            known = tqdm(records, desc="label", unit=" records")
+            count = write_labels(predictor, known, outputs, batch_size=batch_size, where=f"{input}, ")
+            logger.info("%s: %d records in %.1f s", output, count, time.perf_counter() - start)
+            return
         column, spread = _column(predictor, positive, outputs), Spread(predictor, abstain)
         if window_bp:
             if letters.ambiguity == "error" and max_ambiguous:

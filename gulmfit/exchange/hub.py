@@ -141,7 +141,7 @@ def _check(folder: Path, repo: str) -> None:
     """Raise CheckpointError unless a folder is a model and names nothing but models and tokenizers."""
     try:
         if load(folder).classes:
-            Predictor.load(folder, device="cpu")
+            Predictor.load(folder, device="cpu", positions=True)
     except GulmfitError as error:
         raise CheckpointError(f"{repo}: {error}") from error
     except Exception as error:  # whatever the constructors make of a stranger's arguments

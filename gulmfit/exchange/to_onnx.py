@@ -9,7 +9,7 @@ import random
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -114,7 +114,7 @@ class _ClassifierForm:
         temperature = calibration.temperature if calibration.kind == "temperature" else 1.0
         self.labels = self.predictor.kind.labels
         self.exclusive = self.labels.exclusive
-        self.graph = ClassifierGraph(self.model, temperature, calibration.knots, self.exclusive)
+        self.graph = ClassifierGraph(cast("Classifier", self.model), temperature, calibration.knots, self.exclusive)
         names = ("probabilities", "raw") if self.exclusive else (self.labels.name,)
         self.inputs = {"tokens": {0: "batch", 1: "length"}, "lengths": {0: "batch"}}
         self.outputs = {name: {0: "batch"} for name in names}

@@ -1,5 +1,7 @@
 """The sequence classifier: an encoder, concat pooling over real tokens, and a small head.
 
+`LabelModel` is what it shares with the labeller of positions.
+
 One network for every kind of target; the classes below differ in what the last layer's outputs mean.
 
 Shape letters: `B` batch, `T` tokens, `E` encoder outputs, `P` pooled features, `C` classes, labels or values.
@@ -9,7 +11,7 @@ published runs, pooling never sees padding and gradients flow through the whole 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -113,12 +115,90 @@ class PoolingHead(nn.Module):
             layer.train(was_training)
 
 
-class SequenceClassifier(nn.Module):
-    """Classify whole sequences: one class each.
+class LabelModel(nn.Module):
+    """An encoder and a head that learns labels: the base of what classifies sequences or labels their positions.
 
     Attributes:
         kind: The kind of target that it learns (`gulmfit.report.kinds.kind.Kind`), or where that class is defined.
         min_classes: Least `C`.
+
+    Args:
+        encoder, num_classes, bptt, alpha, beta, strands, complement: As in `SequenceClassifier`.
+    """
+
+    kind: ClassVar[str | type]
+    min_classes: ClassVar[int] = 2
+    head: nn.Module
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        num_classes: int,
+        bptt: int | None,
+        alpha: float,
+        beta: float,
+        strands: str,
+        complement: Sequence[int] | None,
+    ) -> None:
+        super().__init__()
+        if num_classes < self.min_classes:
+            raise ConfigError(f"a classifier needs {self.min_classes} classes or more, got {num_classes}.")
+        if bptt is not None and bptt < 1:
+            raise ConfigError(f"head.bptt={bptt}: give 1 token or more, or null for the whole sequence.")
+        if bptt is not None and not is_causal(encoder):
+            raise ConfigError(f"head.bptt={bptt}: {type(encoder).__name__} reads whole sequences; leave bptt out.")
+        if strands not in STRANDS:
+            raise ConfigError(f"arch.strands={strands!r} is unknown; choose one of {', '.join(STRANDS)}.")
+        self.encoder = encoder
+        self.bptt = bptt
+        self.alpha, self.beta = alpha, beta
+        self.strands = strands
+        self.other_strand = None if strands == "forward" else OtherStrand(complement)
+
+    def encoded(self, tokens: Tensor, lengths: Tensor, frozen: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Encode window by window; arguments as in `forward`.
+
+        Yields:
+            Outputs of a window `(B, T, E)`, and its share of the penalty AR + TAR, 0 outside training.
+        """
+        window = (self.bptt or tokens.shape[1]) if self.training else EVALUATION_WINDOW
+        if not is_causal(self.encoder):
+            window = tokens.shape[1]
+        state = None
+        for start in range(0, tokens.shape[1], window):
+            part = tokens[:, start : start + window]
+            outputs, state = encode_window(self.encoder, part, state, frozen)
+            penalty = torch.zeros((), device=tokens.device)
+            if self.training:
+                state = detach(state)
+                mask = torch.arange(start, start + part.shape[1], device=tokens.device) < lengths.unsqueeze(1)
+                share = mask.sum() / lengths.sum()
+                penalty = share * activation_penalty(outputs, mask, self.alpha, self.beta)
+            yield outputs, penalty
+
+    def calibrate(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Re-estimate statistics of the training set, where the model has any, from its tokens and lengths."""
+
+    def outputs(self, logits: Tensor) -> Tensor:
+        """Turn logits `(..., C)` into what is predicted: class probabilities."""
+        return logits.softmax(-1)
+
+    def learned(self, labels: Tensor) -> Tensor:
+        """Turn labels into what logits are held against."""
+        return labels
+
+    @classmethod
+    def fitted(cls, labels: Tensor) -> dict[str, Any]:
+        """Return the arguments that follow from the labels of the training part, as plain values."""
+        return {}
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """Return the parameters from input to output: embedding, recurrent layers, head."""
+        return [*self.encoder.layer_groups(), list(self.head.parameters())]
+
+
+class SequenceClassifier(LabelModel):
+    """Classify whole sequences: one class each.
 
     Args:
         encoder: Tokens to hidden vectors.
@@ -135,7 +215,7 @@ class SequenceClassifier(nn.Module):
     """
 
     kind: ClassVar[str | type] = "gulmfit.report.kinds.single_label.SingleLabel"
-    min_classes: ClassVar[int] = 2
+    head: PoolingHead
 
     def __init__(
         self,
@@ -151,22 +231,10 @@ class SequenceClassifier(nn.Module):
         strands: str = "forward",
         complement: Sequence[int] | None = None,
     ) -> None:
-        super().__init__()
-        if num_classes < self.min_classes:
-            raise ConfigError(f"a classifier needs {self.min_classes} classes or more, got {num_classes}.")
-        if bptt is not None and bptt < 1:
-            raise ConfigError(f"head.bptt={bptt}: give 1 token or more, or null for the whole sequence.")
-        if bptt is not None and not is_causal(encoder):
-            raise ConfigError(f"head.bptt={bptt}: {type(encoder).__name__} reads whole sequences; leave bptt out.")
+        super().__init__(encoder, num_classes, bptt, alpha, beta, strands, complement)
         if bins < 0:
             raise ConfigError(f"head.bins={bins}: 0 or more is needed.")
-        if strands not in STRANDS:
-            raise ConfigError(f"arch.strands={strands!r} is unknown; choose one of {', '.join(STRANDS)}.")
-        self.encoder = encoder
-        self.bptt = bptt
-        self.alpha, self.beta = alpha, beta
-        self.bins, self.strands = bins, strands
-        self.other_strand = None if strands == "forward" else OtherStrand(complement)
+        self.bins = bins
         input_p = (dropout or DropoutRates()).output_p
         pooled = (1 if strands == "forward" else 2) * (3 + bins) * encoder.output_size
         self.head = PoolingHead(pooled, hidden_size, num_classes, input_p, hidden_p)
@@ -183,29 +251,16 @@ class SequenceClassifier(nn.Module):
             Pooled features `(B, P)`, of P = (3 + bins) E for each strand that is read, first the given one, then the
             other in its own direction; and the penalty AR + TAR, 0 outside training.
         """
-        if self.other_strand is None:
-            return self._pool_strand(tokens, lengths, frozen)
-        both = torch.cat([tokens, self.other_strand(tokens, lengths)])
-        pooled, penalty = self._pool_strand(both, torch.cat([lengths, lengths]), frozen)
-        return torch.cat(pooled.chunk(2), dim=1), penalty
-
-    def _pool_strand(self, tokens: Tensor, lengths: Tensor, frozen: int) -> tuple[Tensor, Tensor]:
-        """Encode and pool one strand `(B, T)` window by window; return `(B, (3 + bins) E)` and the penalty."""
-        window = (self.bptt or tokens.shape[1]) if self.training else EVALUATION_WINDOW
-        if not is_causal(self.encoder):
-            window = tokens.shape[1]
+        if self.other_strand is not None:
+            tokens = torch.cat([tokens, self.other_strand(tokens, lengths)])
+            lengths = torch.cat([lengths, lengths])
         pooling = ConcatPooling(lengths, self.bins)
         penalty = torch.zeros((), device=tokens.device)
-        state = None
-        for start in range(0, tokens.shape[1], window):
-            part = tokens[:, start : start + window]
-            outputs, state = encode_window(self.encoder, part, state, frozen)
-            mask = pooling.add(outputs)
-            if self.training:
-                state = detach(state)
-                share = mask.sum() / lengths.sum()
-                penalty = penalty + share * activation_penalty(outputs, mask, self.alpha, self.beta)
-        return pooling.result(), penalty
+        for outputs, share in self.encoded(tokens, lengths, frozen):
+            pooling.add(outputs)
+            penalty = penalty + share
+        pooled = pooling.result()
+        return (pooled if self.other_strand is None else torch.cat(pooled.chunk(2), dim=1)), penalty
 
     def forward(self, tokens: Tensor, lengths: Tensor, frozen: int = 0) -> tuple[Tensor, Tensor]:
         """Return logits `(B, C)` and the penalty; arguments as in `pool`."""
@@ -219,22 +274,13 @@ class SequenceClassifier(nn.Module):
             logits = (logits + self.head(torch.cat(pooled.chunk(2, dim=1)[::-1], dim=1))) / 2
         return logits
 
-    def outputs(self, logits: Tensor) -> Tensor:
-        """Turn logits `(B, C)` into what is predicted: class probabilities."""
-        return logits.softmax(-1)
-
-    def learned(self, labels: Tensor) -> Tensor:
-        """Turn labels into what logits are held against."""
-        return labels
-
-    @classmethod
-    def fitted(cls, labels: Tensor) -> dict[str, Any]:
-        """Return the arguments that follow from the labels of the training part, as plain values."""
-        return {}
-
-    def layer_groups(self) -> list[list[nn.Parameter]]:
-        """Return the parameters from input to output: embedding, recurrent layers, head."""
-        return [*self.encoder.layer_groups(), list(self.head.parameters())]
+    @torch.no_grad()
+    def calibrate(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Re-estimate BatchNorm's statistics over the training set."""
+        was_training = self.training
+        self.eval()
+        self.head.calibrate(torch.cat([self.pool(tokens, lengths)[0] for tokens, lengths in batches]))
+        self.train(was_training)
 
 
 class MultiLabelClassifier(SequenceClassifier):

@@ -83,6 +83,70 @@ class CrossEntropy(Loss):
         return weighted / weights, weights
 
 
+class PositionCrossEntropy(Loss):
+    """Cross-entropy of one class a position; positions whose label is negative are left out.
+
+    Args:
+        class_weights: As of `CrossEntropy`, of positions.
+        transition_weight: What the two positions at a border between two classes count, 1 or more; with the distance
+            from the border this falls to 1.
+        transition_bp: Positions in which what they count more falls to 1/e, above 0.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    kind: ClassVar[str | type] = "gulmfit.report.kinds.positions.PositionLabels"
+    weights: Tensor | None
+
+    def __init__(
+        self, class_weights: ClassWeights = None, transition_weight: float = 1.0, transition_bp: float = 10.0
+    ) -> None:
+        super().__init__()
+        if not 1 <= transition_weight < float("inf"):
+            raise ConfigError(f"loss.transition_weight={transition_weight}: a number of 1 or more is needed.")
+        if not transition_bp > 0:
+            raise ConfigError(f"loss.transition_bp={transition_bp}: a number above 0 is needed.")
+        self.class_weights = _checked(class_weights)
+        self.transition_weight, self.transition_bp = transition_weight, transition_bp
+        self.register_buffer("weights", None, persistent=False)
+
+    def fit(self, labels: Tensor, classes: Sequence[str]) -> Self:
+        counts = labels[labels >= 0].long().bincount(minlength=len(classes)).double()
+        self.weights = _resolved(self.class_weights, classes, counts.sum() / (len(classes) * counts.clamp_min(1)))
+        return self
+
+    def position_weights(self, labels: Tensor) -> Tensor:
+        """Return what each position of labels `(B, L)` counts, 0 where it is left out."""
+        known = labels >= 0
+        counted = known.float()
+        if self.weights is not None:
+            counted = counted * self.weights[labels.clamp_min(0)]
+        if self.transition_weight > 1:
+            border = (
+                (labels[:, 1:] != labels[:, :-1]) & known[:, 1:] & known[:, :-1]
+            )  # after each position but the last
+            at = torch.arange(labels.shape[1], device=labels.device)
+            never = float("inf")
+            before = F.pad(torch.where(border, at[1:], -never), (1, 0), value=-never).cummax(1).values
+            after = F.pad(torch.where(border, at[:-1], never), (0, 1), value=never).flip(1).cummin(1).values.flip(1)
+            distance = torch.minimum(at - before, after - at)
+            counted = counted * (1 + (self.transition_weight - 1) * torch.exp(-distance / self.transition_bp))
+        return counted
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        losses, weights = self.each(logits, labels)
+        return (losses * weights).sum() / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
+
+    def each(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        labels = labels.long()
+        logits = logits[:, : labels.shape[1]]  # those further on are past the end of every sequence
+        losses = F.cross_entropy(logits.transpose(1, 2), labels.clamp_min(0), reduction="none")
+        weights = self.position_weights(labels)
+        total = weights.sum(1)
+        return (losses * weights).sum(1) / total.clamp_min(torch.finfo(total.dtype).tiny), total
+
+
 class BinaryCrossEntropy(Loss):
     """Binary cross-entropy of each label, the mean over labels.
 

@@ -1,4 +1,4 @@
-"""Class probabilities, or values, for sequences: the same for every batch size, padding and order.
+"""Class probabilities, or values, for sequences or their positions: the same for every batch size, padding and order.
 
 Shape letters: `N` sequences, `S` strands that are told apart (1 or 2), `C` classes, labels or values, `M` networks, `K`
 columns of the spread over them, `T` tokens, `L` bases.
@@ -6,17 +6,20 @@ columns of the spread over them, `T` tokens, `L` bases.
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from gulmfit.checkpoint import LoadedModel, Spec, letters_of, load
+from gulmfit.checkpoint import Spec, letters_of, load
 from gulmfit.errors import CheckpointError, ConfigError, SequenceError
 from gulmfit.evaluate.calibration import Calibration
-from gulmfit.models.ensemble import Classifier, Ensemble
+from gulmfit.models.classifier import LabelModel, SequenceClassifier
+from gulmfit.models.encoder import is_causal
+from gulmfit.models.ensemble import Classifier, Ensemble, one_network
 from gulmfit.models.hardware import computing, place
+from gulmfit.models.labeller import Labeller
 from gulmfit.predict.blending import BlendedModel, load_blend
 from gulmfit.report.kinds.kind import kind_of
 from gulmfit.seq.alphabet import Codes, decode, reverse_complement
@@ -64,10 +67,16 @@ class Predictor:
         ConfigError: If the precision is unknown.
     """
 
+    of_models: ClassVar[Any] = Classifier
+    refusal: ClassVar[str] = (
+        "it labels the positions of a sequence, and this needs one answer for each sequence. Give a classifier "
+        "(stage=classify); gulmfit-predict and gulmfit-evaluate use labellers."
+    )
+
     def __init__(
         self,
         spec: Spec,
-        model: Classifier,
+        model: Classifier | Labeller,
         tokenizer: Tokenizer,
         device: str | torch.device | None = None,
         precision: str = "32",
@@ -88,23 +97,44 @@ class Predictor:
         self.calibration: Calibration = calibration or self.kind.calibration()
 
     @classmethod
-    def load(cls, path: str | Path, device: str | torch.device | None = None, precision: str = "32") -> "Predictor":
-        """Load a classifier from a run folder, a model folder or a checkpoint; arguments as above.
+    def load(
+        cls,
+        path: str | Path,
+        device: str | torch.device | None = None,
+        precision: str = "32",
+        *,
+        positions: bool = False,
+    ) -> "Predictor":
+        """Load a classifier from a run folder, a model folder or a checkpoint.
+
+        Args:
+            path, device, precision: As above.
+            positions: Also accept a labeller of positions: a `PositionPredictor` is returned.
 
         Raises:
             CheckpointError: If nothing there is a classifier.
             ConfigError: If the precision is unknown.
         """
-        loaded: LoadedModel = load(path)
-        if not loaded.classes:
+        loaded = load(path)
+        if not isinstance(loaded.model, Classifier | Labeller):
+            if loaded.classes:
+                found = type(loaded.model).__name__
+                raise CheckpointError(f"{path} names classes, and its head is a {found}: damaged?")
             raise CheckpointError(
                 f"{path} is a language model, not a classifier: train one from it with stage=classify init_from={path}."
             )
-        if not isinstance(loaded.model, Classifier):
-            raise CheckpointError(f"{path} names classes, and its head is a {type(loaded.model).__name__}: damaged?")
+        kind: type[Predictor] = PositionPredictor if positions and isinstance(loaded.model, Labeller) else cls
+        if not isinstance(loaded.model, kind.of_models):
+            raise CheckpointError(f"{path} is a {type(loaded.model).__name__}: {kind.refusal}")
         calibration = kind_of(loaded.model).read_calibration(loaded.calibration) if loaded.calibration else None
         blend = load_blend(loaded) if "blend" in loaded.spec else None
-        return cls(loaded.spec, loaded.model, loaded.tokenizer, device, precision, calibration, blend)
+        return kind(loaded.spec, loaded.model, loaded.tokenizer, device, precision, calibration, blend)
+
+    @property
+    def reads_ahead(self) -> bool:
+        """Whether what is predicted of a position depends on those after it."""
+        network = cast("SequenceClassifier | Labeller", one_network(self.model))
+        return network.strands != "forward" or not is_causal(network.encoder)
 
     @property
     def gives_probabilities(self) -> bool:
@@ -173,9 +203,7 @@ class Predictor:
         """
         if strand not in STRANDS:
             raise ConfigError(f"strand={strand!r} is unknown; choose one of {', '.join(STRANDS)}.")
-        if batch_size < 1:
-            raise ConfigError(f"batch_size={batch_size}: 1 or more is needed.")
-        for group in _groups(records, batch_size * BATCHES_AHEAD // len(STRANDS[strand])):
+        for group in grouped(records, batch_size, len(STRANDS[strand])):
             strands = (False,) if strand == "forward" else (False, True)
             tokens = (self._tokens(group, where, reverse) for reverse in strands)
             texts = [self._texts(group, reverse) for reverse in strands] if self.blend else []
@@ -240,9 +268,9 @@ class Predictor:
 
     @torch.inference_mode()
     def _forward(self, rows: Sequence[Tokens], batch_size: int) -> Probabilities:
-        """Run the networks over tokens `(T,)`, those of similar length together, and return `(N, M, C)`."""
-        lengths = np.array([len(row) for row in rows])
-        scores = np.empty((len(rows), self.networks, len(self.classes)))
+        """Run the networks over tokens `(T,)`, those of similar length together, and return `(N, M, C)`, of positions
+        `(N, M, L, C)`."""
+        lengths, found = np.array([len(row) for row in rows]), list[tuple[npt.NDArray[np.int64], Probabilities]]()
         order = np.argsort(lengths, kind="stable")
         while len(order):
             cells = np.arange(1, min(batch_size, len(order)) + 1) * lengths[order[:batch_size]]
@@ -257,12 +285,85 @@ class Predictor:
                 each = self.model.each(logits.double())
             else:
                 each = self.model.outputs(logits.double()).unsqueeze(0)
-            scores[batch] = each.transpose(0, 1).cpu().numpy()
+            found.append((batch, each.transpose(0, 1).cpu().numpy()))
+        scores = np.zeros((len(rows), *(found[-1][1].shape[1:] if found else (self.networks, len(self.classes)))))
+        for batch, part in found:  # the last one has the longest
+            place_of: Any = (batch, *map(slice, part.shape[1:]))
+            scores[place_of] = part
         return scores
 
 
-def _groups(records: Iterable[Record], most: int) -> Iterator[list[Record]]:
-    """Put records together that are read ahead: so many at most, and of `BASES_AHEAD` bases unless one has more."""
+class PositionPredictor(Predictor):
+    """A labeller that is ready to use; arguments as of `Predictor`."""
+
+    of_models = Labeller
+    refusal: ClassVar[str] = "it classifies whole sequences, and this needs a label for each position (stage=label)."
+
+    def predict(
+        self, sequences: Sequence[str], *, strand: str = "forward", batch_size: int = 64, raw: bool = False
+    ) -> Probabilities:
+        """Return class probabilities `(N, L, C)` of the positions of sequences, 0 past the end of a shorter one.
+
+        Args:
+            sequences: Letters.
+            strand: `forward`.
+            batch_size: Sequences that are run at once.
+            raw: Leave the probabilities as the network gives them, without calibration.
+
+        Raises:
+            ConfigError: If `strand` or `batch_size` is out of range.
+            SequenceError: If a sequence is shorter than one k-mer or holds a letter that is no nucleotide.
+        """
+        if strand != "forward":
+            raise ConfigError(f"strand={strand}: a labeller labels the strand as given; give strand=forward.")
+        records = (
+            Record(str(number), self.letters.encode(text, f"record '{number}'", self.tokenizer.alphabet))
+            for number, text in enumerate(sequences)
+        )
+        found = [row for _, row in self.label(records, batch_size=batch_size, raw=raw)]
+        scores = np.zeros((len(found), max(map(len, found), default=0), len(self.classes)))
+        for at, row in enumerate(found):
+            scores[at, : len(row)] = row
+        return scores
+
+    def label(
+        self, records: Iterable[Record], *, batch_size: int, where: str = "", raw: bool = False
+    ) -> Iterator[tuple[Record, Probabilities]]:
+        """Yield records in the order given, each with the class probabilities of its positions, `(L, C)`.
+
+        Args:
+            records: Sequences.
+            batch_size: Sequences that are run at once.
+            where: What error messages put before the name of a record, such as a file.
+            raw: As of `predict`.
+
+        Raises:
+            ConfigError: If `batch_size` is out of range.
+            SequenceError: If a sequence is shorter than one k-mer.
+        """
+        for group in grouped(records, batch_size):
+            found = self._forward(self._tokens(group, where, False), batch_size)[:, 0]  # of its one network
+            for record, scores in zip(group, found, strict=True):
+                row = scores[: len(record.codes)]
+                yield record, row if raw else self.calibrated(row)
+
+
+def predictor_of(spec: Spec, model: LabelModel, tokenizer: Tokenizer) -> Predictor:
+    """Return what predicts with one network, a classifier or a labeller; arguments as of `Predictor`."""
+    kind = PositionPredictor if isinstance(model, Labeller) else Predictor
+    return kind(spec, cast("SequenceClassifier | Labeller", model), tokenizer)
+
+
+def grouped(records: Iterable[Record], batch_size: int, strands: int = 1) -> Iterator[list[Record]]:
+    """Put records together that are read ahead: `BATCHES_AHEAD` batches at most, and of `BASES_AHEAD` bases unless one
+    has more.
+
+    Raises:
+        ConfigError: If `batch_size` is out of range.
+    """
+    if batch_size < 1:
+        raise ConfigError(f"batch_size={batch_size}: 1 or more is needed.")
+    most = batch_size * BATCHES_AHEAD // strands
     group: list[Record] = []
     bases = 0
     for record in records:

@@ -47,6 +47,7 @@ def classification_report(results: Results) -> Report:
             classes positive sign_flip` of `metrics.json` and `curves predictions lr_find config_yaml`; of label sets
             and values `targets`, and `paired by_target` in place of `sign_flip confusion`.
             `positive` is an index or a name of `classes` (1 if missing); a baseline may hold its own `ci95`;
+            `ceilings`, of simulated data, are as baselines, and `ceiling` names the one that is the model's own.
             `sign_flip` holds, by baseline, what `sign_flip.sign_flip` gave with the model first; `mcnemar`, which
             stands there where no sequence has relatives, is read in its place from older runs.
     """
@@ -55,8 +56,9 @@ def classification_report(results: Results) -> Report:
     baselines = _baseline_scores(results)
     tests = objective.tests(results, "baseline")
     blend = {name: _scores(found) for name, found in blend_scores(results).items()}
+    ceilings = {f"ceiling: {name}": scores for name, scores in _baseline_scores(results, "ceilings").items()}
     served = {str(results.get("served", "model")): models["model"]}
-    scores = _score_section(objective, served | blend, baselines, _split(results))
+    scores = _score_section(objective, served | blend, baselines | ceilings, _split(results))
     if results.get("strand") == "average" and objective.labels.probabilities:
         scores.text.append(f"Both strands were averaged: {CALIBRATED_FORWARD}.")
     sections = [
@@ -69,9 +71,9 @@ def classification_report(results: Results) -> Report:
         _training_section(results),
         *facts_sections(results),
     ]
-    verdict = _classifier_verdict(objective, models["model"], baselines, tests, _split(results))
+    verdict = _classifier_verdict(objective, models["model"], baselines, tests, _split(results)) + _below(results)
     verdict += blend_verdict(results)
-    return Report(title("Classifier", results), subtitle(results), verdict, _worthless(results), present(sections))
+    return Report(title(objective.model, results), subtitle(results), verdict, _worthless(results), present(sections))
 
 
 def language_model_report(results: Results) -> Report:
@@ -141,6 +143,19 @@ def _classifier_verdict(
         return ""
     start = f"This run's model reaches {format_value(model[score])} {heading(score)} on the {split} sequences"
     return f"{start}; {_baseline_clause(objective, model[score][0], baselines, tests)}.{_no_better(model, baselines)}"
+
+
+def _below(results: Results) -> str:
+    """Say how far a model is from what its simulated data let it reach; nothing where that is not known."""
+    name, known = results.get("ceiling"), results.get("ceilings") or {}
+    if name not in known:
+        return ""
+    gaps = ", ".join(
+        f"{heading(score)} {format_value(known[name][score])}, from which it is "
+        f"{format_value((gap['difference'], gap['low'], gap['high']))} away"
+        for score, gap in known[name]["gap"].items()
+    )
+    return f" The exact ceiling ({name}) is {gaps}."
 
 
 def _no_better(model: Scores, baselines: dict[str, Scores]) -> str:
@@ -322,8 +337,8 @@ def _scores(results: Results) -> Scores:
     return _with_intervals(metrics, intervals)
 
 
-def _baseline_scores(results: Results) -> dict[str, Scores]:
-    found = results.get("baselines") or {}
+def _baseline_scores(results: Results, key: str = "baselines") -> dict[str, Scores]:
+    found = results.get(key) or {}
     return {name: _with_intervals(scores, scores.get("ci95") or {}) for name, scores in found.items()}
 
 

@@ -1,15 +1,16 @@
-"""Pictures of label sets and measured values, in the style of `gulmfit.report.figures`.
+"""Pictures of label sets, measured values and labels of positions, in the style of `gulmfit.report.figures`.
 
-Shape: `N` sequences.
+Shapes: `N` sequences, `L` positions, `C` classes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gulmfit.report.figures import DOTTED, PALETTE, Sheet, score_bars, short
+from gulmfit.report.figures import DASHES, DOTTED, PALETTE, Sheet, legend, score_bars, short
 
 _MAX_BARS = 40
 _MAX_DOTS = 1500
@@ -60,6 +61,33 @@ def measured_against_predicted(measured: ArrayLike, predicted: ArrayLike, name: 
             lower.set(xlabel=f"predicted: {short(name, 32)}", ylabel="measured - predicted")
             if grid := upper.get_gridspec():
                 grid.set_height_ratios([3, 2])
+        return sheet.svg()
+
+
+def strip(truth: ArrayLike, predicted: ArrayLike, classes: Sequence[str]) -> str:
+    """Draw the classes along a sequence, those that are known and those that are predicted, and below them the
+    probabilities.
+
+    Args:
+        truth: (L,) class indices, negative where nothing is known.
+        predicted: (L, C) probabilities.
+        classes: Their names (C).
+    """
+    known, probabilities = np.asarray(truth, np.float64), np.asarray(predicted, np.float64)
+    with Sheet(panels=2 if len(known) else 0, height=2.6 + 0.3 * len(classes)) as sheet:
+        if sheet.axes:
+            upper, lower = sheet.axes
+            places, chosen = np.arange(len(known)), probabilities.argmax(axis=1)
+            upper.plot(places, np.where(known >= 0, known + 0.12, np.nan), "|", color=PALETTE[0], label="known")
+            upper.plot(places, chosen - 0.12, "|", color=PALETTE[1], label="predicted")
+            upper.set_yticks(range(len(classes)), [short(name, 16) for name in classes])
+            for name, column, colour, dash in zip(
+                classes, probabilities.T, cycle(PALETTE), cycle(DASHES), strict=False
+            ):
+                lower.plot(places, column, color=colour, linestyle=dash, linewidth=1.2, label=short(name, 16))
+            lower.set(xlabel="position", ylabel="probability", ylim=(-0.02, 1.02))
+            for axes in sheet.axes:
+                legend(axes)
         return sheet.svg()
 
 

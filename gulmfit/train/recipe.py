@@ -16,7 +16,6 @@ from gulmfit.config import compose
 from gulmfit.errors import GulmfitError
 from gulmfit.evaluate.strands import strand_matters
 from gulmfit.seq.labels.labelled import LabelledSequences
-from gulmfit.seq.labels.targets import CLASSES
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +121,7 @@ def _strands(config: DictConfig, train: LabelledSequences, valid: LabelledSequen
         return "forward", f"{train.alphabet.name} has one strand"
     if not str(config.tokenizer._target_).endswith("KmerTokenizer"):
         return "forward", "sub-words have no other strand"
-    if train.targets != CLASSES:
+    if not train.kind.exclusive:
         return "both", "both strands are read, and told apart"
     if strand_matters(train, valid):
         return "both", "linear models do worse on reverse complements, or have not learned enough to tell"

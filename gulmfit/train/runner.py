@@ -36,6 +36,7 @@ STAGES: dict[str, Callable[[Run, Source], dict[str, Any]]] = {
     "pretrain": run_language_model,
     "finetune": run_language_model,
     "classify": run_classify,
+    "label": run_model,
     "ulmfit": run_ulmfit,
     "learning_curve": run_learning_curve,
 }

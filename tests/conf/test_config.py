@@ -37,7 +37,7 @@ def everything() -> list[tuple[str, str]]:
 def test_every_file_composes_and_validates(group: str, name: str) -> None:
     extra = GIVEN.get(name, []) if group in ("data", "arch") else []
     # A head and its dropout belong to a stage; everything else goes with the default one.
-    stage = ["stage=classify"] if name == "classifier" else []
+    stage = {"classifier": ["stage=classify"], "labeller": ["stage=label"]}.get(name, [])
     validate(compose([*stage, f"{group}={name}", *extra]))
 
 
@@ -117,6 +117,11 @@ def test_unknown_keys_and_files_are_named(overrides: list[str], message: str) ->
             ["MultiLabel", "data=table"],
         ),
         (["stage=classify", "arch=own"], ["has 1 mistake:", "arch._target_ has no value"]),
+        (["stage=classify", "head=labeller"], ["head=Labeller learns positions", "stage=label"]),
+        (["stage=label", "head=classifier"], ["head=SequenceClassifier learns classes", "stage=classify"]),
+        (["stage=label", "head=language_model"], ["head=LanguageModel does not go with stage=label"]),
+        (["stage=label", "data=fasta_classes", "data.classes={a: a.fa, b: b.fa}"], ["Labeller", "data=table"]),
+        (["stage=label", "label.phases=[{epochs: 0, lr: x}]"], ["label.phases", "epochs=0", "lr='x'"]),
         (["stage=pretrain", "head=classifier"], ["head=SequenceClassifier does not go with stage=pretrain"]),
         (["stage=pretrain", "ensemble=3"], ["ensemble=3", "stage=classify"]),
         (["stage=learning_curve", "blend=true"], ["blend=true", "stage=classify"]),

@@ -19,6 +19,7 @@ from gulmfit.report.kinds import kind as objective
 from gulmfit.report.kinds.kind import every_kind, kind_named, objective_of
 from gulmfit.report.kinds.predictions import Predictions
 from gulmfit.report.pages import classification_report
+from gulmfit.seq.labels.position_labels import POSITIONS
 from gulmfit.seq.labels.targets import CLASSES, KINDS, LABEL_SETS, VALUES
 from gulmfit.train.runner import train
 
@@ -255,16 +256,17 @@ def test_a_module_next_to_the_kinds_is_found(folder: Path, monkeypatch: pytest.M
 
 
 def test_pages_of_every_kind_name_what_they_count() -> None:
-    for name in (CLASSES, LABEL_SETS, VALUES):
+    for name in (CLASSES, LABEL_SETS, VALUES, POSITIONS):
         many = every_kind()[name].labels.many
         assert f"2 {many}: a, b" in str(classification_report({"targets": name, "classes": ["a", "b"], "metrics": {}}))
 
 
 # Kinds, and what they are made of.
-OWN = {f"report/kinds/{name}.py" for name in ("single_label", "multi_label", "regression", "paired")}
-OWN |= {"evaluate/target_calibration.py", "seq/labels/targets.py"}
-NAMES, CONSTANTS = {CLASSES, LABEL_SETS, VALUES}, {"CLASSES", "LABEL_SETS", "VALUES"}
-OBJECTS = {"Classes", "LabelSets", "Values", "SingleLabel", "MultiLabel", "Regression", "Bootstrapped"}
+OWN = {f"report/kinds/{name}.py" for name in ("single_label", "multi_label", "regression", "positions", "paired")}
+OWN |= {"evaluate/target_calibration.py", "seq/labels/targets.py", "seq/labels/position_labels.py"}
+NAMES, CONSTANTS = {CLASSES, LABEL_SETS, VALUES, POSITIONS}, {"CLASSES", "LABEL_SETS", "VALUES", "POSITIONS"}
+OBJECTS = {"Classes", "LabelSets", "Values", "Positions"}
+OBJECTS |= {"SingleLabel", "MultiLabel", "Regression", "PositionLabels", "Bootstrapped"}
 
 
 def words(node: ast.AST, texts: set[str], names: set[str]) -> set[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.seq.alphabet import DNA, held_alphabet
@@ -107,6 +108,10 @@ class Source:
         found = settle_conflicts(self._labelled(), self.conflicts or "warn", both_strands=both_strands)
         found.stranded = not both_strands
         return found
+
+    def ceilings(self, data: LabelledSequences) -> dict[str, npt.NDArray[np.float64]]:
+        """Return what can be predicted of sequences by whoever knows how they were simulated, by name; else nothing."""
+        return {}
 
     @property
     def _options(self) -> ReadOptions:

@@ -11,7 +11,7 @@ Shapes: `N` sequences, `C` classes, labels or values.
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
@@ -70,6 +70,10 @@ class Kind(ABC):
         compared_too: Scores of a comparison of runs beside the summary.
         test: Name of the paired test of two models on the same sequences.
         loss_unit: What the axis of the loss tells beside its name.
+        stage: The stage that learns it.
+        model: What a page calls a model of it.
+        calibrated_loss: Whether training watches the loss at the best temperature.
+        baselines_kept: Whether a run writes down what each baseline predicts.
         blends: Whether a network can be blended with its baselines (`gulmfit.evaluate.blend`).
     """
 
@@ -86,6 +90,10 @@ class Kind(ABC):
     compared_too: ClassVar[tuple[str, ...]] = ()
     test: ClassVar[str] = "paired bootstrap"
     loss_unit: ClassVar[str] = " (nats)"
+    stage: ClassVar[str] = "classify"
+    model: ClassVar[str] = "Classifier"
+    calibrated_loss: ClassVar[bool] = True
+    baselines_kept: ClassVar[bool] = True
     blends: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
@@ -188,6 +196,17 @@ class Kind(ABC):
             judged: Calibrated predictions of the model and the baselines.
             calibration: The model's.
         """
+
+    def cells(self, predicted: Floats, label: Any) -> Sequence[str | float]:
+        """Return what a file holds of the predictions for one sequence, `(C,)`: a cell for each class, label or value.
+
+        Six decimals say what there is of probabilities, but not of values in any unit.
+        """
+        return predicted.tolist() if self.labels.probabilities else [f"{value:.9g}" for value in predicted]
+
+    def numbers(self, cells: Sequence[Sequence[str]]) -> Floats:
+        """Undo `cells` for all sequences; ValueError where a cell is something else."""
+        return np.array(cells, dtype=np.float64)
 
     @abstractmethod
     def sections(self, results: Results) -> list[Section]:

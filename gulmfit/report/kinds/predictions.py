@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gulmfit.errors import DataError
-from gulmfit.report.kinds.kind import every_kind
+from gulmfit.report.kinds.kind import Kind, every_kind, kind_named
 from gulmfit.seq.labels.targets import CLASSES, Labels, TargetKind, target_kind
 from gulmfit.seq.names import column_names
 
@@ -68,22 +68,29 @@ class Predictions:
             [self.kind.text(label, self.classes), str(group)]
             for label, group in zip(self.labels, self.groups, strict=True)
         ]
-        written = self._written
-        rows = ((name, [*known[i], *written(self.by_model["model"][i])]) for i, name in enumerate(self.ids))
-        yield "test.tsv", columns, rows
-        baselines = [name for name in self.by_model if name not in ("model", BLEND)]
+        judge = kind_named(self.targets)(self.classes, self.positive)
+        written = judge.cells
+        own = zip(self.ids, known, self.by_model["model"], self.labels, strict=True)
+        yield "test.tsv", columns, ((name, [*texts, *written(row, label)]) for name, texts, row, label in own)
+        baselines = [name for name in self.by_model if name not in ("model", BLEND) and judge.baselines_kept]
         if baselines:
             columns = ["id", *(f"{name}:{item}" for name in baselines for item in self.classes)]
             wide = np.concatenate([self.by_model[name] for name in baselines], axis=1)
-            yield "baselines.tsv", columns, ((name, written(wide[i])) for i, name in enumerate(self.ids))
+            yield (
+                "baselines.tsv",
+                columns,
+                (
+                    (name, list(written(row, label)))
+                    for name, row, label in zip(self.ids, wide, self.labels, strict=True)
+                ),
+            )
         if BLEND in self.by_model:
-            blended = self.by_model[BLEND]
-            rows = ((name, written(blended[i])) for i, name in enumerate(self.ids))
-            yield "blend.tsv", [*column_names(["id"], self.classes), *self.classes], rows
-
-    def _written(self, row: Floats) -> list[str | float]:
-        """Numbers for a file: six decimals say what there is of probabilities, but not of values in any unit."""
-        return [f"{value:.9g}" for value in row] if not self.kind.probabilities else row.tolist()
+            blended = zip(self.ids, self.by_model[BLEND], self.labels, strict=True)
+            yield (
+                "blend.tsv",
+                [*column_names(["id"], self.classes), *self.classes],
+                ((name, list(written(row, label))) for name, row, label in blended),
+            )
 
     @classmethod
     def read(cls, folder: str | Path, positive: str = "") -> "Predictions":
@@ -95,19 +102,20 @@ class Predictions:
         path = Path(folder) / "test.tsv"
         header, cells = _read(path)
         # What the column of known labels is called tells what they are.
-        kinds = [kind.labels for kind in every_kind().values()]
-        fixed = [kind for kind in kinds if header[:3] == column_names(["id", kind.column, "group"], header[3:])]
-        if not fixed or len(header) < 3 + fixed[0].few:
+        kinds = list(every_kind().values())
+        fixed = [kind for kind in kinds if header[:3] == column_names(["id", kind.labels.column, "group"], header[3:])]
+        if not fixed or len(header) < 3 + fixed[0].labels.few:
             raise DataError(f"{path}: columns {header} are not id, label, group and two classes or more.")
         classes = header[3:]
-        by_model = {"model": _numbers(path, [row[3:] for row in cells])}
+        judge, kind = fixed[0](classes), fixed[0].labels
+        by_model = {"model": _numbers(path, judge, [row[3:] for row in cells])}
         ids = [row[0] for row in cells]
         beside = Path(folder) / "baselines.tsv"
         if beside.is_file():
             names, rows = _read(beside)
             if [row[0] for row in rows] != ids:
                 raise DataError(f"{beside}: its records are not those of {path.name}, in the same order.")
-            values = _numbers(beside, [row[1:] for row in rows])
+            values = _numbers(beside, judge, [row[1:] for row in rows])
             for start in range(1, len(names), len(classes)):
                 columns = names[start : start + len(classes)]
                 name = columns[0].removesuffix(f":{classes[0]}")
@@ -118,13 +126,13 @@ class Predictions:
             names, rows = _read(blend)
             if [row[0] for row in rows] != ids or names[1:] != classes:
                 raise DataError(f"{blend}: its records and classes are not those of {path.name}, in the same order.")
-            by_model[BLEND] = _numbers(blend, [row[1:] for row in rows])
-        labels = fixed[0].parse([row[1] for row in cells], classes, str(path))
+            by_model[BLEND] = _numbers(blend, judge, [row[1:] for row in rows])
+        labels = kind.parse([row[1] for row in cells], classes, str(path))
         try:
             groups = np.array([int(row[2]) for row in cells], np.int64)
         except (ValueError, OverflowError) as error:
             raise DataError(f"{path}: column 'group' holds what is no whole number: {error}.") from error
-        return cls(ids, labels, groups, classes, by_model, positive, str(path), fixed[0].name)
+        return cls(ids, labels, groups, classes, by_model, positive, str(path), kind.name)
 
     @classmethod
     def concatenate(cls, parts: Sequence["Predictions"]) -> "Predictions":
@@ -184,8 +192,8 @@ def _read(path: Path) -> tuple[list[str], list[list[str]]]:
     return rows[0], rows[1:]
 
 
-def _numbers(path: Path, cells: list[list[str]]) -> Floats:
+def _numbers(path: Path, judge: Kind, cells: list[list[str]]) -> Floats:
     try:
-        return np.array(cells, dtype=np.float64)
+        return judge.numbers(cells)
     except ValueError as error:
         raise DataError(f"{path}: {error}.") from error

@@ -31,9 +31,7 @@ def settle_conflicts(data: LabelledSequences, policy: str, *, both_strands: bool
     Raises:
         DataError: There are some and the policy is `error`, or nothing is left of a class that is needed.
     """
-    contested = [
-        same for same in _copies(data.sequences, both_strands) if (data.labels[same] != data.labels[same[0]]).any()
-    ]
+    contested = [same for same in _copies(data.sequences, both_strands) if _differing(data, same)]
     if not contested:
         return data
     records = sum(map(len, contested))
@@ -78,10 +76,20 @@ def _copies(sequences: Sequence[str], both_strands: bool) -> list[list[int]]:
     return [same for same in copies.values() if len(same) > 1]
 
 
+def _differing(data: LabelledSequences, same: list[int]) -> list[int]:
+    """Return which copies have other labels than the first, read on its strand."""
+    letters, label = data.sequences[same[0]], data.labels[same[0]]
+    return [
+        one
+        for one in same[1:]
+        if (data.labels[one] != (label if data.sequences[one] == letters else data.kind.turned(label))).any()
+    ]
+
+
 def _example(data: LabelledSequences, same: list[int]) -> str:
     """Name two records of one sequence that differ in their label."""
     first = same[0]
-    other = next(index for index in same if (data.labels[index] != data.labels[first]).any())
+    other = _differing(data, same)[0]
     return " and ".join(
         f"record {data.ids[index]!r} has {data.kind.text(data.labels[index], data.classes)!r}"
         for index in (first, other)

@@ -13,6 +13,7 @@ from gulmfit.seq.alphabet import DEFAULT, DNA, Alphabet, LetterCounts, Letters, 
 from gulmfit.seq.duplicates import check_distinct, unique_ids
 from gulmfit.seq.formats.fasta import Paths, expand_paths, read_fasta
 from gulmfit.seq.formats.tables import is_table, not_one_of, read_rows
+from gulmfit.seq.labels.position_labels import Positions as Positions
 from gulmfit.seq.labels.targets import CLASSES, Labels, TargetKind, target_kind
 from gulmfit.seq.names import check_ids, check_names, default_positive
 
@@ -48,7 +49,7 @@ class LabelledSequences:
         ids: Record ids (N).
         sequences: Upper-case IUPAC letters (N); of nucleotides, U written as T.
         labels: Index into `classes` of each sequence (N,); of label sets 1 where a label is there, else 0, (N, C); of
-            values the values (N, C).
+            values the values (N, C); of positions an index each (N, L).
         classes: Names of the classes, labels or values, in order of their index.
         splits: "train", "valid" or "test" for each sequence (N,) where the source says it, else None.
         files: Paths that the sequences were read from.
@@ -86,6 +87,7 @@ class LabelledSequences:
         if len(set(lengths.values())) > 1:
             raise DataError(f"labelled sequences of unequal lengths: {lengths}")
         self.kind.check(self.labels, self.classes, self.ids)
+        self.kind.fits(self.labels, self.sequences, self.ids)
         source = ", ".join(self.files) or "the data"
         check_names(self.classes, self.kind.one, source, joined_by=self.kind.joined_by)
         check_ids(self.ids, source)
@@ -172,6 +174,7 @@ class LabelledSequences:
             clean_sequence(text, place, case=case, ambiguity=ambiguity, alphabet=alphabet)
             for text, place in zip(sequences, where, strict=True)
         ]
+        target_kind(targets).fits(found, cleaned, where)
         held = held_alphabet(alphabet)
         letters_seen = LetterCounts(held)
         for text in cleaned:

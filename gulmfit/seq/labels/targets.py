@@ -96,13 +96,16 @@ class TargetKind(ABC):
         """Return the label of the other strand of a sequence: the same, unless places have labels."""
         return label
 
-    def batch(self, labels: list[Any]) -> list[Any]:
+    def batch(self, labels: list[Any]) -> Any:
         """Return the labels of a batch, plain numbers or lists of them, in equal shapes: as they are, by default."""
         return labels
 
     @abstractmethod
     def check(self, labels: Labels, names: Sequence[str], ids: Sequence[str]) -> None:
         """Raise DataError where labels and names do not fit each other, naming the record."""
+
+    def fits(self, labels: Labels, sequences: Texts, places: Texts) -> None:  # noqa: B027, most have nothing to check
+        """Raise DataError where labels do not fit the letters of their sequence, naming its place."""
 
     @abstractmethod
     def strata(self, labels: Labels) -> npt.NDArray[np.int64]:

@@ -1,18 +1,17 @@
-"""What Lightning trains on labelled sequences: a classifier, whatever its kind of target.
+"""What Lightning trains on labelled sequences: a classifier or labeller, whatever its kind of target.
 
 Shape letters: `B` batch, `C` classes, labels or values.
 """
 
 from typing import Any
 
-import torch
 from torch import Tensor
 from torchmetrics import MeanMetric
 
 from gulmfit.checkpoint import Spec
 from gulmfit.data.batches import SequenceBatch
 from gulmfit.data.sequences import ClassificationDataModule
-from gulmfit.models.classifier import SequenceClassifier
+from gulmfit.models.classifier import LabelModel
 from gulmfit.models.losses import CrossEntropy, Loss
 from gulmfit.report.kinds.kind import kind_of
 from gulmfit.train.loop.metrics import CalibratedLoss, validation_metrics
@@ -25,7 +24,7 @@ CALIBRATION_SEQUENCES = 2048
 class ClassificationTask(Task):
     """Learn labels: a loss, cross-entropy by default, plus AR and TAR."""
 
-    model: SequenceClassifier
+    model: LabelModel
 
     def __init__(
         self, spec: Spec, optimizer: dict[str, Any], schedule: dict[str, Any], loss: Loss | None = None
@@ -34,7 +33,8 @@ class ClassificationTask(Task):
         self.loss = loss or CrossEntropy()
         self.valid_loss = MeanMetric(nan_strategy="disable")  # to look for them would make the CPU wait for the GPU
         kind = kind_of(self.model)
-        self.calibrated_loss = CalibratedLoss(self.loss, scales=kind.labels.probabilities)
+        scales = kind.labels.probabilities
+        self.calibrated_loss = CalibratedLoss(self.loss, scales=scales) if kind.calibrated_loss else None
         self.valid_metrics, self.headline = validation_metrics(kind, len(spec["classes"])), kind.headline
 
     def on_train_epoch_start(self) -> None:
@@ -54,27 +54,22 @@ class ClassificationTask(Task):
         total: Tensor = loss + penalty
         return total
 
-    @torch.no_grad()
     def calibrate(self) -> None:
         """Re-estimate BatchNorm's statistics over the training set."""
         data = getattr(self.trainer, "datamodule", None)
-        if not isinstance(data, ClassificationDataModule):
-            return
-        was_training = self.model.training
-        self.model.eval()
-        pooled = [
-            self.model.pool(batch.tokens.to(self.device), batch.lengths.to(self.device))[0]
-            for batch in data.calibration_batches(CALIBRATION_SEQUENCES)
-        ]
-        self.model.head.calibrate(torch.cat(pooled))
-        self.model.train(was_training)
+        if isinstance(data, ClassificationDataModule):
+            self.model.calibrate(
+                (batch.tokens.to(self.device), batch.lengths.to(self.device))
+                for batch in data.calibration_batches(CALIBRATION_SEQUENCES)
+            )
 
     def on_validation_epoch_start(self) -> None:
         """Make BatchNorm right before anything is judged."""
         self.calibrate()
         self.valid_loss.reset()
         self.valid_metrics.reset()
-        self.calibrated_loss.reset()
+        if self.calibrated_loss:
+            self.calibrated_loss.reset()
 
     def validation_step(self, batch: SequenceBatch, batch_idx: int) -> None:
         """Score one batch."""
@@ -82,13 +77,15 @@ class ClassificationTask(Task):
         logits = logits.float()
         learned = self.model.learned(batch.labels)
         self.valid_loss.update(*self.loss.each(logits, learned))
-        self.calibrated_loss.update(logits, learned)
+        if self.calibrated_loss:
+            self.calibrated_loss.update(logits, learned)
         self.valid_metrics.update(self.model.outputs(logits), batch.labels)
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the whole validation part."""
         self.validated_at = self.global_step
         self.log("val/loss", self.valid_loss.compute(), prog_bar=True)
-        self.log("val/calibrated_loss", self.calibrated_loss.compute())
+        if self.calibrated_loss:
+            self.log("val/calibrated_loss", self.calibrated_loss.compute())
         for name, value in self.valid_metrics.compute().items():
             self.log(f"val/{name}", value.float(), prog_bar=name == self.headline)

@@ -13,7 +13,7 @@ import torch
 
 from gulmfit.data.batches import SequenceBatch
 from gulmfit.data.stream import StreamBatch
-from gulmfit.models.classifier import SequenceClassifier
+from gulmfit.models.classifier import LabelModel
 from gulmfit.models.encoder import detach
 from gulmfit.models.language_model import LanguageModel
 from gulmfit.models.losses import CrossEntropy, Loss
@@ -27,18 +27,18 @@ def endless(batches: Iterable[Any]) -> Iterator[tuple[Any, bool]]:
         yield from ((batch, number == 0) for number, batch in enumerate(batches))
 
 
-def _loss(model: LanguageModel | SequenceClassifier, batch: Any, state: Any, loss: Loss) -> tuple[torch.Tensor, Any]:
+def _loss(model: LanguageModel | LabelModel, batch: Any, state: Any, loss: Loss) -> tuple[torch.Tensor, Any]:
     if isinstance(model, LanguageModel) and isinstance(batch, StreamBatch):
         output = model(batch.tokens, batch.targets, state)
         return output.loss + output.penalty, detach(output.state)
-    if isinstance(model, SequenceClassifier) and isinstance(batch, SequenceBatch):
+    if isinstance(model, LabelModel) and isinstance(batch, SequenceBatch):
         logits, penalty = model(batch.tokens, batch.lengths)
         return loss(logits.float(), model.learned(batch.labels)) + penalty, None
     raise TypeError(f"no loss for {type(model).__name__} and {type(batch).__name__}.")
 
 
 def lr_range_test(
-    model: LanguageModel | SequenceClassifier,
+    model: LanguageModel | LabelModel,
     batches: Iterable[Any],
     loss: Loss | None = None,
     *,

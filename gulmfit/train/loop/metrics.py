@@ -83,6 +83,34 @@ class ValueScore(Metric):
         return {"r2": r2.mean(), "pearson": pearson.mean(), "rmse": squared.sqrt().mean()}
 
 
+class PositionScore(Metric):
+    """Accuracy, and F1 as the mean over classes, of labelled positions.
+
+    Args:
+        num_classes: `C`.
+    """
+
+    full_state_update = False
+    confusion: Tensor
+
+    def __init__(self, num_classes: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.add_state("confusion", torch.zeros(num_classes, num_classes, dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, predicted: Tensor, labels: Tensor) -> None:
+        """Add a batch: probabilities `(B, L or more, C)` and labels `(B, L)`, negative where they are left out."""
+        known, size = labels >= 0, len(self.confusion)
+        chosen = predicted[:, : labels.shape[1]].argmax(-1)
+        pairs = (labels.long() * size + chosen)[known]
+        self.confusion += pairs.bincount(minlength=size * size).view(size, size)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return `accuracy` and `f1_macro`; a class that neither is there nor predicted counts as 0."""
+        right = self.confusion.diagonal()
+        found = self.confusion.sum(0) + self.confusion.sum(1)
+        return {"accuracy": right.sum() / self.confusion.sum(), "f1_macro": (2 * right / found.clamp_min(1)).mean()}
+
+
 class CalibratedLoss(Metric):
     """The least loss that one temperature for all logits can reach: how well a model ranks, not how sure it is.
 

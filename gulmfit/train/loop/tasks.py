@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from gulmfit.checkpoint import Spec, build_model
 from gulmfit.config import instantiate
-from gulmfit.models.classifier import SequenceClassifier
+from gulmfit.models.classifier import LabelModel
 from gulmfit.models.encoder import check_encoder
 from gulmfit.models.language_model import LanguageModel
 from gulmfit.train.loop.schedule import OneCycle, OneCyclePhases
@@ -34,13 +34,13 @@ class Task(pl.LightningModule):
         schedule: Arguments of `OneCycle`.
     """
 
-    model: LanguageModel | SequenceClassifier
+    model: LanguageModel | LabelModel
 
     def __init__(self, spec: Spec, optimizer: dict[str, Any], schedule: dict[str, Any]) -> None:
         super().__init__()
         self.save_hyperparameters({"spec": spec, "optimizer": optimizer, "schedule": schedule})
         model, self.tokenizer = build_model(spec)
-        self.model = cast("LanguageModel | SequenceClassifier", model)
+        self.model = cast("LanguageModel | LabelModel", model)
         if not type(self.model.encoder).__module__.startswith("gulmfit."):  # ours keep the contract by test
             check_encoder(self.model.encoder)
         self.schedule = OneCycle.from_config(schedule)

@@ -1,4 +1,6 @@
-"""`stage=classify`: a classifier learns labels, and is held against baselines that learned nothing of a genome."""
+"""`stage=classify` and `stage=label`: a model learns labels of sequences, or of their positions, and is held against
+baselines that learned nothing of a genome.
+"""
 
 import logging
 from dataclasses import replace
@@ -13,12 +15,12 @@ from gulmfit.config import instantiate, plain
 from gulmfit.data.sequences import ClassificationDataModule
 from gulmfit.data.sources.base import Source
 from gulmfit.errors import ConfigError, DataError
-from gulmfit.models.classifier import SequenceClassifier
+from gulmfit.models.classifier import LabelModel
 from gulmfit.models.ensemble import one_network
 from gulmfit.models.losses import Loss
 from gulmfit.models.transfer import transfer
 from gulmfit.overrides import assign
-from gulmfit.predict.predictor import Predictor
+from gulmfit.predict.predictor import predictor_of
 from gulmfit.report.kinds.kind import kind_of
 from gulmfit.report.pages import classification_report
 from gulmfit.seq.labels.labelled import LabelledSequences
@@ -67,8 +69,8 @@ def check_targets(config: Any, data: LabelledSequences) -> None:
     if learned != data.targets:
         raise ConfigError(
             f"{source_of(data)} was read as {data.targets}, and head={head.__name__} learns {learned}. "
-            "data=table reads labels as the head wants them; other sources have one class a sequence, for "
-            "head=classifier."
+            "data=table reads labels as the head wants them; data=hmm has a label for each position, for stage=label; "
+            "other sources have one class a sequence, for head=classifier."
         )
 
 
@@ -82,7 +84,7 @@ def _spec(run: Run, train: LabelledSequences) -> Spec:
     """Describe the model, with what its head takes from the training labels."""
     spec = build_spec(run, plain(run.config.tokenizer), train.classes, train.positive, corpus=lambda: train.sequences)
     spec["sequence_bp"] = int(np.median([len(sequence) for sequence in train.sequences]))
-    head = cast("type[SequenceClassifier]", resolve_target(str(spec["head"]["_target_"])))
+    head = cast("type[LabelModel]", resolve_target(str(spec["head"]["_target_"])))
     spec["head"] |= head.fitted(torch.from_numpy(train.labels))
     return spec
 
@@ -149,7 +151,7 @@ def run_classifier(
     )
     counts = {part: len(item) for part, item in parts.items()}
     noun = labelled.targets.replace("_", " ")
-    logger.info("classify: %s labelled sequences, %s %s", counts, noun, ", ".join(labelled.classes))
+    logger.info("%s: %s labelled sequences, %s %s", run.stage, counts, noun, ", ".join(labelled.classes))
     if labelled.positive and len(labelled.classes) == 2:
         logger.info("classify: %r is the positive class (data.positive= names another)", labelled.positive)
     results: dict[str, Any] = run.facts
@@ -166,14 +168,14 @@ def run_classifier(
     fitted = fit(decided, task, data, spec)
     if not fitted.is_main:
         return results
-    predictor = Predictor(spec, task.model, tokenizer)
+    predictor = predictor_of(spec, task.model, tokenizer)
     return conclude(run, material, predictor, fitted, results, baseline_seed=baseline_seed)
 
 
 def _schedule(config: Any) -> dict[str, Any]:
     """Return the schedule, every phase with the stage's discriminative rate unless it has its own."""
     schedule: dict[str, Any] = plain(config.schedule)
-    decay = float(config.classify.decay)
+    decay = float(config[config.stage.name].decay)
     schedule["phases"] = [{"decay": decay, **phase} for phase in schedule["phases"]]
     return schedule
 

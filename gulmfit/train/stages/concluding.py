@@ -55,6 +55,7 @@ def conclude(
         seed=seed,
         baseline_seed=judged_by,
         cache_dir=cache_dir,
+        ceilings=material.source.ceilings(parts["test"]),
     )
     folder = run.folder / "predictions"
     if config.blend:
@@ -92,7 +93,7 @@ def conclude(
         write_tsv(folder / name, columns, rows)
     results.pop("raw")
     run.finish(results, classification_report(page))
-    logger.info("%s", score_table(_models(results), results["baselines"]))
+    logger.info("%s", score_table(_models(results), results["baselines"], results.get("ceilings")))
     if rest := results["without_leaked"]:
         logger.info(
             "without the test sequences that were met before, %d are left: %s",

@@ -143,7 +143,7 @@ def _read_by(config: DictConfig, origin: str, cache_dir: Path) -> Iterator[Corpu
     """Yield what a run has read itself, whatever it was started from."""
     stage, tuned = str(config.stage.name), bool(config.get("init_from"))
     source: Source = build(plain(config.get("data")), {}, Source)
-    if stage in ("finetune", "classify", "ulmfit") and source.has_labels:
+    if stage in ("finetune", "classify", "label", "ulmfit") and source.has_labels:
         how = UNLABELLED if stage == "finetune" else LABELLED
         known = _labelled(OmegaConf.to_yaml(config.get("data")), OmegaConf.to_yaml(config.get("split")))
         name = f"the training and validation sequences of {origin}"

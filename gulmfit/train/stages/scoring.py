@@ -41,6 +41,7 @@ def score(
     seed: int,
     baseline_seed: int,
     cache_dir: Path,
+    ceilings: Mapping[str, Predicted] | None = None,
 ) -> dict[str, Any]:
     """Score a classifier and the baselines on the test part; the test part is touched here and nowhere else.
 
@@ -53,6 +54,7 @@ def score(
         seed: Of intervals.
         baseline_seed: Of the baselines.
         cache_dir: Where baselines of a split are kept.
+        ceilings: What can be said of the test sequences where the truth was simulated, by name.
     """
     train, valid, test = (parts[part] for part in PARTS)
     plain = judge_of(test)
@@ -73,6 +75,7 @@ def score(
         "ci95": {f"test/{name}": pair for name, pair in {**intervals["model"], **decided_intervals}.items()},
         "baselines": {name: {**scores[name], "ci95": intervals[name]} for name in judged if name != "model"},
         **own.comparisons(test.labels, judged, groups, seed),
+        **score_ceilings(ceilings or {}, test.labels, judged["model"], groups, seed, predictor.reads_ahead),
         "targets": test.targets,
         "classes": test.classes,
         "positive": test.positive,
@@ -83,6 +86,32 @@ def score(
         ),
         "raw": raw,
     }
+
+
+def score_ceilings(
+    ceilings: Mapping[str, Predicted],
+    truth: Any,
+    judged: Judged,
+    groups: npt.NDArray[np.int64],
+    seed: int,
+    reads_ahead: bool,
+) -> dict[str, Any]:
+    """Score what can be said with the parameters of a simulation, and what the model lacks of it.
+
+    Returns:
+        Under "ceilings", by name, the scores, `ci95`, and `gap`: what the model gains over it, with bounds; and under
+        "ceiling" the name of the one for models that read ahead, or do not. Nothing where there are none.
+    """
+    judge = judged[1]
+    found = {
+        name: {
+            **judge.scores(truth, item),
+            "ci95": judge.intervals(truth, item, groups, seed),
+            "gap": judge.paired(truth, (item, judge), judged, groups, seed),
+        }
+        for name, item in ceilings.items()
+    }
+    return {"ceilings": found, "ceiling": "posterior" if reads_ahead else "filter"} if found else {}
 
 
 def _without_leaked(
@@ -103,13 +132,18 @@ def _without_leaked(
     }
 
 
-def score_table(models: dict[str, dict[str, Any]], baselines: dict[str, dict[str, Any]]) -> str:
-    """Lay models and baselines side by side, best first, each value with its 95 % interval."""
+def score_table(
+    models: dict[str, dict[str, Any]],
+    baselines: dict[str, dict[str, Any]],
+    ceilings: Mapping[str, dict[str, Any]] | None = None,
+) -> str:
+    """Lay models, baselines and ceilings side by side, best first, each value with its 95 % interval."""
     judge = objective_of(next(iter(models.values())))
     scored: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         name: (_test(result["metrics"]), _test(result["ci95"])) for name, result in models.items()
     }
     scored |= {f"baseline: {name}": (result, result["ci95"]) for name, result in baselines.items()}
+    scored |= {f"ceiling: {name}": (result, result["ci95"]) for name, result in (ceilings or {}).items()}
     names = [name for name in judge.summary if any(name in values for values, _ in scored.values())]
     rows: list[dict[str, object]] = [
         {"": name, **{item: (values[item], *(bounds.get(item) or (None, None))) for item in names}}

@@ -30,11 +30,12 @@ def stand_in_model(monkeypatch: pytest.MonkeyPatch) -> None:
         classes=["no", "yes"],
         positive="yes",
         letters=Letters(),
+        reads_ahead=False,
         calibration=Calibration(threshold=0.3),
         blend=None,
         predict=predict,
     )
-    monkeypatch.setattr(evaluate.Predictor, "load", lambda _: model)
+    monkeypatch.setattr(evaluate.Predictor, "load", lambda *_, **options: model)
     monkeypatch.setattr(evaluate, "files_of", lambda _: [])
 
 

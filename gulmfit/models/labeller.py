@@ -1,0 +1,125 @@
+"""The labeller: an encoder and a head that gives every base of a sequence its class probabilities.
+
+Shape letters: `B` batch, `T` tokens, `E` encoder outputs, `C` classes, `s` stride, `L` bases.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from gulmfit.errors import ConfigError
+from gulmfit.models.both_strands import turn
+from gulmfit.models.classifier import LabelModel
+from gulmfit.models.dropout import DropoutRates, VariationalDropout
+from gulmfit.models.encoder import Encoder
+
+
+class Labeller(LabelModel):
+    """Label every base: a token owns `s` bases in the middle of its span, and gives each of them `C` logits.
+
+    Bases before those of the first token, and after those of the last, have the logits of the nearest base that a token
+    owns. So every base has exactly one owner, whatever `k` and stride are.
+
+    Args:
+        encoder: Tokens to hidden vectors; one that reads both strands knows what follows a base.
+        num_classes: `C`, 2 or more.
+        kmer_bases: `k`, bases of a token; None where tokens are no k-mers.
+        kmer_stride: `s`; None where tokens are no k-mers.
+        dropout: Its `output_p` drops features of the encoder's outputs, the same at every token of a sequence.
+        hidden_size: Units of a hidden layer; 0 for none.
+        bptt: Cut gradients every so many tokens; None lets them through the whole sequence.
+        alpha: Weight of activation regularisation (AR).
+        beta: Weight of temporal activation regularisation (TAR).
+        strands: `forward`; `both`, where a base is told by what stands before it on each strand, `[forward ; reverse]`
+            at every token; or `symmetric`, where a sequence and its reverse complement have the same labels, turned.
+            The latter holds where `k - s` is even and the tokens reach both ends.
+        complement: Token of the other strand for each token, `(V,)`; needed for two strands.
+
+    Raises:
+        ConfigError: Tokens are no k-mers, or a number is out of range.
+    """
+
+    kind: ClassVar[str | type] = "gulmfit.report.kinds.positions.PositionLabels"
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        num_classes: int,
+        kmer_bases: int | None,
+        kmer_stride: int | None,
+        dropout: DropoutRates | None = None,
+        hidden_size: int = 64,
+        bptt: int | None = None,
+        alpha: float = 0.0,
+        beta: float = 0.0,
+        strands: str = "forward",
+        complement: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(encoder, num_classes, bptt, alpha, beta, strands, complement)
+        if kmer_bases is None or kmer_stride is None:
+            raise ConfigError("head=labeller gives each k-mer its bases, and sub-words have no stride: tokenizer=kmer.")
+        if hidden_size < 0:
+            raise ConfigError(f"head.hidden_size={hidden_size}: units of the hidden layer, or 0 for none.")
+        self.k, self.stride, self.num_classes = kmer_bases, kmer_stride, num_classes
+        self.dropout = VariationalDropout((dropout or DropoutRates()).output_p)
+        size, layers = (1 if strands == "forward" else 2) * encoder.output_size, list[nn.Module]()
+        if hidden_size:
+            layers, size = [nn.Linear(size, hidden_size), nn.ReLU()], hidden_size
+        self.head = nn.Sequential(*layers, nn.Linear(size, kmer_stride * num_classes))
+
+    def forward(self, tokens: Tensor, lengths: Tensor, frozen: int = 0) -> tuple[Tensor, Tensor]:
+        """Label bases.
+
+        Args:
+            tokens: `(B, T)`, padded at the end.
+            lengths: Real tokens of each sequence, `(B,)`, each 1 or more.
+            frozen: How many of the lowest layer groups to run without a graph.
+
+        Returns:
+            Logits `(B, L, C)` and the penalty AR + TAR, 0 outside training. `L` is the most bases that `T` tokens can
+            stand for, so that a sequence has its own at the start of a row.
+        """
+        if self.other_strand is None:
+            found, penalty = self._through(tokens, lengths, frozen, lambda outputs: self.head(self.dropout(outputs)))
+        else:
+            both = torch.cat([tokens, self.other_strand(tokens, lengths)])
+            outputs, penalty = self._through(both, torch.cat([lengths, lengths]), frozen, lambda outputs: outputs)
+            forward, reverse = outputs.chunk(2)
+            found = self._heard(forward, turn(reverse, lengths))
+        owned = found.reshape(len(tokens), -1, self.num_classes)  # (B, T s, C)
+        owners = owning(self.k, self.stride, lengths, tokens.shape[1])
+        return owned.gather(1, owners.unsqueeze(-1).expand(-1, -1, self.num_classes)), penalty
+
+    def _through(
+        self, tokens: Tensor, lengths: Tensor, frozen: int, change: Callable[[Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Encode window by window; return what `change` makes of the outputs, `(B, T, …)`, and the penalty."""
+        found, penalty = [], torch.zeros((), device=tokens.device)
+        for outputs, share in self.encoded(tokens, lengths, frozen):
+            found.append(change(outputs))
+            penalty = penalty + share
+        return torch.cat(found, 1), penalty
+
+    def _heard(self, forward: Tensor, reverse: Tensor) -> Tensor:
+        """Return `(B, T, s C)` of the outputs of both strands `(B, T, E)`, the other's where they stand on this one."""
+        dropped = self.dropout(torch.cat([forward, reverse], -1))
+        found: Tensor = self.head(dropped)
+        if self.strands != "symmetric":
+            return found
+        # What the head says of the other strand: its features are these, swapped, and its bases run the other way.
+        other: Tensor = self.head(torch.cat(dropped.chunk(2, -1)[::-1], -1))
+        by_base = other.reshape(*other.shape[:-1], self.stride, self.num_classes)
+        return (found + by_base.flip(2).flatten(2)) / 2
+
+
+def owning(k: int, stride: int, lengths: Tensor, num_tokens: int) -> Tensor:
+    """Return which of the outputs `(T s)` each base has, `(B, L)`, of sequences of `lengths` `(B,)` tokens.
+
+    `L` is the most bases that `T` tokens stand for: up to `stride - 1` bases at an end are in no token.
+    """
+    bases = torch.arange((num_tokens - 1) * stride + k + stride - 1, device=lengths.device)
+    # Of the k - s bases that a token shares with its neighbours half lie before those that it owns.
+    last = lengths.unsqueeze(1) * stride - 1
+    return torch.minimum((bases - (k - stride) // 2).clamp_min(0).unsqueeze(0), last)
