@@ -19,7 +19,7 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Gene:
+class GeneModel:
     """One coding transcript.
 
     Attributes:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import AMBIGUOUS, Codes
 from gulmfit.seq.formats.features import Feature
-from gulmfit.seq.genome.genes import Gene, positions
+from gulmfit.seq.genome.genes import GeneModel, positions
 from gulmfit.seq.labels.gene_models import REASONS, STRANDS, GeneModels
 
 CLASSES = ("intergenic", "UTR", "CDS", "intron")
@@ -96,7 +96,7 @@ def gene_labels(models: GeneModels, contig: str, codes: Codes) -> GeneLabels:
     return GeneLabels(classes, phases, reasons)
 
 
-def _paint_around(gene: Gene, min_intron_bp: int, classes: Bytes, reasons: Bytes) -> None:
+def _paint_around(gene: GeneModel, min_intron_bp: int, classes: Bytes, reasons: Bytes) -> None:
     """Paint the introns and untranslated regions of a gene."""
     strand, length = STRANDS.index(gene.strand), classes.shape[1]
     before, after = gene.untranslated()

@@ -14,7 +14,7 @@ from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import AMBIGUOUS, Codes
 from gulmfit.seq.formats.features import Feature
 from gulmfit.seq.genome.contigs import contig_of, contigs_by_name, missing_contigs, read_features
-from gulmfit.seq.genome.genes import Gene, Span, Spans, positions, spliced
+from gulmfit.seq.genome.genes import GeneModel, Span, Spans, positions, spliced
 from gulmfit.seq.genome.genetic_code import AMBIGUOUS_CODON, GeneticCode, codon_numbers, genetic_code
 from gulmfit.seq.genome.store import GenomeStore
 from gulmfit.seq.labels.transcripts import NOT_CODING, PSEUDOGENE, Transcript, read_transcripts
@@ -78,7 +78,7 @@ class GeneModels:
         min_intron_bp: What is shorter between two exons is no intron.
     """
 
-    genes: list[Gene]
+    genes: list[GeneModel]
     masked: list[Masked]
     contigs: list[str]
     counts: dict[str, Any] = field(default_factory=dict)
@@ -123,12 +123,12 @@ def read_genes(
     with_stop, without = _stop_codons(models, path)
     if without > with_stop:
         models = [model.with_stop() for model in models]
-    by_locus: dict[tuple[str, str], list[tuple[Gene, str, int]]] = {}
+    by_locus: dict[tuple[str, str], list[tuple[GeneModel, str, int]]] = {}
     for model in models:
         by_locus.setdefault((model.gene.contig, model.transcript.locus), []).append(
             (model.gene, model.trouble(min_intron_bp), model.gene.coding_bases)
         )
-    genes: list[Gene] = []
+    genes: list[GeneModel] = []
     masked = [
         Masked(str(names[f.contig]), f.strand, f.start, f.end, PSEUDOGENE, f.name, f.place)
         for f in found.pseudogenes
@@ -184,7 +184,7 @@ class _Model:
     """A transcript with its sequence."""
 
     transcript: Transcript
-    gene: Gene
+    gene: GeneModel
     codes: Codes  # of the contig
     code: GeneticCode
     strand_clear: bool
@@ -199,7 +199,7 @@ class _Model:
         for start, end in (*transcript.exons, *((part.start, part.end) for part in transcript.cds)):
             contig_of(store, Feature(contig, start, end, ".", place=transcript.place))
         crossed = whole.length if transcript.crosses else 0
-        gene = Gene(
+        gene = GeneModel(
             contig,
             strand,
             _in_order([(part.start, part.end) for part in transcript.cds], strand, crossed),

@@ -24,7 +24,7 @@ _CODING_BIOTYPES = {"", "protein_coding", "mrna"}
 _EXCEPT = re.compile(r"pos:(?:complement\()?(\d+)")
 
 
-class Part(NamedTuple):
+class CodingPart(NamedTuple):
     """One row of a transcript, 0-based half-open; what lies behind the origin of a circular contig counts on."""
 
     start: int
@@ -58,7 +58,7 @@ class Transcript:
     name: str
     place: str
     strands: set[str] = field(default_factory=set)
-    cds: list[Part] = field(default_factory=list)
+    cds: list[CodingPart] = field(default_factory=list)
     exons: list[Span] = field(default_factory=list)
     trouble: str = ""
     slippage: bool = False
@@ -169,7 +169,7 @@ def _add(made: Transcript, rows: Iterable[Feature]) -> None:
         if row.kind.lower() != "cds":
             continue
         own = row.attributes
-        made.cds.append(Part(row.start, row.end, row.phase))
+        made.cds.append(CodingPart(row.start, row.end, row.phase))
         made.slippage |= "slippage" in own.get("exception", "") or "ribosomal_slippage" in own
         made.partial |= own.get("partial", "false") == "true" or own.get("codon_start", "1") != "1"
         made.code = int(own["transl_table"]) if own.get("transl_table", "").isdecimal() else made.code

@@ -10,7 +10,7 @@ from Bio.Seq import Seq
 
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.seq.formats.features import Feature
-from gulmfit.seq.genome.genes import Gene, gaps, positions, spliced
+from gulmfit.seq.genome.genes import GeneModel, gaps, positions, spliced
 from gulmfit.seq.genome.genetic_code import genetic_code
 from gulmfit.seq.genome.store import GenomeStore
 from gulmfit.seq.labels.gene_labels import CLASSES, PHASES, REASONS, GeneLabels, feature_labels, gene_labels
@@ -297,7 +297,7 @@ def test_parts_of_a_gene_tile_its_span() -> None:
             exons = [(edges[at], edges[at + 1]) for at in range(0, 8, 2)]
             inside = [(s, e) for s, e in ((max(s, edges[0] + 3), min(e, edges[7] - 3)) for s, e in exons) if s < e]
             ordered = [tuple(parts if strand == "+" else parts[::-1]) for parts in (inside, exons)]
-            gene = Gene("c", strand, *ordered)
+            gene = GeneModel("c", strand, *ordered)
             before, after = gene.untranslated()
             pieces = [*before, *gene.cds, *after, *gene.introns()]
             assert sorted(positions(pieces, strand)) == list(range(*gene.span))
