@@ -5,7 +5,7 @@ gene over the origin of a circular contig has a part that ends there and one tha
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -108,3 +108,16 @@ def spliced(codes: Codes, parts: Iterable[Span], strand: str) -> Codes:
 
 def _holds(span: Span, position: int) -> bool:
     return span[0] <= position < span[1]
+
+
+def inside(genes: Iterable[GeneModel], contig: str, start: int, end: int) -> list[GeneModel]:
+    """List the genes that lie wholly in [start, end) of a contig, with positions that count from `start`."""
+    return [
+        replace(gene, cds=_moved(gene.cds, -start), exons=_moved(gene.exons, -start))
+        for gene in genes
+        if gene.contig == contig and start <= gene.span[0] and gene.span[1] <= end
+    ]
+
+
+def _moved(spans: Spans, by: int) -> Spans:
+    return tuple((start + by, end + by) for start, end in spans)
