@@ -131,6 +131,12 @@ class _Search:
         self.is_start = [
             codon in decoder.starts and not stop for codon, stop in zip([*CODONS, ""], self.is_stop, strict=True)
         ]
+        self.begins = {
+            one
+            for size in (1, 2)
+            for one in _RESTS[3 - size]
+            if any(self.is_start[_number((*one, *r))] for r in _RESTS[size])
+        }
         codons = codon_numbers(codes)
         self.stop = [*code.is_stop[codons].tolist(), *[False] * 4]
         self.start = [*np.array(self.is_start)[codons].tolist(), *[False] * 4]
@@ -233,7 +239,7 @@ class _Search:
                 cut = tuple(codes[t - (t - frame) % 3 : t])
                 found.append((("codon", self._alike(cut)), value + self.pc[frame][t], node))
         for size in (1, 2):  # of a start codon
-            if t >= size and any(self.is_start[_number((*codes[t - size : t], *rest))] for rest in _RESTS[size]):
+            if t >= size and tuple(codes[t - size : t]) in self.begins:
                 frame = (t - size) % 3
                 value, node = recent[-1 - size]
                 value += self.decoder.gene_constant + self.pc[frame][t] - self.pc[frame][t - size]
