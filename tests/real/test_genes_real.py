@@ -14,12 +14,12 @@ from gulmfit.predict.genes.orfs import OrfDecoder
 from gulmfit.predict.genes.start_sites import StartSites
 from gulmfit.predict.genes.tuning import HeldOut, calibrated, tuned
 from gulmfit.seq.alphabet import Codes, decode
-from gulmfit.seq.genome.genes import GeneModel, inside, spliced
+from gulmfit.seq.genome.genes import GeneModel, inside, spliced, with_untranslated
 from gulmfit.seq.genome.genetic_code import genetic_code
 from gulmfit.seq.genome.open_frames import STARTS, longest_frames, start_codons
 from gulmfit.seq.genome.store import GenomeStore
 from gulmfit.seq.labels.gene_labels import GeneLabels, gene_labels
-from gulmfit.seq.labels.gene_models import GeneModels, read_genes
+from gulmfit.seq.labels.gene_models import GeneModels, mask_others, read_genes
 
 ECOLI = "ecoli_k12/GCF_000005845.2_ASM584v2_genomic"
 
@@ -158,3 +158,36 @@ def test_chains_of_frames_on_a_markov_model(slices: Slices) -> None:
     calibration = calibrated(called, np.array([(gene.strand, gene.three_prime) in true for gene in called]))
     scores = np.array([gene.score for gene in calibration(found)])
     assert scores.mean() == pytest.approx(ends[1], abs=0.03)
+
+
+def test_the_longest_frames_of_yeast_score_what_others_measured(data_dir: Path, yeast: GenomeStore) -> None:
+    """Chromosomes IV and XIII, genes that only the GTF has masked, UTRs of 37 and 125 bp: measured by other code."""
+    contigs: dict[str, str | None] = {f"chr{contig.name}": contig.name for contig in yeast.contigs}
+    folder = data_dir / "yeast"
+    models = read_genes(
+        folder / "gff_ncRNAs_abundantverifiedmRNAparts.gff.gz", yeast, contigs=contigs | {"chrmt": None}
+    )
+    models = mask_others(models, read_genes(folder / "Saccharomyces_cerevisiae.R64-1-1.96.gtf.gz", yeast))
+    pairs, found, masked = [], list[GeneModel](), {}
+    for contig in yeast.contigs:
+        if contig.name in ("IV", "XIII"):
+            codes = np.array(yeast.codes[contig.start : contig.start + contig.length])
+            labels = gene_labels(models, contig.name, codes)
+            own = longest_frames(codes, contig.name, genetic_code(1), starts=["ATG"])
+            found += (own := [with_untranslated(gene, 37, 125, contig.length) for gene in own])
+            pairs.append((labels, gene_labels(GeneModels(own, [], [contig.name]), contig.name, codes)))
+            masked[contig.name] = labels.masked
+    true, guess = (
+        GeneLabels(*(np.concatenate(rows, axis=1) for rows in zip(*(vars(one).values() for one in side), strict=True)))
+        for side in zip(*pairs, strict=True)
+    )
+    bases = base_scores(true, guess)
+    names = ("intergenic", "UTR", "CDS", "sub_genic", "genic", "phase")
+    measured = [0.960, 0.669, 0.974, 0.969, 0.936, 0.974]
+    assert [bases[f"{name}/f1"] for name in names] == pytest.approx(measured, abs=0.003)
+    genes = [gene for gene in models.genes if gene.contig in masked]
+    assert len(genes) == 1068
+    scores = gene_scores(genes, found, masked)
+    assert scores.found["intron"].size == 59
+    whole = [scores.scores()[f"{kind}/{side}"] for kind in ("exact", "exon") for side in ("sensitivity", "precision")]
+    assert whole == pytest.approx([0.894, 0.920, 0.847, 0.920], abs=0.005)

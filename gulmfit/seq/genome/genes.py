@@ -119,5 +119,14 @@ def inside(genes: Iterable[GeneModel], contig: str, start: int, end: int) -> lis
     ]
 
 
+def with_untranslated(gene: GeneModel, before_bp: int, after_bp: int, contig_length: int) -> GeneModel:
+    """Give a gene untranslated regions of constant length, as far as the contig reaches."""
+    left, right = (before_bp, after_bp) if gene.strand == "+" else (after_bp, before_bp)
+    exons = sorted(gene.cds)
+    exons[0] = (max(0, exons[0][0] - left), exons[0][1])
+    exons[-1] = (exons[-1][0], min(contig_length, exons[-1][1] + right))
+    return replace(gene, exons=tuple(exons if gene.strand == "+" else exons[::-1]))
+
+
 def _moved(spans: Spans, by: int) -> Spans:
     return tuple((start + by, end + by) for start, end in spans)

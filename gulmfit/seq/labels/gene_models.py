@@ -36,11 +36,12 @@ REASONS = (
     "missing start codon",
     "missing stop codon",
     "stop codon inside",
+    "gene of another annotation only",
     "introns and UTRs of several genes",
     "several reading frames",
 )
 """Why bases are masked; the last one concerns the phase only."""
-(_MIXED, _OVERLAP, _SHORT, _UNKNOWN, _PHASE, _START, _STOP, _INSIDE) = REASONS[2:10]
+(_MIXED, _OVERLAP, _SHORT, _UNKNOWN, _PHASE, _START, _STOP, _INSIDE, _OTHER) = REASONS[2:11]
 
 
 _UNREAD = ("intron", "five_prime_UTR_intron", "three_prime_UTR_intron")  # what they say follows from exons
@@ -160,6 +161,21 @@ def read_genes(
         )
     on = dict.fromkeys(name for contig in found.contigs if (name := names[contig]) is not None)
     return GeneModels(genes, masked, sorted(on, key=order.__getitem__), counts, min_intron_bp)
+
+
+def mask_others(models: GeneModels, other: GeneModels) -> GeneModels:
+    """Mask the genes that only another annotation of the genome has: nobody knows whether they are genes.
+
+    Genes are the same if they end at the same base. Introns and untranslated regions are masked with them.
+    """
+    known = {(gene.contig, gene.strand, gene.three_prime) for gene in models.genes}
+    more = [
+        Masked(gene.contig, gene.strand, *gene.span, _OTHER, gene.name, gene.place)
+        for gene in other.genes
+        if gene.contig in models.contigs and (gene.contig, gene.strand, gene.three_prime) not in known
+    ]
+    counts = {**models.counts, "masked": {**models.counts["masked"], _OTHER: len(more)}}
+    return replace(models, masked=[*models.masked, *more], counts=counts)
 
 
 def _names(

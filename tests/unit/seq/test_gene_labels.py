@@ -10,11 +10,11 @@ from Bio.Seq import Seq
 
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.seq.formats.features import Feature
-from gulmfit.seq.genome.genes import GeneModel, gaps, positions, spliced
+from gulmfit.seq.genome.genes import GeneModel, gaps, positions, spliced, with_untranslated
 from gulmfit.seq.genome.genetic_code import genetic_code
 from gulmfit.seq.genome.store import GenomeStore
 from gulmfit.seq.labels.gene_labels import CLASSES, PHASES, REASONS, GeneLabels, feature_labels, gene_labels
-from gulmfit.seq.labels.gene_models import GeneModels, read_genes
+from gulmfit.seq.labels.gene_models import GeneModels, mask_others, read_genes
 
 # Forward: UTR 4, ATG AA|intron 22|A TGG TAA, UTR 3. No other ATG or stop is near.
 EXON, INTRON, REST = "CCCCATGAA", "GT" + "C" * 18 + "AG", "ATGGTAACCC"
@@ -314,3 +314,26 @@ def test_genetic_codes_translate_as_biopython_does(number: int) -> None:
 def test_names_of_classes_and_reasons_are_what_files_hold() -> None:
     assert CLASSES == ("intergenic", "UTR", "CDS", "intron")
     assert len(set(REASONS)) == len(REASONS) < 255
+
+
+def test_genes_that_only_another_annotation_has_are_masked(tmp_path: Path) -> None:
+    sequence = ("CC" + SOUND + "CC") * 3
+    store = genome(sequence)
+    rows = [("CDS", start, start + 33, "+", "0", f"ID=p{start}") for start in (2, 39, 76)]
+    shorter = read(tmp_path, gff(rows[:2]), store)
+    longer = read(tmp_path, gff(rows[1:]), store, name="b.gff3")
+    models = mask_others(shorter, longer)
+    assert models.genes == shorter.genes
+    assert models.counts["masked"] == {"gene of another annotation only": 1}
+    labels = gene_labels(models, "c", store.codes)
+    assert labels.masked.nonzero()[1].tolist() == list(range(76, 109))
+    assert not mask_others(shorter, shorter).masked
+
+
+@pytest.mark.parametrize(("strand", "expected"), [("+", ((6, 20), (30, 50))), ("-", ((30, 44), (0, 20)))])
+def test_untranslated_regions_of_constant_length(strand: str, expected: tuple[tuple[int, int], ...]) -> None:
+    cds = ((10, 20), (30, 40))
+    gene = GeneModel("c", strand, cds if strand == "+" else cds[::-1])
+    longer = with_untranslated(gene, 4, 90, 50)
+    assert longer.exons == expected
+    assert longer.cds == gene.cds
