@@ -6,13 +6,13 @@ its introns begin and end with one of the pairs of dinucleotides that are allowe
 
 What a state is worth grows by the same sums whatever came before, so only the difference from these sums is kept, and
 it changes only at a start codon, a stop codon, and the ends of introns. Paths are linked lists that share their past;
-those that lost are freed, so memory beyond the sums grows with the genes that are found, not with the contig.
+those that lost are freed. So memory is that of a block of sums, of the letters, and of the genes that are found.
 
 Shapes: `L` bases; the first axis of length 2 is the strand, "+" and "-".
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
@@ -30,6 +30,8 @@ Floats = npt.NDArray[np.float64]
 
 INTRONS: Mapping[str, float] = {"GT-AG": 0.0, "GC-AG": -3.0, "AT-AC": -6.0}
 """Ends of introns, and what each adds to a path: others than the first are rare."""
+
+BLOCK_BP = 1 << 16  # whose sums are held at once
 
 _NEVER = float("-inf")
 _Node = Any
@@ -89,7 +91,8 @@ class GeneDecoder:
 
         Args:
             codes: Bases of the forward strand (L,).
-            classes: Log-probabilities of `gulmfit.seq.labels.gene_labels.CLASSES`, positions as in `codes` (2, 4, L).
+            classes: Log-probabilities of `gulmfit.seq.labels.gene_labels.CLASSES`, positions as in `codes` (2, 4, L);
+                read block by block, so they may be mapped from a file.
             phases: Log-probabilities of `PHASES` there (2, 4, L).
             contig: Its name.
         """
@@ -109,23 +112,23 @@ class GeneDecoder:
 
     def path(self, codes: Codes, classes: Floats, phases: Floats) -> list[tuple[list[Span], list[Span]]]:
         """Return exons and coding parts of each gene of one strand, in its own coordinates and reading direction."""
-        sums = [np.concatenate([[0.0], np.cumsum(self.temperature * classes[k], dtype=np.float64)]) for k in (0, 1, 3)]
-        places = [self.temperature * (classes[2] + self.phase_weight * phases[index]) for index in _CODON_PLACES]
-        at = np.arange(len(codes))
-        coding = [
-            np.concatenate([[0.0], np.cumsum(np.choose((at - f) % 3, places), dtype=np.float64)]) for f in range(3)
-        ]
-        node = _Search(self, codes, [one.tolist() for one in sums], [one.tolist() for one in coding]).run()
-        return _genes(node)
+
+        def rates(first: int, last: int) -> Floats:
+            """Return what bases add to no gene, UTR, intron, and to CDS in each frame (6, last - first)."""
+            own, place = classes[:, first:last], phases[:, first:last]
+            coding = [own[2] + self.phase_weight * place[index] for index in _CODON_PLACES]
+            frames = [np.choose((np.arange(first, last) - frame) % 3, coding) for frame in range(3)]
+            return self.temperature * np.array([own[0], own[1], own[3], *frames], dtype=np.float64)
+
+        return _genes(_Search(self, codes, rates).run())
 
 
 class _Search:
     """One pass over the boundaries between the bases of a strand; a value is that of a state less its sum."""
 
-    def __init__(self, decoder: GeneDecoder, codes: Codes, sums: list[list[float]], coding: list[list[float]]) -> None:
-        self.decoder, self.length = decoder, len(codes)
-        (self.pg, self.pu, self.pi), self.pc = sums, coding  # no gene, UTR, intron; coding by frame
-        self.codes: list[int] = codes.tolist() + [AMBIGUOUS] * 3
+    def __init__(self, decoder: GeneDecoder, codes: Codes, rates: Callable[[int, int], Floats]) -> None:
+        self.decoder, self.length, self.rates = decoder, len(codes), rates
+        self.codes = codes.tobytes() + bytes([AMBIGUOUS] * 3)
         code = genetic_code(decoder.code)
         self.is_stop = code.is_stop.tolist()
         self.is_start = [
@@ -138,8 +141,8 @@ class _Search:
             if any(self.is_start[_number((*one, *r))] for r in _RESTS[size])
         }
         codons = codon_numbers(codes)
-        self.stop = [*code.is_stop[codons].tolist(), *[False] * 4]
-        self.start = [*np.array(self.is_start)[codons].tolist(), *[False] * 4]
+        self.stop = code.is_stop[codons].tobytes() + bytes(4)
+        self.start = np.array(self.is_start)[codons].tobytes() + bytes(4)
         pairs = [(ends[:2], ends[3:], value + decoder.intron_constant) for ends, value in decoder.introns.items()]
         accepting = list(dict.fromkeys(after for _, after, _ in pairs))
         # By the number of a dinucleotide: where an intron of it may lead, and which introns end with it.
@@ -162,49 +165,62 @@ class _Search:
 
     def run(self) -> _Node:
         """Return the path of the best parse."""
-        pg, pu, codes = self.pg, self.pu, self.codes
+        codes = self.codes
         # No gene; in a gene before its CDS, and after it.
         free, free_path = 0.0, None
         before, before_path = _NEVER, None
         after, after_path = _NEVER, None
         recent: deque[_State] = deque([_NONE] * 3, maxlen=3)  # of `before`, with its sum
-        for t in range(self.length + 1):
+        for t, pg, pu in self._sums():
             if t in self.ends:
                 value, path = max(self.ends.pop(t), key=_value)
-                if value - pu[t] > after:
-                    after, after_path = value - pu[t], path
+                if value - pu > after:
+                    after, after_path = value - pu, path
             while self.young and self.young[0][0] <= t:
                 _, kind, key, value, path = self.young.popleft()
                 if value > self.open[kind].get(key, _NONE)[0]:
                     self.open[kind][key] = (value, path)
             if t >= 2 and (kind := self.acceptors[codes[t - 2] * 5 + codes[t - 1]]) >= 0:
                 before, before_path = self._accept(t, kind, (before, before_path))
-            if after + pu[t] > free + pg[t]:
-                free, free_path = after + pu[t] - pg[t], ("end", t, after_path)
-            if free + pg[t] > before + pu[t]:
-                before, before_path = free + pg[t] - pu[t], ("begin", t, free_path)
-            recent.append((before + pu[t], before_path))
+            if after + pu > free + pg:
+                free, free_path = after + pu - pg, ("end", t, after_path)
+            if free + pg > before + pu:
+                before, before_path = free + pg - pu, ("begin", t, free_path)
+            recent.append((before + pu, before_path))
             if donors := self.donors[codes[t] * 5 + codes[t + 1]]:
                 self._donate(t, donors, (after, after_path), recent)
             if self.stop[t]:
                 self._stop(t)
             if self.start[t]:
-                value = before + pu[t] + self.decoder.gene_constant - self.pc[t % 3][t]
+                value = before + pu + self.decoder.gene_constant - self.pc[t % 3][t - self.base]
                 if value > self.exon[t % 3][0]:
                     self.short[t % 3].append((t + 3, value, ("start", t, before_path)))
         return free_path
 
+    def _sums(self) -> Iterator[tuple[int, float, float]]:
+        """Yield each boundary, with the sums of no gene and of UTR up to it; the others are at hand around it."""
+        sums = np.zeros((6, 1))
+        self.base = 0  # the boundary at which the lists of sums begin
+        for first in range(0, self.length + 1, BLOCK_BP):
+            begin, last = max(0, first - 2), min(self.length, first + BLOCK_BP + 3)
+            carried = sums[:, begin - self.base, None]
+            sums = carried + np.cumsum(np.pad(self.rates(begin, last), ((0, 0), (1, 0))), axis=1)
+            self.base = begin
+            pg, self.pu, self.pi, *self.pc = sums.tolist()
+            for t in range(first, min(self.length + 1, first + BLOCK_BP)):
+                yield t, pg[t - begin], self.pu[t - begin]
+
     def _accept(self, t: int, kind: int, before: _State) -> _State:
         """End introns before base t; return what is best before a CDS."""
-        codes, pc = self.codes, self.pc
+        codes, pc, at = self.codes, self.pc, t - self.base
         for key, (relative, node) in self.open[kind].items():
-            value, path = relative + self.pi[t], ("accept", t, node)
+            value, path = relative + self.pi[at], ("accept", t, node)
             if key[0] == "before":
-                before = max(before, (value - self.pu[t], path), key=_value)
+                before = max(before, (value - self.pu[at], path), key=_value)
                 continue
             if key[0] == "after":  # an exon has a base
                 if t < self.length:
-                    self.ends.setdefault(t + 1, []).append((value + self.pu[t + 1] - self.pu[t], path))
+                    self.ends.setdefault(t + 1, []).append((value + self.pu[at + 1] - self.pu[at], path))
                 continue
             _, cut = key
             frame, ready = (t - len(cut)) % 3, t + self.decoder.min_exon_bp
@@ -214,11 +230,11 @@ class _Search:
                 if t + missing > self.length or (key[0] == "start" and not self.is_start[codon]):
                     continue
                 if key[0] == "codon" and self.is_stop[codon]:
-                    ended = value + pc[frame][t + missing] - pc[frame][t]
+                    ended = value + pc[frame][at + missing] - pc[frame][at]
                     self.ends.setdefault(t + missing, []).append((ended, ("stop", t + missing, path)))
                     continue
-            if value - pc[frame][t] > self.exon[frame][0]:  # otherwise what is there already is better
-                self.short[frame].append((ready, value - pc[frame][t], path))
+            if value - pc[frame][at] > self.exon[frame][0]:  # otherwise what is there already is better
+                self.short[frame].append((ready, value - pc[frame][at], path))
         return before
 
     def _donate(
@@ -229,25 +245,25 @@ class _Search:
         recent: deque[_State],
     ) -> None:
         """Begin introns at base t, wherever a path may be."""
-        codes = self.codes
-        found: list[tuple[tuple[Any, ...], float, _Node]] = [(("after",), after[0] + self.pu[t], after[1])]
+        codes, at = self.codes, t - self.base
+        found: list[tuple[tuple[Any, ...], float, _Node]] = [(("after",), after[0] + self.pu[at], after[1])]
         if t:  # an exon has a base
-            found.append((("before",), recent[-2][0] + self.pu[t] - self.pu[t - 1], recent[-2][1]))
+            found.append((("before",), recent[-2][0] + self.pu[at] - self.pu[at - 1], recent[-2][1]))
         for frame in range(3):
             value, node = self._ripe(t, frame)
             if value > _NEVER:
                 cut = tuple(codes[t - (t - frame) % 3 : t])
-                found.append((("codon", self._alike(cut)), value + self.pc[frame][t], node))
+                found.append((("codon", self._alike(cut)), value + self.pc[frame][at], node))
         for size in (1, 2):  # of a start codon
             if t >= size and tuple(codes[t - size : t]) in self.begins:
                 frame = (t - size) % 3
                 value, node = recent[-1 - size]
-                value += self.decoder.gene_constant + self.pc[frame][t] - self.pc[frame][t - size]
+                value += self.decoder.gene_constant + self.pc[frame][at] - self.pc[frame][at - size]
                 found.append((("start", tuple(codes[t - size : t])), value, ("start", t - size, node)))
         ready = t + self.decoder.min_intron_bp
         for key, value, node in found:
             for kind, more in donors:
-                relative = value + more - self.pi[t]
+                relative = value + more - self.pi[at]
                 if relative > self.open[kind].get(key, _NONE)[0]:  # otherwise what is there already is better
                     self.young.append((ready, kind, key, relative, ("donate", t, node)))
 
@@ -273,7 +289,7 @@ class _Search:
         ending = [(t, *self.exon[frame]), *self.short[frame]]
         _, value, node = max(ending, key=lambda one: one[1])
         if value > _NEVER:
-            self.ends.setdefault(t + 3, []).append((value + self.pc[frame][t + 3], ("stop", t + 3, node)))
+            self.ends.setdefault(t + 3, []).append((value + self.pc[frame][t + 3 - self.base], ("stop", t + 3, node)))
             self.ending[frame] = (t + 3, ending)
         self.exon[frame], self.short[frame] = _NONE, []
 

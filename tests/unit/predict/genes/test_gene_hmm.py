@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from gulmfit.errors import ConfigError
+from gulmfit.predict.genes import gene_hmm
 from gulmfit.predict.genes.gene_hmm import INTRONS, GeneDecoder
 from gulmfit.seq.alphabet import Codes, decode, reverse_complement
 from gulmfit.seq.genome.genes import GeneModel, Span, positions, spliced
@@ -189,6 +190,17 @@ def test_random_genes_translate_without_a_stop_inside() -> None:
         for a, b in gene.introns():
             ends = decode(spliced(codes, [(a, b)], gene.strand))
             assert f"{ends[:2]}-{ends[-2:]}" in ENDS
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 50])
+def test_blocks_of_any_size_give_the_same_genes(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(1)
+    codes = generator.integers(0, 4, 700).astype(np.uint8)
+    classes, phases = (np.stack([emissions(generator, 700)[0] for _ in range(2)]) for _ in range(2))
+    whole = decoder(gene_constant=6.0)(codes, classes, phases, "c")
+    assert any(len(gene.cds) > 1 for gene in whole)
+    monkeypatch.setattr(gene_hmm, "BLOCK_BP", size)
+    assert decoder(gene_constant=6.0)(codes, classes, phases, "c") == whole
 
 
 def test_settings_that_cannot_work_are_refused() -> None:
