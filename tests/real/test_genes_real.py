@@ -12,13 +12,13 @@ from gulmfit.evaluate.baselines.gene_markov import PeriodicMarkov
 from gulmfit.evaluate.gene_scores import base_scores, gene_scores
 from gulmfit.predict.genes.orfs import OrfDecoder
 from gulmfit.predict.genes.start_sites import StartSites
-from gulmfit.predict.genes.tuning import HeldOut, calibrated, tuned
-from gulmfit.seq.alphabet import Codes, decode
-from gulmfit.seq.genome.genes import GeneModel, inside, spliced, with_untranslated
+from gulmfit.predict.genes.tuning import calibrated, tuned
+from gulmfit.seq.alphabet import decode
+from gulmfit.seq.genome.genes import GeneModel, spliced, with_untranslated
 from gulmfit.seq.genome.genetic_code import genetic_code
 from gulmfit.seq.genome.open_frames import STARTS, longest_frames, start_codons
 from gulmfit.seq.genome.store import GenomeStore
-from gulmfit.seq.labels.gene_labels import GeneLabels, gene_labels
+from gulmfit.seq.labels.gene_labels import GeneLabels, LabelledContig, gene_labels, labelled_contigs
 from gulmfit.seq.labels.gene_models import GeneModels, mask_others, read_genes
 
 ECOLI = "ecoli_k12/GCF_000005845.2_ASM584v2_genomic"
@@ -84,35 +84,26 @@ def test_genes_of_yeast_in_two_files(data_dir: Path, yeast: GenomeStore) -> None
     assert len(genes - known) == 4  # whose first exon of one or two bases GTF makes untranslated
 
 
-NAME = "NC_000913.3"
-
-
 class Slices(NamedTuple):
-    """The first 70 % of E. coli, the next 10 and the last 20: bases, labels and genes of each."""
+    """The first 70 % of E. coli, the next 10 and the last 20."""
 
-    train: tuple[Codes, GeneLabels, list[GeneModel]]
-    valid: tuple[Codes, GeneLabels, list[GeneModel]]
-    test: tuple[Codes, GeneLabels, list[GeneModel]]
+    train: LabelledContig
+    valid: LabelledContig
+    test: LabelledContig
 
 
 @pytest.fixture(scope="module")
 def slices(data_dir: Path, ecoli: GenomeStore) -> Slices:
-    models = read_genes(data_dir / f"{ECOLI}.gff.gz", ecoli)
-    codes = np.array(ecoli.codes)
-    labels = gene_labels(models, NAME, codes)
-    edges = [int(share * len(codes)) for share in (0, 0.7, 0.8, 1)]
-    parts = [
-        (codes[a:b], GeneLabels(*(one[:, a:b] for one in vars(labels).values())), inside(models.genes, NAME, a, b))
-        for a, b in pairwise(edges)
-    ]
-    return Slices(*parts)
+    (whole,) = labelled_contigs(read_genes(data_dir / f"{ECOLI}.gff.gz", ecoli), ecoli)
+    return Slices(
+        *(whole.part(*pair) for pair in pairwise(int(share * len(whole.codes)) for share in (0, 0.7, 0.8, 1)))
+    )
 
 
-def scored(found: list[GeneModel], part: tuple[Codes, GeneLabels, list[GeneModel]]) -> list[float]:
+def scored(found: list[GeneModel], part: LabelledContig) -> list[float]:
     """Return base precision, recall, F1, phase accuracy, 3' and exact sensitivity and precision."""
-    codes, labels, genes = part
-    bases = base_scores(labels, gene_labels(GeneModels(found, [], [NAME]), NAME, codes))
-    whole = gene_scores(genes, found, {NAME: labels.masked}).scores()
+    bases = base_scores(part.labels, gene_labels(GeneModels(found, [], [part.name]), part.name, part.codes))
+    whole = gene_scores(part.genes, found, {part.name: part.labels.masked}).scores()
     names = [f"{kind}/{side}" for kind in ("three_prime", "exact") for side in ("sensitivity", "precision")]
     chosen = ("CDS/precision", "CDS/recall", "CDS/f1", "phase/accuracy")
     return [*(bases[name] for name in chosen), *(whole[name] for name in names)]
@@ -120,7 +111,7 @@ def scored(found: list[GeneModel], part: tuple[Codes, GeneLabels, list[GeneModel
 
 def test_the_longest_frames_score_what_others_measured(slices: Slices) -> None:
     """Labels, mask, rule and scores at once: 300-bp frames on the last fifth, measured by other code."""
-    found = longest_frames(slices.test[0], NAME, genetic_code(11))
+    found = longest_frames(slices.test.codes, slices.test.name, genetic_code(11))
     expected = [0.951, 0.939, 0.945, 0.996, 0.833, 0.921, 0.512, 0.566]
     assert scored(found, slices.test) == pytest.approx(expected, abs=0.005)
 
@@ -128,10 +119,10 @@ def test_the_longest_frames_score_what_others_measured(slices: Slices) -> None:
 def test_prodigal_scores_what_others_measured(slices: Slices) -> None:
     pyrodigal = pytest.importorskip("pyrodigal", reason="pip install 'gulmfit[genes]' brings pyrodigal")
     finder = pyrodigal.GeneFinder(meta=False)
-    finder.train(decode(slices.train[0]))
+    finder.train(decode(slices.train.codes))
     found = [
-        GeneModel(NAME, "+" if one.strand == 1 else "-", ((one.begin - 1, one.end),))
-        for one in finder.find_genes(decode(slices.test[0]))
+        GeneModel(slices.test.name, "+" if one.strand == 1 else "-", ((one.begin - 1, one.end),))
+        for one in finder.find_genes(decode(slices.test.codes))
     ]
     expected = [0.9952, 0.9931, 0.9942, 0.9999, 0.9589, 0.9742, 0.9179, 0.9325]
     # The annotation's two transcripts of a gene count once here.
@@ -141,20 +132,19 @@ def test_prodigal_scores_what_others_measured(slices: Slices) -> None:
 def test_chains_of_frames_on_a_markov_model(slices: Slices) -> None:
     code = genetic_code(11)
     markov = PeriodicMarkov.fit([slices.train])
-    sites = StartSites.fit([(slices.train[0], slices.train[2])], code, start_codons(STARTS))
-    codes, labels, genes = slices.valid
-    part = HeldOut(NAME, codes, markov(codes), genes, labels.masked)
-    decoder, _ = tuned(OrfDecoder(sites=sites), [part])
-    found = decoder(slices.test[0], markov(slices.test[0]), NAME)
+    sites = StartSites.fit([slices.train], code, start_codons(STARTS))
+    valid, test = slices.valid, slices.test
+    decoder, _ = tuned(OrfDecoder(sites=sites), [(valid, markov(valid.codes))])
+    found = decoder(test.codes, markov(test.codes), test.name)
     _, _, base, phase, *ends = scored(found, slices.test)
     assert base >= 0.990
     assert phase >= 0.9995
     for found_share, least in zip(ends, (0.95, 0.97, 0.89, 0.91), strict=True):
         assert found_share >= least
     for gene in found:
-        assert "*" not in code.translate(spliced(slices.test[0], gene.cds, gene.strand))[:-1]
-    true = {(gene.strand, gene.three_prime) for gene in genes}
-    called = decoder(codes, part.log_odds, NAME)
+        assert "*" not in code.translate(spliced(test.codes, gene.cds, gene.strand))[:-1]
+    true = {(gene.strand, gene.three_prime) for gene in valid.genes}
+    called = decoder(valid.codes, markov(valid.codes), valid.name)
     calibration = calibrated(called, np.array([(gene.strand, gene.three_prime) in true for gene in called]))
     scores = np.array([gene.score for gene in calibration(found)])
     assert scores.mean() == pytest.approx(ends[1], abs=0.03)
@@ -169,14 +159,12 @@ def test_the_longest_frames_of_yeast_score_what_others_measured(data_dir: Path, 
     )
     models = mask_others(models, read_genes(folder / "Saccharomyces_cerevisiae.R64-1-1.96.gtf.gz", yeast))
     pairs, found, masked = [], list[GeneModel](), {}
-    for contig in yeast.contigs:
-        if contig.name in ("IV", "XIII"):
-            codes = np.array(yeast.codes[contig.start : contig.start + contig.length])
-            labels = gene_labels(models, contig.name, codes)
-            own = longest_frames(codes, contig.name, genetic_code(1), starts=["ATG"])
-            found += (own := [with_untranslated(gene, 37, 125, contig.length) for gene in own])
-            pairs.append((labels, gene_labels(GeneModels(own, [], [contig.name]), contig.name, codes)))
-            masked[contig.name] = labels.masked
+    for name, codes, labels, _ in labelled_contigs(models, yeast):
+        if name in ("IV", "XIII"):
+            own = longest_frames(codes, name, genetic_code(1), starts=["ATG"])
+            found += (own := [with_untranslated(gene, 37, 125, len(codes)) for gene in own])
+            pairs.append((labels, gene_labels(GeneModels(own, [], [name]), name, codes)))
+            masked[name] = labels.masked
     true, guess = (
         GeneLabels(*(np.concatenate(rows, axis=1) for rows in zip(*(vars(one).values() for one in side), strict=True)))
         for side in zip(*pairs, strict=True)

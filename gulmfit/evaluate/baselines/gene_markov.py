@@ -8,7 +8,7 @@ Shapes: `L` bases, `K` classes of genes; the first axis of length 2 is the stran
 Source: Borodovsky & McIninch (1993), GeneMark; Salzberg et al. (1998), Glimmer's interpolation.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import AMBIGUOUS, Codes
-from gulmfit.seq.genome.genes import GeneModel, spliced
+from gulmfit.seq.genome.genes import spliced
 from gulmfit.seq.genome.open_frames import strand_codes
-from gulmfit.seq.labels.gene_labels import CDS, GeneLabels
+from gulmfit.seq.labels.gene_labels import CDS, LabelledContig
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -45,7 +45,7 @@ class PeriodicMarkov:
     @classmethod
     def fit(
         cls,
-        contigs: Iterable[tuple[Codes, GeneLabels, Sequence[GeneModel]]],
+        contigs: Iterable[LabelledContig],
         *,
         order: int = 5,
         classes: int = 2,
@@ -57,7 +57,7 @@ class PeriodicMarkov:
         dealt to classes by their likelihood, starting from how well one class for all explains them, until none moves.
 
         Args:
-            contigs: Bases, labels and genes of each contig of the training part.
+            contigs: The training part.
             order: Bases of context.
             classes: Classes of genes, K.
             backoff: Pseudo-counts that a lower order is worth.
@@ -68,7 +68,7 @@ class PeriodicMarkov:
         size = 4 ** (order + 1)
         none = np.zeros(size, np.int64)
         genes: list[list[Ints]] = []  # of each gene the words that end at the places of its codons
-        for codes, labels, models in contigs:
+        for _, codes, labels, models in contigs:
             free = (labels.classes != CDS).all(axis=0)
             for row, strand in enumerate("+-"):
                 words = _words(strand_codes(codes, strand), order)

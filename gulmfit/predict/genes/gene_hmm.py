@@ -25,6 +25,7 @@ from gulmfit.seq.alphabet import AMBIGUOUS, DNA, Codes
 from gulmfit.seq.genome.genes import GeneModel, Span
 from gulmfit.seq.genome.genetic_code import CODONS, codon_numbers, genetic_code
 from gulmfit.seq.genome.open_frames import strand_codes
+from gulmfit.seq.labels.gene_labels import CODON_PLACES
 
 Floats = npt.NDArray[np.float64]
 
@@ -40,7 +41,6 @@ _State = tuple[float, _Node]
 """What a state is worth, and its path."""
 _NONE: _State = (_NEVER, None)
 _value = itemgetter(0)
-_CODON_PLACES = (1, 3, 2)  # index into PHASES of the first, second and third base of a codon
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +116,7 @@ class GeneDecoder:
         def rates(first: int, last: int) -> Floats:
             """Return what bases add to no gene, UTR, intron, and to CDS in each frame (6, last - first)."""
             own, place = classes[:, first:last], phases[:, first:last]
-            coding = [own[2] + self.phase_weight * place[index] for index in _CODON_PLACES]
+            coding = [own[2] + self.phase_weight * place[index] for index in CODON_PLACES]
             frames = [np.choose((np.arange(first, last) - frame) % 3, coding) for frame in range(3)]
             return self.temperature * np.array([own[0], own[1], own[3], *frames], dtype=np.float64)
 

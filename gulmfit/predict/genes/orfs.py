@@ -19,6 +19,7 @@ from gulmfit.seq.alphabet import Codes
 from gulmfit.seq.genome.genes import GeneModel
 from gulmfit.seq.genome.genetic_code import genetic_code
 from gulmfit.seq.genome.open_frames import STARTS, OpenFrames, open_frames, start_codons, strand_codes
+from gulmfit.seq.labels.gene_labels import CDS, CODON_PLACES
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
@@ -143,6 +144,24 @@ class Candidates:
     sites: Floats
     open_start: npt.NDArray[np.bool_]
     open_end: npt.NDArray[np.bool_]
+
+
+def frame_log_odds(classes: npt.ArrayLike, phases: npt.ArrayLike) -> Singles:
+    """Turn probabilities of a labeller into log-odds of each place in a codon against all that does not code.
+
+    Args:
+        classes: Log-probabilities of `gulmfit.seq.labels.gene_labels.CLASSES` (2, 4, L).
+        phases: Log-probabilities of `PHASES` (2, 4, L).
+
+    Returns:
+        (2, 3, L).
+    """
+    own = np.asarray(classes, np.float32)
+    places = np.asarray(phases, np.float32)[:, CODON_PLACES]
+    # A base that codes has a phase.
+    places = places - np.logaddexp.reduce(places, axis=1, keepdims=True)
+    none = np.logaddexp.reduce(own[:, [number for number in range(own.shape[1]) if number != CDS]], axis=1)
+    return np.asarray(own[:, [CDS]] + places - none[:, None], np.float32)
 
 
 def frame_sums(log_odds: Singles, frames: OpenFrames) -> Floats:

@@ -17,6 +17,7 @@ from gulmfit.seq.alphabet import AMBIGUOUS, Codes
 from gulmfit.seq.genome.genes import GeneModel
 from gulmfit.seq.genome.genetic_code import Bools, GeneticCode
 from gulmfit.seq.genome.open_frames import OpenFrames, open_frames, strand_codes
+from gulmfit.seq.labels.gene_labels import LabelledContig
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -49,20 +50,20 @@ class StartSites:
     @classmethod
     def fit(
         cls,
-        contigs: Iterable[tuple[Codes, Sequence[GeneModel]]],
+        contigs: Iterable[LabelledContig],
         code: GeneticCode,
         is_start: Bools,
         *,
         min_bp: int = 90,
     ) -> Self:
-        """Fit to the genes of contigs, each with all of its genes; those of several exons are left out.
+        """Fit to the genes of contigs; those of several exons are left out.
 
         The other starts of a gene are those codons of `is_start` in its frame that leave at least `min_bp`.
         """
         windows = np.full((2, BEFORE + AFTER, 5), _PSEUDO)
         runs = np.full((2, len(MOTIF) + 1), _PSEUDO)
         gaps = np.zeros((2, GAP_MOST - GAP_LEAST + 2))
-        for codes, genes in contigs:
+        for _, codes, _, genes in contigs:
             for strand in "+-":
                 own = [gene for gene in genes if gene.strand == strand]
                 read = strand_codes(codes, strand)

@@ -5,16 +5,15 @@ Source: Platt (1999) for the calibration.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from gulmfit.errors import DataError
 from gulmfit.evaluate.gene_scores import GeneScores, gene_scores
 from gulmfit.predict.genes.orfs import OrfDecoder, Singles
-from gulmfit.seq.alphabet import Codes
 from gulmfit.seq.genome.genes import GeneModel
-from gulmfit.seq.labels.gene_labels import Bools
+from gulmfit.seq.labels.gene_labels import Bools, LabelledContig
 
 GRID: Mapping[str, Sequence[float]] = {
     "temperature": (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0),
@@ -26,14 +25,8 @@ _ROUNDS = 3
 _STEPS = 50
 
 
-class HeldOut(NamedTuple):
-    """A contig of the validation part: bases, log-odds, genes that count, and masked bases (2, L)."""
-
-    contig: str
-    codes: Codes
-    log_odds: Sequence[Singles]
-    genes: Sequence[GeneModel]
-    masked: Bools
+HeldOut = tuple[LabelledContig, Sequence[Singles]]
+"""A contig of the validation part, and its log-odds."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +53,15 @@ def tuned(decoder: OrfDecoder, held_out: Sequence[HeldOut]) -> tuple[OrfDecoder,
     Raises:
         DataError: There is no gene to choose by.
     """
-    if not any(one.genes for one in held_out):
+    if not any(contig.genes for contig, _ in held_out):
         raise DataError("no gene lies in the validation part, so a decoder cannot be chosen; give it a larger part")
-    candidates = [decoder.candidates(one.codes, one.log_odds) for one in held_out]
-    masked = {one.contig: one.masked for one in held_out}
-    true = [gene for one in held_out for gene in one.genes]
+    candidates = [decoder.candidates(contig.codes, log_odds) for contig, log_odds in held_out]
+    masked = {contig.name: contig.labels.masked for contig, _ in held_out}
+    true = [gene for contig, _ in held_out for gene in contig.genes]
 
     def judged(chosen: OrfDecoder) -> tuple[float, GeneScores]:
         pairs = zip(candidates, held_out, strict=True)
-        found = [gene for one, part in pairs for gene in chosen.decode(one, part.contig)]
+        found = [gene for one, (contig, _) in pairs for gene in chosen.decode(one, contig.name)]
         scores = gene_scores(true, found, masked)
         return f1(scores, "exact") + f1(scores, "three_prime"), scores
 

@@ -3,8 +3,9 @@
 Shapes: `L` bases; the first axis of length 2 is the strand, "+" and "-". All positions are those of the forward strand.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +13,17 @@ import numpy.typing as npt
 from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import AMBIGUOUS, Codes
 from gulmfit.seq.formats.features import Feature
-from gulmfit.seq.genome.genes import GeneModel, positions
+from gulmfit.seq.genome.genes import GeneModel, inside, positions
+from gulmfit.seq.genome.store import GenomeStore
 from gulmfit.seq.labels.gene_models import REASONS, STRANDS, GeneModels
 
 CLASSES = ("intergenic", "UTR", "CDS", "intron")
 INTERGENIC, UTR, CDS, INTRON = range(4)
 PHASES = ("none", "0", "1", "2")
 """Bases until the next codon starts, as in GFF3: within a codon 0, 2, 1."""
+
+CODON_PLACES = (1, 3, 2)
+"""Index into `PHASES` of the first, second and third base of a codon."""
 
 _UNKNOWN = REASONS.index("non-ACGT base") + 1
 _SHORT = REASONS.index("intron too short") + 1
@@ -60,6 +65,40 @@ class GeneLabels:
         return {reason: int(count) for reason, count in zip(REASONS, counts, strict=True) if count}
 
 
+class LabelledContig(NamedTuple):
+    """A contig or a part of one, with all that is known of it.
+
+    Attributes:
+        name: Its name; that of a part ends in ":start-end".
+        codes: Its bases (L,).
+        labels: Their labels.
+        genes: The genes that lie wholly in it, on its coordinates.
+    """
+
+    name: str
+    codes: Codes
+    labels: GeneLabels
+    genes: list[GeneModel]
+
+    def part(self, start: int, end: int) -> "LabelledContig":
+        """Cut out bases [start, end)."""
+        name = f"{self.name}:{start}-{end}"
+        labels = GeneLabels(
+            *(one[:, start:end] for one in (self.labels.classes, self.labels.phases, self.labels.reasons))
+        )
+        genes = [replace(gene, contig=name) for gene in inside(self.genes, self.name, start, end)]
+        return LabelledContig(name, self.codes[start:end], labels, genes)
+
+
+def labelled_contigs(models: GeneModels, store: GenomeStore) -> Iterator[LabelledContig]:
+    """Label the contigs that have any feature, one after another."""
+    for contig in store.contigs:
+        if contig.name in models.contigs:
+            codes = np.asarray(store.codes[contig.start : contig.start + contig.length])
+            genes = [gene for gene in models.genes if gene.contig == contig.name]
+            yield LabelledContig(contig.name, codes, gene_labels(models, contig.name, codes), genes)
+
+
 def gene_labels(models: GeneModels, contig: str, codes: Codes) -> GeneLabels:
     """Label every base of a contig.
 
@@ -83,7 +122,7 @@ def gene_labels(models: GeneModels, contig: str, codes: Codes) -> GeneLabels:
     for gene in genes:
         strand = STRANDS.index(gene.strand)
         where = positions(gene.cds, gene.strand)
-        phase = np.resize(np.array([1, 3, 2], np.uint8), len(where))
+        phase = np.resize(np.array(CODON_PLACES, np.uint8), len(where))
         earlier = phases[strand, where]
         clash = (earlier > 0) & (earlier != phase)
         # A frame that shifts backwards reads a base twice.

@@ -10,7 +10,7 @@ from gulmfit.errors import DataError
 from gulmfit.evaluate.baselines.gene_markov import PeriodicMarkov
 from gulmfit.evaluate.gene_scores import base_intervals, base_scores, gene_scores
 from gulmfit.seq.genome.genes import GeneModel
-from gulmfit.seq.labels.gene_labels import CLASSES, REASONS, GeneLabels, gene_labels
+from gulmfit.seq.labels.gene_labels import CLASSES, REASONS, GeneLabels, LabelledContig, gene_labels
 from gulmfit.seq.labels.gene_models import GeneModels
 
 
@@ -105,7 +105,7 @@ def test_the_markov_model_counts_words() -> None:
     genes = [gene("+", (30, 90)), gene("-", (200, 290)), gene("+", (300, 312), (335, 365))]
     codes = np.array(["ACGT".index(base) for base in text], np.uint8)
     labels = gene_labels(GeneModels(genes, [], ["c"]), "c", codes)
-    model = PeriodicMarkov.fit([(codes, labels, genes)], order=1, classes=1, backoff=3.0)
+    model = PeriodicMarkov.fit([LabelledContig("c", codes, labels, genes)], order=1, classes=1, backoff=3.0)
     turned = text[::-1].translate(str.maketrans("ACGT", "TGCA"))
     read = {"+": text, "-": turned}
 
@@ -131,7 +131,7 @@ def test_the_markov_model_counts_words() -> None:
     assert (odds[0, :, 0] == 0).all()
     assert (odds[1, :, -1] == 0).all()
     with pytest.raises(DataError, match="3 gene"):
-        PeriodicMarkov.fit([(codes, labels, genes)], classes=4)
+        PeriodicMarkov.fit([LabelledContig("c", codes, labels, genes)], classes=4)
 
 
 def test_genes_of_two_kinds_get_a_class_each() -> None:
@@ -141,7 +141,7 @@ def test_genes_of_two_kinds_get_a_class_each() -> None:
     genes = [gene("+", (20 + 200 * n, 200 + 200 * n)) for n in range(60)]
     codes = np.array(["ACGT".index(base) for base in text], np.uint8)
     labels = gene_labels(GeneModels(genes, [], ["c"]), "c", codes)
-    odds = PeriodicMarkov.fit([(codes, labels, genes)], order=2, classes=2)(codes)
+    odds = PeriodicMarkov.fit([LabelledContig("c", codes, labels, genes)], order=2, classes=2)(codes)
     sums = np.array(
         [[one[0, np.arange(180) % 3, np.arange(s, e)].sum() for ((s, e),) in (g.cds for g in genes)] for one in odds]
     )

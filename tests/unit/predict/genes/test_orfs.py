@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from gulmfit.errors import ConfigError
-from gulmfit.predict.genes.orfs import OrfDecoder, frame_sums
+from gulmfit.predict.genes.orfs import OrfDecoder, frame_log_odds, frame_sums
 from gulmfit.predict.genes.start_sites import GAP_LEAST, GAP_MOST, StartSites
 from gulmfit.seq.alphabet import Codes, decode, reverse_complement
 from gulmfit.seq.genome.genes import GeneModel, spliced
 from gulmfit.seq.genome.genetic_code import genetic_code
 from gulmfit.seq.genome.open_frames import STARTS, longest_frames, open_frames, start_codons, strand_codes
+from gulmfit.seq.labels.gene_labels import LabelledContig, gene_labels
+from gulmfit.seq.labels.gene_models import GeneModels
 
 CODE = genetic_code(11)
 STOPS = ("TAA", "TAG", "TGA")
@@ -183,6 +185,19 @@ def test_the_longest_frames_are_taken_one_by_one() -> None:
         assert len(found) > 50
 
 
+def contig(codes: Codes, genes: list[GeneModel]) -> LabelledContig:
+    return LabelledContig("c", codes, gene_labels(GeneModels(genes, [], ["c"]), "c", codes), genes)
+
+
+def test_log_odds_of_probabilities_are_those_of_bayes() -> None:
+    generator = np.random.default_rng(0)
+    classes, phases = (generator.dirichlet([1] * 4, (2, 30)).transpose(0, 2, 1) for _ in range(2))
+    found = frame_log_odds(np.log(classes), np.log(phases))
+    for place, phase in enumerate((1, 3, 2)):
+        coding = classes[:, 2] * phases[:, phase] / phases[:, 1:].sum(axis=1)
+        assert found[:, place] == pytest.approx(np.log(coding / (1 - classes[:, 2])), abs=1e-4)
+
+
 def test_starts_are_told_apart_by_their_motif_and_by_the_gene_before() -> None:
     generator = np.random.default_rng(0)
 
@@ -198,8 +213,8 @@ def test_starts_are_told_apart_by_their_motif_and_by_the_gene_before() -> None:
     codes = np.array(["ACGT".index(base) for base in text], np.uint8)
     both = [GeneModel("c", "-", ((len(codes) - gene.cds[0][1], len(codes) - gene.cds[0][0]),)) for gene in genes]
     is_start = start_codons(["ATG"])
-    fitted = StartSites.fit([(codes, genes)], CODE, is_start)
-    other = StartSites.fit([(reverse_complement(codes), both)], CODE, is_start)
+    fitted = StartSites.fit([contig(codes, genes)], CODE, is_start)
+    other = StartSites.fit([contig(reverse_complement(codes), both)], CODE, is_start)
     assert np.array_equal(fitted.matrix, other.matrix)
     assert np.array_equal(fitted.gaps, other.gaps)
     assert fitted.motif[6] > 0 > fitted.motif[:3].min()

@@ -10,6 +10,8 @@ from gulmfit.predict.genes.tuning import HeldOut, calibrated, f1, tuned
 from gulmfit.seq.genome.genes import GeneModel
 from gulmfit.seq.genome.genetic_code import genetic_code
 from gulmfit.seq.genome.open_frames import longest_frames
+from gulmfit.seq.labels.gene_labels import LabelledContig, gene_labels
+from gulmfit.seq.labels.gene_models import GeneModels
 
 
 def held_out(seed: int) -> HeldOut:
@@ -21,21 +23,22 @@ def held_out(seed: int) -> HeldOut:
     for gene in genes[::2]:
         ((start, end),) = gene.cds
         odds["+-".index(gene.strand), :, start:end] += 0.2
-    return HeldOut("c", codes, [odds], genes[::2], np.zeros((2, len(codes)), bool))
+    labels = gene_labels(GeneModels(genes[::2], [], ["c"]), "c", codes)
+    return LabelledContig("c", codes, labels, genes[::2]), [odds]
 
 
 def test_tuning_never_makes_it_worse_and_keeps_what_it_reports() -> None:
-    part = held_out(0)
+    contig, odds = part = held_out(0)
     first = OrfDecoder(temperature=0.02, constant=-14.0)
     decoder, scores = tuned(first, [part])
     assert f1(scores, "three_prime") > 0.5
     assert decoder != first
-    found = decoder(part.codes, part.log_odds, "c")
-    ends = {(gene.strand, gene.three_prime) for gene in part.genes}
+    found = decoder(contig.codes, odds, "c")
+    ends = {(gene.strand, gene.three_prime) for gene in contig.genes}
     hits = np.mean([(gene.strand, gene.three_prime) in ends for gene in found])
     assert scores.scores()["three_prime/precision"] == pytest.approx(hits)
     with pytest.raises(DataError, match="no gene lies in the validation part"):
-        tuned(first, [part._replace(genes=[])])
+        tuned(first, [(contig._replace(genes=[]), odds)])
 
 
 def test_the_calibration_is_a_logistic_regression() -> None:
