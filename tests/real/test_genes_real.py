@@ -8,15 +8,12 @@ import numpy as np
 import pytest
 
 from gulmfit.errors import DataError
-from gulmfit.evaluate.baselines.gene_markov import PeriodicMarkov
 from gulmfit.evaluate.gene_scores import base_scores, gene_scores
-from gulmfit.predict.genes.orfs import OrfDecoder
-from gulmfit.predict.genes.start_sites import StartSites
-from gulmfit.predict.genes.tuning import calibrated, tuned
+from gulmfit.predict.genes.markov_genes import MarkovGenes
 from gulmfit.seq.alphabet import decode
 from gulmfit.seq.genome.genes import GeneModel, spliced, with_untranslated
 from gulmfit.seq.genome.genetic_code import genetic_code
-from gulmfit.seq.genome.open_frames import STARTS, longest_frames, start_codons
+from gulmfit.seq.genome.open_frames import longest_frames
 from gulmfit.seq.genome.store import GenomeStore
 from gulmfit.seq.labels.gene_labels import GeneLabels, LabelledContig, gene_labels, labelled_contigs
 from gulmfit.seq.labels.gene_models import GeneModels, mask_others, read_genes
@@ -130,12 +127,10 @@ def test_prodigal_scores_what_others_measured(slices: Slices) -> None:
 
 
 def test_chains_of_frames_on_a_markov_model(slices: Slices) -> None:
-    code = genetic_code(11)
-    markov = PeriodicMarkov.fit([slices.train])
-    sites = StartSites.fit([slices.train], code, start_codons(STARTS))
-    valid, test = slices.valid, slices.test
-    decoder, _ = tuned(OrfDecoder(sites=sites), [(valid, markov(valid.codes))])
-    found = decoder(test.codes, markov(test.codes), test.name)
+    code, test = genetic_code(11), slices.test
+    finder = MarkovGenes.fit([slices.train], [slices.valid])
+    assert finder.decoder.starts == ("ATG", "GTG", "TTG")
+    found = finder(test.codes, test.name)
     _, _, base, phase, *ends = scored(found, slices.test)
     assert base >= 0.990
     assert phase >= 0.9995
@@ -143,10 +138,7 @@ def test_chains_of_frames_on_a_markov_model(slices: Slices) -> None:
         assert found_share >= least
     for gene in found:
         assert "*" not in code.translate(spliced(test.codes, gene.cds, gene.strand))[:-1]
-    true = {(gene.strand, gene.three_prime) for gene in valid.genes}
-    called = decoder(valid.codes, markov(valid.codes), valid.name)
-    calibration = calibrated(called, np.array([(gene.strand, gene.three_prime) in true for gene in called]))
-    scores = np.array([gene.score for gene in calibration(found)])
+    scores = np.array([gene.score for gene in found])
     assert scores.mean() == pytest.approx(ends[1], abs=0.03)
 
 
