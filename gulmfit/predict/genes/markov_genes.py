@@ -63,9 +63,9 @@ class MarkovGenes:
         right = np.array([(gene.contig, gene.strand, gene.three_prime) in true for gene in found], bool)
         return cls(markov, decoder, calibrated(found, right), scores)
 
-    def __call__(self, codes: Codes, contig: str) -> list[GeneModel]:
+    def __call__(self, codes: Codes, contig: str, *, circular: bool = False) -> list[GeneModel]:
         """Return the genes of a contig by position; the score of each is the probability that a gene ends there."""
-        return self.calibration(self.decoder(codes, self.markov(codes), contig))
+        return self.calibration(self.decoder(codes, self.markov(codes), contig, circular=circular))
 
 
 def common_starts(contigs: Iterable[LabelledContig]) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ Shapes: `L` bases, `N` candidates; the first axis of length 2 is the strand, "+"
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -70,7 +71,9 @@ class OrfDecoder:
                 f"overlaps on one strand are at most {-GAP_LEAST} bp"
             )
 
-    def __call__(self, codes: Codes, log_odds: Sequence[Singles], contig: str) -> list[GeneModel]:
+    def __call__(
+        self, codes: Codes, log_odds: Sequence[Singles], contig: str, *, circular: bool = False
+    ) -> list[GeneModel]:
         """Return the genes of a contig by position, each with its worth as score.
 
         Args:
@@ -78,8 +81,19 @@ class OrfDecoder:
             log_odds: Of each codon position against no gene, ln, on the coordinates of the forward strand: one array,
                 or one for each class of genes (2, 3, L). Of each candidate the class that suits it best counts.
             contig: Its name.
+            circular: Whether a gene may span its origin; it then has two parts. The circle is opened in the widest gap
+                between the genes of a first pass.
         """
-        return self.decode(self.candidates(codes, log_odds), contig)
+        genes = self.decode(self.candidates(codes, log_odds), contig)
+        length = len(codes)
+        between = [(after.span[0] - before.span[1], after.span[0]) for before, after in pairwise(genes)]
+        if not circular or not between or max(between)[0] <= 0:
+            return genes
+        at = max(between)[1]
+        turned = self.candidates(np.roll(codes, -at), [np.roll(own, -at, axis=2) for own in log_odds])
+        return sorted(
+            (_turned_back(gene, at, length) for gene in self.decode(turned, contig)), key=lambda one: one.span
+        )
 
     def candidates(self, codes: Codes, log_odds: Sequence[Singles]) -> "Candidates":
         """List the open reading frames of both strands, and what speaks for each."""
@@ -121,6 +135,15 @@ class OrfDecoder:
         left, right = frames.spans(strand, len(codes))
         bases = np.max([frame_sums(own if strand == "+" else own[:, ::-1], frames) for own in log_odds], axis=0)
         return left, right, np.full(len(left), "+-".index(strand)), bases, sites, frames.open_start, frames.open_end
+
+
+def _turned_back(gene: GeneModel, by: int, length: int) -> GeneModel:
+    """Move a gene of one part to the right on a circle."""
+    ((start, end),) = gene.cds
+    start, end = (start + by) % length, (end + by - 1) % length + 1
+    over = [(start, length), (0, end)]
+    cds = [(start, end)] if start < end else over if gene.strand == "+" else over[::-1]
+    return replace(gene, cds=tuple(cds), exons=tuple(cds))
 
 
 @dataclass(frozen=True, eq=False)

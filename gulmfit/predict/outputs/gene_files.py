@@ -1,7 +1,7 @@
 """Write genes as GFF3, and their proteins as FASTA: sorted by position, whole or not at all."""
 
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import isnan
 from pathlib import Path
@@ -9,12 +9,12 @@ from urllib.parse import quote
 
 from gulmfit.predict.outputs.track_files import write_lines
 from gulmfit.seq.alphabet import Codes
-from gulmfit.seq.genome.genes import GeneModel, Span, Spans, spliced
+from gulmfit.seq.genome.genes import GeneModel, Span, Spans, spliced, unwrapped
 from gulmfit.seq.genome.genetic_code import genetic_code
 
 _IN_NAMES = ".:^*$@!+_?-|"  # that GFF3 leaves as they are in the name of a contig
 _WIDTH = 60
-_RANKS = ("gene", "mRNA", "exon", "five_prime_UTR", "CDS", "three_prime_UTR")
+_RANKS = ("region", "gene", "mRNA", "exon", "five_prime_UTR", "CDS", "three_prime_UTR")
 
 ExonScore = Callable[[GeneModel, Span], float]
 
@@ -41,11 +41,13 @@ def write_gff3(
     code: int,
     model: str = "",
     exon_score: ExonScore | None = None,
+    circular: Collection[str] = (),
 ) -> int:
     """Write genes as GFF3 and return how many lines there were.
 
     All lines of a contig are sorted by their start, so the file can be indexed as it is. An exon is written even where
-    it is all CDS. The phase of a CDS is the number of bases before its first whole codon.
+    it is all CDS. The phase of a CDS is the number of bases before its first whole codon. A gene over the origin of a
+    circular contig ends behind the end of the contig.
 
     Args:
         path: Output file; its folder is made.
@@ -54,11 +56,12 @@ def write_gff3(
         code: Number of the genetic code, for the attribute transl_table.
         model: What made the genes, such as the hash of a model.
         exon_score: Gives the score of an exon, from 0 to 1; the score of its gene by default.
+        circular: Names of the contigs that are circular; each gets a line that says so.
 
     Raises:
         DataError: The file cannot be written.
     """
-    return write_lines(path, _gff3(genes, lengths, code, model, exon_score or (lambda gene, _: gene.score)))
+    return write_lines(path, _gff3(genes, lengths, code, model, exon_score or (lambda gene, _: gene.score), circular))
 
 
 def write_proteins(path: Path, genes: Iterable[GeneModel], contigs: Mapping[str, Codes], *, code: int) -> int:
@@ -76,7 +79,7 @@ def write_proteins(path: Path, genes: Iterable[GeneModel], contigs: Mapping[str,
 
     def lines() -> Iterator[str]:
         for gene in genes:
-            start, end = gene.span
+            start, end = unwrapped(gene, len(contigs[gene.contig])).span
             place = f"{gene.contig}:{start}-{end}({gene.strand})"
             yield f">{gene.name}.t1 {place}{'' if isnan(gene.score) else f' score={gene.score:.4f}'}\n"
             protein = genetic_code(code).translate(spliced(contigs[gene.contig], gene.cds, gene.strand))
@@ -86,15 +89,24 @@ def write_proteins(path: Path, genes: Iterable[GeneModel], contigs: Mapping[str,
 
 
 def _gff3(
-    genes: Sequence[GeneModel], lengths: Mapping[str, int], code: int, model: str, exon_score: ExonScore
+    genes: Sequence[GeneModel],
+    lengths: Mapping[str, int],
+    code: int,
+    model: str,
+    exon_score: ExonScore,
+    circular: Collection[str],
 ) -> Iterator[str]:
     yield "##gff-version 3\n"
     if model:
         yield f"#!model {model}\n"
     for contig, length in lengths.items():
         yield f"##sequence-region {quote(contig, safe=_IN_NAMES)} 1 {length}\n"
-    for contig in lengths:
-        rows = [row for gene in genes if gene.contig == contig for row in _rows(gene, code, exon_score)]
+    for contig, length in lengths.items():
+        own = (unwrapped(gene, length) for gene in genes if gene.contig == contig)
+        rows = [row for gene in own for row in _rows(gene, code, exon_score)]
+        if contig in circular:
+            name = quote(contig, safe=_IN_NAMES)
+            rows.append(("region", 0, length, float("nan"), "+", ".", f"ID={name}:1..{length};Is_circular=true"))
         rows.sort(key=lambda row: (row[1], -row[2], _RANKS.index(row[0])))
         for kind, start, end, score, strand, phase, attributes in rows:
             shown = "." if isnan(score) else f"{score:.4f}"

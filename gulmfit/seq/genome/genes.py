@@ -119,6 +119,23 @@ def inside(genes: Iterable[GeneModel], contig: str, start: int, end: int) -> lis
     ]
 
 
+def unwrapped(gene: GeneModel, contig_length: int) -> GeneModel:
+    """Let a gene over the origin of a circular contig count on behind its end; others stay as they are."""
+
+    def moved(parts: Spans) -> Spans:
+        ascending = parts if gene.strand == "+" else parts[::-1]
+        joined: list[Span] = []
+        for start, end in ascending:
+            shift = contig_length if start < ascending[0][0] else 0
+            if joined and joined[-1][1] == start + shift == contig_length:
+                joined[-1] = (joined[-1][0], end + shift)
+            else:
+                joined.append((start + shift, end + shift))
+        return tuple(joined if gene.strand == "+" else joined[::-1])
+
+    return replace(gene, cds=moved(gene.cds), exons=moved(gene.exons))
+
+
 def with_untranslated(gene: GeneModel, before_bp: int, after_bp: int, contig_length: int) -> GeneModel:
     """Give a gene untranslated regions of constant length, as far as the contig reaches."""
     left, right = (before_bp, after_bp) if gene.strand == "+" else (after_bp, before_bp)

@@ -104,3 +104,21 @@ def test_genes_below_the_confidence_are_left_out() -> None:
         GeneModel("b", "+", ((at, at + 9),), score=score) for at, score in ((50, 0.9), (20, 0.3), (10, float("nan")))
     ]
     assert [gene.cds[0][0] for gene in numbered(genes, CONTIGS, confidence=0.5)] == [10, 50]
+
+
+@pytest.mark.parametrize("strand", ["+", "-"])
+def test_a_gene_over_the_origin_is_written_as_one_and_read_again(tmp_path: Path, strand: str) -> None:
+    coding = "ATG" + "GCA" * 9 + "TAA"
+    circle = coding[20:] + "CCCCCC" + coding[:20]
+    cds = [(19, 39), (0, 13)]
+    if strand == "-":
+        circle, cds = str(Seq(circle).reverse_complement()), [(0, 20), (26, 39)]
+    gene = GeneModel("c", strand, tuple(cds), score=0.5)
+    store = GenomeStore.from_sequences(["c"], [circle])
+    write_gff3(tmp_path / "a.gff3", numbered([gene], {"c": 39}), {"c": 39}, code=11, circular=["c"])
+    lines = [line.split("\t") for line in (tmp_path / "a.gff3").read_text().splitlines() if "\tCDS\t" in line]
+    assert [(line[3], line[4]) for line in lines] == [("20", "52") if strand == "+" else ("27", "59")]
+    (read,) = read_genes(tmp_path / "a.gff3", store).genes
+    assert (read.strand, read.cds) == (strand, gene.cds)
+    write_proteins(tmp_path / "a.faa", [gene], {"c": store.codes}, code=11)
+    assert (tmp_path / "a.faa").read_text().splitlines()[1] == "M" + "A" * 9

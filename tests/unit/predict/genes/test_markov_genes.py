@@ -4,7 +4,8 @@ import numpy as np
 
 from gulmfit.predict.genes.markov_genes import MarkovGenes, common_starts
 from gulmfit.seq.alphabet import reverse_complement_text
-from gulmfit.seq.genome.genes import GeneModel
+from gulmfit.seq.genome.genes import GeneModel, positions, spliced
+from gulmfit.seq.genome.genetic_code import genetic_code
 from gulmfit.seq.labels.gene_labels import LabelledContig, gene_labels
 from gulmfit.seq.labels.gene_models import GeneModels
 
@@ -48,3 +49,24 @@ def test_a_part_has_the_genes_that_lie_wholly_in_it() -> None:
     for gene in part.genes:
         ((first, last),) = gene.cds
         assert (part.labels.classes["+-".index(gene.strand), first:last] == 2).all()
+
+
+def test_a_circle_has_no_origin() -> None:
+    train, valid, test = map(made_up, range(3))
+    finder = MarkovGenes.fit([train], [valid])
+    size = len(test.codes)
+
+    def found(by: int) -> list[tuple[str, list[int]]]:
+        codes = np.roll(test.codes, -by)
+        genes = finder(codes, "c", circular=True)
+        for gene in genes:
+            protein = genetic_code(11).translate(spliced(codes, gene.cds, gene.strand))
+            assert protein.find("*") == len(protein) - 1
+        return sorted((one.strand, ((positions(one.cds, one.strand) + by) % size).tolist()) for one in genes)
+
+    whole = found(0)
+    assert len(whole) > 140
+    for gene in (test.genes[3], test.genes[70], next(one for one in test.genes if one.strand == "-")):
+        start, end = gene.cds[0]
+        for by in (start + 1, (start + end) // 2, end - 2):
+            assert found(by) == whole
