@@ -26,13 +26,13 @@ _PHASES = ("0", "1", "2")
 _GTF_ATTRIBUTE = re.compile(r'\s*(?P<key>[^\s";]+)\s+(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s";]+))\s*(?:;|$)')
 
 
-def read_gff(path: Path, kinds: Collection[str] | None = None) -> Iterator[Feature]:
+def read_gff(path: Path, kinds: Collection[str] | None = None, *, skip_empty_utrs: bool = False) -> Iterator[Feature]:
     """Stream the lines of a GFF3 or GTF file as features.
 
     A name ending in .gtf or .gff3 says how attributes are written; for .gff the first line that has some does.
     Comments and directives are passed over; `##FASTA` or a line with ">" ends the features. Values of GFF3 are freed of
     URL escapes and of quotes around them. A key that is repeated in a line gives its values with commas between them.
-    Strand "?" is ".". An untranslated region of no base, which ends before its start, is skipped. What of column 9 is
+    Strand "?" is ".". What of column 9 is
     no attribute is passed over and counted in a warning; the feature has the attribute `ODD_ATTRIBUTES`, which names
     the keys that may be touched by it, and those that GFF3 has twice.
     A feature that reaches over the end of a contig marked `Is_circular=true` comes in two pieces, the one before and
@@ -41,6 +41,8 @@ def read_gff(path: Path, kinds: Collection[str] | None = None) -> Iterator[Featu
     Args:
         path: File, plain, gzip or bgzip.
         kinds: Types to keep; all if None. Lines of the others are not checked.
+        skip_empty_utrs: Whether an untranslated region of no base, which ends before its start, is skipped rather than
+            refused.
 
     Raises:
         DataError: A line has not 9 columns, a coordinate, score or strand is wrong, or the file is unreadable or holds
@@ -71,7 +73,7 @@ def read_gff(path: Path, kinds: Collection[str] | None = None) -> Iterator[Featu
         if not chosen and "Is_circular=true" not in text:
             continue
         start, end = whole_number(first, "start", place) - 1, whole_number(last, "end", place)
-        if end == start and "utr" in kind.lower():
+        if skip_empty_utrs and end == start and "utr" in kind.lower():
             continue
         if start < 0 or end <= start:
             raise DataError(f"{place}: start {first}, end {last}; positions count from 1 and need 1 <= start <= end")

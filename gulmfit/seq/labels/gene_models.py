@@ -13,7 +13,16 @@ import numpy as np
 from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import AMBIGUOUS, Codes
 from gulmfit.seq.formats.features import Feature
-from gulmfit.seq.genome.contigs import contig_of, contigs_by_name, missing_contigs, read_features
+from gulmfit.seq.formats.gff import read_gff
+from gulmfit.seq.genome.contigs import (
+    contig_of,
+    contigs_by_name,
+    has_kinds,
+    is_features,
+    is_genbank,
+    missing_contigs,
+    read_features,
+)
 from gulmfit.seq.genome.genes import GeneModel, Span, Spans, positions, spliced
 from gulmfit.seq.genome.genetic_code import AMBIGUOUS_CODON, GeneticCode, codon_numbers, genetic_code
 from gulmfit.seq.genome.store import GenomeStore
@@ -115,7 +124,9 @@ def read_genes(
             codons and others do not, or more than a fifth of the genes have neither start nor stop codon.
     """
     path = Path(annotation)
-    found = read_transcripts(read_features(path, _AllBut(_UNREAD)))
+    kinds = _AllBut(_UNREAD)
+    gff = is_features(path) and has_kinds(path) and not is_genbank(path)
+    found = read_transcripts(read_gff(path, kinds, skip_empty_utrs=True) if gff else read_features(path, kinds))
     names = _names(found.contigs, store, contigs or {}, path)
     kept = [one for one in found.transcripts if names[one.contig] is not None]
     if not kept:

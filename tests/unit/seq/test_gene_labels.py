@@ -337,3 +337,12 @@ def test_untranslated_regions_of_constant_length(strand: str, expected: tuple[tu
     longer = with_untranslated(gene, 4, 90, 50)
     assert longer.exons == expected
     assert longer.cds == gene.cds
+
+
+def test_an_untranslated_region_of_no_base_is_skipped(tmp_path: Path) -> None:
+    row = gff([("five_prime_UTR", 5, 5, "+", ".", "Parent=m")])
+    assert (
+        read(tmp_path, gene_rows("+") + row, genome(SENSE)).genes == read(tmp_path, gene_rows("+"), genome(SENSE)).genes
+    )
+    with pytest.raises(DataError, match=r"line 9: start 6, end 4"):
+        read(tmp_path, gene_rows("+") + row.replace("6\t5", "6\t4"), genome(SENSE))
