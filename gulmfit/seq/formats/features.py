@@ -34,6 +34,8 @@ class Feature(NamedTuple):
         kind: Column `type` of GFF3 and GTF, feature key of GenBank; "" in BED.
         attributes: Attributes of GFF3 and GTF, qualifiers of GenBank, columns after `strand` of BED.
         place: Where it stands, for messages: "a.bed, line 7".
+        phase: Bases before the first whole codon, as GFF3 and GTF have it; None where they do not, and for the pieces
+            of a feature that crosses an origin.
     """
 
     contig: str
@@ -45,6 +47,7 @@ class Feature(NamedTuple):
     kind: str = ""
     attributes: Mapping[str, str] = _NO_ATTRIBUTES
     place: str = ""
+    phase: int | None = None
 
 
 def name_of(attributes: Mapping[str, str]) -> str:

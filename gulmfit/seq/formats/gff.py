@@ -21,24 +21,28 @@ from gulmfit.seq.text import numbered_lines
 _log = logging.getLogger(__name__)
 
 _COLUMNS = 9
+_PHASES = ("0", "1", "2")
 # key "value"; or key value; a semicolon within quotes ends nothing, and a quote after a backslash closes nothing.
 _GTF_ATTRIBUTE = re.compile(r'\s*(?P<key>[^\s";]+)\s+(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s";]+))\s*(?:;|$)')
 
 
-def read_gff(path: Path, kinds: Collection[str] | None = None) -> Iterator[Feature]:
+def read_gff(path: Path, kinds: Collection[str] | None = None, *, skip_empty_utrs: bool = False) -> Iterator[Feature]:
     """Stream the lines of a GFF3 or GTF file as features.
 
     A name ending in .gtf or .gff3 says how attributes are written; for .gff the first line that has some does.
     Comments and directives are passed over; `##FASTA` or a line with ">" ends the features. Values of GFF3 are freed of
     URL escapes and of quotes around them. A key that is repeated in a line gives its values with commas between them.
-    Strand "?" is ".". What of column 9 is no attribute is passed over and counted in a warning; the feature has the
-    attribute `ODD_ATTRIBUTES`, which names the keys that may be touched by it, and those that GFF3 has twice.
+    Strand "?" is ".". What of column 9 is
+    no attribute is passed over and counted in a warning; the feature has the attribute `ODD_ATTRIBUTES`, which names
+    the keys that may be touched by it, and those that GFF3 has twice.
     A feature that reaches over the end of a contig marked `Is_circular=true` comes in two pieces, the one before and
     the one after the origin.
 
     Args:
         path: File, plain, gzip or bgzip.
         kinds: Types to keep; all if None. Lines of the others are not checked.
+        skip_empty_utrs: Whether an untranslated region of no base, which ends before its start, is skipped rather than
+            refused.
 
     Raises:
         DataError: A line has not 9 columns, a coordinate, score or strand is wrong, or the file is unreadable or holds
@@ -63,12 +67,14 @@ def read_gff(path: Path, kinds: Collection[str] | None = None) -> Iterator[Featu
             raise DataError(
                 f"{place}: {len(cells)} column(s): {line[:80]!r}; expected {_COLUMNS} with tabs between them"
             )
-        contig, _, kind, first, last, score, strand, _, text = cells
+        contig, _, kind, first, last, score, strand, phase, text = cells
         contig = contig if parse is gtf_attributes else unquote(contig)
         chosen = kinds is None or kind in kinds
         if not chosen and "Is_circular=true" not in text:
             continue
         start, end = whole_number(first, "start", place) - 1, whole_number(last, "end", place)
+        if skip_empty_utrs and end == start and "utr" in kind.lower():
+            continue
         if start < 0 or end <= start:
             raise DataError(f"{place}: start {first}, end {last}; positions count from 1 and need 1 <= start <= end")
         text = _unquoted(text)
@@ -85,15 +91,16 @@ def read_gff(path: Path, kinds: Collection[str] | None = None) -> Iterator[Featu
         if strand not in STRANDS:
             raise DataError(f"{place}: strand {strand!r} is not one of {', '.join(STRANDS)} or ?")
         feature = Feature(
-            contig, start, end, strand, name_of(attributes), score_of(score, place), kind, attributes, place
-        )
+            contig, start, end, strand, name_of(attributes), score_of(score, place), kind, attributes, place,
+            int(phase) if phase in _PHASES else None,
+        )  # fmt: skip
         length = circular.get(contig, end)
         if end <= length:
             yield feature
         elif start >= length or end > start + length:
             raise DataError(f"{place}: {first}-{last} does not lie in circular contig {contig!r} of {length:,} bases")
         else:
-            pieces = feature._replace(attributes={**attributes, CROSSES_ORIGIN: "true"})
+            pieces = feature._replace(attributes={**attributes, CROSSES_ORIGIN: "true"}, phase=None)
             yield from (pieces._replace(end=length), pieces._replace(start=0, end=end - length))
     if odd:
         _log.warning(

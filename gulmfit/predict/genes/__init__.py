@@ -1,0 +1,1 @@
+"""From probabilities of bases to genes."""
