@@ -10,7 +10,12 @@ from typing import Any
 
 import pytest
 
+from gulmfit.models import peer_cnn
+
 from .forked import run_forked
+
+# Seconds in each of a hundred runs, which are forked from here; tests/unit has the network at its full length.
+peer_cnn.MOST_TIMES = 3
 
 ROOT = Path(__file__).resolve().parents[2]
 
