@@ -149,7 +149,13 @@ def _pooled_scores(pooled: Predictions, seed: int) -> dict[str, Any]:
     judge = kind_named(pooled.targets)(pooled.classes, pooled.positive)
     labels, groups = pooled.labels, pooled.groups
     judged: dict[str, Judged] = {name: (values, judge) for name, values in pooled.by_model.items()}
+    found: dict[str, Any] = {}
+    if "blend" in judged:  # against its parts, as in each fold
+        parts = {name: item for name, item in judged.items() if name not in ("model", "blend", SCRATCH)}
+        network = {"model": judged["blend"], "network": judged["model"]}
+        found["blend"] = judge.comparisons(labels, {**network, **parts}, groups, seed)
     return {
+        **found,
         "scores": {name: judge.scores(labels, values) for name, values in pooled.by_model.items()},
         "ci95": {name: judge.intervals(labels, values, groups, seed) for name, values in pooled.by_model.items()},
         **judge.comparisons(labels, judged, groups, seed),
