@@ -99,7 +99,7 @@ class Training:
 def composed(setting: Setting, stage: str, arch: str) -> DictConfig:
     """Compose the configuration of a stage with every regulariser on."""
     sizes = ["arch=awd_lstm_tiny", "bptt=8"] if setting.tiny else [f"arch={arch}"]
-    return compose([f"stage={stage}", *REGULARISED, *sizes])
+    return compose([f"stage={stage}", "arch.strands=forward", *REGULARISED, *sizes])
 
 
 def built(config: DictConfig, setting: Setting) -> tuple[Spec, Any]:

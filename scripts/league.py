@@ -38,6 +38,7 @@ from gulmfit.errors import ConfigError
 from gulmfit.files import write_whole
 from gulmfit.overrides import overrides_for_hydra
 from gulmfit.report.table import format_table
+from gulmfit.train.recipe import settle
 
 HERE = Path(__file__).resolve().parent
 OPTIONS = {"only": "", "output": "outputs/league", "sets": str(HERE / "league_sets.yaml"), "dry_run": False}
@@ -49,6 +50,7 @@ NOTE = (
 )
 
 logger = logging.getLogger("gulmfit.league")
+logging.getLogger("gulmfit.train.recipe").setLevel(logging.WARNING)  # each run says for itself what was chosen
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,8 @@ def runs_of(name: str, entry: Mapping[str, Any], output: str, extra: Sequence[st
     for part, words in (entry.get("runs") or {"": entry.get("words")}).items():
         own = f"{name}_{part}" if part else name
         given = [*words, f"paths.output_dir={output}", f"run.name={own}", *extra, "resume=auto"]
-        config = compose(overrides_for_hydra(given))
+        given_to_hydra = overrides_for_hydra(given)
+        config = settle(compose(given_to_hydra), given_to_hydra)
         validate(config)
         found.append(Run(own, part, given, config))
     return found
