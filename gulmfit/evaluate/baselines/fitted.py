@@ -3,6 +3,7 @@
 Shapes: `N` sequences, `P` features, `C` classes or values, `K` outputs of a model, `T` trees, `M` nodes of all trees.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
@@ -64,20 +65,16 @@ class Outputs:
 
 
 @dataclass(eq=False)
-class _Model:
-    """A model that sees features; a subclass says what it makes of them, and its arrays are its further fields."""
+class _Model(ABC):
+    """A model whose arrays are the further fields of a subclass."""
 
     name: str
     view: View
     outputs: Outputs
 
+    @abstractmethod
     def predict(self, sequences: Sequence[str]) -> Floats:
-        found = [self.outputs(self.decide(features)) for features in self.view.chunks(sequences)]
-        return np.concatenate([*found, np.zeros((0, self.outputs.columns))])
-
-    def decide(self, features: Any) -> Floats:
-        """Turn features (N, P) into outputs (N, K)."""
-        raise NotImplementedError
+        """Give probabilities, or values, of sequences (N, C)."""
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         return {item.name: getattr(self, item.name) for item in fields(self)[3:]}
@@ -93,6 +90,19 @@ class _Model:
 
 
 @dataclass(eq=False)
+class _OfFeatures(_Model):
+    """A model that sees features; a subclass says what it makes of them."""
+
+    def predict(self, sequences: Sequence[str]) -> Floats:
+        found = [self.outputs(self.decide(features)) for features in self.view.chunks(sequences)]
+        return np.concatenate([*found, np.zeros((0, self.outputs.columns))])
+
+    @abstractmethod
+    def decide(self, features: Any) -> Floats:
+        """Turn features (N, P) into outputs (N, K)."""
+
+
+@dataclass(eq=False)
 class Constant(_Model):
     """The same for every sequence: `row` (C,)."""
 
@@ -103,7 +113,7 @@ class Constant(_Model):
 
 
 @dataclass(eq=False)
-class Linear(_Model):
+class Linear(_OfFeatures):
     """Weighted features: `weights` (P, K) and `bias` (K,), standardisation included."""
 
     weights: Floats
@@ -115,7 +125,7 @@ class Linear(_Model):
 
 
 @dataclass(eq=False)
-class Trees(_Model):
+class Trees(_OfFeatures):
     """Boosted trees that ask which letter is at a position.
 
     A node sends a sequence to `left` if the letter at the position `feature` is one of `letters`, whose bits are the
@@ -161,7 +171,7 @@ class Trees(_Model):
 
 
 @dataclass(eq=False)
-class Words(_Model):
+class Words(_OfFeatures):
     """Naive Bayes over the words of a sequence, as `WordNaiveBayes.to_arrays` gives it."""
 
     held_data: NDArray[Any]
@@ -175,7 +185,7 @@ class Words(_Model):
 
 
 @dataclass(eq=False)
-class Peer(_Model):
+class Peer(_OfFeatures):
     """The weights of `gulmfit.models.peer_cnn`; `both_strands` () says whether it reads both."""
 
     filters: NDArray[np.float32]

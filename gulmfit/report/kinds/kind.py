@@ -166,13 +166,13 @@ class Kind(ABC):
         Args:
             train, valid, test, seed, cache_dir: As of `baselines`.
         """
-        raise NotImplementedError
+        raise DataError(f"{self.labels.name} are not blended: leave blend= out.")
 
     def fitted_baselines(
         self, train: Labelled, valid: Labelled, names: list[str], *, seed: int
     ) -> dict[str, FittedBaseline]:
         """Fit some of these baselines, to be saved."""
-        raise NotImplementedError
+        raise DataError(f"{self.labels.name} are not blended: leave blend= out.")
 
     @abstractmethod
     def comparisons(self, truth: Any, judged: Models, groups: Ints, seed: int) -> dict[str, Any]:

@@ -1,10 +1,14 @@
 """The recipe: what is chosen for a classifier, that what is given stays, and that strands are told from data."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
+from omegaconf import OmegaConf
 from sklearn.linear_model import LogisticRegression
 
 from gulmfit.config import compose, plain, validate
@@ -121,7 +125,19 @@ def test_the_calibrated_loss_is_the_least_over_temperatures() -> None:
     assert torch.isfinite(sets.compute())
 
 
-def test_a_recipe_of_ones_own_is_a_file(tmp_path: Path) -> None:
+def test_a_recipe_can_be_named() -> None:
     config = settled("recipe=transfer")
     assert config.recipe == "transfer"
     assert config.arch._target_.endswith("AWDRNN")
+
+
+def test_a_recipe_of_ones_own_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "recipe").mkdir()
+    own = "# @package _global_\nrecipe: mine\nclassify: {bins: 7}\n"
+    (tmp_path / "recipe" / "mine.yaml").write_text(own, encoding="utf-8")
+    words = ["stage=classify", "recipe=mine", "--config-dir", str(tmp_path), "--cfg", "job"]
+    command = [sys.executable, str(Path(__file__).parents[3] / "train.py"), *words]
+    found = yaml.safe_load(subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout)
+    assert (found["recipe"], found["classify"]["bins"]) == ("mine", 7)
+    config = OmegaConf.create(found)
+    assert settle(config, words[:2]) is config  # nothing is chosen over it
