@@ -62,6 +62,15 @@ _KEYS: dict[str, tuple[Any, str]] = {
     "classify.alpha": (float, FROM_0),
     "classify.beta": (float, FROM_0),
     "classify.bins": (int, FROM_0),
+    **{
+        f"{group}.patience.{name}": pair
+        for group in ("classify", "schedule")
+        for name, pair in {
+            "steps": (int | None, FROM_1),
+            "gain": (float, "[0, 1)"),
+            "longest": (float, "[1, inf)"),
+        }.items()
+    },
     "classify.scratch.lr": (float, POSITIVE),
     "classify.scratch.drop_mult": (float, ""),
     "cv.folds": (int | None, "[2, inf)"),

@@ -56,19 +56,24 @@ class Progress(TQDMProgressBar):
         """Begin to count."""
         super().on_train_start(*arguments)
         trainer, pl_module = arguments[:2]
-        self._total = int(getattr(pl_module, "total_steps", 0)) or int(trainer.estimated_stepping_batches)
-        batches = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-        self._epochs = math.ceil(self._total / max(1, batches))
-        if trainer.max_epochs is not None and trainer.max_epochs > 0:
-            self._epochs = min(self._epochs, trainer.max_epochs)
+        self._plan(trainer, pl_module)
         self._begun_at, self._begun = trainer.global_step, time.monotonic()
         self._told = self._epoch_begun = self._begun
         self._plan_told = False
         self._counted = (0, 0.0)
 
+    def _plan(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take note of how long training lasts; it may get longer while validation improves."""
+        self._total = int(getattr(pl_module, "total_steps", 0)) or int(trainer.estimated_stepping_batches)
+        batches = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+        self._epochs = math.ceil(self._total / max(1, batches))
+        if trainer.max_epochs is not None and trainer.max_epochs > 0:
+            self._epochs = min(self._epochs, trainer.max_epochs)
+
     def on_train_epoch_start(self, trainer: pl.Trainer, *arguments: Any) -> None:
         """Number epochs from 1."""
         super().on_train_epoch_start(trainer, *arguments)
+        self._plan(trainer, arguments[0])
         self.train_progress_bar.set_description(f"epoch {trainer.current_epoch + 1}/{self._epochs}")
         self._epoch_begun = time.monotonic()
 

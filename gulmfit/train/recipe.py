@@ -20,13 +20,17 @@ from gulmfit.seq.labels.labelled import LabelledSequences
 logger = logging.getLogger(__name__)
 
 AUTO = "auto"
+CHOOSING = ("classify", "ulmfit", "learning_curve")  # stages that train classifiers
 
 # Optimizer steps at so many training sequences; of others they grow with a power of the number below 1, since each
 # sequence is seen less often where there are many.
 STEPS, SEQUENCES, POWER = 600, 5_000, 0.6
 TRANSFERRED = 0.4  # as many steps where a language model has learned the words beforehand
 FEW = 1_000  # training sequences below which every layer learns from the start, at a lower rate
-SMALL_BATCH = 32
+BATCHES = 32  # batches that so few are read in, of SMALLEST to LARGEST sequences
+SMALLEST, LARGEST = 8, 32
+LEAST_STEPS = 200  # however few the sequences are
+VALIDATIONS = 20  # looks at the validation part where an epoch has few steps: a look costs more than a step
 
 
 def settle(config: DictConfig, words: Sequence[str]) -> DictConfig:
@@ -40,7 +44,7 @@ def settle(config: DictConfig, words: Sequence[str]) -> DictConfig:
         The configuration, composed again with the recipe where there is one to choose.
     """
     given = [word.lstrip("+") for word in words]
-    if config.stage.name == "classify" and config.recipe == AUTO:
+    if config.stage.name in CHOOSING and config.recipe == AUTO:
         recipe, why = _recipe(config, given)
         config = compose([*words, f"recipe={recipe}"])
         logger.info("recipe=%s: %s", recipe, why)
@@ -50,6 +54,8 @@ def settle(config: DictConfig, words: Sequence[str]) -> DictConfig:
 
 
 def _recipe(config: DictConfig, given: Sequence[str]) -> tuple[str, str]:
+    if config.stage.name != "classify":
+        return "transfer", "its classifiers start from a language model"
     if config.init_from or config.arch_from:
         return "transfer", "it starts from a language model" if config.init_from else "the twin of a transferred one"
     own = next((word for word in given if _names_network(word) or word.startswith("tokenizer=")), None)
@@ -84,6 +90,8 @@ def decide(config: DictConfig, train: LabelledSequences, valid: LabelledSequence
     config = config.copy()
     if not config.schedule.phases:
         _decide_length(config, len(train))
+    else:
+        config.schedule.patience.steps = None  # they say how long
     if config.arch.get("strands") == AUTO:
         config.arch.strands, why = _strands(config, train, valid)
         logger.info("arch.strands=%s: %s", config.arch.strands, why)
@@ -92,12 +100,16 @@ def decide(config: DictConfig, train: LabelledSequences, valid: LabelledSequence
 
 def _decide_length(config: DictConfig, count: int) -> None:
     if count < FEW:
-        config.batch_size = min(int(config.batch_size), SMALL_BATCH)
+        config.batch_size = min(int(config.batch_size), LARGEST, max(SMALLEST, count // BATCHES))
     steps_an_epoch = max(1, count // int(config.batch_size))
     steps = STEPS * (count / SEQUENCES) ** POWER
     if config.init_from:
         steps *= TRANSFERRED
+    steps = max(LEAST_STEPS, steps)
     epochs = max(2, round(steps / steps_an_epoch))
+    if config.trainer.check_val_every_n_epoch == 1 and (every := epochs // VALIDATIONS) > 1:
+        config.trainer.check_val_every_n_epoch = every
+        epochs = every * round(epochs / every)  # the last epoch has its look too
     if config.init_from and count >= FEW:
         phases = [{"epochs": 1, "lr": 2e-2, "groups": 1}, {"epochs": epochs, "lr": 5e-3}]
     elif config.init_from:

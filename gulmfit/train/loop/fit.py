@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from gulmfit.seq.alphabet import DEFAULT
 from gulmfit.seq.tokens.subword_training import Corpus, SubwordRecipe
 from gulmfit.seq.tokens.tokenizer import Tokenizer
 from gulmfit.threads import suited_threads
+from gulmfit.train.loop.plateau import Patient
 from gulmfit.train.loop.tasks import Task
 from gulmfit.train.run import CONFIG, Run
 from gulmfit.train.survive.callbacks import RandomState, RunCheckpoint, Throughput
@@ -139,15 +140,19 @@ def _callbacks(run: Run, task: Task) -> list[pl.Callback]:
         if name == "checkpoint":
             node = {"dirpath": run.checkpoints, "monitor": config.stage.monitor, "mode": config.stage.mode, **node}
         callbacks.append(instantiate(node))
-    return [*callbacks, LossWatch(task.ignorance), RandomState()]
+    patient = Patient(str(config.stage.monitor), str(config.stage.mode))
+    return [*callbacks, patient, LossWatch(task.ignorance), RandomState()]
 
 
 def _limits(run: Run, task: Task) -> dict[str, Any]:
     """Let the schedule decide how long to train, unless the trainer was told."""
-    trainer = run.config.trainer
-    if trainer.max_epochs is None and trainer.max_steps in (-1, None):
-        return {"max_epochs": task.schedule.epochs}
-    return {"max_epochs": -1} if trainer.max_epochs is None else {}
+    if _length_is_given(run):
+        return {"max_epochs": -1} if run.config.trainer.max_epochs is None else {}
+    return {"max_epochs": task.schedule.epochs}
+
+
+def _length_is_given(run: Run) -> bool:
+    return run.config.trainer.max_epochs is not None or run.config.trainer.max_steps not in (-1, None)
 
 
 def fit(run: Run, task: Task, data: pl.LightningDataModule, spec: Spec) -> Fitted:
@@ -156,6 +161,8 @@ def fit(run: Run, task: Task, data: pl.LightningDataModule, spec: Spec) -> Fitte
     Raises:
         TrainingError: If the loss is not a number at the end.
     """
+    if _length_is_given(run):
+        task.schedule = replace(task.schedule, patience=None)
     throughput = Throughput()
     node = plain(run.config.trainer)
     if node["precision"] == "auto":

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from gulmfit.errors import ConfigError
+from gulmfit.train.loop.plateau import Patience
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class OneCycle:
         div: The rate starts at its peak divided by this.
         final_div: The rate ends at its peak divided by this.
         momentum: Momentum (or Adam's first beta) at the start and end of a phase, and at the peak.
+        patience: How long the last phase stays at its peak; None for a length that is known beforehand.
     """
 
     phases: Sequence[Phase]
@@ -56,6 +58,7 @@ class OneCycle:
     div: float = 25.0
     final_div: float = 1e5
     momentum: tuple[float, float] = (0.8, 0.7)
+    patience: Patience | None = None
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "OneCycle":
@@ -70,6 +73,8 @@ class OneCycle:
             raise ConfigError("schedule.phases is empty: give at least one phase, such as [{epochs: 5, lr: 5e-3}].")
         if "momentum" in arguments:
             arguments["momentum"] = tuple(arguments["momentum"])
+        patience = arguments.get("patience") or {}
+        arguments["patience"] = Patience(**patience) if patience.get("steps") else None
         schedule = cls(phases=phases, **arguments)
         if not 0.0 <= schedule.pct_start <= 1.0 or schedule.div < 1 or schedule.final_div < 1:
             raise ConfigError("schedule: pct_start lies in [0, 1]; div and final_div are 1 or more.")
@@ -88,7 +93,12 @@ class OneCycle:
             shares.append(shares[-1] + phase.epochs)
         return [round(total_steps * share / whole) for share in shares]
 
-    def phase_at(self, step: int, total_steps: int) -> tuple[int, float]:
+    def peak(self, total_steps: int) -> int:
+        """Return the step at which the rate of the last phase is highest."""
+        start, end = self.edges(total_steps)[-2:]
+        return round(start + self.pct_start * (end - start))
+
+    def phase_at(self, step: float, total_steps: int) -> tuple[int, float]:
         """Return the number of the phase at a step, and the share of that phase done, in [0, 1]."""
         edges = self.edges(total_steps)
         index = next((i for i in range(len(self.phases)) if step < edges[i + 1]), len(self.phases) - 1)
@@ -127,17 +137,23 @@ class OneCyclePhases(LRScheduler):
         schedule: The phases.
         total_steps: Optimizer steps of the whole training.
         scale: Gives a factor on all rates.
+        clock: Gives the step of the schedule at a step of the training, where that stays at its peak.
     """
 
     def __init__(
-        self, optimizer: Optimizer, schedule: OneCycle, total_steps: int, scale: Callable[[], float] = lambda: 1.0
+        self,
+        optimizer: Optimizer,
+        schedule: OneCycle,
+        total_steps: int,
+        scale: Callable[[], float] = lambda: 1.0,
+        clock: Callable[[int], float] = float,
     ) -> None:
-        self.schedule, self.total_steps, self.scale = schedule, total_steps, scale
+        self.schedule, self.total_steps, self.scale, self.clock = schedule, total_steps, scale, clock
         super().__init__(optimizer)
 
     def get_lr(self) -> list[float | Any]:
         """Return the rates of the current step, and set the momentum beside them."""
-        index, done = self.schedule.phase_at(self.last_epoch, self.total_steps)
+        index, done = self.schedule.phase_at(self.clock(self.last_epoch), self.total_steps)
         share, momentum = self.schedule.factor(done)
         for group in self.optimizer.param_groups:
             if "betas" in group:

@@ -17,6 +17,7 @@ from gulmfit.config import instantiate
 from gulmfit.models.classifier import LabelModel
 from gulmfit.models.encoder import check_encoder
 from gulmfit.models.language_model import LanguageModel
+from gulmfit.train.loop.plateau import Plateau
 from gulmfit.train.loop.schedule import OneCycle, OneCyclePhases
 from gulmfit.train.survive.identity import LEARNED_FROM
 
@@ -51,6 +52,8 @@ class Task(pl.LightningModule):
         self.fitted_loss: Tensor | None = None
         self.validated_at = -1
         self.learned_from: dict[str, str] = {}
+        self.plateau: Plateau | None = None
+        self._plateau_before: dict[str, Any] | None = None
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer over all layer groups and its schedule over all steps."""
@@ -59,7 +62,16 @@ class Task(pl.LightningModule):
             arguments["fused"] = False  # it would undo the scaling itself, after they have been clipped
         groups = [{"params": group, "lr": self.schedule.phases[0].lr} for group in self.model.layer_groups()]
         optimizer = instantiate({**arguments, "params": groups})
-        scheduler = OneCyclePhases(optimizer, self.schedule, self.total_steps, lambda: 0.5**self.halvings)
+        self._planned_steps = max(1, int(self.trainer.estimated_stepping_batches))
+        if patience := self.schedule.patience:
+            unit = self._planned_steps // self.schedule.epochs * int(self.trainer.check_val_every_n_epoch or 1)
+            peak = self.schedule.peak(self._planned_steps)
+            self.plateau = Plateau(peak, self._planned_steps, max(1, unit), patience)
+            if self._plateau_before:
+                self.plateau.take_up(self._plateau_before)
+        scheduler = OneCyclePhases(
+            optimizer, self.schedule, self._planned_steps, lambda: 0.5**self.halvings, self._planned_step
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step", "name": "lr"}}
 
     @property
@@ -95,20 +107,26 @@ class Task(pl.LightningModule):
         checkpoint["halvings"] = self.halvings
         checkpoint[LEARNED_FROM] = self.learned_from
         checkpoint["validated_at"] = self.validated_at
+        if self.plateau:
+            checkpoint["plateau"] = self.plateau.state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take both up again; the rate may have been halved once more since."""
+        """Take it up again; the rate may have been halved once more since."""
         self.halvings = max(self.halvings, int(checkpoint["halvings"]))
         self.validated_at = int(checkpoint.get("validated_at", -1))
+        self._plateau_before = checkpoint.get("plateau")
 
     @property
     def total_steps(self) -> int:
-        """Optimizer steps of the whole training."""
-        return max(1, int(self.trainer.estimated_stepping_batches))
+        """Optimizer steps of the whole training, as far as is known."""
+        return self.plateau.total_steps if self.plateau else self._planned_steps
+
+    def _planned_step(self, step: int) -> float:
+        return self.plateau.planned_step(step) if self.plateau else step
 
     def frozen_groups(self) -> int:
         """Return how many of the lowest layer groups are frozen at this step."""
-        index, _ = self.schedule.phase_at(self.global_step, self.total_steps)
+        index, _ = self.schedule.phase_at(self._planned_step(self.global_step), self._planned_steps)
         groups = self.schedule.phases[index].groups
         return max(0, len(self.model.layer_groups()) - groups) if groups else 0
 
@@ -118,7 +136,7 @@ class Task(pl.LightningModule):
         The step alone decides, so that a run continued from an edge of phases, whose checkpoint still has the moments
         of the phase before, forgets them as well.
         """
-        if self.global_step in self.schedule.edges(self.total_steps)[:-1]:
+        if self.global_step in self.schedule.edges(self._planned_steps)[:-1]:
             self.trainer.optimizers[0].state.clear()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:

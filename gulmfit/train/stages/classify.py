@@ -39,6 +39,8 @@ from gulmfit.train.survive.identity import Identity, of_labelled, of_weights
 
 logger = logging.getLogger(__name__)
 
+MANY = 10  # names of classes that a line of the log has room for
+
 
 def split_parts(run: Run, data: LabelledSequences) -> dict[str, LabelledSequences]:
     """Split labelled sequences as the configuration says, into `train`, `valid` and `test`."""
@@ -150,8 +152,9 @@ def run_classifier(
         reverse_complement_p=float(config.reverse_complement_p),
     )
     counts = {part: len(item) for part, item in parts.items()}
-    noun = labelled.targets.replace("_", " ")
-    logger.info("%s: %s labelled sequences, %s %s", run.stage, counts, noun, ", ".join(labelled.classes))
+    noun, names = labelled.targets.replace("_", " "), labelled.classes
+    told = ", ".join(names) if len(names) <= MANY else f"{', '.join(names[: MANY // 2])} … ({len(names)} in all)"
+    logger.info("%s: %s labelled sequences, %s %s", run.stage, counts, noun, told)
     if labelled.positive and len(labelled.classes) == 2:
         logger.info("classify: %r is the positive class (data.positive= names another)", labelled.positive)
     results: dict[str, Any] = run.facts

@@ -18,6 +18,7 @@ from gulmfit.seq.alphabet import reverse_complement_text
 from gulmfit.seq.labels.labelled import LabelledSequences
 from gulmfit.train.loop.metrics import CalibratedLoss
 from gulmfit.train.recipe import decide, settle
+from gulmfit.train.stages.classify import scratch_overrides
 
 
 def settled(*words: str):  # type: ignore[no-untyped-def]
@@ -69,6 +70,15 @@ def test_a_run_has_the_network_of_the_model_it_starts_from() -> None:
     assert settled("init_from=bacteria", "arch=awd_lstm_tiny").arch.hidden_size == 64
 
 
+@pytest.mark.parametrize("stage", ["ulmfit", "learning_curve"])
+def test_a_stage_that_trains_classifiers_follows_the_recipe_as_they_do(stage: str) -> None:
+    words = [f"stage={stage}", "init_from=bacteria"]
+    config = settle(compose(words), words)
+    assert config.recipe == "transfer"
+    assert config.classify == settled("init_from=bacteria").classify
+    assert scratch_overrides(config) == ["classify.decay=1", "drop_mult=0.2", "arch_from='bacteria'"]
+
+
 def test_language_models_have_no_recipe() -> None:
     words = ["stage=pretrain"]
     assert settle(compose(words), words) == compose(words)
@@ -85,9 +95,12 @@ def test_more_sequences_are_more_steps_and_fewer_epochs(count: int) -> None:
     assert not config.schedule.phases  # what was given is not changed
     (phase,) = chosen.schedule.phases
     steps = phase.epochs * (count // chosen.batch_size)
-    assert 15 <= steps <= 3_000
+    assert 190 <= steps <= 3_000
     assert phase.epochs >= 2
     assert (steps > 500) == (count >= 5_000)
+    every = chosen.trainer.check_val_every_n_epoch
+    assert phase.epochs % every == 0  # the last epoch is looked at
+    assert phase.epochs / every < 40
 
 
 @pytest.mark.parametrize("stranded", [False, True])

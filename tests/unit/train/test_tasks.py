@@ -28,6 +28,7 @@ from gulmfit.train.loop.classification_task import ClassificationTask
 from gulmfit.train.loop.language_task import LanguageModelTask
 from gulmfit.train.loop.lr_find import lr_range_test
 from gulmfit.train.loop.metrics import StreamScore
+from gulmfit.train.loop.plateau import Patient
 from gulmfit.train.loop.schedule import OneCycle
 from gulmfit.train.survive.callbacks import RandomState, RunCheckpoint
 
@@ -62,7 +63,7 @@ def labelled(count: int = 24) -> LabelledSequences:
     return LabelledSequences.from_strings(names, texts, ["a" if i % 2 else "b" for i in range(count)])
 
 
-def classification_task(phases: list[dict[str, Any]]) -> ClassificationTask:
+def classification_task(phases: list[dict[str, Any]], patience: dict[str, Any] | None = None) -> ClassificationTask:
     torch.manual_seed(1)
     spec = {
         "arch": ARCH,
@@ -71,7 +72,7 @@ def classification_task(phases: list[dict[str, Any]]) -> ClassificationTask:
         "tokenizer": TOKENIZER.spec(),
         "classes": ["a", "b"],
     }
-    return ClassificationTask(spec, ADAMW, {"phases": phases})
+    return ClassificationTask(spec, ADAMW, {"phases": phases, "patience": patience})
 
 
 def classification_data(batch_size: int = 4) -> ClassificationDataModule:
@@ -83,7 +84,13 @@ def classification_data(batch_size: int = 4) -> ClassificationDataModule:
 def trainer(folder: Path, every: int = 7, **arguments: Any) -> pl.Trainer:
     options: dict[str, Any] = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False}
     options |= {"enable_model_summary": False, "num_sanity_val_steps": 0, "use_distributed_sampler": False}
-    options |= {"callbacks": [RandomState(), RunCheckpoint(folder, "val/loss", "min", every_n_steps=every)]}
+    options |= {
+        "callbacks": [
+            Patient("val/loss", "min"),
+            RandomState(),
+            RunCheckpoint(folder, "val/loss", "min", every_n_steps=every),
+        ]
+    }
     return pl.Trainer(**{**options, **arguments})
 
 
@@ -159,6 +166,24 @@ def test_resumed_at_an_edge_of_phases_equals_uninterrupted_bit_for_bit(kind: str
         folder = tmp_path / str(edge)
         resumed = weights_of(build, folder, epochs, 1, edge + 1)
         assert_equal(resumed, whole, f"continued from step {edge}")
+
+
+def test_a_run_that_waits_for_a_plateau_is_resumed_bit_for_bit(tmp_path: Path) -> None:
+    """Killed before, at and after the look at which the rate begins to fall, some epochs later than planned."""
+    seen = []
+
+    def build() -> tuple[Any, Any]:
+        patience = {"steps": 6, "gain": 0.0, "longest": 4}
+        task = classification_task([{"epochs": 1, "lr": 1e-2, "groups": 1}, {"epochs": 2, "lr": 1e-2}], patience)
+        seen.append(task)
+        return task, classification_data()
+
+    whole = weights_of(build, tmp_path / "whole", 3, 4)
+    plateau = seen[0].plateau
+    assert plateau.falls_at > plateau.peak + plateau.unit  # it has waited
+    assert seen[0].global_step == plateau.total_steps > plateau.planned
+    for stop in (plateau.falls_at - 3, plateau.falls_at, plateau.falls_at + 2, plateau.total_steps - 1):
+        assert_equal(weights_of(build, tmp_path / str(stop), 3, 4, stop), whole, f"killed in step {stop}")
 
 
 def test_layers_thaw_phase_by_phase(tmp_path: Path) -> None:
