@@ -23,7 +23,8 @@ NETWORK = "network"
 
 # A probability below it says no more than it: a model that is wrong with certainty must not outweigh all others.
 FLOOR = 1e-6
-# Strength of the penalty on squared weights and biases, as in scikit-learn's logistic regression with C = 1.
+# Strength of the penalty on squared weights, and on the biases of two classes, as in scikit-learn's logistic regression
+# with C = 1. It grows with the number of classes: each has fewer sequences to tell its bias by.
 _L2 = 1.0
 # Share of all weights below which a model is left out.
 LEAST_SHARE = 0.05
@@ -157,13 +158,14 @@ def _fit(logs: Floats, truth: Ints) -> tuple[Floats, Floats]:
 
     models, count, classes = logs.shape
     target = np.eye(classes)[truth]
+    penalty = _L2 * np.concatenate([np.ones(models), np.full(classes, classes / 2)])
 
     def objective(values: Floats) -> tuple[float, Floats]:
         weights, bias = values[:models], values[models:]
         scores = _scores(logs, weights, bias)
         wrong = softmax(scores, axis=1) - target
-        slope = np.concatenate([np.einsum("mnc,nc->m", logs, wrong), wrong.sum(0)]) + _L2 * values
-        return float(_nats(scores, truth).sum() + _L2 * (values @ values) / 2) / count, slope / count
+        slope = np.concatenate([np.einsum("mnc,nc->m", logs, wrong), wrong.sum(0)]) + penalty * values
+        return float(_nats(scores, truth).sum() + penalty @ values**2 / 2) / count, slope / count
 
     start = np.concatenate([np.full(models, 1 / models), np.zeros(classes)])
     bounds = [(0, None)] * models + [(None, None)] * classes

@@ -78,6 +78,17 @@ def test_classes_without_a_validation_sequence_and_probabilities_of_0_keep_every
     np.testing.assert_allclose(blended.sum(1), 1)
 
 
+def test_biases_of_many_classes_are_not_learned_from_a_handful_of_each() -> None:
+    """Two models that each know half need no bias: what ten sequences of a class seem to ask for is chance."""
+    rng = np.random.default_rng(3)
+    halves = rng.normal(0, 2, (2, 1_000, 100))
+    truth = (halves.sum(0) + rng.gumbel(size=(1_000, 100))).argmax(1)
+    fitted = fit_blend(dict(zip(("network", "other"), softmax(halves, 2), strict=True)), truth)
+    assert fitted.alone is None
+    assert min(fitted.blend.weights.values()) > 0.5
+    assert np.abs(fitted.blend.bias).max() < 0.4
+
+
 def test_a_blend_survives_json_and_damage_is_refused() -> None:
     blend = Blend({NETWORK: 0.7, "kmers": 1.3}, (0.1, -0.1))
     assert Blend.from_dict(blend.to_dict()) == blend
