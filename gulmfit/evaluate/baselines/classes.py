@@ -44,8 +44,10 @@ BASELINES = (
 # What is fitted to each of many labels by itself.
 QUICK = tuple(name for name in BASELINES if name not in ("gapped_kmer_logistic", "cnn"))
 
-# Of more classes boosted trees take hours.
-MOST_CLASSES_BOOSTED = 20
+# Of more classes boosted trees and pairs of words take hours.
+SLOW_OF_CLASSES = ("onehot_boosting", "gapped_kmer_logistic")
+MOST_CLASSES_OF_SLOW = 20
+CLASSES_AT_ONCE = 20  # take a fit about as long as two
 
 NAIVE_BAYES = "kmer_naive_bayes"  # beside them, of three classes and more
 
@@ -101,8 +103,8 @@ def fit_baselines(
 
     Returns:
         A baseline for each name of `BASELINES` that the alphabet has, in that order, and `NAIVE_BAYES` where C is 3 or
-        more; without `length` where all training sequences have one length, and without `onehot_boosting`, which grows
-        a tree for each class in every round, of more than 20 classes.
+        more; without `length` where all training sequences have one length, and without `onehot_boosting` and
+        `gapped_kmer_logistic`, whose time grows with the classes, of more than 20.
 
     Raises:
         DataError: Sequences and labels differ in number, a label is not in [0, C), the training sequences
@@ -198,8 +200,8 @@ def _parts(
 def _names(train: Part, num_classes: int, alphabet: Alphabet, asked: Sequence[str] | None) -> list[str]:
     """Which baselines there are, and of them those asked for."""
     names = shared.usable(BASELINES, alphabet, train)
-    if num_classes > MOST_CLASSES_BOOSTED:
-        names.remove("onehot_boosting")
+    if num_classes > MOST_CLASSES_OF_SLOW:
+        names = [name for name in names if name not in SLOW_OF_CLASSES]
     names += [NAIVE_BAYES] if num_classes > 2 else []
     if unknown := set(asked or ()) - {*BASELINES, NAIVE_BAYES}:
         raise DataError(f"no baseline is called {', '.join(sorted(unknown))}; there are {', '.join(names)}")
@@ -250,10 +252,14 @@ def _fit(
     first_of_each = np.unique(train.targets, return_index=True)[1]
 
     def of_words(kind: str, name: str) -> FittedBaseline:
-        choices = shared.word_views(alphabet, stranded)[kind]
-        times = len(choices) * (1 if len(known_classes) == 2 else len(known_classes))
-        some = shared.within_budget(name, train, seed, first_of_each, times)
-        models = [LogisticRegression(C=strength, max_iter=_MAX_ITERATIONS) for strength in CHOICES_OF_C_OF_WORDS]
+        choices, strengths = shared.word_views(alphabet, stranded)[kind], CHOICES_OF_C_OF_WORDS
+        cost = max(1, len(known_classes) / CLASSES_AT_ONCE)
+        if len(known_classes) > 2 and shared.affordable(name, train, len(choices) * cost) < len(train.targets):
+            # With many classes every sequence tells more than the choice between settings.
+            choices, strengths = choices[:1], strengths[:1]
+        most = shared.affordable(name, train, len(choices) * cost)
+        some = shared.at_most(train, seed, first_of_each, most, f"{name} is")
+        models = [LogisticRegression(C=strength, max_iter=_MAX_ITERATIONS) for strength in strengths]
         return shared.fit_linear(name, choices, models, some, valid, _log_loss, outputs)
 
     def cnn(name: str) -> FittedBaseline:

@@ -111,7 +111,8 @@ def _fit_values(
 
     def of_words(name: str) -> FittedBaseline:
         choices = shared.word_views(alphabet, stranded)["canonical"]
-        some = shared.within_budget(name, train, seed, np.zeros(0, dtype=np.int64), len(choices) * len(scale))
+        most = shared.affordable(name, train, len(choices) * len(scale))
+        some = shared.at_most(train, seed, np.zeros(0, dtype=np.int64), most, f"{name} is")
         return ridge(name, CHOICES_OF_ALPHA_OF_WORDS, choices, some)
 
     def boosting(name: str) -> FittedBaseline:
