@@ -69,23 +69,17 @@ class Plateau:
         done = (step - self.falls_at) / (self.total_steps - self.falls_at)
         return self.peak + done * (self.planned - self.peak)
 
-    def look(self, step: int, loss: float) -> str:
-        """Take note of a look at the validation part; return why the rate falls from here on, or an empty text."""
+    def look(self, step: int, loss: float) -> bool:
+        """Take note of a look at the validation part; return whether the rate falls from here on."""
         if self.falls_at is not None or step <= self._last_look:
-            return ""
+            return False
         self.looks.append((step, loss))
-        if step < self.peak:
-            return ""
-        if self._stalled():
-            why = f"it has not improved by {self.patience.gain:.0%} in {self.patience.steps} steps"
-        elif self.total_steps + self.unit > self.patience.longest * self.planned:
-            why = f"no longer than {self.patience.longest:g} times what was planned (schedule.patience.longest)"
-        else:
-            return ""
-        self.falls_at = step
-        return why
+        longest_reached = self.total_steps + self.unit > self.patience.longest * self.planned
+        if step >= self.peak and (self.stalled() or longest_reached):
+            self.falls_at = step
+        return self.falls_at is not None
 
-    def _stalled(self) -> bool:
+    def stalled(self) -> bool:
         """Tell whether the last steps, one look at least, brought no gain."""
         since = min(self._last_look - self.patience.steps, self.looks[-2][0] if len(self.looks) > 1 else -1)
         before = [loss for step, loss in self.looks if step <= since]
@@ -120,20 +114,22 @@ class Patient(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Give a resumed training as many epochs as it had."""
-        self._last(trainer, pl_module)
+        self._lengthen(trainer, pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Decide, before the checkpoint of this look is written."""
         plateau = cast("Plateau | None", pl_module.plateau)
         if plateau is None or trainer.state.fn != TrainerFn.FITTING:
             return
-        if why := plateau.look(trainer.global_step, self.sign * float(trainer.callback_metrics[self.monitor])):
+        if plateau.look(trainer.global_step, self.sign * float(trainer.callback_metrics[self.monitor])):
+            gain, steps = plateau.patience.gain, plateau.patience.steps
+            why = f"has not improved by {gain:.0%} in {steps} steps" if plateau.stalled() else "still improves"
             logger.info(
-                "%s: the learning rate falls from here to step %s: %s", self.monitor, f"{plateau.total_steps:,}", why
+                "%s %s; the learning rate now falls until step %s", self.monitor, why, f"{plateau.total_steps:,}"
             )
-        self._last(trainer, pl_module)
+        self._lengthen(trainer, pl_module)
 
-    def _last(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def _lengthen(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         plateau = cast("Plateau | None", pl_module.plateau)
         if plateau is not None:
             steps_an_epoch = plateau.unit // int(trainer.check_val_every_n_epoch or 1)

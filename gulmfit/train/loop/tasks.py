@@ -64,9 +64,9 @@ class Task(pl.LightningModule):
         optimizer = instantiate({**arguments, "params": groups})
         self._planned_steps = max(1, int(self.trainer.estimated_stepping_batches))
         if patience := self.schedule.patience:
-            unit = self._planned_steps // self.schedule.epochs * int(self.trainer.check_val_every_n_epoch or 1)
-            peak = self.schedule.peak(self._planned_steps)
-            self.plateau = Plateau(peak, self._planned_steps, max(1, unit), patience)
+            steps_an_epoch = max(1, self._planned_steps // self.schedule.epochs)
+            unit = steps_an_epoch * int(self.trainer.check_val_every_n_epoch or 1)
+            self.plateau = Plateau(self.schedule.peak(self._planned_steps), self._planned_steps, unit, patience)
             if self._plateau_before:
                 self.plateau.take_up(self._plateau_before)
         scheduler = OneCyclePhases(
