@@ -85,7 +85,8 @@ def test_finished_folds_are_passed_over(folds: Path, trained: Trained) -> None:
 
 
 def test_learning_curve(trained: Trained) -> None:
-    words = ["learning_curve.sizes=[10,20]", "learning_curve.draws=2", "learning_curve.min_steps=2", *TINY]
+    few = ["learning_curve.min_steps=2", "classify.phases=[{epochs: 2, lr: 1e-2}]"]
+    words = ["learning_curve.sizes=[10,20]", "learning_curve.draws=2", *few, *TINY]
     run("stage=learning_curve", f"init_from={trained.folder / 'finetune'}", *words, cwd=trained.cwd)
     folder = trained.cwd / "outputs" / "learning_curve" / "default"
     metrics = json.loads((folder / "metrics.json").read_text())
