@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -145,3 +146,16 @@ def test_installed_metadata_agree() -> None:
         pytest.skip("gulmfit is used from a checkout without being installed")
     assert found.version == gulmfit.__version__
     assert found.metadata["License-Expression"] == "MIT"
+
+
+def test_the_citation_is_of_this_version(project: dict[str, Any]) -> None:
+    cited = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= set(cited)
+    assert cited["version"] == gulmfit.__version__
+    assert cited["license"] == project["project"]["license"]
+
+
+def test_the_picture_of_the_readme_is_drawn_by_its_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(REPOSITORY / "scripts"))
+    drawn = importlib.import_module("draw_stages")
+    assert drawn.draw() == drawn.OUTPUT.read_text(encoding="utf-8")
