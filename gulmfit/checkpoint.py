@@ -49,6 +49,8 @@ DERIVED = frozenset(
         "num_successors",
         "token_bases",
         "num_classes",
+        "class_names",
+        "letters",
         "dropout",
         "encoder",
         "strands",
@@ -174,6 +176,8 @@ def _assemble(spec: Spec, tokenizer: Tokenizer, token_bases: Tensor | None) -> n
         "kmer_bases": getattr(tokenizer, "k", None),
         "kmer_stride": getattr(tokenizer, "stride", None),
         "num_classes": len(spec.get("classes") or []),
+        "class_names": list(spec.get("classes") or []),
+        "letters": tokenizer.alphabet.letters,
         "dropout": build({"_target_": _RATES, **spec["dropout"]}, {}),
     }
     networks: list[nn.Module] = []
