@@ -1,4 +1,4 @@
-"""Recurrent layers that read a sequence both ways, with a summary of the whole beside every output.
+"""Recurrent layers that read a sequence both ways, with a summary of the whole at every output.
 
 For sequences without another strand, such as proteins, where what follows a position matters as much as what precedes
 it. The summary is for what holds of a whole sequence, such as its composition.

@@ -1,4 +1,4 @@
-"""One codon a residue: how many codons and bases are those of the gene, beside what codons alone would give.
+"""One codon a residue: how many codons and bases are those of the gene, and what choosing by codons alone would give.
 
 Predictions are the probabilities of the codons of each residue, `(N, L, K)`, so that memory does not grow with all
 classes. Shapes: `N` proteins, `L` residues of the longest, `C` classes, `K` codons of the residue that has most.
