@@ -14,7 +14,10 @@ from torch import Tensor, nn
 from gulmfit.errors import ConfigError
 from gulmfit.models.awd_rnn import CELLS, RecurrentLayer
 from gulmfit.models.both_strands import turn
-from gulmfit.models.dropout import DropoutRates, EmbeddingDropout, VariationalDropout
+from gulmfit.models.dropout import DropoutRates, EmbeddingDropout
+
+# Compositions of sequences differ by hundredths; the summary should see them from the start.
+_COMPOSITION = 10.0
 
 
 class BiLSTM(nn.Module):
@@ -62,8 +65,8 @@ class BiLSTM(nn.Module):
         self.output_size, self.pad_id = 2 * hidden_size + summary_size, pad_id
         self.embedding = nn.Embedding(vocab_size, embed_size, padding_idx=pad_id)
         self.embedding_dropout = EmbeddingDropout(rates.embed_p)
-        self.input_dropout = VariationalDropout(rates.input_p)
-        self.hidden_dropout = VariationalDropout(rates.hidden_p)
+        self.input_dropout = nn.Dropout(rates.input_p)
+        self.hidden_dropout = nn.Dropout(rates.hidden_p)
         sizes = [embed_size] + [2 * hidden_size] * (num_layers - 1)
         self.ahead, self.back = (
             nn.ModuleList(RecurrentLayer(cell, size, hidden_size, rates.weight_p) for size in sizes) for _ in range(2)
@@ -96,8 +99,9 @@ class BiLSTM(nn.Module):
             return self.hidden_dropout(x), None
         real = (tokens != self.pad_id).unsqueeze(-1)
         count = lengths.clamp_min(1).unsqueeze(1)
-        means = (torch.cat([embedded.to(x.dtype), x], -1) * real).sum(1) / count
-        known = torch.cat([means, (count.to(x.dtype).log() - 5.5)], 1)  # exp(5.5) residues, as of a common protein
+        composition, means = ((part.float() * real).sum(1) / count for part in (self.embedding(tokens), x))
+        size = count.log() - 5.5  # exp(5.5) residues, as of a common protein
+        known = torch.cat([_COMPOSITION * composition, means, size], 1)
         summary = self.summary(known).relu().unsqueeze(1).expand(-1, x.shape[1], -1)
         return self.hidden_dropout(torch.cat([x, summary.to(x.dtype)], -1)), None
 

@@ -47,7 +47,7 @@ def test_the_summary_is_of_real_tokens() -> None:
     for row, length in enumerate(LENGTHS.tolist()):
         alone = encoder(TOKENS[row : row + 1, :length])[0][0]
         torch.testing.assert_close(outputs[row, :length], alone, atol=1e-6, rtol=1e-5)
-        means = torch.cat([encoder.embedding(TOKENS[row, :length]).mean(0), alone[:, :12].mean(0)])
+        means = torch.cat([10 * encoder.embedding(TOKENS[row, :length]).mean(0), alone[:, :12].mean(0)])
         size = torch.tensor([length]).log() - 5.5
         summary = encoder.summary(torch.cat([means, size])).relu()
         torch.testing.assert_close(alone[:, 12:], summary.expand(length, -1))
