@@ -136,5 +136,5 @@ def _named(name: str) -> Callable[[], None]:
 
 
 train, evaluate, predict, compare = map(_named, ("train", "evaluate", "predict", "compare"))
-variants, embed, score, generate = map(_named, ("variants", "embed", "score", "generate"))
-codons, tokens, models, export = map(_named, ("codons", "tokens", "models", "export"))
+variants, embed, score, generate, codons = map(_named, ("variants", "embed", "score", "generate", "codons"))
+tokens, models, export = map(_named, ("tokens", "models", "export"))
