@@ -135,6 +135,6 @@ def _named(name: str) -> Callable[[], None]:
     return functools.partial(main, name)
 
 
-train, evaluate, predict, compare = map(_named, ("train", "evaluate", "predict", "compare"))
-variants, embed, score, generate, codons = map(_named, ("variants", "embed", "score", "generate", "codons"))
+train, evaluate, predict, compare, codons = map(_named, ("train", "evaluate", "predict", "compare", "codons"))
+variants, embed, score, generate = map(_named, ("variants", "embed", "score", "generate"))
 tokens, models, export = map(_named, ("tokens", "models", "export"))
