@@ -104,7 +104,7 @@ def _of_feature(feature: CodingFeature, code: GeneticCode) -> _Found:
         remark = f"genetic code {table}"
     elif any(part.ref for part in location.parts):
         remark = "in another record"
-    bases = "" if remark else str(location.extract(feature.genome))[start:]
+    bases = "" if remark else str(location.extract(feature.genome))[start:]  # type: ignore[no-untyped-call]
     exceptions: dict[int, str] = {}
     if "transl_except" in told and not remark:
         places = list(location)[start:]
