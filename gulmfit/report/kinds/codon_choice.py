@@ -13,12 +13,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gulmfit.evaluate.baselines.codon_models import run_codon_baselines
-from gulmfit.evaluate.calibration import Calibration
+from gulmfit.evaluate.calibration import TINY, Calibration, fit_calibration
 from gulmfit.evaluate.codon_scores import Usage, by_protein, favourites, paired_by_protein, weighted_codon_scores
 from gulmfit.evaluate.uncertainty import Weighted
 from gulmfit.report.html import Section
 from gulmfit.report.kinds.kind import Floats, Ints, Judged, Labelled, Models, Results
-from gulmfit.report.kinds.positions import PositionCalibration, PositionLabels
+from gulmfit.report.kinds.paired import Bootstrapped
+from gulmfit.report.kinds.positions import PositionCalibration
 from gulmfit.report.wording import model_name, p_text
 from gulmfit.seq.labels.codon_labels import CODON_LABELS, CodonClasses, Codons
 
@@ -33,11 +34,12 @@ class CodonCalibration(PositionCalibration):
         return {**super().to_dict(), "targets": CODON_LABELS}
 
 
-class CodonChoice(PositionLabels):
+class CodonChoice(Bootstrapped):
     """One codon a residue; arguments as of `Kind`. Labels are (N, L), predictions (N, L, K)."""
 
     labels = Codons()
     calibration = CodonCalibration
+    stage: ClassVar[str] = "label"
     model: ClassVar[str] = "Codon labeller"
     watched: ClassVar = {"codons": ("gulmfit.train.loop.metrics.CodonScore", {})}
     headings: ClassVar = {"codon_match": "codon match", "nucleotide_match": "nucleotide match"}
@@ -45,17 +47,27 @@ class CodonChoice(PositionLabels):
     second: ClassVar[str] = "nucleotide_match"
     summary: ClassVar[tuple[str, ...]] = ("codon_match", "nucleotide_match", "log_loss")
     columns: ClassVar[tuple[str, ...]] = summary
+    calibrated_loss: ClassVar[bool] = False  # so many labels are seldom over-fitted
+    baselines_kept: ClassVar[bool] = False  # a number for each codon of each residue
 
     @cached_property
     def choices(self) -> CodonClasses:
         """What the classes are."""
         return CodonClasses(self.classes)
 
+    def scores(self, truth: Any, predicted: Floats) -> dict[str, float]:
+        found = self.weighted(truth, predicted)(np.ones((1, len(truth))))
+        return {name: float(value[0]) for name, value in found.items()}
+
+    def scorable(self, truth: Any) -> bool:
+        return bool((truth >= 0).any())
+
     def weighted(self, truth: Any, predicted: Floats) -> Weighted:
         return weighted_codon_scores(truth, predicted, self.choices)
 
     def fit_calibration(self, raw: Floats, truth: Any, how: str) -> Calibration:
-        fitted = super().fit_calibration(raw, self.choices.places(truth), how)
+        known, places = truth >= 0, self.choices.places(truth)
+        fitted = fit_calibration(np.log(np.maximum(raw[known], TINY)), places[known], how)
         return CodonCalibration(fitted.kind, fitted.temperature)
 
     def baselines(

@@ -93,33 +93,33 @@ def _every(paths: Paths, code: GeneticCode) -> Iterator[_Found]:
 
 def _of_feature(feature: CodingFeature, code: GeneticCode) -> _Found:
     """Read a CDS of a GenBank file."""
-    told, location = feature.qualifiers, feature.location
-    start = {"2": 1, "3": 2}.get(told.get("codon_start", ""), 0)
+    notes, location = feature.qualifiers, feature.location
+    start = {"2": 1, "3": 2}.get(notes.get("codon_start", ""), 0)
     remark = ""
-    if "pseudo" in told or "pseudogene" in told:
+    if "pseudo" in notes or "pseudogene" in notes:
         remark = "pseudogene"
     elif feature.partial:
         remark = "partial"
-    elif (table := told.get("transl_table", str(code.number))) != str(code.number):
+    elif (table := notes.get("transl_table", str(code.number))) != str(code.number):
         remark = f"genetic code {table}"
     elif any(part.ref for part in location.parts):
         remark = "in another record"
     bases = "" if remark else str(location.extract(feature.genome))[start:]  # type: ignore[no-untyped-call]
     exceptions: dict[int, str] = {}
-    if "transl_except" in told and not remark:
+    if "transl_except" in notes and not remark:
         places = list(location)[start:]
-        for at, name in _EXCEPTION.findall(told["transl_except"]):
+        for at, name in _EXCEPTION.findall(notes["transl_except"]):
             # Of the three positions of a codon the lowest stands first, whatever the strand.
             exceptions[places.index(int(at) - 1) // 3 if int(at) - 1 in places else -1] = name
-    name = told.get("locus_tag") or told.get("protein_id") or name_of(told) or feature.place.rpartition(", ")[2]
-    return _Found(name, bases, feature.place, remark, exceptions, "".join(told.get("translation", "").split()))
+    name = notes.get("locus_tag") or notes.get("protein_id") or name_of(notes) or feature.place.rpartition(", ")[2]
+    return _Found(name, bases, feature.place, remark, exceptions, "".join(notes.get("translation", "").split()))
 
 
 def _of_record(record: FastaRecord) -> _Found:
     """Read a record of a FASTA of coding sequences; headers may say what those of NCBI do."""
-    told = dict(_FIELD.findall(record.description))
-    remark = "pseudogene" if told.get("pseudo") == "true" else "partial" if "partial" in told else ""
-    exceptions = {(int(at) - 1) // 3: name for at, name in _EXCEPTION.findall(told.get("transl_except", ""))}
+    notes = dict(_FIELD.findall(record.description))
+    remark = "pseudogene" if notes.get("pseudo") == "true" else "partial" if "partial" in notes else ""
+    exceptions = {(int(at) - 1) // 3: name for at, name in _EXCEPTION.findall(notes.get("transl_except", ""))}
     return _Found(record.id, record.sequence, f"{record.path}, record {record.id!r}", remark, exceptions)
 
 
