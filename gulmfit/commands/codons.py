@@ -15,7 +15,7 @@ from gulmfit.files import claimed, whole_file
 from gulmfit.model_files import files_of
 from gulmfit.models.codon_labeller import CodonLabeller
 from gulmfit.models.hardware import keep_freed_memory
-from gulmfit.predict.predictor import PositionPredictor, Record
+from gulmfit.predict.predictor import PositionPredictor, Predictor, Record
 from gulmfit.seq.alphabet import PROTEIN, encode
 from gulmfit.seq.formats.tables import not_one_of
 from gulmfit.seq.genome.coding_sequences import RECODED
@@ -78,10 +78,11 @@ def choose_codons(
         )
     with claimed([target], [input, *files_of(model)]):
         keep_freed_memory()
-        predictor = PositionPredictor.load(model)
-        if not isinstance(predictor.model, CodonLabeller):
+        predictor = Predictor.load(model, positions=True)
+        if not isinstance(predictor, PositionPredictor) or not isinstance(predictor.model, CodonLabeller):
+            found = type(predictor.model).__name__
             raise CheckpointError(
-                f"{model} labels positions, and this needs a model of codons: train one with stage=label data=codons."
+                f"{model} is a {found}, and this needs a model of codons: train one with stage=label data=codons."
             )
         chooser = _Chooser(predictor, temperature=temperature, seed=seed, start=start, stop=stop)
         begin, count = time.perf_counter(), 0

@@ -22,7 +22,8 @@ _UNSEEN = 0.5  # count of a codon that is in no true gene, for the adaptation in
 def same_bases(first: Labels, second: Labels, classes: CodonClasses) -> Ints:
     """Count the bases, 0 to 3, that two arrays of classes have in common."""
     different = classes.codons[first] ^ classes.codons[second]
-    return np.sum([(different >> shift) & 3 == 0 for shift in (4, 2, 0)], axis=0)
+    same: Ints = np.sum([(different >> shift) & 3 == 0 for shift in (4, 2, 0)], axis=0)
+    return same
 
 
 def by_protein(truth: Labels, chosen: Labels, classes: CodonClasses) -> tuple[Floats, Floats, Floats]:

@@ -75,7 +75,8 @@ class CodonHmm:
         order, ends = _longest_first(options)
         options = options[order]
         there = options >= 0
-        before, after = there.astype(np.float64), there.astype(np.float64)
+        before: Floats = there.astype(np.float64)
+        after: Floats = there.astype(np.float64)
         before[:, 0] = _normal(self.starts[options[:, 0]] * there[:, 0])
         for at in range(1, options.shape[1]):
             some = slice(int((ends > at).sum()))
@@ -103,9 +104,9 @@ class CodonHmm:
             best[some] = ways.max(axis=1) + impossible[some, at]
         found, chosen = np.zeros(options.shape), best.argmax(axis=1)
         for at in range(options.shape[1] - 1, -1, -1):
-            some = np.arange(int((ends > at).sum()))
-            found[order[some], at, chosen[some]] = 1.0
-            chosen[some] = came_from[some, at, chosen[some]]
+            there = np.arange(int((ends > at).sum()))
+            found[order[there], at, chosen[there]] = 1.0
+            chosen[there] = came_from[there, at, chosen[there]]
         return found
 
     def _between(self, options: Ints, at: int) -> Floats:
@@ -120,7 +121,8 @@ def _longest_first(options: Ints) -> tuple[Ints, Ints]:
     return order, ends[order]
 
 
-def _normal(values: Floats) -> Floats:
+def _normal(values: NDArray[np.floating[Any]]) -> Floats:
     """Divide by the sum over the last axis; what is 0 throughout stays so."""
     total = values.sum(axis=-1, keepdims=True)
-    return np.divide(values, total, out=np.zeros_like(values), where=total > 0)
+    shares: Floats = np.divide(values, total, out=np.zeros_like(values), where=total > 0)
+    return shares
