@@ -374,7 +374,7 @@ def _can_read_targets(node: Any) -> bool:
     """Whether a source of data reads other labels than one class a sequence; what reads no file is told of later."""
     target = _target(node)
     known = inspect.signature(target).parameters if target else {"targets": None}
-    return "targets" in known or not {"path", "classes"} & set(known)
+    return "targets" in known or hasattr(target, "targets") or not {"path", "classes"} & set(known)
 
 
 def _kind(node: Any) -> Any:

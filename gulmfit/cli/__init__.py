@@ -57,6 +57,7 @@ COMMANDS = {
     "embed": Command(("gulmfit.commands.embed:embed_file",), pipes=True, writes_text=False),
     "score": Command(("gulmfit.commands.score:score_file",), pipes=True),
     "generate": Command(("gulmfit.commands.generate:generate_file",)),
+    "codons": Command(("gulmfit.commands.codons:choose_codons",)),
     "tokens": Command(("gulmfit.commands.tokens:compare_tokens",)),
     "models": Command(("gulmfit.commands.models:show_models",)),
     "export onnx": Command(("gulmfit.exchange.to_onnx:export_onnx",)),
@@ -134,6 +135,6 @@ def _named(name: str) -> Callable[[], None]:
     return functools.partial(main, name)
 
 
-train, evaluate, predict, compare = map(_named, ("train", "evaluate", "predict", "compare"))
+train, evaluate, predict, compare, codons = map(_named, ("train", "evaluate", "predict", "compare", "codons"))
 variants, embed, score, generate = map(_named, ("variants", "embed", "score", "generate"))
 tokens, models, export = map(_named, ("tokens", "models", "export"))

@@ -187,6 +187,10 @@ class LabelModel(nn.Module):
         """Turn labels into what logits are held against."""
         return labels
 
+    def scored(self, labels: Tensor) -> Tensor:
+        """Turn labels into what `outputs` are held against while training."""
+        return labels
+
     @classmethod
     def fitted(cls, labels: Tensor) -> dict[str, Any]:
         """Return the arguments that follow from the labels of the training part, as plain values."""

@@ -8,6 +8,8 @@ from contextlib import ExitStack
 
 import numpy as np
 
+from gulmfit.errors import ConfigError
+from gulmfit.models.codon_labeller import CodonLabeller
 from gulmfit.predict.outputs.registry import Output
 from gulmfit.predict.outputs.writers import Columns
 from gulmfit.predict.predictor import PositionPredictor, Record
@@ -23,8 +25,10 @@ def write_labels(
         How many records were written.
 
     Raises:
-        ConfigError: An output is not a table.
+        ConfigError: An output is not a table, or the model chooses codons.
     """
+    if isinstance(predictor.model, CodonLabeller):
+        raise ConfigError("the model chooses codons for proteins: gulmfit-codons writes them as coding sequences.")
     columns: Columns = [("id", str), ("labels", str)]
     letters = np.array(symbols(predictor.classes))
     count = 0

@@ -321,7 +321,8 @@ class PositionPredictor(Predictor):
             for number, text in enumerate(sequences)
         )
         found = [row for _, row in self.label(records, batch_size=batch_size, raw=raw)]
-        scores = np.zeros((len(found), max(map(len, found), default=0), len(self.classes)))
+        width = found[0].shape[1] if found else len(self.classes)
+        scores = np.zeros((len(found), max(map(len, found), default=0), width))
         for at, row in enumerate(found):
             scores[at, : len(row)] = row
         return scores

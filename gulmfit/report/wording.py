@@ -57,6 +57,9 @@ _MODELS = {
     "canonical_kmer_ridge": "k-mers of either strand, ridge",
     "onehot_ridge": "positional one-hot ridge",
     "markov": "Markov model",
+    "frequent_codon": "most frequent codon",
+    "codon_hmm": "codon HMM, posterior",
+    "codon_hmm_viterbi": "codon HMM, Viterbi",
     "scratch": "from scratch",
 }
 

@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 AUTO = "auto"
 CHOOSING = ("classify", "ulmfit", "learning_curve")  # stages that train classifiers
+CODONS = "gulmfit.data.sources.coding.CodonSource"
 
 # Optimizer steps at so many training sequences; of others they grow with a power of the number below 1, since each
 # sequence is seen less often where there are many.
@@ -44,8 +45,8 @@ def settle(config: DictConfig, words: Sequence[str]) -> DictConfig:
         The configuration, composed again with the recipe where there is one to choose.
     """
     given = [word.lstrip("+") for word in words]
-    if config.stage.name in CHOOSING and config.recipe == AUTO:
-        recipe, why = _recipe(config, given)
+    if config.recipe == AUTO and (chosen := _recipe(config, given)):
+        recipe, why = chosen
         config = compose([*words, f"recipe={recipe}"])
         logger.info("recipe=%s: %s", recipe, why)
     if origin := config.init_from or config.arch_from:
@@ -53,7 +54,11 @@ def settle(config: DictConfig, words: Sequence[str]) -> DictConfig:
     return config
 
 
-def _recipe(config: DictConfig, given: Sequence[str]) -> tuple[str, str]:
+def _recipe(config: DictConfig, given: Sequence[str]) -> tuple[str, str] | None:
+    if config.stage.name == "label" and str(config.data._target_) == CODONS:
+        return "codons", "residues in, codons out"
+    if config.stage.name not in CHOOSING:
+        return None
     if config.stage.name != "classify":
         return "transfer", "its classifiers start from a language model"
     if config.init_from or config.arch_from:

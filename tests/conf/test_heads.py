@@ -52,3 +52,15 @@ def test_a_language_model_has_no_labels() -> None:
 def test_what_does_not_go_together_is_refused(overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         validate(compose(overrides))
+
+
+def test_codons_bring_all_that_goes_with_them() -> None:
+    config = compose(["experiment=ecoli_codons"])
+    validate(config)
+    assert (config.alphabet, config.tokenizer.k, config.tokenizer.stride) == ("protein", 1, 1)
+    assert targets_of(config.head._target_) == "codons"
+    assert config.loss._target_ == "gulmfit.models.codon_labeller.CodonCrossEntropy"
+    with pytest.raises(ConfigError, match="alphabet=dna"):
+        validate(compose(["experiment=ecoli_codons", "alphabet=dna", "data.alphabet=protein"]))
+    with pytest.raises(ConfigError, match="loss=PositionCrossEntropy is for positions, and head=CodonLabeller"):
+        validate(compose(["experiment=ecoli_codons", "loss=positions"]))

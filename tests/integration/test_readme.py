@@ -24,6 +24,7 @@ ENDS_IN = {
     "embed": ["gulmfit.commands.embed.embed_file"],
     "score": ["gulmfit.commands.score.score_file"],
     "generate": ["gulmfit.commands.generate.generate_file"],
+    "codons": ["gulmfit.commands.codons.choose_codons"],
     "tokens": ["gulmfit.commands.tokens.compare_tokens"],
     "export": [
         f"gulmfit.exchange.{name}"

@@ -1,8 +1,9 @@
 """GenBank files: their features and their sequences."""
 
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from Bio import BiopythonParserWarning, SeqIO
 from Bio.Seq import UndefinedSequenceError
@@ -85,12 +86,41 @@ def _parts(feature: SeqFeature, contig: str, place: str, number: int) -> Iterato
         )
 
 
+class CodingFeature(NamedTuple):
+    """A CDS of a GenBank file, with the sequence of its contig."""
+
+    contig: str
+    genome: str
+    location: Location
+    qualifiers: Mapping[str, str]
+    """By name; several values with commas between them, none as ""."""
+    place: str
+
+    @property
+    def partial(self) -> bool:
+        """Whether an end is not exact, such as "<1"."""
+        return not all(isinstance(end, ExactPosition) for part in self.location.parts for end in (part.start, part.end))
+
+
+def coding_features(path: Path) -> Iterator[CodingFeature]:
+    """List each CDS of a GenBank file in its order.
+
+    Raises:
+        DataError: The file is truncated or no GenBank file, or a record with a CDS has no sequence.
+    """
+    for record in list(_records(path)):  # nothing is cut from a file that turns out to be damaged
+        features = [feature for feature in record.features if feature.type == "CDS"]
+        genome = _letters(record, path) if features else ""
+        for number, feature in enumerate(features, start=1):
+            if feature.location is not None:
+                qualifiers = {name: ",".join(map(str, values)) for name, values in feature.qualifiers.items()}
+                place = f"{path}, record {record.id!r}, CDS {number}"
+                yield CodingFeature(str(record.id), genome, feature.location, qualifiers, place)
+
+
 def coding_locations(path: Path) -> Iterator[tuple[str, str, Location]]:
     """List each CDS of a GenBank file in its order: contig, sequence of the contig, location."""
-    for record in list(_records(path)):  # nothing is cut from a file that turns out to be damaged
-        locations = [feature.location for feature in record.features if feature.type == "CDS"]
-        genome = _letters(record, path) if locations else ""
-        yield from ((str(record.id), genome, location) for location in locations if location is not None)
+    yield from ((one.contig, one.genome, one.location) for one in coding_features(path))
 
 
 def _letters(record: SeqRecord, path: Path) -> str:

@@ -14,6 +14,7 @@ POLICIES = ("warn", "error", "drop")
 _log = logging.getLogger(__name__)
 
 _SHOWN = 3
+_LETTERS = 40  # of a label
 
 
 def settle_conflicts(data: LabelledSequences, policy: str, *, both_strands: bool) -> LabelledSequences:
@@ -90,7 +91,6 @@ def _example(data: LabelledSequences, same: list[int]) -> str:
     """Name two records of one sequence that differ in their label."""
     first = same[0]
     other = _differing(data, same)[0]
-    return " and ".join(
-        f"record {data.ids[index]!r} has {data.kind.text(data.labels[index], data.classes)!r}"
-        for index in (first, other)
-    )
+    texts = {index: data.kind.text(data.labels[index], data.classes) for index in (first, other)}
+    shown = {index: text if len(text) <= _LETTERS else f"{text[:_LETTERS]}…" for index, text in texts.items()}
+    return " and ".join(f"record {data.ids[index]!r} has {text!r}" for index, text in shown.items())

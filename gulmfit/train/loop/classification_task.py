@@ -79,7 +79,7 @@ class ClassificationTask(Task):
         self.valid_loss.update(*self.loss.each(logits, learned))
         if self.calibrated_loss:
             self.calibrated_loss.update(logits, learned)
-        self.valid_metrics.update(self.model.outputs(logits), batch.labels)
+        self.valid_metrics.update(self.model.outputs(logits), self.model.scored(batch.labels))
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the whole validation part."""

@@ -48,6 +48,33 @@ class StreamScore(Metric):
         }
 
 
+class CodonScore(Metric):
+    """Share of the residues that get their own codon.
+
+    Args:
+        num_classes: `C`, which does not matter.
+    """
+
+    full_state_update = False
+    right: Tensor
+    known: Tensor
+
+    def __init__(self, num_classes: int, **options: Any) -> None:
+        super().__init__(**options)
+        for name in ("right", "known"):
+            self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, predicted: Tensor, places: Tensor) -> None:
+        """Add a batch: probabilities `(B, L or more, K)` and places `(B, L)`, negative where they are left out."""
+        known = places >= 0
+        self.right += (predicted[:, : places.shape[1]].argmax(-1) == places)[known].sum()
+        self.known += known.sum()
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return `codon_match`."""
+        return {"codon_match": self.right / self.known}
+
+
 class ValueScore(Metric):
     """R², Pearson's correlation and the root of the mean squared error of values, each the mean over values.
 

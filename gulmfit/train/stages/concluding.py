@@ -74,6 +74,7 @@ def conclude(
             LEARNED_FROM: material.identity,
             "negatives": getattr(material.source, "record", {}),
             "windows": getattr(material.source, "windows", {}),
+            "left_out": getattr(material.source, "left_out", {}),
         },
         "model": {
             "parameters": sum(parameter.numel() for parameter in predictor.model.parameters()),

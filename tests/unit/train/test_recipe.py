@@ -50,6 +50,16 @@ def test_from_scratch_short_words_and_a_convolution() -> None:
     assert config.dropout.output_p == 0.7
 
 
+def test_codons_bring_their_recipe() -> None:
+    words = ["stage=label", "data=codons", "data.path=cds.fa", "label.batch_size=5"]
+    config = settle(compose(words), words)
+    validate(config)
+    assert (config.recipe, config.alphabet, config.tokenizer.k, config.batch_size) == ("codons", "protein", 1, 5)
+    assert config.head._target_.endswith("CodonLabeller")
+    assert config.arch._target_.endswith("BiLSTM")
+    assert settle(compose(["stage=label"]), ["stage=label"]).recipe == "auto"
+
+
 def test_what_is_given_stays() -> None:
     config = settled("tokenizer.k=4", "classify.drop_mult=0.5", "classify.phases=[{epochs: 2, lr: 1e-3}]")
     assert (config.recipe, config.tokenizer.k, config.drop_mult) == ("scratch", 4, 0.5)
