@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.explain.attribution import Attribution
-from gulmfit.explain.explained import Explained
+from gulmfit.explain.explained import LOG_ODDS, Explained
 from gulmfit.explain.explainer import Explainer, Sanity, Settings, against_random_weights
 from gulmfit.explain.outputs import FORMATS, About, check_outputs, sink
 from gulmfit.explain.patterns import WINDOW_BP, Word, profile, strongest_words
@@ -131,15 +131,15 @@ def explain_file(
         lengths = {contig.name: contig.length for contig in store.contigs} if store else None
         facts = {"model": model, "input": input, **settings._asdict(), "unit": explained.unit, "precision": precision}
         about = About(explained.names, alphabet, lengths, facts, method != "deletion")
-        found = _Found(top)
+        found = _Found(top, explained.unit == LOG_ODDS)
         start = time.perf_counter()
         with ExitStack() as stack:
             files = [one for one in outputs if one.format.name != "page"]
             sinks = [stack.enter_context(sink(one, about)) for one in files]
-            for one in explainer.explain(tqdm(records, desc="explain", unit=" records"), f"{input}, "):
+            for attribution in tqdm(explainer.explain(records, f"{input}, "), desc="explain", unit=" records"):
                 for add in sinks:
-                    add(one)
-                found.add(one)
+                    add(attribution)
+                found.add(attribution)
         seconds = time.perf_counter() - start
         if not found.count:
             raise DataError(f"{input}: there is no record to explain.")
@@ -162,8 +162,8 @@ def explain_file(
 class _Found:
     """What is kept of explanations: the first ones, and those with the highest scores."""
 
-    def __init__(self, top: int) -> None:
-        self.count, self.top = 0, top
+    def __init__(self, top: int, probabilities: bool) -> None:
+        self.count, self.top, self.probabilities = 0, top, probabilities
         self.first: list[Attribution] = []
         self.errors: list[float] = []
         self._heap: list[tuple[float, int, Attribution]] = []
@@ -183,8 +183,11 @@ class _Found:
         return [one for _, _, one in sorted(self._heap, key=lambda item: item[:2], reverse=True)]
 
     def of(self, output: int) -> list[Attribution]:
-        """Return those of the first whose highest score is this output's: of several, what speaks for it is in them."""
-        return [one for one in self.first if int(one.scores.argmax()) == output]
+        """Return those of the first whose highest score is this output's, and of classes and labels those that are
+        predicted to have it, if any are: what speaks for it is in them."""
+        chosen = [one for one in self.first if int(one.scores.argmax()) == output]
+        predicted = [one for one in chosen if one.scores[output] > 0]
+        return predicted if self.probabilities and predicted else chosen
 
 
 def _findings(explained: Explained, found: _Found, check: Sanity | None) -> list[str]:

@@ -27,6 +27,7 @@ from gulmfit.seq.formats.tables import not_one_of
 
 # Probabilities that lie nearer to 0 or 1 than this have no log-odds of their own.
 TINY_PROBABILITY = 1e-15
+LOG_ODDS = "log-odds"
 
 
 class Explained:
@@ -115,7 +116,7 @@ class Explained:
         """What a score is measured in."""
         if self.language:
             return "nats"
-        return "log-odds" if kind_of(self.model).labels.probabilities else "units of the value"
+        return LOG_ODDS if kind_of(self.model).labels.probabilities else "units of the value"
 
     def scores(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         """Return the scores `(N, O)` of tokens `(N, T)`, padded at the end, in 64 bits."""

@@ -77,11 +77,12 @@ class IntegratedGradients:
         found: list[Attribution | None] = [None] * len(records)
         todo, steps = list(range(len(records))), self.steps
         while todo:
-            for number, one in zip(todo, self._explained([records[number] for number in todo], steps), strict=True):
+            more = list(self._explained([records[number] for number in todo], steps))
+            for number, one in zip(todo, more, strict=True):
                 before = found[number]
                 if before is None or one.error.max() < before.error.max():
                     found[number] = one
-            todo = [number for number in todo if (one := found[number]) is None or one.error.max() > COMPLETE]
+            todo = [number for number, one in zip(todo, more, strict=True) if one.error.max() > COMPLETE]
             steps *= 2
             if steps > MOST_STEPS:
                 break
@@ -102,12 +103,13 @@ class IntegratedGradients:
             for place, (record, row) in enumerate(zip(records[group], own[group], strict=True)):
                 mine = slice(place * self.count, (place + 1) * self.count)
                 share = shares[:, mine, : len(row)].mean(1)  # (O, T)
-                slope = slopes[:, mine, : len(row)].mean(1)  # (O, T, V)
                 change = changes[mine].mean(0)
                 total = np.maximum(np.abs(change), SMALLEST_CHANGE * np.abs(share).sum(1))
                 error = np.abs(share.sum(1) - change) / np.maximum(total, np.finfo(float).tiny)
                 contributions = self._to_bases(record.codes, share)
-                effects = self._effects(record.codes, row, slope)
+                effects = None
+                if tokenizer.num_successors is not None:  # of sub-words there may be more or fewer then
+                    effects = self._effects(record.codes, row, self._worth(slopes, mine, len(row)))
                 yield Attribution(record, scores[mine][0], contributions, effects, error)
 
     def _baselines(self, codes: Codes, tokens: Tokens) -> list[Tokens]:
@@ -119,9 +121,9 @@ class IntegratedGradients:
         rng = np.random.default_rng([self.seed, *tokens.tolist()])
         return [rng.permutation(tokens) for _ in range(self.count)]
 
-    def _integrate(self, pairs: _Pairs, steps: int) -> tuple[Floats, Floats, Floats, Floats]:
-        """Return scores `(P, O)`, their changes `(P, O)`, shares of tokens `(O, P, T)`, and by how much the score
-        changes, to first order, with each token of the vocabulary in each place, `(O, P, T, V)`."""
+    def _integrate(self, pairs: _Pairs, steps: int) -> tuple[Floats, Floats, Floats, list[Tensor]]:
+        """Return scores `(P, O)`, their changes `(P, O)`, shares of tokens `(O, P, T)`, and for each network the mean
+        slopes of scores on the way, `(O, S, P, T, E)`."""
         explained = self.explained
         ends, scores = list[Calls](), list[Tensor]()
         with torch.no_grad():
@@ -141,36 +143,46 @@ class IntegratedGradients:
                 f"method=gradients: {name} does not call its embedding as a module, so that nothing can be put in its "
                 "place. Call self.embedding(tokens) in it, or give method=mutagenesis."
             )
-        gradients = [[torch.zeros(len(explained.names), *part.shape) for part in calls] for calls in ends[0]]
+        gradients = [
+            [torch.zeros(len(explained.names), *part.shape, device=explained.device) for part in calls]
+            for calls in ends[0]
+        ]
         nodes, weights = np.polynomial.legendre.leggauss(steps)
         count = len(pairs.lengths)
         pair = torch.arange(count).repeat_interleave(steps)
         at, weight = (torch.from_numpy(part).float().repeat(count) for part in ((nodes + 1) / 2, weights / 2))
         rows = max(1, TOKENS_AT_ONCE // pairs.tokens.shape[1])
-        for chunk in zip(*(part.to(explained.device).split(rows) for part in (pair, at, weight)), strict=True):
+        for chunk in zip(*(torch.split(part.to(explained.device), rows) for part in (pair, at, weight)), strict=True):
             self._add_gradients(pairs, ends, gradients, *chunk)
         differences = [[end - start for start, end in zip(*calls, strict=True)] for calls in zip(*ends, strict=True)]
-        lengths, shares, slopes = pairs.lengths, 0.0, 0.0
+        lengths, slopes = pairs.lengths, list[Tensor]()
+        shares = torch.zeros(len(explained.names), *pairs.tokens.shape, device=explained.device)
         for number, encoder in enumerate(explained.encoders):
             context = getattr(encoder, "context", None) or 0
-            slope = torch.stack(
-                [
-                    _by_token([part[output] for part in gradients[number]], count, lengths, context)
-                    for output in range(len(explained.names))
-                ]
-            )  # fmt: skip (O, S, P, T, E)
+            by_output = [
+                _by_token([part[output] for part in gradients[number]], count, lengths, context)
+                for output in range(len(explained.names))
+            ]
+            slopes.append(torch.stack(by_output))
             change = _by_token(differences[number], count, lengths, context)
-            shares = shares + (slope * change).sum(-1).sum(1)
-            table = encoder.embedding.weight.detach().float()
-            here = slope[:, 0] @ table.T
-            if slope.shape[1] == 2:
-                other = getattr(explained.networks[number], "other_strand", None)
+            shares += (slopes[-1] * change).sum(-1).sum(1)
+        found = (part.double().cpu().numpy() for part in (scores[1], scores[1] - scores[0], shares))
+        return *found, slopes  # type: ignore[return-value]
+
+    def _worth(self, slopes: Sequence[Tensor], pairs: slice, tokens: int) -> Floats:
+        """Return by how much scores change, to first order, with each token of the vocabulary in each place of a
+        sequence, `(O, T, V)`, given the mean slopes of its pairs."""
+        worth: Tensor | float = 0.0
+        for slope, network, encoder in zip(slopes, self.explained.networks, self.explained.encoders, strict=True):
+            mean, table = slope[:, :, pairs, :tokens].mean(2), encoder.embedding.weight.detach().float()
+            worth = worth + mean[:, 0] @ table.T
+            other = getattr(network, "other_strand", None)
+            if other is not None:
                 every = torch.arange(len(table), device=table.device).unsqueeze(0)
-                complement = other(every, torch.tensor([every.shape[1]], device=every.device)).flip(1)[0]
-                here = here + slope[:, 1] @ table[complement].T
-            slopes = slopes + here
-        found = (scores[1], scores[1] - scores[0], shares, slopes)
-        return tuple(torch.as_tensor(part).double().cpu().numpy() for part in found)  # type: ignore[return-value]
+                complement = other(every, torch.full((1,), len(table), device=table.device)).flip(1)[0]
+                worth = worth + mean[:, 1] @ table[complement].T
+        found: Floats = torch.as_tensor(worth).cpu().numpy()
+        return found
 
     def _add_gradients(
         self, pairs: _Pairs, ends: list[Calls], gradients: Calls, pair: Tensor, at: Tensor, weight: Tensor
@@ -203,7 +215,7 @@ class IntegratedGradients:
                 for (network, number, rows, strands), part in zip(places, found, strict=True):
                     if part is not None:
                         weighted = part * weight.repeat(strands).view(-1, 1, 1)
-                        gradients[network][number][output].index_add_(0, rows.cpu(), weighted.cpu())
+                        gradients[network][number][output].index_add_(0, rows, weighted)
 
     def _to_bases(self, codes: Codes, shares: Floats) -> Floats:
         """Share what tokens contribute `(O, T)` out among their bases, `(O, L)`: their sum is kept."""
@@ -212,17 +224,14 @@ class IntegratedGradients:
             found[:, start:end] += shares[:, token, None] / (end - start)
         return found
 
-    def _effects(self, codes: Codes, tokens: Tokens, slopes: Floats) -> Floats | None:
-        """Return how scores change, to first order, where a base becomes each letter, `(O, L, A)`; None of sub-words,
-        of which there may be more or fewer then."""
+    def _effects(self, codes: Codes, tokens: Tokens, worth: Floats) -> Floats:
+        """Return how scores change where a base becomes each letter, `(O, L, A)`, given what tokens are worth."""
         tokenizer = self.explained.tokenizer
-        if tokenizer.num_successors is None:
-            return None
-        effects = np.zeros((len(slopes), len(codes), len(tokenizer.alphabet)))
+        effects = np.zeros((len(worth), len(codes), len(tokenizer.alphabet)))
         versions, places, letters = substitutions(codes, len(tokenizer.alphabet))
         rows = np.stack([tokenizer.encode(version) for version in versions])
         steps = np.arange(len(tokens))
-        changes = slopes[:, steps, rows] - slopes[:, steps, tokens][:, None]  # (O, M, T)
+        changes = worth[:, steps, rows] - worth[:, steps, tokens][:, None]  # (O, M, T)
         effects[:, places, letters] = changes.sum(2)
         return effects
 
@@ -251,5 +260,5 @@ def _by_token(calls: Sequence[Tensor], count: int, lengths: Tensor, context: int
         end += part.shape[1] - context
         start = max(0, end - part.shape[1])
         whole[:, start:end] += part[:, part.shape[1] - (end - start) :]
-    first, *others = whole.split(count)
+    first, *others = torch.split(whole, count)
     return torch.stack([first, *(turn(one, lengths.to(one.device)) for one in others)])

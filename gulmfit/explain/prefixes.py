@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gulmfit.explain.explained import Explained
 from gulmfit.models.classifier import EVALUATION_WINDOW, ConcatPooling, SequenceClassifier
-from gulmfit.models.encoder import Encoder, State, encode_window, is_causal, map_state
+from gulmfit.models.encoder import Encoder, State, encode_window, is_causal, keep_rows
 from gulmfit.models.hardware import computing
 from gulmfit.models.language_model import LanguageModel
 
@@ -117,7 +117,7 @@ class VersionScorer:
             first = torch.where(differs.any(1), differs.int().argmax(1), versions.shape[1])
             # Where the number of tokens differs, so does what was pooled of them.
             first[sizes != lengths[original_of]] = 0
-        found: dict[int, Tensor] = {}
+        found: Tensor | None = None
         state: State = None
         at = 0
         for start in sorted(set(first.tolist())):
@@ -131,14 +131,16 @@ class VersionScorer:
             for rows in here.split(most):
                 parents = original_of[rows]
                 fork = gathered.forked(parents, fed_versions[rows], versions[rows], sizes[rows])
-                state_here = map_state(lambda part, parents=parents: part[:, parents], state)
+                state_here = keep_rows(state, parents.tolist())
                 for begin in range(start, versions.shape[1], window):
                     tokens = fed_versions[rows, begin : begin + window]
                     outputs, state_here = encode_window(encoder, tokens, state_here)
                     fork.add(outputs)
                     self.tokens_run += tokens.numel()
-                found.update(zip(rows.tolist(), fork.result(), strict=True))
-        return torch.stack([found[row] for row in range(len(versions))])
+                result = fork.result()
+                found = result.new_empty(len(versions), *result.shape[1:]) if found is None else found
+                found[rows] = result
+        return cast(Tensor, found)
 
 
 class _Gathered(Protocol):
@@ -195,4 +197,4 @@ class _Summed:
 
 def _cut(tokens: Tensor, lengths: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     rows = max(1, TOKENS_AT_ONCE // tokens.shape[1])
-    return tokens.split(rows), lengths.split(rows)
+    return torch.split(tokens, rows), torch.split(lengths, rows)

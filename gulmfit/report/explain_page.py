@@ -68,7 +68,7 @@ def write_explanations(
     """
     script_hash = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
     used = sorted({letter for record in records for letter in record.text} | set(letters))
-    left, drawn = MOST_BYTES - len(render(report)), []
+    left, drawn = MOST_BYTES - len(render(report)), list[dict[str, Any]]()
     for record in records:
         left -= 300 + 80 * len(record.text)  # about what its markup takes
         if left < 0 and drawn:
@@ -134,7 +134,7 @@ def _heat(effects: Floats) -> str:
     colours = np.where(strength > 0, _FOR, _AGAINST)
     pixels = (255 + (colours - 255) * np.abs(strength)).round().astype(np.uint8)
     target = io.BytesIO()
-    imsave(target, pixels, format="png", metadata={"Software": None})
+    imsave(target, pixels, format="png")
     return f"data:image/png;base64,{base64.b64encode(target.getvalue()).decode('ascii')}"
 
 
