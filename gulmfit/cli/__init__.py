@@ -56,6 +56,7 @@ COMMANDS = {
     "variants": Command(("gulmfit.commands.variants:score_vcf",)),
     "embed": Command(("gulmfit.commands.embed:embed_file",), pipes=True, writes_text=False),
     "score": Command(("gulmfit.commands.score:score_file",), pipes=True),
+    "explain": Command(("gulmfit.commands.explain:explain_file",), pipes=True),
     "generate": Command(("gulmfit.commands.generate:generate_file",)),
     "codons": Command(("gulmfit.commands.codons:choose_codons",)),
     "tokens": Command(("gulmfit.commands.tokens:compare_tokens",)),
@@ -137,4 +138,4 @@ def _named(name: str) -> Callable[[], None]:
 
 train, evaluate, predict, compare, codons = map(_named, ("train", "evaluate", "predict", "compare", "codons"))
 variants, embed, score, generate = map(_named, ("variants", "embed", "score", "generate"))
-tokens, models, export = map(_named, ("tokens", "models", "export"))
+explain, tokens, models, export = map(_named, ("explain", "tokens", "models", "export"))

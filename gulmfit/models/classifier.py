@@ -65,6 +65,15 @@ class ConcatPooling:
         self.seen += outputs.shape[1]
         return mask
 
+    def forked(self, rows: Tensor) -> "ConcatPooling":
+        """Return the pooling of some of the sequences `(R,)`, to go on by itself; one may occur several times."""
+        fork = ConcatPooling(self.lengths[rows], self.bins)
+        fork.seen = self.seen
+        for name in ("binned", "last", "maximum", "total"):
+            part = getattr(self, name)
+            setattr(fork, name, None if part is None else part[rows])
+        return fork
+
     def result(self) -> Tensor:
         """Return `(B, (3 + bins) E)`."""
         if self.last is None or self.maximum is None or self.total is None:

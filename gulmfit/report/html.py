@@ -57,27 +57,29 @@ class Report:
     sections: list[Section] = field(default_factory=list)
 
 
-def write_report(path: str | Path, report: Report) -> None:
+def write_report(path: str | Path, report: Report, template: str = "report", **more: object) -> None:
     """Write a report as one HTML file, whole or not at all.
 
     Args:
         path: The file to write; an older file is replaced.
         report: What to say.
+        template: Name of the template, which may add to that of a report.
+        more: What it needs besides.
 
     Raises:
         DataError: The file cannot be written; nothing is left behind and an older file stays.
     """
     # Names of files that are not UTF-8 reach us as lone surrogates, which UTF-8 cannot hold.
-    write_whole(Path(path), render(report).encode("utf-8", "backslashreplace"))
+    write_whole(Path(path), render(report, template, **more).encode("utf-8", "backslashreplace"))
 
 
-def render(report: Report) -> str:
-    """Give the whole page as text."""
-    return _template().render(report=report)
+def render(report: Report, template: str = "report", **more: object) -> str:
+    """Give the whole page as text; arguments as of `write_report`."""
+    return _template(template).render(report=report, **more)
 
 
 @functools.cache
-def _template() -> "Template":
+def _template(name: str) -> "Template":
     from jinja2 import Environment, FileSystemLoader
 
     environment = Environment(
@@ -85,7 +87,7 @@ def _template() -> "Template":
     )
     environment.filters |= {"shown": format_value, "address": _address}
     environment.tests["numeric"] = is_number
-    return environment.get_template("report.html.j2")
+    return environment.get_template(f"{name}.html.j2")
 
 
 def _address(picture: str | bytes) -> str:

@@ -34,6 +34,7 @@ LIBRARY = {
         "predict",
         "pretrained",
         "report",
+        "explain",
     )
 }
 
@@ -70,6 +71,8 @@ ALLOWED = {
     "predict": {"torch", "numpy", "tqdm", "pyarrow", "pybigtools"}
     | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.files"}
     | {"gulmfit.libraries", "gulmfit.weights", "gulmfit.evaluate", "gulmfit.report"},  # the latter for kinds of target
+    "explain": {"torch", "numpy", "gulmfit.models", "gulmfit.seq", "gulmfit.checkpoint", "gulmfit.predict"}
+    | {"gulmfit.report", "gulmfit.errors", "gulmfit.files"},  # of report the kinds of target
     "evaluate": {"numpy", "scipy", "sklearn", "gulmfit.models", "gulmfit.seq", "gulmfit.errors", "gulmfit.files"},
     "report": {
         "numpy",

@@ -75,19 +75,20 @@ class Output(NamedTuple):
         return {strand: self.path.with_name(f"{self.path.stem}.{name}{self.path.suffix}") for strand, name in names}
 
 
-def parse_outputs(text: str, predicted: str) -> list[Output]:
+def parse_outputs(text: str, predicted: str, formats: Sequence[Format] = tuple(FORMATS)) -> list[Output]:
     """Read the names of `output=`, separated by commas, and make sure that what they need is installed.
 
     Args:
         text: The names; their suffixes say what they hold.
         predicted: `RECORDS`, `FEATURES` or `WINDOWS`.
+        formats: What there is to choose from.
 
     Raises:
         ConfigError: None is named, or one has no known suffix or one of a format that cannot hold what is predicted.
         DataError: A library is missing.
     """
     outputs: list[Output] = []
-    suffixes = [(suffix, one) for one in FORMATS for suffix in one.suffixes]
+    suffixes = [(suffix, one) for one in formats for suffix in one.suffixes]
     for name in filter(None, (part.strip() for part in text.split(","))):
         path = Path(name)
         fitting = [pair for pair in suffixes if path.suffix and path.name.lower().endswith(pair[0])]
@@ -95,7 +96,8 @@ def parse_outputs(text: str, predicted: str) -> list[Output]:
         if not possible:
             why = f"this format is not for {predicted}" if fitting else "no format has this suffix"
             known = ", ".join(dict.fromkeys(suffix for suffix, one in suffixes if predicted in one.inputs))
-            advice = "; or scan a genome (window_bp=), or give features (BED, GFF3) with genome=" if fitting else ""
+            scan = "scan a genome (window_bp=), or " if any(WINDOWS in one.inputs for one in formats) else ""
+            advice = f"; or {scan}give features (BED, GFF3) with genome=" if fitting else ""
             raise ConfigError(f"output={name}: {why}. Choose from {known}{advice}.")
         outputs.append(Output(path, max(possible, key=lambda pair: len(pair[0]))[1]))
     if not outputs:

@@ -34,7 +34,7 @@ def test_what_is_read_from_the_source_is_what_python_sees(target: str) -> None:
     for key, item in own.items():
         option = read.options[key]
         assert option.default == (REQUIRED if item.default is inspect.Parameter.empty else item.default)
-        assert option.kind in ("str", "int", "float", "bool", "float | None")
+        assert option.kind in ("str", "int", "float", "bool", "float | None", "int | None")
         if option.choices:
             assert option.choices == item.annotation.__args__
             assert option.default in option.choices

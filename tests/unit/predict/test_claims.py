@@ -8,6 +8,7 @@ import pytest
 
 from gulmfit.commands.embed import embed_file
 from gulmfit.commands.evaluate import evaluate_file
+from gulmfit.commands.explain import explain_file
 from gulmfit.commands.generate import generate_file
 from gulmfit.commands.predict import predict_file
 from gulmfit.commands.score import score_file
@@ -81,6 +82,7 @@ COMMANDS: dict[str, tuple[str, Command]] = {
         lambda read, out: predict_file(model=model(read), input=str(read), window_bp=10, output=str(out)),
     ),
     "score": ("a.tsv", score),
+    "explain": ("a.tsv", lambda read, out: explain_file(model=model(read), input=str(read), output=str(out))),
     "embed": ("a.parquet", embed),
     "embed, map": ("a.html", lambda read, out: embed(read, read.parent / "b.npz", map=str(out))),
     "generate": ("a.fa", generate),

@@ -1,0 +1,148 @@
+"""`gulmfit-explain` from file to file, on small models with random weights."""
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gulmfit.cli
+from gulmfit.commands.explain import explain_file
+from gulmfit.errors import ConfigError, DataError, SequenceError
+from gulmfit.predict.predictor import Predictor
+from gulmfit.report import explain_page
+from gulmfit.seq.alphabet import reverse_complement_text
+from tests.integration.test_language_tools import save
+
+CLASSIFIER = {"_target_": "gulmfit.models.classifier.SequenceClassifier", "hidden_size": 4}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("explain")
+    random = np.random.default_rng(0)
+    genome = "".join(random.choice(list("ACGT"), size=300))
+    texts = {"genome.fa": f">c\n{genome}\n", "peaks.bed": "c\t10\t40\ta\t0\t+\nc\t25\t60\tb\t0\t-\n"}
+    records = {"one": genome[10:40], "two <b>": reverse_complement_text(genome[25:60])}
+    texts["records.fa"] = "".join(f">{name}\n{text}\n" for name, text in records.items())
+    texts["records.tsv"] = "id\tsequence\n" + "".join(f"{name}\t{text}\n" for name, text in records.items())
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    many = {**CLASSIFIER, "_target_": "gulmfit.models.classifier.MultiLabelClassifier"}
+    models = {
+        "model": save(folder / "model", CLASSIFIER, ["no", "yes"]),
+        "labels": save(folder / "labels", many, ["a", "b", "c"]),
+    }
+    return {name: str(folder / name) for name in texts} | models
+
+
+def explain(files: dict[str, str], output: Path | str, **options: Any) -> None:
+    explain_file(
+        **{"model": files["model"], "input": files["records.tsv"], "id": "id", "output": str(output)} | options
+    )
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    header, *rows = [line.split("\t") for line in path.read_text().splitlines()]
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def test_every_output_holds_the_same(files: dict[str, str], tmp_path: Path) -> None:
+    explain(files, f"{tmp_path / 'a.tsv'},{tmp_path / 'a.npz'}")
+    rows, arrays = table(tmp_path / "a.tsv"), np.load(tmp_path / "a.npz")
+    assert arrays["scores"].shape == (2, 35, 4)
+    assert arrays["contributions"].shape == (2, 35)
+    assert arrays["lengths"].tolist() == [30, 35]
+    assert np.isnan(arrays["scores"][0, 30:]).all()
+    assert list(rows[0]) == ["id", "output", "position", "base", "contribution", "A", "C", "G", "T"]
+    assert len(rows) == 65
+    for row in rows:
+        number, position = ["one", "two <b>"].index(row["id"]), int(row["position"])
+        assert row["base"] == str(arrays["sequences"][number])[position]
+        assert row["output"] == "yes"
+        found = [float(row[letter]) for letter in "ACGT"]
+        np.testing.assert_allclose(found, arrays["scores"][number, position], rtol=1e-6)
+        assert float(row["contribution"]) == pytest.approx(arrays["contributions"][number, position], rel=1e-6)
+    predicted = Predictor.load(files["model"]).predict([str(text) for text in arrays["sequences"]], raw=True)
+    np.testing.assert_allclose(arrays["predictions"][:, 0], np.log(predicted[:, 1] / predicted[:, 0]), atol=1e-4)
+
+
+def test_features_lie_on_their_genome(files: dict[str, str], tmp_path: Path) -> None:
+    outputs = [tmp_path / name for name in ("a.tsv", "a.bedgraph")]
+    explain(
+        files, ",".join(map(str, outputs)), input=files["peaks.bed"], genome=files["genome.fa"], method="gradients",
+        shuffles=2, cache_dir=str(tmp_path / "store"), sanity=False,
+    )  # fmt: skip
+    genome = Path(files["genome.fa"]).read_text().split("\n")[1]
+    values: dict[int, list[float]] = {}
+    for row in table(outputs[0]):
+        place = int(row["start"])
+        assert (row["contig"], int(row["end"])) == ("c", place + 1)
+        assert row["base"] == (genome[place] if row["strand"] == "+" else reverse_complement_text(genome[place]))
+        values.setdefault(place, []).append(float(row["contribution"]))
+    lines = [line.split("\t") for line in outputs[1].read_text().splitlines()]
+    assert [int(line[1]) for line in lines] == list(range(10, 60))
+    for _, start, _, value in lines:
+        assert float(value) == pytest.approx(np.mean(values[int(start)]), rel=1e-5, abs=1e-9)
+
+
+def test_a_page_is_whole_small_and_searchable(
+    files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "gulmfit")
+    explain(files, tmp_path / "a.html", model=files["labels"], top=5)
+    page = (tmp_path / "a.html").read_text()
+    assert "<b>" not in page.partition("<article>")[0]  # a name is text
+    assert page.count("<article>") == 2
+    script = page.partition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in page.replace("&#39;", "'")
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", page)
+    for row in Path(files["records.tsv"]).read_text().splitlines()[1:]:
+        assert f">{row.split(chr(9))[1]}</text>" in page  # the sequence can be selected, and searched
+    assert "random weights" in page
+    assert "2 sequences explained" in caplog.text
+    assert "with random weights they correlate" in caplog.text
+    many = tmp_path / "many.tsv"
+    random = np.random.default_rng(1)
+    texts = ["".join(random.choice(list("ACGT"), size=60)) for _ in range(40)]
+    many.write_text("id\tsequence\n" + "".join(f"{n}\t{text}\n" for n, text in enumerate(texts)))
+    monkeypatch.setattr(explain_page, "MOST_BYTES", 150_000)
+    explain(files, tmp_path / "b.html", input=str(many), method="deletion", shuffles=1, sanity=False)
+    page = (tmp_path / "b.html").read_text()
+    assert 0 < page.count("<article>") < 40
+    assert len(page) < 150_000
+    assert f"{page.count('<article>')} of 40 sequences" in page
+
+
+def test_mistakes_are_told(files: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"a\.bw"):
+        explain(files, tmp_path / "a.bw")
+    with pytest.raises(ConfigError, match=r"a\.bedgraph.*positive="):
+        explain(files, tmp_path / "a.bedgraph", model=files["labels"], input=files["peaks.bed"],
+                genome=files["genome.fa"], cache_dir=str(tmp_path / "store"))  # fmt: skip
+    with pytest.raises(ConfigError, match="top=0"):
+        explain(files, tmp_path / "a.html", top=0)
+    short = tmp_path / "short.fa"
+    short.write_text(">x\nAC\n")
+    with pytest.raises(SequenceError, match=r"short\.fa, record 'x'"):
+        explain(files, tmp_path / "a.tsv", input=str(short))
+    empty = tmp_path / "empty.tsv"
+    empty.write_text("id\tsequence\n")
+    with pytest.raises(DataError, match=r"empty\.tsv"):
+        explain(files, tmp_path / "a.npz", input=str(empty))
+    assert not list(tmp_path.glob("a.*"))
+
+
+def test_the_command_reads_its_words(files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = tmp_path / "a.tsv"
+    words = [f"model={files['labels']}", f"input={files['records.fa']}", f"output={output}", "positive=b", "position="]
+    monkeypatch.setattr("sys.argv", ["gulmfit-explain", *words])
+    gulmfit.cli.explain()
+    assert {row["output"] for row in table(output)} == {"b"}
+    monkeypatch.setattr("sys.argv", ["gulmfit-explain", *words, "position=x"])
+    with pytest.raises(SystemExit, match="position=x"):
+        gulmfit.cli.explain()
