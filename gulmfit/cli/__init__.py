@@ -58,6 +58,7 @@ COMMANDS = {
     "score": Command(("gulmfit.commands.score:score_file",), pipes=True),
     "generate": Command(("gulmfit.commands.generate:generate_file",)),
     "tokens": Command(("gulmfit.commands.tokens:compare_tokens",)),
+    "inspect": Command(("gulmfit.commands.inspect:inspect_models",)),
     "models": Command(("gulmfit.commands.models:show_models",)),
     "export onnx": Command(("gulmfit.exchange.to_onnx:export_onnx",)),
     "export card": Command(("gulmfit.exchange.card:write_card",)),
@@ -136,4 +137,4 @@ def _named(name: str) -> Callable[[], None]:
 
 train, evaluate, predict, compare = map(_named, ("train", "evaluate", "predict", "compare"))
 variants, embed, score, generate = map(_named, ("variants", "embed", "score", "generate"))
-tokens, models, export = map(_named, ("tokens", "models", "export"))
+tokens, inspect, models, export = map(_named, ("tokens", "inspect", "models", "export"))
