@@ -139,7 +139,7 @@ def _callbacks(run: Run, task: Task) -> list[pl.Callback]:
         if name == "checkpoint":
             node = {"dirpath": run.checkpoints, "monitor": config.stage.monitor, "mode": config.stage.mode, **node}
         callbacks.append(instantiate(node))
-    return [*callbacks, LossWatch(task.ignorance), RandomState()]
+    return [*callbacks, LossWatch(task.ignorance), RandomState(), *run.watchers]
 
 
 def _limits(run: Run, task: Task) -> dict[str, Any]:
