@@ -110,7 +110,6 @@ class Study:
                 study_name="search",
                 storage=self.optuna.storages.JournalStorage(backend),
                 direction="minimize" if minimise else "maximize",
-                sampler=self._sampler(0),
                 pruner=self._pruner(),
                 load_if_exists=True,
             )
@@ -146,22 +145,30 @@ class Study:
             for frozen in self.trials(states.RUNNING):
                 lock = self._hold(frozen.number)
                 if lock is not None:
-                    self.study.sampler = self._sampler(frozen.number)
                     trial = self.optuna.trial.Trial(self.study, frozen._trial_id)
                     return self._claimed(frozen.number, trial, lock)
             waiting = len(self.trials(states.WAITING))
             number = len(self.trials()) - waiting
             if self._is_spent(number):
                 return None
-            fixed = self.defaults if number == 0 else self._grid[number - 1] if self._grid else None
-            if fixed is not None and not waiting:
+            if not waiting:  # at once: a process that is killed while it asks leaves all values or none
                 by_name = {one.name: one for one in self.space.parameters}
-                self.study.enqueue_trial({name: by_name[name].stored(value) for name, value in fixed.items()})
-            self.study.sampler = self._sampler(number)
+                drawn = self._draw(number)
+                self.study.enqueue_trial({name: by_name[name].stored(value) for name, value in drawn.items()})
             lock = self._hold(number)
             if lock is None:
                 raise CheckpointError(f"{self.trial_folder(number)} is held by a process that is not of this study.")
             return self._claimed(number, self.study.ask(), lock)
+
+    def _draw(self, number: int) -> Values:
+        """Return the values of a new trial, which follow from its number and the trials before it."""
+        if number == 0:
+            return self.defaults
+        if self._grid:
+            return self._grid[number - 1]
+        copy = self.optuna.create_study(direction=self.study.direction, sampler=self._sampler(number))
+        copy.add_trials(self.trials())
+        return self.space.suggest(copy.ask())
 
     def _claimed(self, number: int, trial: Any, lock: ExitStack) -> Claim:
         if number:
