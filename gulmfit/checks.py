@@ -7,6 +7,9 @@ from typing import Any, get_origin
 
 from gulmfit.schema import PHASE, RANGES
 
+SEARCHED = ("classify", "label", "pretrain", "finetune")
+"""What a trial of a search may be."""
+
 
 def nearest(key: str, allowed: Sequence[str]) -> str:
     """Name the key that was meant, or all there are."""
@@ -80,6 +83,36 @@ def check_ranges(config: Mapping[str, Any]) -> list[str]:
             "epochs or trainer.max_steps; trainer.max_time may end it earlier."
         )
     return mistakes
+
+
+def check_many(config: Mapping[str, Any], stage: Any) -> list[str]:
+    """Check what makes many runs of one."""
+    folds, seeds = (config.get("cv") or {}).get("folds"), config.get("seeds", 1)
+    mistakes = []
+    if folds is not None and seeds > 1:
+        mistakes.append("cv.folds and seeds both repeat a run: give cv.repeats with cv.folds, or seeds alone.")
+    if stage != "classify" and (folds is not None or seeds > 1 or config.get("with_scratch")):
+        mistakes.append(f"cv.folds, seeds and with_scratch go with stage=classify, not with stage={stage}.")
+    if config.get("with_scratch") and folds is None and seeds == 1:
+        mistakes.append("with_scratch goes with cv.folds or seeds; stage=ulmfit compares a single pair.")
+    return mistakes
+
+
+def check_search(config: Mapping[str, Any], stage: Any, many: bool) -> list[str]:
+    """Check what a search of hyper-parameters goes with."""
+    search = config.get("search")
+    if not search:
+        return ["stage=search needs a space: give search=default, or one of your own."] if stage == "search" else []
+    searched = search.get("stage", SEARCHED[0])
+    if stage not in ("search", searched):
+        return [f"this search is for stage={searched}: give that, or stage=search, or another search=."]
+    asked = many or config.get("ensemble", 1) != 1 or config.get("blend")
+    if asked or config.get("lr_find") or config.get("resume") not in (None, "auto"):
+        return [
+            "search: a trial is one model, with one validation curve: leave out cv.folds, seeds, ensemble, "
+            "blend, lr_find and resume=PATH, and give them with experiment=.../best.yaml afterwards."
+        ]
+    return []
 
 
 def _check_phase(phase: Any, where: str) -> list[str]:

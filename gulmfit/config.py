@@ -17,7 +17,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gulmfit.checkpoint import DERIVED
-from gulmfit.checks import check_kinds, check_ranges, nearest
+from gulmfit.checks import SEARCHED, check_kinds, check_many, check_ranges, check_search, nearest
 from gulmfit.errors import ConfigError
 from gulmfit.files import config_dir
 from gulmfit.moved import named
@@ -26,7 +26,7 @@ from gulmfit.schema import KINDS
 from gulmfit.seq.alphabet import ALPHABETS, DNA, held_alphabet
 from gulmfit.seq.labels.labelled import LabelledSequences
 
-STAGES = ("pretrain", "finetune", "classify", "label", "ulmfit", "learning_curve")
+STAGES = ("pretrain", "finetune", "classify", "label", "ulmfit", "learning_curve", "search")
 COMBINING = ("classify", "ulmfit")  # what `ensemble` and `blend` go with
 
 
@@ -38,6 +38,9 @@ CHOICES = {
     "leakage": ("warn", "error", "ignore"),
     "calibration": ("temperature", "isotonic", "none"),
     "on_divergence": ("stop", "rollback"),
+    "search.sampler": ("tpe", "random", "grid"),
+    "search.pruner": ("median", "hyperband", "none"),
+    "search.stage": SEARCHED,
 }
 
 # What `read_plain` reads and refuses.
@@ -250,19 +253,6 @@ def _check_target(node: Any, where: str, filled: set[str]) -> list[str]:
     return mistakes
 
 
-def _check_many(config: Mapping[str, Any], stage: Any) -> list[str]:
-    """Check what makes many runs of one."""
-    folds, seeds = (config.get("cv") or {}).get("folds"), config.get("seeds", 1)
-    mistakes = []
-    if folds is not None and seeds > 1:
-        mistakes.append("cv.folds and seeds both repeat a run: give cv.repeats with cv.folds, or seeds alone.")
-    if stage != "classify" and (folds is not None or seeds > 1 or config.get("with_scratch")):
-        mistakes.append(f"cv.folds, seeds and with_scratch go with stage=classify, not with stage={stage}.")
-    if config.get("with_scratch") and folds is None and seeds == 1:
-        mistakes.append("with_scratch goes with cv.folds or seeds; stage=ulmfit compares a single pair.")
-    return mistakes
-
-
 def _check_combined(config: Mapping[str, Any], stage: Any) -> list[str]:
     """Check what puts several models into one."""
     asked = [f"ensemble={config['ensemble']}"] if config.get("ensemble", 1) != 1 else []
@@ -302,9 +292,11 @@ def _check_sense(config: Mapping[str, Any], multirun: bool) -> list[str]:
         mistakes.append(f"strands={config.get('strands')!r} is unknown; choose both or forward.")
     mistakes += _check_alphabet(config)
     for key, known in CHOICES.items():
-        if config.get(key, known[0]) not in known:
-            mistakes.append(f"{key}={config.get(key)!r} is unknown; choose one of {', '.join(known)}.")
-    mistakes += _check_many(config, stage)
+        group, _, name = key.rpartition(".")
+        value = ((config.get(group) or {}) if group else config).get(name, known[0])
+        if value not in known:
+            mistakes.append(f"{key}={value!r} is unknown; choose one of {', '.join(known)}.")
+    mistakes += check_many(config, stage) + check_search(config, stage, many)
     trainer = config.get("trainer") or {}
     if multirun and (trainer.get("devices") not in (1, "1") or trainer.get("num_nodes", 1) != 1):
         mistakes.append(

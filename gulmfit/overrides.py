@@ -11,6 +11,7 @@ import inspect
 import os
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, get_args
 
 import yaml  # type: ignore[import-untyped]
@@ -60,9 +61,80 @@ def overrides_for_hydra(words: Sequence[str], *, multirun: bool = False) -> list
         multirun: Whether commas part the values of a sweep.
 
     Raises:
-        ConfigError: If a word is not text in the encoding of this machine, or a list or mapping of paths is not closed.
+        ConfigError: If a word is not text in the encoding of this machine, a list or mapping of paths is not closed, or
+            the file of an experiment cannot be read.
     """
-    return [_override(word, multirun) for word in words]
+    return [_override(word, multirun) for word in expanded(words)]
+
+
+def expanded(words: Sequence[str]) -> list[str]:
+    """Put the words of an experiment that is a file of its own (`experiment=FOLDER/best.yaml`) in its place.
+
+    Raises:
+        ConfigError: If there is no such file, or it is no experiment.
+    """
+    return [told for word in words for told in _expanded(word)]
+
+
+def _expanded(word: str) -> list[str]:
+    key, _, value = word.partition("=")
+    if key != "experiment" or not value.endswith((".yaml", ".yml")):
+        return [word]
+    path = Path(_at_home(value))
+    try:
+        content = OmegaConf.to_container(OmegaConf.create(path.read_text(encoding="utf-8")), resolve=False)
+        if not isinstance(content, dict):
+            raise ValueError("it is no mapping")
+        chosen = [_chosen(item) for item in content.pop("defaults", [])]
+    except Exception as error:  # of the file system, YAML or OmegaConf
+        told = " ".join(str(error).split())[:300]
+        raise ConfigError(f"{word}: {path} cannot be read as an experiment: {told}.") from error
+    return [*filter(None, chosen), *(f"++{name}={_text(value)}" for name, value in _dotted_leaves(content))]
+
+
+def _chosen(item: Any) -> str:
+    """Return an item of a list of defaults as a word."""
+    if isinstance(item, str):
+        return "" if item == "_self_" else f"experiment={item}"
+    ((group, name),) = item.items()
+    return f"{str(group).removeprefix('override').strip().lstrip('/')}={'null' if name is None else name}"
+
+
+def _dotted_leaves(node: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        if isinstance(value, dict) and value:
+            yield from _dotted_leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _text(value: Any) -> str:
+    """Write a value in Hydra's grammar."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {_text(item)}" for name, item in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_text, value))}]"
+    return "null" if value is None else _quoted(value) if isinstance(value, str) else str(value).lower()
+
+
+def experiment_of(words: Sequence[str]) -> dict[str, Any]:
+    """Return words as the content of an experiment's file, the other way round; one that removes a key is left out."""
+    groups = {path.name for path in config_dir().iterdir() if path.is_dir()}
+    chosen: dict[str, Any] = {}
+    values: dict[str, Any] = {}
+    for word in words:
+        override = OverridesParser.create().parse_override(word)
+        key, value = override.key_or_group, override.value()
+        if key in groups and not isinstance(value, dict | list):
+            chosen[key] = value
+        elif not override.is_delete():
+            *path, last = key.split(".")
+            node = values
+            for name in path:
+                node = node.setdefault(name, {})
+            node[last] = value
+    start: list[Any] = [chosen.pop("experiment")] if "experiment" in chosen else []
+    return {"defaults": [*start, *({f"override /{key}": value} for key, value in chosen.items()), "_self_"], **values}
 
 
 def _override(word: str, multirun: bool) -> str:

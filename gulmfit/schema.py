@@ -78,6 +78,16 @@ _KEYS: dict[str, tuple[Any, str]] = {
     "learning_curve.sizes": (list[Any], ""),
     "learning_curve.draws": (int, FROM_1),
     "learning_curve.min_steps": (int, FROM_0),
+    "search.stage": (str, ""),
+    "search.trials": (int, FROM_1),
+    "search.hours": (float | None, POSITIVE),
+    "search.sampler": (str, ""),
+    "search.pruner": (str, ""),
+    "search.workers": (int, FROM_1),
+    "search.finalists": (int, FROM_1),
+    "search.seeds": (int, FROM_1),
+    "search.space": (dict[str, Any], ""),
+    "search.set": (dict[str, str], ""),
     **{f"dropout.{name}_p": (float, "") for name in ("embed", "input", "weight", "hidden", "output")},
 }
 KINDS: dict[str, Any] = {key: kind for key, (kind, _) in _KEYS.items()}

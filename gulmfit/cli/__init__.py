@@ -60,6 +60,7 @@ COMMANDS = {
     "generate": Command(("gulmfit.commands.generate:generate_file",)),
     "codons": Command(("gulmfit.commands.codons:choose_codons",)),
     "tokens": Command(("gulmfit.commands.tokens:compare_tokens",)),
+    "inspect": Command(("gulmfit.commands.inspect:inspect_models",)),
     "models": Command(("gulmfit.commands.models:show_models",)),
     "export onnx": Command(("gulmfit.exchange.to_onnx:export_onnx",)),
     "export card": Command(("gulmfit.exchange.card:write_card",)),
@@ -138,4 +139,5 @@ def _named(name: str) -> Callable[[], None]:
 
 train, evaluate, predict, compare, codons = map(_named, ("train", "evaluate", "predict", "compare", "codons"))
 variants, embed, score, generate = map(_named, ("variants", "embed", "score", "generate"))
-explain, tokens, models, export = map(_named, ("explain", "tokens", "models", "export"))
+explain, tokens = map(_named, ("explain", "tokens"))
+inspect, models, export = map(_named, ("inspect", "models", "export"))

@@ -20,6 +20,7 @@ from gulmfit.seq.limits import is_pipe, is_whole_number
 
 WIDTH = 120
 REQUIRED = object()
+SEVERAL = "Sequence[str]"
 
 # As `float` reads it, in the digits 0 to 9 alone, without "inf", "nan" and "1_000".
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
@@ -31,7 +32,8 @@ class Option(NamedTuple):
 
     name: str
     kind: str
-    """`str`, `int`, `float` or `bool`; with ` | None`, an empty value stands for None."""
+    """`str`, `int`, `float` or `bool`; with ` | None`, an empty value stands for None; `Sequence[str]` may be given
+    several times."""
     default: Any = REQUIRED
     choices: tuple[str, ...] = ()
     text: str = ""
@@ -53,7 +55,7 @@ class Option(NamedTuple):
             return int(text)
         if kind == "float" and _NUMBER.fullmatch(text) and math.isfinite(float(text)):
             return float(text)
-        if kind != "str":
+        if kind not in ("str", SEVERAL):
             raise ConfigError(f"{self.name}={text}: {_NEEDED[kind]}.")
         return with_home(text)
 
@@ -62,6 +64,7 @@ class Option(NamedTuple):
         default = "" if self.default in (REQUIRED, None) else str(self.default)
         words = [default.lower() if self.kind == "bool" else default, *self.choices]
         text = f"{self.name}={'|'.join(filter(None, dict.fromkeys(words))) or '...'}"
+        text += f" [{self.name}=... ...]" * (self.kind == SEVERAL)
         return text if self.default is REQUIRED else f"[{text}]"
 
 
@@ -119,10 +122,13 @@ class Function(NamedTuple):
             key, equals, text = word.partition("=")
             if not equals or key not in options:
                 raise ConfigError(f"{word!r} {is_not_one_of(key, options, '=')}")
-            value = values[key] = options[key].read(text)
+            value, before = options[key].read(text), values[key]
+            values[key] = value
+            if options[key].kind == SEVERAL:
+                values[key] = [*(before if isinstance(before, list) else []), value]
             if isinstance(value, str) and key not in piped and is_pipe(value):
                 raise ConfigError(f"{word}: a pipe can be read only once. Write it to a file first, and name that.")
-        if missing := [f"{key}=" for key in self.required if values[key] in (REQUIRED, "")]:
+        if missing := [f"{key}=" for key in self.required if values[key] in (REQUIRED, "", [""])]:
             raise ConfigError(f"{', '.join(missing)} is missing.\n{usage}")
         return values
 
@@ -154,7 +160,7 @@ def read_signature(target: str) -> Function:
 
 def _option(argument: ast.arg, default: ast.expr | None, text: str) -> Option:
     value = REQUIRED if default is None else ast.literal_eval(default)
-    if isinstance(argument.annotation, ast.Subscript):  # Literal["a", "b"]
+    if isinstance(argument.annotation, ast.Subscript) and ast.unparse(argument.annotation.value) == "Literal":
         return Option(argument.arg, "str", value, ast.literal_eval(argument.annotation.slice), text)
     return Option(argument.arg, ast.unparse(cast(ast.expr, argument.annotation)), value, text=text)
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -26,6 +26,7 @@ from gulmfit.seq.labels.labelled import read_sequences
 logger = logging.getLogger(__name__)
 
 Add = Callable[[Embedding, str | None], None]
+T = TypeVar("T")
 
 VALUES_OF_A_ROW_GROUP = 1 << 22
 MOST_POINTS = 5000
@@ -95,7 +96,7 @@ def embed_file(
         if strand != "forward":
             alphabet.check_strands()
         records = _read(input, sequence, id or None, label, alphabet.name, embedder.letters, labels)
-        shown = Reservoir(MOST_POINTS, seed) if map else None
+        shown = Reservoir[tuple[Vectors, str | None]](MOST_POINTS, seed) if map else None
         start, count = time.perf_counter(), 0
         vectors = embedder.embed(
             records, level=level, pooling=pooling, strand=strand, batch_size=batch_size, where=f"{input}, "
@@ -107,28 +108,28 @@ def embed_file(
                 add(found, name)
                 count += 1
                 if shown is not None:
-                    shown.add(found.vectors[0], name)
+                    shown.add((found.vectors[0], name))
         seconds = time.perf_counter() - start
         logger.info("%s: %d records in %.1f s (%.0f a second)", output, count, seconds, count / max(seconds, 1e-9))
         if shown is not None:
             _write_map(Path(map), shown, count, facts, seed)
 
 
-class Reservoir:
-    """Up to so many vectors, each of all that were seen with the same chance (reservoir sampling)."""
+class Reservoir(Generic[T]):
+    """Up to so many things, each of all that were seen with the same chance (reservoir sampling)."""
 
     def __init__(self, most: int, seed: int) -> None:
         self.most, self.seen = most, 0
         self.random = np.random.default_rng(seed)
-        self.kept: list[tuple[Vectors, str | None]] = []
+        self.kept: list[T] = []
 
-    def add(self, vector: Vectors, label: str | None) -> None:
+    def add(self, one: T) -> None:
         """See one more."""
         self.seen += 1
         if len(self.kept) < self.most:
-            self.kept.append((vector, label))
+            self.kept.append(one)
         elif (place := int(self.random.integers(self.seen))) < self.most:
-            self.kept[place] = (vector, label)
+            self.kept[place] = one
 
 
 def _read(
@@ -224,7 +225,9 @@ def _npz(path: Path, embedder: Embedder, level: str, labelled: bool, facts: Mapp
         np.savez(handle, **arrays)
 
 
-def _write_map(path: Path, shown: Reservoir, count: int, facts: Mapping[str, str], seed: int) -> None:
+def _write_map(
+    path: Path, shown: Reservoir[tuple[Vectors, str | None]], count: int, facts: Mapping[str, str], seed: int
+) -> None:
     if count < FEWEST_POINTS:
         raise DataError(f"map={path}: {count} sequences make no map; {FEWEST_POINTS} or more are needed.")
     vectors = np.stack([vector for vector, _ in shown.kept]).astype(np.float64)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning import Callback
 from pytorch_lightning.utilities import rank_zero_only
 
 from gulmfit.checkpoint import (
@@ -42,6 +43,7 @@ logger = logging.getLogger(__name__)
 
 CHECKPOINTS, CONFIG, METRICS = "checkpoints", "config.yaml", "metrics.json"
 RESULTS = (CHECKPOINTS, MODEL_FOLDER, "predictions", "split.tsv", "metrics.json", "metrics.csv", "report.html")
+OF_A_SEARCH = ("study.journal", "trials", "finalists", "best.yaml")
 PACKAGES = ("gulmfit", "torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy", "scikit-learn", "biopython")
 
 
@@ -52,6 +54,8 @@ class Run:
     config: DictConfig
     folder: Path
     overrides: list[str] = field(default_factory=list)
+    watchers: list[Callback] = field(default_factory=list)
+    """Callbacks of whoever started the run; they are no part of its settings."""
 
     @property
     def stage(self) -> str:
@@ -91,7 +95,7 @@ class Run:
         """
         if not self.writes:
             return self
-        old = [name for name in RESULTS if (self.folder / name).exists()]
+        old = [name for name in (*RESULTS, *OF_A_SEARCH) if (self.folder / name).exists()]
         if old and not self.config.resume:
             if not self.config.overwrite:
                 raise ConfigError(

@@ -12,10 +12,12 @@ from gulmfit import config as configuration
 from gulmfit.checkpoint import foreign_classes_trusted
 from gulmfit.config import instantiate
 from gulmfit.data.sources.base import Source
+from gulmfit.overrides import expanded
 from gulmfit.report.kinds.kind import every_kind
 from gulmfit.train.log import logged
 from gulmfit.train.recipe import settle
 from gulmfit.train.run import Run
+from gulmfit.train.search.searching import run_search
 from gulmfit.train.stages.cross_validation import run_repeatedly
 from gulmfit.train.stages.ensembles import run_model
 from gulmfit.train.stages.language import run_language_model
@@ -39,6 +41,7 @@ STAGES: dict[str, Callable[[Run, Source], dict[str, Any]]] = {
     "label": run_model,
     "ulmfit": run_ulmfit,
     "learning_curve": run_learning_curve,
+    "search": run_search,
 }
 
 
@@ -66,10 +69,12 @@ def run_stage(
     config.paths.run_dir = str(folder)
     run = Run(config, folder, list(overrides))
     source: Source = instantiate(config.data)
-    with foreign_classes_trusted(bool(config.trust)), held(folder) if run.writes else nullcontext():
+    # Processes share a search, and hold their trials.
+    alone = held(folder) if run.writes and not config.get("search") else nullcontext()
+    with foreign_classes_trusted(bool(config.trust)), alone:
         run.prepare()
         with logged(folder, run.command) if run.writes else nullcontext():
-            results = STAGES[run.stage](run, source)
+            results = STAGES["search" if config.get("search") else run.stage](run, source)
             if results:
                 logger.info("report: %s", folder / "report.html")
     return results
@@ -83,5 +88,6 @@ def train(overrides: Sequence[str] = ()) -> dict[str, Any]:
 
         results = train(["stage=classify", "data=table", "data.path=labelled.csv"])
     """
+    overrides = expanded(overrides)
     config = configuration.compose(overrides)
     return run_stage(config, Path(str(config.paths.run_dir)), overrides)

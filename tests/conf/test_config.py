@@ -38,6 +38,8 @@ def test_every_file_composes_and_validates(group: str, name: str) -> None:
     extra = GIVEN.get(name, []) if group in ("data", "arch") else []
     # A head and its dropout belong to a stage; everything else goes with the default one.
     stage = {"classifier": ["stage=classify"], "labeller": ["stage=label"]}.get(name, [])
+    if group == "search":
+        stage = ["stage=search"]
     validate(compose([*stage, f"{group}={name}", *extra]))
 
 

@@ -141,7 +141,7 @@ def _callbacks(run: Run, task: Task) -> list[pl.Callback]:
             node = {"dirpath": run.checkpoints, "monitor": config.stage.monitor, "mode": config.stage.mode, **node}
         callbacks.append(instantiate(node))
     patient = Patient(str(config.stage.monitor), str(config.stage.mode))
-    return [*callbacks, patient, LossWatch(task.ignorance), RandomState()]
+    return [*callbacks, patient, LossWatch(task.ignorance), RandomState(), *run.watchers]
 
 
 def _limits(run: Run, task: Task) -> dict[str, Any]:

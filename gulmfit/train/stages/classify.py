@@ -3,7 +3,7 @@ baselines that learned nothing of a genome.
 """
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -20,7 +20,7 @@ from gulmfit.models.ensemble import one_network
 from gulmfit.models.losses import Loss
 from gulmfit.models.transfer import transfer
 from gulmfit.overrides import assign
-from gulmfit.predict.predictor import predictor_of
+from gulmfit.predict.predictor import Predictor, predictor_of
 from gulmfit.report.kinds.kind import kind_of
 from gulmfit.report.pages import classification_report
 from gulmfit.seq.labels.labelled import LabelledSequences
@@ -28,7 +28,7 @@ from gulmfit.seq.related.leakage import check_leakage, leakage_report
 from gulmfit.seq.splits.split import PARTS, source_of
 from gulmfit.seq.splits.split_file import write_split
 from gulmfit.train.loop.classification_task import ClassificationTask
-from gulmfit.train.loop.fit import build_spec, fit, seed_everything
+from gulmfit.train.loop.fit import Fitted, build_spec, fit, seed_everything
 from gulmfit.train.loop.lr_find import lr_range_test
 from gulmfit.train.recipe import decide
 from gulmfit.train.run import Run
@@ -119,6 +119,23 @@ def materials(run: Run, source: Source, labelled: LabelledSequences | None = Non
     return Material(source, labelled, where, groups, parts, leakage, {})
 
 
+@dataclass
+class Learned:
+    """A classifier whose test part nobody has looked at.
+
+    Attributes:
+        material: What it learned from.
+        results: What is told besides, so far.
+        fitted: What fitting gave; None in a learning-rate range test.
+        predictor: The classifier; None there, and in a process that does not evaluate.
+    """
+
+    material: Material
+    results: dict[str, Any]
+    fitted: Fitted | None = None
+    predictor: Predictor | None = None
+
+
 def run_classifier(
     run: Run, source: Source, labelled: LabelledSequences | None = None, *, baseline_seed: int | None = None
 ) -> dict[str, Any]:
@@ -130,6 +147,14 @@ def run_classifier(
         labelled: The sequences, where they have been read before.
         baseline_seed: Of the baselines; the run's by default.
     """
+    found = learn_labels(run, source, labelled)
+    if found.fitted is None or found.predictor is None:
+        return found.results
+    return conclude(run, found.material, found.predictor, found.fitted, found.results, baseline_seed=baseline_seed)
+
+
+def learn_labels(run: Run, source: Source, labelled: LabelledSequences | None = None) -> Learned:
+    """Train a classifier, and leave the test part alone; arguments as of `run_classifier`."""
     config, material = run.config, materials(run, source, labelled)
     labelled, parts = material.labelled, material.parts
     decided = replace(run, config=decide(config, parts["train"], parts["valid"]))
@@ -167,12 +192,10 @@ def run_classifier(
         logger.info("learning-rate range test: the loss falls fastest at %.1e", suggestion)
         results |= {"lr_find": {"lrs": rates, "losses": losses, "suggestion": suggestion}}
         run.finish(results, classification_report(results), name="lr_find")
-        return results
+        return Learned(material, results)
     fitted = fit(decided, task, data, spec)
-    if not fitted.is_main:
-        return results
-    predictor = predictor_of(spec, task.model, tokenizer)
-    return conclude(run, material, predictor, fitted, results, baseline_seed=baseline_seed)
+    predictor = predictor_of(spec, task.model, tokenizer) if fitted.is_main else None
+    return Learned(material, results, fitted, predictor)
 
 
 def _schedule(config: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 import gulmfit
 from gulmfit import cli
 from gulmfit.cli.options import REQUIRED, Option, read_signature
+from gulmfit.errors import ConfigError
 
 TARGETS = [target for entry in cli.COMMANDS.values() for target in entry.targets]
 HEAVY = {"torch", "numpy", "hydra", "omegaconf", "yaml", "tqdm", "scipy", "sklearn", "matplotlib", "pytorch_lightning"}
@@ -34,7 +35,7 @@ def test_what_is_read_from_the_source_is_what_python_sees(target: str) -> None:
     for key, item in own.items():
         option = read.options[key]
         assert option.default == (REQUIRED if item.default is inspect.Parameter.empty else item.default)
-        assert option.kind in ("str", "int", "float", "bool", "float | None", "int | None")
+        assert option.kind in ("str", "int", "float", "bool", "float | None", "int | None", "Sequence[str]")
         if option.choices:
             assert option.choices == item.annotation.__args__
             assert option.default in option.choices
@@ -167,3 +168,11 @@ def test_ranks_of_training_are_started_with_its_own_command(monkeypatch: pytest.
     monkeypatch.setattr(sys, "argv", ["train.py"])
     cli.train()
     assert reached == [(str(tmp_path / "gulmfit-train"), ["seed=1"]), ("train.py", [])]
+
+
+def test_an_option_that_may_be_repeated_keeps_every_value() -> None:
+    read = read_signature("gulmfit.commands.inspect:inspect_models")
+    assert read.read(["model=a", "output=o", "model=b=c"], "usage")["model"] == ["a", "b=c"]
+    for words in (["output=o"], ["output=o", "model="]):
+        with pytest.raises(ConfigError, match="model= is missing"):
+            read.read(words, "usage")

@@ -1,0 +1,1 @@
+"""Searching hyper-parameters: a space, a study that outlives kills, closed trials, one look at the test part."""

@@ -1,0 +1,302 @@
+"""`stage=search`: hyper-parameters by validation alone, from a space to one look at the test part.
+
+1. Trials (`trial_runs`) in `trials/NNN`, the first with the settings as they are; processes share them by the journal.
+2. The best few and the first are trained again with new seeds, on the same parts: `finalists/NNN_seed`.
+3. The best mean minus its error wins. Its trial and the first are scored on the test part, at once.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from gulmfit.config import plain
+from gulmfit.errors import CheckpointError, StoppedError, TrainingError
+from gulmfit.evaluate.selection import choose, spearman_interval, standing
+from gulmfit.files import locked, write_whole
+from gulmfit.overrides import experiment_of
+from gulmfit.report.kinds.kind import Judged, objective_of
+from gulmfit.report.search_page import search_report, search_rows
+from gulmfit.report.table import format_table
+from gulmfit.train.run import METRICS, Run
+from gulmfit.train.search.space import read_space
+from gulmfit.train.search.studies import Study
+from gulmfit.train.search.trial_runs import LABELLED, Trials, is_of_the_search, run_claim
+from gulmfit.train.survive.durable import held
+
+logger = logging.getLogger(__name__)
+
+BEST, FINALISTS = "best.yaml", "finalists"
+WORKER = "GULMFIT_SEARCH_WORKER"
+"""Set in the processes that a search starts: they run trials, and leave the end to it."""
+# What may change when a search is continued.
+BUDGETS = ("trials", "hours", "workers", "finalists", "seeds")
+STOPPED = 75
+
+
+def run_search(run: Run, source: object) -> dict[str, Any]:
+    """Search, choose, open the test part once, and tell what the search has bought.
+
+    Args:
+        run: Its configuration and folder.
+        source: Not used: trials read their own.
+    """
+    settings: dict[str, Any] = plain(run.config.search)
+    space = read_space(settings["space"], settings["set"])
+    with locked(run.folder / ".start", wait=True):  # the split is written once
+        trials = Trials.of(run, str(settings["stage"]))
+    study = Study(
+        run.folder, space, settings, minimise=trials.minimise, defaults=trials.defaults(space), seed=run.facts["seed"]
+    )
+    study.check_same(_identity(trials, settings))
+    if not study.trials():
+        trials.check(space)
+    workers = int(settings["workers"])
+    if WORKER in os.environ or workers == 1:
+        _work(trials, study)
+        if WORKER in os.environ:
+            return {}
+    else:
+        _start_workers(run, workers)
+    while study.is_running():  # another machine has some
+        _work(trials, study)
+        time.sleep(1)
+    try:
+        with held(run.folder):
+            return _conclude(trials, study)
+    except CheckpointError:
+        if (run.folder / METRICS).is_file():
+            logger.info("another process has concluded this search: %s", run.folder / "report.html")
+            return {}
+        raise
+
+
+def _work(trials: Trials, study: Study) -> None:
+    """Run trials until there is none left to begin."""
+    while (claim := study.claim()) is not None:
+        with claim.lock:
+            run_claim(trials, study, claim)
+
+
+def _identity(trials: Trials, settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a study is of, by content."""
+    base = plain(trials.base)
+    for key in ("paths", "run", "resume", "overwrite", "callbacks", "logger", "checkpoint"):
+        base.pop(key, None)
+    searched = {key: value for key, value in settings.items() if key not in BUDGETS}
+    data = trials.identity
+    parts = {"the space": searched, "the settings of its trials": base, "the data": data}
+    return {
+        name: hashlib.sha256(json.dumps(part, sort_keys=True, default=str).encode()).hexdigest()
+        for name, part in parts.items()
+    }
+
+
+def _start_workers(run: Run, count: int) -> None:
+    """Run trials in so many processes of one thread each, and wait for them.
+
+    Raises:
+        StoppedError: If they were told to stop; what they did is saved.
+        TrainingError: If one fails.
+    """
+    code = "from gulmfit.cli import train; train()"
+    words = [word for word in run.overrides if not word.startswith(("resume=", "overwrite="))]
+    command = [sys.executable, "-c", code, *_config_folder(), *words, "resume=auto"]
+    environment = {**os.environ, WORKER: "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    processes = [subprocess.Popen(command, env=environment) for _ in range(count)]
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        for process in processes:
+            process.send_signal(number)
+
+    before = signal.signal(signal.SIGTERM, pass_on)
+    try:
+        codes = [process.wait() for process in processes]
+    except BaseException:
+        for process in processes:
+            process.terminate()
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if STOPPED in codes:
+        raise StoppedError("the trials were stopped and are saved. The same command with resume=auto goes on.")
+    if any(codes):
+        raise TrainingError(
+            f"{sum(map(bool, codes))} of {count} processes of the search failed; above they say why. Mend that, then "
+            "continue with resume=auto."
+        )
+
+
+def _config_folder() -> list[str]:
+    """Return the words that name the user's own folder of configuration, as the command line had them."""
+    from hydra.core.hydra_config import HydraConfig
+
+    if not HydraConfig.initialized():
+        return []
+    sources = HydraConfig.get().runtime.config_sources
+    return [word for one in sources if one.provider == "command-line" for word in ("--config-dir", str(Path(one.path)))]
+
+
+def _conclude(trials: Trials, study: Study) -> dict[str, Any]:
+    """Choose the winner, open the test part for it and for the first trial, and write everything."""
+    complete = study.complete()
+    if not any(trial.number == 0 for trial in complete):
+        raise TrainingError("the first trial, the settings without a search, has not been finished.")
+    by_number = {trial.number: trial for trial in complete}
+    numbers = [trial.number for trial in complete[: int(study.settings["finalists"])]]
+    numbers += [0] if 0 not in numbers else []
+    start = time.perf_counter()
+    again = {number: _train_again(trials, study, by_number[number]) for number in numbers}
+    winner = choose(
+        {number: [value for value, _ in found] for number, found in again.items()}, minimise=trials.minimise
+    )
+    words = by_number[winner].user_attrs["words"]
+    own = [word for word in trials.run.overrides if not is_of_the_search(word)]
+    best = experiment_of([*own, f"stage={trials.stage}", *_recipe(trials, words), *words])
+    header = f"# @package _global_\n# Trial {winner} of {trials.run.folder}: python train.py experiment=FILE\n"
+    write_whole(trials.run.folder / BEST, header + yaml.safe_dump(best, sort_keys=False, allow_unicode=True))
+    opened = _open_test(trials, study, {winner, 0})
+    results = {
+        **trials.run.facts,
+        "searched": trials.stage,
+        "monitor": trials.monitor,
+        "minimise": trials.minimise,
+        "winner": winner,
+        "words": words,
+        "trials": [_row(trial) for trial in study.trials()],
+        "finalists": [
+            {
+                "trial": number,
+                "seeds": [value for value, _ in found],
+                "mean": standing([value for value, _ in found])[0],
+                "error": standing([value for value, _ in found])[1],
+                "first": float(by_number[number].value),
+                "scores": _mean_scores([scores for _, scores in found]),
+            }
+            for number, found in again.items()
+        ],
+        "importances": study.importances(),
+        "alpha": _alpha(trials, study),
+        "epochs": {"trained": sum(trial.user_attrs.get("epochs", 0) for trial in study.trials())},
+        "timing": {"seconds": study.seconds() + _seconds_of(again), "conclusion": time.perf_counter() - start},
+        "test": {name: _test(opened[name]) for name in opened},
+        "metrics": {},
+        **_compared(opened, winner),
+    }
+    page = {
+        **results,
+        "curves": {"winner": _curves(trials, study, winner), "defaults": _curves(trials, study, 0)},
+        "best_yaml": header + yaml.safe_dump(best, sort_keys=False, allow_unicode=True),
+        "config_yaml": trials.run.config_yaml,
+        "command": trials.run.command,
+        "space": {one.name: one.kind for one in study.space.parameters},
+    }
+    report = search_report(page)
+    trials.run.finish(results, report)
+    rows = search_rows(results)
+    logger.info("\n%s\n\n%s", format_table(rows, list(rows[0])), report.verdict)
+    logger.info("the winner as an experiment: experiment=%s", trials.run.folder / BEST)
+    return page
+
+
+def _recipe(trials: Trials, words: list[str]) -> list[str]:
+    """Pin the recipe where words of a trial would make another one of `recipe=auto`."""
+    return [f"recipe={trials.base.recipe}"] if trials.stage == "classify" else []
+
+
+def _train_again(trials: Trials, study: Study, frozen: Any) -> list[tuple[float, dict[str, float]]]:
+    """Train the settings of a trial with new seeds; return the value and the validation scores of each."""
+    found = []
+    for seed in range(1, int(study.settings["seeds"]) + 1):
+        folder = trials.run.folder / FINALISTS / f"{frozen.number:03d}_seed_{seed}"
+        path = folder / "validation.json"
+        if not path.is_file():
+            logger.info("trial %d again, with seed %d", frozen.number, int(trials.base.seed) + seed)
+            run = trials.compose(folder, frozen.user_attrs["words"], int(trials.base.seed) + seed)
+            value, facts = trials.train(run.prepare())
+            write_whole(path, json.dumps({"value": value, **facts}, indent=2))
+            shutil.rmtree(run.checkpoints, ignore_errors=True)
+        told = json.loads(path.read_text(encoding="utf-8"))
+        found.append((float(told["value"]), {**told["scores"], "seconds": told["seconds"]}))
+    return found
+
+
+def _open_test(trials: Trials, study: Study, numbers: set[int]) -> dict[str, dict[str, Any]]:
+    """Score trials on the test part, which none has seen; language models have none."""
+    if trials.stage not in LABELLED:
+        return {}
+    found = {}
+    for number in sorted(numbers):
+        frozen = next(trial for trial in study.trials() if trial.number == number)
+        run = trials.compose(study.trial_folder(number), frozen.user_attrs["words"])
+        found[str(number)] = trials.open_test(run.prepare())
+    return found
+
+
+def _compared(opened: Mapping[str, dict[str, Any]], winner: int) -> dict[str, Any]:
+    """Return what the winner gains over the first trial on the same test sequences, with tests."""
+    if winner == 0 or not opened:
+        return {}
+    judge = objective_of(opened["0"])
+    scored = opened[str(winner)]["predictions"].beside({"defaults": opened["0"]["predictions"]})
+    judged: dict[str, Judged] = {name: (scored.by_model[name], judge) for name in ("model", "defaults")}
+    tests = judge.comparisons(scored.labels, judged, scored.groups, 0)
+    p_value = judge.tests(tests, "defaults").get("defaults", {}).get("p_value")
+    return {"comparison": tests, "p_value": p_value}
+
+
+def _test(found: Mapping[str, Any]) -> dict[str, Any]:
+    names = {name for name in found["metrics"] if name.startswith("test/")}
+    headline = objective_of(found)
+    return {
+        "scores": {name.removeprefix("test/"): found["metrics"][name] for name in sorted(names)},
+        "ci95": {name.removeprefix("test/"): pair for name, pair in found["ci95"].items()},
+        "headline": [headline.headline, headline.second],
+        "baselines": {
+            name: {item: scores.get(item) for item in (headline.headline, headline.second)}
+            for name, scores in found["baselines"].items()
+        },
+    }
+
+
+def _row(trial: Any) -> dict[str, Any]:
+    attributes = trial.user_attrs
+    return {
+        "trial": trial.number,
+        "state": trial.state.name.lower(),
+        "value": trial.value,
+        "params": dict(trial.params),
+        **{name: attributes.get(name) for name in ("scores", "alpha", "epochs", "seconds", "words", "error")},
+        "told": {str(step): value for step, value in trial.intermediate_values.items()},
+    }
+
+
+def _alpha(trials: Trials, study: Study) -> dict[str, Any]:
+    """Return how mean alpha ranks the finished trials as validation does: positive where smaller alpha is better."""
+    pairs = [(trial.user_attrs["alpha"], trial.value) for trial in study.complete() if "alpha" in trial.user_attrs]
+    sign = 1.0 if trials.minimise else -1.0
+    rho, low, high = spearman_interval([alpha for alpha, _ in pairs], [sign * value for _, value in pairs])
+    return {"trials": len(pairs), "spearman": rho, "low": low, "high": high}
+
+
+def _mean_scores(scores: list[dict[str, float]]) -> dict[str, float]:
+    return {name: standing([one[name] for one in scores])[0] for name in scores[0] if name != "seconds"}
+
+
+def _seconds_of(again: Mapping[int, list[tuple[float, dict[str, float]]]]) -> float:
+    return sum(scores["seconds"] for found in again.values() for _, scores in found)
+
+
+def _curves(trials: Trials, study: Study, number: int) -> list[dict[str, Any]]:
+    return Run(trials.base, study.trial_folder(number)).curves()

@@ -1,0 +1,142 @@
+"""`stage=search` on tiny data: a closed test part, a winner that can be trained again, kills, two processes."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from gulmfit.errors import CheckpointError, ConfigError
+from gulmfit.models import peer_cnn
+from gulmfit.predict.predictor import Predictor
+from gulmfit.train.runner import train
+from gulmfit.train.search import searching
+
+from .conftest import TINY
+from .test_interruption import start, wait_until
+
+pytest.importorskip("optuna")
+
+SPACE = [
+    "++search.space={classify.drop_mult: {float: [0.1, 0.5]}, lr: {log: [1e-3, 1e-1]}}",
+    "++search.set={classify.phases: '[{epochs: 2, lr: $lr}]'}",
+]
+SEARCH = ["stage=search", "search=base", "recipe=none", *TINY, "search.finalists=1", "trainer.precision=32-true"]
+
+
+def words_of(name: str, trials: int, *more: str) -> list[str]:
+    return [*SEARCH, f"search.trials={trials}", f"run.name={name}", *more]
+
+
+@pytest.fixture
+def space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Stand in a folder whose own configuration has a small space."""
+    monkeypatch.chdir(tmp_path)
+    return SPACE
+
+
+def table(folder: Path) -> list[tuple[Any, ...]]:
+    found = json.loads((folder / "metrics.json").read_text())
+    return [(one["trial"], one["state"], one["params"], one["value"]) for one in found["trials"]]
+
+
+def test_a_search_looks_at_the_test_part_once_and_its_winner_can_be_trained_again(
+    space: list[str], tmp_path: Path
+) -> None:
+    seen: set[str] = set()
+    before: list[set[str]] = []
+    predict, open_test = Predictor.predict, searching._open_test
+
+    def watched(self: Predictor, sequences: Any, *arguments: Any, **named: Any) -> Any:
+        seen.update(sequences)
+        return predict(self, sequences, *arguments, **named)
+
+    def opened(*arguments: Any) -> Any:
+        before.append(set(seen))
+        return open_test(*arguments)
+
+    with (
+        mock.patch.object(peer_cnn, "MOST_TIMES", 3),
+        mock.patch.object(Predictor, "predict", watched),
+        mock.patch.object(searching, "_open_test", opened),
+    ):
+        found = train(words_of("mine", 4, "search.pruner=none", *space))
+        folder = tmp_path / "outputs" / "search" / "mine"
+        again = train([f"experiment={folder / 'best.yaml'}", "run.name=again", "trainer.enable_progress_bar=false"])
+    labelled = again["sequences"]
+    assert len(before) == 1
+    assert set(labelled.values())
+    assert not before[0] & set(labelled.values())
+    assert set(labelled.values()) <= seen
+    winner = found["winner"]
+    own, test = json.loads((folder / "metrics.json").read_text()), again["metrics"]
+    assert own["test"][str(winner)]["scores"] == {
+        name.removeprefix("test/"): pytest.approx(value) for name, value in test.items() if name.startswith("test/")
+    }
+    assert own["trials"][winner]["value"] == pytest.approx(test["val/calibrated_loss"])
+    models = [tmp_path / "outputs/classify/again", folder / "trials" / f"{winner:03d}"]
+    one, two = ((path / "model" / "model.safetensors").read_bytes() for path in models)
+    assert one == two
+    for number in {0, 1, 2, 3} - {0, winner}:
+        assert not (folder / "trials" / f"{number:03d}" / "predictions").exists()
+    page = (folder / "report.html").read_text()
+    for told in ("The search took", "with new seeds", "rho", "best.yaml"):
+        assert told in page
+
+
+def test_two_processes_that_are_killed_lose_no_trial(space: list[str], tmp_path: Path) -> None:
+    words = words_of("shared", 5, "search.workers=2", "search.seeds=1", *space)
+    process = start(*words, cwd=tmp_path)
+    folder = tmp_path / "outputs" / "search" / "shared"
+    wait_until((folder / "trials" / "002").is_dir, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    refused = start(*words, cwd=tmp_path)
+    printed = refused.communicate()[0]
+    assert refused.returncode == 1
+    assert "resume=auto" in printed
+    process = start(*words, "resume=auto", cwd=tmp_path)
+    printed = process.communicate()[0]
+    assert process.returncode == 0, printed
+    found = table(folder)
+    assert [row[0] for row in found] == list(range(5))
+    assert {row[1] for row in found} <= {"complete", "pruned"}
+    assert len({str(row[2]) for row in found}) == 5
+
+
+def test_what_cannot_be_searched_is_refused_before_the_first_trial(space: list[str], tmp_path: Path) -> None:
+    unknown = "++search.space={classify.drop_malt: {float: [0.1, 0.5]}}"
+    with pytest.raises(ConfigError, match=r"drop_malt.*drop_mult"):
+        train(words_of("unknown", 2, unknown))
+    with pytest.raises(ConfigError, match="batch_size"):
+        train(words_of("range", 2, "++search.space={classify.batch_size: {int: [0, 4]}}"))
+    folder = tmp_path / "outputs" / "search"
+    assert not list(folder.glob("*/trials/*/metrics.csv"))
+
+
+def test_another_space_or_other_data_are_refused(space: list[str], tmp_path: Path) -> None:
+    first = words_of("same", 1, "search.seeds=1", *space)
+    with mock.patch.object(searching, "_conclude", return_value={}):
+        train(first)
+        changed = [word.replace("0.1, 0.5", "0.1, 0.6") for word in first]
+        with pytest.raises(CheckpointError, match="the space"):
+            train([*changed, "resume=auto"])
+        with pytest.raises(CheckpointError, match="the data"):
+            train([*first, "data.num_train=44", "resume=auto"])
+        with pytest.raises(CheckpointError, match="the settings"):
+            train([*first, "optimizer.weight_decay=0.3", "resume=auto"])
+
+
+def test_a_language_model_is_searched_too(space: list[str], tmp_path: Path) -> None:
+    small = ["arch=awd_lstm_tiny", "data.length_bp=100000", "trainer.max_steps=8", "pretrain.batch_size=16"]
+    words = ["stage=search", "search=language_model", *small, "search.trials=2", "search.seeds=1", "search.finalists=1"]
+    found = train([*words, "run.name=lm", "++search.space={pretrain.lr: {log: [1e-3, 1e-2]}}"])
+    assert found["monitor"] == "val/bits_per_base"
+    values = [one["value"] for one in found["trials"]]
+    assert all(1.5 < value < 2.1 for value in values)
+    assert found["test"] == {}
+    metrics = json.loads((tmp_path / "outputs/search/lm/trials/001/metrics.json").read_text())
+    assert metrics["metrics"]["val/bits_per_base"] == pytest.approx(values[1])
