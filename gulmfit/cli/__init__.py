@@ -52,6 +52,7 @@ COMMANDS = {
         ("gulmfit.commands.evaluate:evaluate_file",), "data=SOURCE [data.KEY=VALUE ...]", _is_of_data
     ),
     "predict": Command(("gulmfit.commands.predict:predict_file",), pipes=True),
+    "annotate": Command(("gulmfit.commands.annotate:annotate_file",)),
     "compare": Command(("gulmfit.commands.compare:compare",), "RUN RUN ...", _is_run),
     "variants": Command(("gulmfit.commands.variants:score_vcf",)),
     "embed": Command(("gulmfit.commands.embed:embed_file",), pipes=True, writes_text=False),
@@ -136,4 +137,4 @@ def _named(name: str) -> Callable[[], None]:
 
 train, evaluate, predict, compare = map(_named, ("train", "evaluate", "predict", "compare"))
 variants, embed, score, generate = map(_named, ("variants", "embed", "score", "generate"))
-tokens, models, export = map(_named, ("tokens", "models", "export"))
+tokens, models, export, annotate = map(_named, ("tokens", "models", "export", "annotate"))
