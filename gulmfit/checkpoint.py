@@ -49,6 +49,7 @@ DERIVED = frozenset(
         "num_successors",
         "token_bases",
         "num_classes",
+        "class_names",
         "dropout",
         "encoder",
         "strands",
@@ -174,6 +175,7 @@ def _assemble(spec: Spec, tokenizer: Tokenizer, token_bases: Tensor | None) -> n
         "kmer_bases": getattr(tokenizer, "k", None),
         "kmer_stride": getattr(tokenizer, "stride", None),
         "num_classes": len(spec.get("classes") or []),
+        "class_names": list(spec.get("classes") or []),
         "dropout": build({"_target_": _RATES, **spec["dropout"]}, {}),
     }
     networks: list[nn.Module] = []

@@ -60,7 +60,8 @@ ALLOWED = {
         "gulmfit.files",
         "gulmfit.libraries",
     },
-    "models": {"torch", "gulmfit.errors"},
+    "label_tracks": {"gulmfit.errors"},
+    "models": {"torch", "gulmfit.errors", "gulmfit.label_tracks"},
     "pretrained": {"gulmfit.seq", "gulmfit.errors"},
     "weights": {"torch", "safetensors", "gulmfit.errors", "gulmfit.files"},
     "checkpoint": {"torch", "gulmfit.models", "gulmfit.pretrained", "gulmfit.seq", "gulmfit.weights"}
