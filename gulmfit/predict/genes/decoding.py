@@ -217,7 +217,8 @@ def fit_decoding(
         tried.append((f1(scores, "exact") + f1(scores, "three_prime"), decoder, own, held_out))
     _, decoder, own, held_out = max(tried, key=lambda one: one[0])
     found = [gene for contig, odds in held_out for gene in decoder(contig.codes, odds, contig.name)]
-    calibration = calibrated(found, ends_right(found, [contig for contig, _ in valid]))
+    right = ends_right(found, [contig for contig, _ in valid])
+    calibration = calibrated(found, right) if found else None
     return replace(own, decoder=decoder, calibration=calibration)
 
 
