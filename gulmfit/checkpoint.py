@@ -35,7 +35,7 @@ from gulmfit.weights import load_weights, save_weights, weight_files
 
 FORMAT = 1
 MODEL_FOLDER = "model"
-CALIBRATION, BLEND = "calibration.json", "blend.safetensors"
+CALIBRATION, BLEND, DECODER = "calibration.json", "blend.safetensors", "decoder.json"
 Spec = dict[str, Any]
 
 _RATES = f"{DropoutRates.__module__}.{DropoutRates.__name__}"

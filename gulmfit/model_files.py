@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gulmfit.checkpoint import BLEND, CALIBRATION, MODEL_FOLDER
+from gulmfit.checkpoint import BLEND, CALIBRATION, DECODER, MODEL_FOLDER
 from gulmfit.weights import SHARDS, WEIGHTS
 
 # What else of a run's folder commands read.
@@ -10,7 +10,7 @@ RECORDS = (
     "config.yaml", "metrics.json", "metrics.csv", "split.tsv", "checkpoints/best.ckpt", "checkpoints/last.ckpt",
     "predictions/test.tsv", "predictions/baselines.tsv",
 )  # fmt: skip
-MODEL_FILES = ("config.json", "tokenizer.json", CALIBRATION, BLEND)  # and those of the weights
+MODEL_FILES = ("config.json", "tokenizer.json", CALIBRATION, BLEND, DECODER)  # and those of the weights
 
 
 def files_of(path: str | Path) -> list[Path]:

@@ -52,6 +52,7 @@ COMMANDS = {
         ("gulmfit.commands.evaluate:evaluate_file",), "data=SOURCE [data.KEY=VALUE ...]", _is_of_data
     ),
     "predict": Command(("gulmfit.commands.predict:predict_file",), pipes=True),
+    "annotate": Command(("gulmfit.commands.annotate:annotate_file",)),
     "compare": Command(("gulmfit.commands.compare:compare",), "RUN RUN ...", _is_run),
     "variants": Command(("gulmfit.commands.variants:score_vcf",)),
     "embed": Command(("gulmfit.commands.embed:embed_file",), pipes=True, writes_text=False),
@@ -139,5 +140,5 @@ def _named(name: str) -> Callable[[], None]:
 
 train, evaluate, predict, compare, codons = map(_named, ("train", "evaluate", "predict", "compare", "codons"))
 variants, embed, score, generate = map(_named, ("variants", "embed", "score", "generate"))
-explain, tokens = map(_named, ("explain", "tokens"))
+explain, annotate, tokens = map(_named, ("explain", "annotate", "tokens"))
 inspect, models, export = map(_named, ("inspect", "models", "export"))

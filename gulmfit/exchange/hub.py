@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gulmfit import pretrained
-from gulmfit.checkpoint import BLEND, CALIBRATION, load
+from gulmfit.checkpoint import BLEND, CALIBRATION, DECODER, load
 from gulmfit.errors import CheckpointError, ConfigError, GulmfitError
 from gulmfit.exchange.card import check_repo, model_card
 from gulmfit.files import whole_folder
@@ -27,6 +27,7 @@ PATTERNS = (
     SHARDS,
     BLEND,
     CALIBRATION,
+    DECODER,
     "tokenizer.json",
     CARD,
     pretrained.CARD,

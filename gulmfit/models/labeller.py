@@ -4,13 +4,13 @@ Shape letters: `B` batch, `T` tokens, `E` encoder outputs, `C` classes, `s` stri
 """
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from gulmfit.errors import ConfigError
-from gulmfit.models.both_strands import turn
+from gulmfit.models.both_strands import OtherStrand, turn
 from gulmfit.models.classifier import LabelModel
 from gulmfit.models.dropout import DropoutRates, VariationalDropout
 from gulmfit.models.encoder import Encoder
@@ -84,10 +84,8 @@ class Labeller(LabelModel):
         if self.other_strand is None:
             found, penalty = self._through(tokens, lengths, frozen, lambda outputs: self.head(self.dropout(outputs)))
         else:
-            both = torch.cat([tokens, self.other_strand(tokens, lengths)])
-            outputs, penalty = self._through(both, torch.cat([lengths, lengths]), frozen, lambda outputs: outputs)
-            forward, reverse = outputs.chunk(2)
-            found = self._heard(forward, turn(reverse, lengths))
+            features, penalty = self.features(tokens, lengths, frozen)
+            found = self._heard(features)
         owned = found.reshape(len(tokens), -1, self.num_classes)  # (B, T s, C)
         owners = owning(self.k, self.stride, lengths, tokens.shape[1])
         return owned.gather(1, owners.unsqueeze(-1).expand(-1, -1, self.num_classes)), penalty
@@ -102,16 +100,31 @@ class Labeller(LabelModel):
             penalty = penalty + share
         return torch.cat(found, 1), penalty
 
-    def _heard(self, forward: Tensor, reverse: Tensor) -> Tensor:
-        """Return `(B, T, s C)` of the outputs of both strands `(B, T, E)`, the other's where they stand on this one."""
-        dropped = self.dropout(torch.cat([forward, reverse], -1))
-        found: Tensor = self.head(dropped)
+    def features(self, tokens: Tensor, lengths: Tensor, frozen: int = 0) -> tuple[Tensor, Tensor]:
+        """Return `[forward ; reverse]` at every token, `(B, T, 2 E)`, after dropout, and the penalty; for two strands.
+
+        Args:
+            tokens, lengths, frozen: As in `forward`.
+        """
+        other = cast("OtherStrand", self.other_strand)(tokens, lengths)
+        twice = torch.cat([lengths, lengths])
+        outputs, penalty = self._through(torch.cat([tokens, other]), twice, frozen, lambda outputs: outputs)
+        forward, reverse = outputs.chunk(2)
+        return self.dropout(torch.cat([forward, turn(reverse, lengths)], -1)), penalty
+
+    def _heard(self, features: Tensor) -> Tensor:
+        """Return `(B, T, s C)` of the features of both strands."""
+        found: Tensor = self.head(features)
         if self.strands != "symmetric":
             return found
-        # What the head says of the other strand: its features are these, swapped, and its bases run the other way.
-        other: Tensor = self.head(torch.cat(dropped.chunk(2, -1)[::-1], -1))
-        by_base = other.reshape(*other.shape[:-1], self.stride, self.num_classes)
+        other: Tensor = self.head(swapped(features))
+        by_base = other.reshape(*other.shape[:-1], self.stride, self.num_classes)  # its bases run the other way
         return (found + by_base.flip(2).flatten(2)) / 2
+
+
+def swapped(features: Tensor) -> Tensor:
+    """Return the features of the other strand, `[reverse ; forward]`, from `[forward ; reverse]` `(..., 2 E)`."""
+    return torch.cat(features.chunk(2, -1)[::-1], -1)
 
 
 def owning(k: int, stride: int, lengths: Tensor, num_tokens: int) -> Tensor:

@@ -68,7 +68,7 @@ class CrossEntropy(Loss):
     def fit(self, labels: Tensor, classes: Sequence[str]) -> Self:
         counts = labels.bincount(minlength=len(classes)).double()
         balanced = len(labels) / (len(classes) * counts.clamp_min(1))
-        self.weights = _resolved(self.class_weights, classes, balanced)
+        self.weights = resolved(self.class_weights, classes, balanced)
         return self
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -113,7 +113,7 @@ class PositionCrossEntropy(Loss):
 
     def fit(self, labels: Tensor, classes: Sequence[str]) -> Self:
         counts = labels[labels >= 0].long().bincount(minlength=len(classes)).double()
-        self.weights = _resolved(self.class_weights, classes, counts.sum() / (len(classes) * counts.clamp_min(1)))
+        self.weights = resolved(self.class_weights, classes, counts.sum() / (len(classes) * counts.clamp_min(1)))
         return self
 
     def position_weights(self, labels: Tensor) -> Tensor:
@@ -122,17 +122,18 @@ class PositionCrossEntropy(Loss):
         counted = known.float()
         if self.weights is not None:
             counted = counted * self.weights[labels.clamp_min(0)]
-        if self.transition_weight > 1:
-            border = (
-                (labels[:, 1:] != labels[:, :-1]) & known[:, 1:] & known[:, :-1]
-            )  # after each position but the last
-            at = torch.arange(labels.shape[1], device=labels.device)
-            never = float("inf")
-            before = F.pad(torch.where(border, at[1:], -never), (1, 0), value=-never).cummax(1).values
-            after = F.pad(torch.where(border, at[:-1], never), (0, 1), value=never).flip(1).cummin(1).values.flip(1)
-            distance = torch.minimum(at - before, after - at)
-            counted = counted * (1 + (self.transition_weight - 1) * torch.exp(-distance / self.transition_bp))
-        return counted
+        return counted * self.border_factors(labels) if self.transition_weight > 1 else counted
+
+    def border_factors(self, labels: Tensor) -> Tensor:
+        """Return what each position of labels `(B, L)` counts more for its distance from the next border, 1 or more."""
+        known = labels >= 0
+        border = (labels[:, 1:] != labels[:, :-1]) & known[:, 1:] & known[:, :-1]  # after each position but the last
+        at = torch.arange(labels.shape[1], device=labels.device)
+        never = float("inf")
+        before = F.pad(torch.where(border, at[1:], -never), (1, 0), value=-never).cummax(1).values
+        after = F.pad(torch.where(border, at[:-1], never), (0, 1), value=never).flip(1).cummin(1).values.flip(1)
+        distance = torch.minimum(at - before, after - at)
+        return 1 + (self.transition_weight - 1) * torch.exp(-distance / self.transition_bp)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         losses, weights = self.each(logits, labels)
@@ -169,7 +170,7 @@ class BinaryCrossEntropy(Loss):
     def fit(self, labels: Tensor, classes: Sequence[str]) -> Self:
         positives = labels.double().sum(0)
         balanced = (len(labels) - positives) / positives.clamp_min(1)
-        self.weights = _resolved(self.class_weights, classes, balanced)
+        self.weights = resolved(self.class_weights, classes, balanced)
         return self
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -233,7 +234,7 @@ def _checked(class_weights: ClassWeights) -> ClassWeights:
     return class_weights
 
 
-def _resolved(class_weights: ClassWeights, classes: Sequence[str], balanced: Tensor) -> Tensor | None:
+def resolved(class_weights: ClassWeights, classes: Sequence[str], balanced: Tensor) -> Tensor | None:
     if class_weights is None:
         return None
     if isinstance(class_weights, str):

@@ -19,6 +19,7 @@ GIVEN = {
     "reads": ["data.path=genes.fa"],
     "positives": ["data.path=positives.fa"],
     "fasta_classes": ["data.classes={a: a.fa, b: b.fa}"],
+    "annotation": ["data.genome=a.fa", "data.annotation=a.gff3"],
     "own": ["arch._target_=gulmfit.models.awd_rnn.AWDRNN"],
 }
 STAGES = ("pretrain", "finetune", "classify", "ulmfit")
@@ -40,6 +41,8 @@ def test_every_file_composes_and_validates(group: str, name: str) -> None:
     stage = {"classifier": ["stage=classify"], "labeller": ["stage=label"]}.get(name, [])
     if group == "search":
         stage = ["stage=search"]
+    if name == "tracks":
+        stage = ["stage=label", "head=tracks"]
     validate(compose([*stage, f"{group}={name}", *extra]))
 
 

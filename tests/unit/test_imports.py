@@ -20,6 +20,7 @@ LIBRARY = {
         "errors",
         "evaluate",
         "files",
+        "label_tracks",
         "libraries",
         "model_files",
         "moved",
@@ -51,6 +52,7 @@ ALLOWED = {
         "numpy",
         "scipy",
         "yaml",
+        "gulmfit.label_tracks",
         "Bio",
         "pyarrow",
         "pybigtools",
@@ -61,16 +63,18 @@ ALLOWED = {
         "gulmfit.files",
         "gulmfit.libraries",
     },
-    "models": {"torch", "gulmfit.errors"},
+    "label_tracks": {"gulmfit.errors"},
+    "models": {"torch", "gulmfit.errors", "gulmfit.label_tracks"},
     "pretrained": {"gulmfit.seq", "gulmfit.errors"},
     "weights": {"torch", "safetensors", "gulmfit.errors", "gulmfit.files"},
     "checkpoint": {"torch", "gulmfit.models", "gulmfit.pretrained", "gulmfit.seq", "gulmfit.weights"}
     | {"gulmfit.errors", "gulmfit.files", "gulmfit.moved"},
     "model_files": {"gulmfit.checkpoint", "gulmfit.weights"},
     "data": {"torch", "numpy", "pytorch_lightning", "gulmfit.seq", "gulmfit.errors", "gulmfit.files"},
-    "predict": {"torch", "numpy", "tqdm", "pyarrow", "pybigtools"}
+    "predict": {"torch", "numpy", "scipy", "tqdm", "pyarrow", "pybigtools"}
     | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.files"}
-    | {"gulmfit.libraries", "gulmfit.weights", "gulmfit.evaluate", "gulmfit.report"},  # the latter for kinds of target
+    | {"gulmfit.libraries", "gulmfit.weights", "gulmfit.evaluate", "gulmfit.report"}  # the latter for kinds of target
+    | {"gulmfit.pretrained"},
     "explain": {"torch", "numpy", "gulmfit.models", "gulmfit.seq", "gulmfit.checkpoint", "gulmfit.predict"}
     | {"gulmfit.report", "gulmfit.errors", "gulmfit.files"},  # of report the kinds of target
     "evaluate": {"numpy", "scipy", "sklearn", "gulmfit.models", "gulmfit.seq", "gulmfit.errors", "gulmfit.files"},
@@ -80,6 +84,7 @@ ALLOWED = {
         "matplotlib",
         "jinja2",
         "gulmfit.evaluate",
+        "gulmfit.label_tracks",
         "gulmfit.moved",
         "gulmfit.seq",
         "gulmfit.errors",

@@ -97,18 +97,33 @@ class GeneDecoder:
             contig: Its name.
         """
         found: list[GeneModel] = []
-        length = len(codes)
         for row, strand in enumerate("+-"):
             step = 1 if strand == "+" else -1
-            own, place = np.asarray(classes)[row][:, ::step], np.asarray(phases)[row][:, ::step]
-            for exons, cds in self.path(strand_codes(codes, strand), own, place):
-                if sum(end - start for start, end in cds) < self.min_cds_bp:
-                    continue
-                score = float(np.mean([np.exp(own[2, start:end]).mean() for start, end in cds]))
-                if strand == "-":
-                    exons, cds = ([(length - end, length - start) for start, end in part] for part in (exons, cds))
-                found.append(GeneModel(contig, strand, tuple(cds), tuple(exons), score=score))
+            own, place = (np.asarray(one)[row][:, ::step] for one in (classes, phases))
+            found += self.on_strand(codes, strand, own, place, contig)
         return sorted(found, key=lambda gene: (gene.span, gene.strand))
+
+    def on_strand(self, codes: Codes, strand: str, classes: Any, phases: Any, contig: str) -> list[GeneModel]:
+        """Return the genes of one strand in its reading direction; as when it is called, but of the strand alone.
+
+        Args:
+            codes: Bases of the forward strand (L,).
+            strand: "+" or "-".
+            classes: Log-probabilities in the strand's reading direction (4, L); anything that gives `[:, start:end]`
+                and `[2, start:end]`.
+            phases: Likewise.
+            contig: Name of the contig.
+        """
+        found: list[GeneModel] = []
+        length = len(codes)
+        for exons, cds in self.path(strand_codes(codes, strand), classes, phases):
+            if sum(end - start for start, end in cds) < self.min_cds_bp:
+                continue
+            score = float(np.mean([np.exp(classes[2, start:end]).mean() for start, end in cds]))
+            if strand == "-":
+                exons, cds = ([(length - end, length - start) for start, end in part] for part in (exons, cds))
+            found.append(GeneModel(contig, strand, tuple(cds), tuple(exons), score=score))
+        return found
 
     def path(self, codes: Codes, classes: Floats, phases: Floats) -> list[tuple[list[Span], list[Span]]]:
         """Return exons and coding parts of each gene of one strand, in its own coordinates and reading direction."""

@@ -5,13 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-import numpy as np
-
 from gulmfit.evaluate.baselines.gene_markov import PeriodicMarkov
 from gulmfit.evaluate.gene_scores import GeneScores
 from gulmfit.predict.genes.orfs import OrfDecoder
 from gulmfit.predict.genes.start_sites import StartSites
-from gulmfit.predict.genes.tuning import GeneCalibration, calibrated, tuned
+from gulmfit.predict.genes.tuning import GeneCalibration, calibrated, ends_right, tuned
 from gulmfit.seq.alphabet import Codes, decode
 from gulmfit.seq.genome.genes import GeneModel, spliced
 from gulmfit.seq.genome.genetic_code import genetic_code
@@ -59,9 +57,7 @@ class MarkovGenes:
         held_out = [(contig, markov(contig.codes)) for contig in valid]
         decoder, scores = tuned(first, held_out)
         found = [gene for contig, log_odds in held_out for gene in decoder(contig.codes, log_odds, contig.name)]
-        true = {(gene.contig, gene.strand, gene.three_prime) for contig in valid for gene in contig.genes}
-        right = np.array([(gene.contig, gene.strand, gene.three_prime) in true for gene in found], bool)
-        return cls(markov, decoder, calibrated(found, right), scores)
+        return cls(markov, decoder, calibrated(found, ends_right(found, valid)), scores)
 
     def __call__(self, codes: Codes, contig: str, *, circular: bool = False) -> list[GeneModel]:
         """Return the genes of a contig by position; the score of each is the probability that a gene ends there."""

@@ -3,7 +3,7 @@
 Source: Platt (1999) for the calibration.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -84,6 +84,12 @@ def f1(scores: GeneScores, kind: str) -> float:
     found, right = scores.found[kind], scores.right[kind]
     hits = found.mean() + right.mean() if found.size and right.size else 0.0
     return float(2 * found.mean() * right.mean() / hits) if hits else 0.0
+
+
+def ends_right(genes: Sequence[GeneModel], contigs: Iterable[LabelledContig]) -> Bools:
+    """Tell of each predicted gene whether a true one ends where it does."""
+    true = {(gene.contig, gene.strand, gene.three_prime) for contig in contigs for gene in contig.genes}
+    return np.array([(gene.contig, gene.strand, gene.three_prime) in true for gene in genes], bool)
 
 
 def calibrated(genes: Sequence[GeneModel], right: Bools) -> GeneCalibration:

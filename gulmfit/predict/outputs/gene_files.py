@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import replace
 from math import isnan
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 from gulmfit.predict.outputs.track_files import write_lines
@@ -17,6 +18,30 @@ _WIDTH = 60
 _RANKS = ("region", "gene", "mRNA", "exon", "five_prime_UTR", "CDS", "three_prime_UTR")
 
 ExonScore = Callable[[GeneModel, Span], float]
+
+
+class FoundGenes(NamedTuple):
+    """Genes of a genome, and all that files of them tell."""
+
+    genes: Sequence[GeneModel]
+    """As `numbered` gives them."""
+    contigs: Mapping[str, Codes]
+    """Bases of each contig (L,), in the order of the files."""
+    code: int
+    """Number of the genetic code."""
+    model: str
+    """What made them."""
+
+
+def found_gff3(path: Path, found: FoundGenes) -> int:
+    """Write genes as GFF3 (`write_gff3`)."""
+    lengths = {name: len(codes) for name, codes in found.contigs.items()}
+    return write_gff3(path, found.genes, lengths, code=found.code, model=found.model)
+
+
+def found_proteins(path: Path, found: FoundGenes) -> int:
+    """Write the proteins of genes (`write_proteins`)."""
+    return write_proteins(path, found.genes, found.contigs, code=found.code)
 
 
 def numbered(genes: Iterable[GeneModel], lengths: Mapping[str, int], *, confidence: float = 0.0) -> list[GeneModel]:
@@ -101,8 +126,11 @@ def _gff3(
         yield f"#!model {model}\n"
     for contig, length in lengths.items():
         yield f"##sequence-region {quote(contig, safe=_IN_NAMES)} 1 {length}\n"
+    by_contig: dict[str, list[GeneModel]] = {}
+    for gene in genes:
+        by_contig.setdefault(gene.contig, []).append(gene)
     for contig, length in lengths.items():
-        own = (unwrapped(gene, length) for gene in genes if gene.contig == contig)
+        own = (unwrapped(gene, length) for gene in by_contig.get(contig, ()))
         rows = [row for gene in own for row in _rows(gene, code, exon_score)]
         if contig in circular:
             name = quote(contig, safe=_IN_NAMES)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gulmfit.errors import ConfigError
+from gulmfit.predict.outputs.gene_files import FoundGenes, found_gff3, found_proteins
 from gulmfit.predict.outputs.track_files import (
     OnGenome,
     bed_lines,
@@ -25,13 +26,15 @@ from gulmfit.seq.names import column_names, raw_names
 
 # What is predicted.
 RECORDS, FEATURES, WINDOWS = "records that lie on no genome", "features of a genome", "windows of a genome"
+GENES = "genes of a genome"
 GENOMIC = (FEATURES, WINDOWS)
+ON_GENOME = (*GENOMIC, GENES)
 
 LOCUS = (("contig", str), ("start", int), ("end", int), ("strand", str))
 
 
 class Format(NamedTuple):
-    """One way to write predictions, by one of `table`, `track` and `lines`."""
+    """One way to write predictions, by one of `table`, `track`, `lines` and `genes`."""
 
     name: str
     suffixes: tuple[str, ...]
@@ -44,6 +47,8 @@ class Format(NamedTuple):
     """Writes one class in genome order, a file for each strand (`write_bigwig`)."""
     lines: Callable[[OnGenome], Iterable[str]] | None = None
     """Yields the lines of a text about one class."""
+    genes: Callable[[Path, FoundGenes], int] | None = None
+    """Writes genes."""
     library: Callable[[], Any] | None = None
     """Imports what it needs, to fail early."""
     row_bytes: Callable[[Any], float] = np.sum
@@ -56,8 +61,10 @@ FORMATS = [
     Format("parquet", (".parquet",), table=parquet_table, library=pyarrow, row_bytes=lambda row: 8 * len(row) - 24),
     Format("calls", (".bed",), (WINDOWS,), lines=lambda found: found.calls(), row_bytes=lambda row: 0),  # few
     Format("bed", (".bed", ".windows.bed"), GENOMIC, lines=bed_lines, row_bytes=lambda row: row[_PLACE].sum() + 16),
-    Format("bedgraph", (".bedgraph", ".bg"), GENOMIC, track=write_bedgraph, row_bytes=lambda row: row[_PLACE].sum()),
-    Format("bigwig", (".bw", ".bigwig"), GENOMIC, track=write_bigwig, library=pybigtools, row_bytes=lambda row: 9),
+    Format("bedgraph", (".bedgraph", ".bg"), ON_GENOME, track=write_bedgraph, row_bytes=lambda row: row[_PLACE].sum()),
+    Format("bigwig", (".bw", ".bigwig"), ON_GENOME, track=write_bigwig, library=pybigtools, row_bytes=lambda row: 9),
+    Format("gff3", (".gff3", ".gff"), (GENES,), genes=found_gff3),
+    Format("proteins", (".faa",), (GENES,), genes=found_proteins),
 ]
 
 
@@ -72,7 +79,15 @@ class Output(NamedTuple):
         if not self.format.track or len(strands) == 1:
             return {strands: self.path}
         names = zip(strands, ("plus", "minus"), strict=True)
-        return {strand: self.path.with_name(f"{self.path.stem}.{name}{self.path.suffix}") for strand, name in names}
+        return {strand: self._named(name) for strand, name in names}
+
+    def by_class(self, classes: Iterable[str]) -> dict[tuple[str, str], Path]:
+        """Return the file of each class and strand of a track: `a.CDS.plus.bw`, `a.CDS.minus.bw` and so on."""
+        strands = (("+", "plus"), ("-", "minus"))
+        return {(one, strand): self._named(f"{one}.{name}") for one in classes for strand, name in strands}
+
+    def _named(self, name: str) -> Path:
+        return self.path.with_name(f"{self.path.stem}.{name}{self.path.suffix}")
 
 
 def parse_outputs(text: str, predicted: str, formats: Sequence[Format] = tuple(FORMATS)) -> list[Output]:
@@ -80,7 +95,7 @@ def parse_outputs(text: str, predicted: str, formats: Sequence[Format] = tuple(F
 
     Args:
         text: The names; their suffixes say what they hold.
-        predicted: `RECORDS`, `FEATURES` or `WINDOWS`.
+        predicted: `RECORDS`, `FEATURES`, `WINDOWS` or `GENES`.
         formats: What there is to choose from.
 
     Raises:
@@ -97,7 +112,8 @@ def parse_outputs(text: str, predicted: str, formats: Sequence[Format] = tuple(F
             why = f"this format is not for {predicted}" if fitting else "no format has this suffix"
             known = ", ".join(dict.fromkeys(suffix for suffix, one in suffixes if predicted in one.inputs))
             scan = "scan a genome (window_bp=), or " if any(WINDOWS in one.inputs for one in formats) else ""
-            advice = f"; or {scan}give features (BED, GFF3) with genome=" if fitting else ""
+            other = f"; or {scan}give features (BED, GFF3) with genome="
+            advice = other if fitting and predicted != GENES else ""
             raise ConfigError(f"output={name}: {why}. Choose from {known}{advice}.")
         outputs.append(Output(path, max(possible, key=lambda pair: len(pair[0]))[1]))
     if not outputs:

@@ -1,8 +1,8 @@
 """What a long scan has found so far, kept beside its output, so that a killed one goes on where it stopped.
 
-A folder `.<output>.partial/` holds `scores` (float64, window after window) and `journal.json` (what was asked, how many
-windows are done, and their checksum). The journal is written after the scores are on the disk, so that what it says is
-there is there.
+A folder `.<output>.partial/` holds `scores` (window after window, or base after base) and `journal.json` (what was
+asked, how many windows are done, and their checksum). The journal is written after the scores are on the disk, so that
+what it says is there is there.
 
 Shape letters: `N` windows, `S` strands, `C` classes.
 """
@@ -31,7 +31,7 @@ FORMAT = 1
 SYNC_SECONDS = 1.0
 _CHUNK_BYTES = 1 << 22
 
-Scores = npt.NDArray[np.float64]
+Scores = npt.NDArray[Any]
 
 
 class PartialScores:
@@ -42,6 +42,8 @@ class PartialScores:
         asked: All that decides what a score is. A folder that was made for something else is not gone on with.
         shape: `(S, C)` of a window.
         restart: Drop what is there.
+        dtype: Of the numbers on the disk.
+        unit: What has scores.
 
     Raises:
         ConfigError: The folder holds scores of another scan.
@@ -49,12 +51,20 @@ class PartialScores:
     """
 
     def __init__(
-        self, folder: Path, asked: Mapping[str, Any], shape: tuple[int, int], *, restart: bool = False
+        self,
+        folder: Path,
+        asked: Mapping[str, Any],
+        shape: tuple[int, int],
+        *,
+        restart: bool = False,
+        dtype: str = "<f8",
+        unit: str = "windows",
     ) -> None:
         self.folder, self.asked, self.shape = folder, dict(asked), shape
+        self.dtype, self.unit = np.dtype(dtype), unit
         self.done = self._checksum = 0
         self._saved = time.monotonic()
-        self._record = 8 * shape[0] * shape[1]
+        self._record = self.dtype.itemsize * shape[0] * shape[1]
         self._scores, self._journal = folder / "scores", folder / "journal.json"
         try:
             if restart:
@@ -70,7 +80,7 @@ class PartialScores:
 
     def append(self, scores: Scores) -> None:
         """Keep the scores `(N, S, C)` of the next windows; on the disk within `SYNC_SECONDS` of the next call."""
-        content = np.ascontiguousarray(scores, dtype="<f8").tobytes()
+        content = np.ascontiguousarray(scores, dtype=self.dtype).tobytes()
         try:
             self._handle.write(content)
             self._checksum = zlib.crc32(content, self._checksum)
@@ -96,9 +106,8 @@ class PartialScores:
         """
         try:
             self._handle.flush()
-            flat = np.fromfile(
-                self._scores, dtype="<f8", count=(last - first) * self._record // 8, offset=first * self._record
-            )
+            count = (last - first) * self.shape[0] * self.shape[1]
+            flat = np.fromfile(self._scores, dtype=self.dtype, count=count, offset=first * self._record)
         except OSError as error:
             raise self._trouble(error) from error
         return flat.reshape(last - first, *self.shape)
@@ -127,14 +136,7 @@ class PartialScores:
             whole = journal["format"] == FORMAT
         except (ValueError, LookupError, TypeError):
             before, windows, checksum, whole = self.asked, 0, 0, False
-        # What JSON does to numbers and pairs must not make a difference.
-        now = json.loads(json.dumps(self.asked))
-        if differing := [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]:
-            changes = ", ".join(f"{key} ({before.get(key)} there, {now.get(key)} here)" for key in differing)
-            raise ConfigError(
-                f"{self.folder} holds {windows:,} windows of another scan, with a different {changes}. Repeat that "
-                "command to finish it, choose another output=, or drop it with restart=true."
-            )
+        check_same(self.folder, f"{windows:,} {self.unit}", before, self.asked)
         if not whole or checksum != self._checksum_of(windows):
             logger.warning("%s is damaged; starting anew.", self.folder)
             return
@@ -154,5 +156,21 @@ class PartialScores:
     def _trouble(self, error: OSError) -> DataError:
         return DataError(
             f"{self.folder}: what the scan has found cannot be kept there: {error}. Make room or choose another "
-            f"output=; the same command then goes on after {self.done:,} windows."
+            f"output=; the same command then goes on after {self.done:,} {self.unit}."
+        )
+
+
+def check_same(folder: Path, holds: str, before: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Refuse to go on with what another command has left in a folder.
+
+    Raises:
+        ConfigError: What was asked then is not what is asked now.
+    """
+    # What JSON does to numbers and pairs must not make a difference.
+    now = json.loads(json.dumps(asked))
+    if differing := [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]:
+        changes = ", ".join(f"{key} ({before.get(key)} there, {now.get(key)} here)" for key in differing)
+        raise ConfigError(
+            f"{folder} holds {holds} of another scan, with a different {changes}. Repeat that command to finish it, "
+            "choose another output=, or drop it with restart=true."
         )

@@ -14,8 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from torch import nn
 
 from gulmfit.predict.predictor import STRANDS, Predictor, Probabilities
+from gulmfit.predict.scans.bases import read_codes
 from gulmfit.predict.scans.grid import Integers, Stretch, Windows
 from gulmfit.seq.alphabet import AMBIGUOUS, Codes, decode, reverse_complement
 from gulmfit.seq.genome.store import GenomeStore
@@ -78,12 +80,7 @@ class Scan(NamedTuple):
     def _codes(self, stretch: Stretch) -> Codes:
         """Read the bases of all windows of a stretch, `(L,)`."""
         start = self.store.contigs[stretch.contig].start + int(stretch.starts[0])
-        count = int(stretch.ends[-1] - stretch.starts[0])
-        codes = self.store.codes
-        if isinstance(codes, np.memmap) and codes.filename:
-            # Not through the map, whose pages would count as memory of this process.
-            return np.fromfile(codes.filename, dtype=np.uint8, count=count, offset=start)
-        return codes[start : start + count]
+        return read_codes(self.store, start, start + int(stretch.ends[-1] - stretch.starts[0]))
 
 
 def window_tokens(tokenizer: Tokenizer, codes: Codes, starts: Integers, bases: int) -> Sequence[Tokens]:
@@ -105,13 +102,16 @@ def window_tokens(tokenizer: Tokenizer, codes: Codes, starts: Integers, bases: i
 
 def model_digest(predictor: Predictor) -> str:
     """Return the SHA-256 of weights and tokenizer, and of the baselines of a blend, in hexadecimal."""
-    digest = hashlib.sha256(json.dumps(predictor.tokenizer.spec(), sort_keys=True).encode())
-    model = predictor.model
+    return weights_digest(predictor.model, predictor.tokenizer, predictor.blend.digest() if predictor.blend else "")
+
+
+def weights_digest(model: nn.Module, tokenizer: Tokenizer, more: str = "") -> str:
+    """Return the SHA-256 of weights and tokenizer, and of more if there is any, in hexadecimal."""
+    digest = hashlib.sha256(json.dumps(tokenizer.spec(), sort_keys=True).encode())
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    if predictor.blend:
-        digest.update(predictor.blend.digest().encode())
+    digest.update(more.encode())
     return digest.hexdigest()
 
 

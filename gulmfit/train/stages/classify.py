@@ -20,7 +20,8 @@ from gulmfit.models.ensemble import one_network
 from gulmfit.models.losses import Loss
 from gulmfit.models.transfer import transfer
 from gulmfit.overrides import assign
-from gulmfit.predict.predictor import Predictor, predictor_of
+from gulmfit.predict.predictor import Predictor
+from gulmfit.predict.track_predictor import predictor_of
 from gulmfit.report.kinds.kind import kind_of
 from gulmfit.report.pages import classification_report
 from gulmfit.seq.labels.labelled import LabelledSequences
@@ -72,7 +73,8 @@ def check_targets(config: Any, data: LabelledSequences) -> None:
         raise ConfigError(
             f"{source_of(data)} was read as {data.targets}, and head={head.__name__} learns {learned}. "
             "data=table reads labels as the head wants them; data=hmm has a label for each position, for stage=label; "
-            "other sources have one class a sequence, for head=classifier."
+            "data=annotation has labels of both strands, for stage=label head=tracks; other sources have one class a "
+            "sequence, for head=classifier."
         )
 
 

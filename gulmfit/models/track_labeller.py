@@ -1,0 +1,103 @@
+"""The labeller of tracks: several labels for every base of both strands, all in one pass.
+
+Shape letters: `B` batch, `T` tokens, `E` encoder outputs, `s` stride, `L` bases, `C` classes of all tracks together.
+An axis of 2 is the strand, "+" and "-"; both have their bases on the coordinates of the given strand.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from gulmfit.errors import ConfigError
+from gulmfit.label_tracks import track_slices
+from gulmfit.models.dropout import DropoutRates
+from gulmfit.models.encoder import Encoder
+from gulmfit.models.labeller import Labeller, owning, swapped
+
+
+class TrackLabeller(Labeller):
+    """Give every base of both strands a class of each track, such as what it is to a gene and its place in a codon.
+
+    The head that reads `[forward ; reverse]` for one strand reads `[reverse ; forward]` for the other, so the labels of
+    the reverse complement are those of the sequence, turned, for every k and stride where the tokens reach both ends.
+
+    A specification holds the tracks in `classes`, each class as `track:class`, the tracks one after another:
+    `["class:intergenic", "class:UTR", "class:CDS", "class:intron", "phase:none", "phase:0", "phase:1", "phase:2"]`.
+
+    `forward(tokens, lengths)` gives logits `(B, 2, L, C)`; `log_probabilities` splits them by track.
+
+    Args:
+        encoder, num_classes, kmer_bases, kmer_stride, dropout, hidden_size, bptt, alpha, beta, complement: As in
+            `Labeller`.
+        class_names: The classes of all tracks (C), as above.
+        strands: `both`.
+
+    Attributes:
+        tracks: Where the classes of each track stand in the last axis, by name.
+
+    Raises:
+        ConfigError: A strand is missing, or as in `Labeller`.
+        DataError: A class does not say its track, or a track has fewer than two classes or is cut in two.
+    """
+
+    kind: ClassVar[str | type] = "gulmfit.report.kinds.tracks.TrackLabels"
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        num_classes: int,
+        class_names: Sequence[str],
+        kmer_bases: int | None,
+        kmer_stride: int | None,
+        dropout: DropoutRates | None = None,
+        hidden_size: int = 64,
+        bptt: int | None = None,
+        alpha: float = 0.0,
+        beta: float = 0.0,
+        strands: str = "both",
+        complement: Sequence[int] | None = None,
+    ) -> None:
+        if strands != "both":
+            raise ConfigError(f"arch.strands={strands}: head=tracks labels both strands in one pass; give both.")
+        super().__init__(
+            encoder, num_classes, kmer_bases, kmer_stride, dropout, hidden_size, bptt, alpha, beta, strands, complement
+        )
+        self.tracks = track_slices(class_names)
+
+    def forward(self, tokens: Tensor, lengths: Tensor, frozen: int = 0) -> tuple[Tensor, Tensor]:
+        """Return logits `(B, 2, L, C)` and the penalty AR + TAR; arguments, `L` and the rest as in `Labeller`."""
+        features, penalty = self.features(tokens, lengths, frozen)
+        owners = [
+            owning(self.k, self.stride, lengths, tokens.shape[1]),
+            owning_other(self.k, self.stride, lengths, tokens.shape[1]),
+        ]
+        found = []
+        for own, owner in zip((features, swapped(features)), owners, strict=True):
+            by_base = self.head(own).reshape(len(tokens), -1, self.num_classes)  # (B, T s, C)
+            found.append(by_base.gather(1, owner.unsqueeze(-1).expand(-1, -1, self.num_classes)))
+        return torch.stack(found, 1), penalty
+
+    def outputs(self, logits: Tensor) -> Tensor:
+        """Turn logits `(..., C)` into probabilities, which add up to 1 in each track."""
+        return torch.cat([logits[..., own].softmax(-1) for own in self.tracks.values()], -1)
+
+    def log_probabilities(self, logits: Tensor) -> dict[str, Tensor]:
+        """Split logits `(..., L, C)`, and return log-probabilities by track, as decoders take them, `(..., c, L)`."""
+        return {name: logits[..., own].log_softmax(-1).transpose(-1, -2) for name, own in self.tracks.items()}
+
+
+def owning_other(k: int, stride: int, lengths: Tensor, num_tokens: int) -> Tensor:
+    """Return which of the outputs `(T s)` for the other strand each base has, `(B, L)`.
+
+    Tokens stand where those of the given strand do, and the bases of each run in the direction of the other strand.
+    This is `owning`, as the reverse complement of what the tokens hold has it.
+    """
+    bases = torch.arange((num_tokens - 1) * stride + k + stride - 1, device=lengths.device)
+    lengths = lengths.unsqueeze(1)
+    held = (lengths - 1) * stride + k
+    place = (held - 1 - bases - (k - stride) // 2).clamp_min(0)
+    place = torch.minimum(place, lengths * stride - 1)
+    token = lengths - 1 - place.div(stride, rounding_mode="floor")
+    return token * stride + place % stride

@@ -1,0 +1,235 @@
+"""What makes genes of the probabilities of a labeller: a decoder with the weights that suit the model.
+
+It is kept in the model folder as plain values (`decoder.json`), and works through contigs of any length, piece by
+piece: `OrfDecoder` on pieces that overlap by more than a gene, `GeneDecoder` on blocks that it reads as it goes.
+
+Shapes: `L` bases, `C` classes of both tracks; an axis of 2 is the strand, "+" and "-".
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from gulmfit.checkpoint import DECODER
+from gulmfit.errors import CheckpointError, GulmfitError
+from gulmfit.evaluate.baselines.gene_markov import PeriodicMarkov
+from gulmfit.files import write_whole
+from gulmfit.predict.genes.gene_hmm import GeneDecoder
+from gulmfit.predict.genes.markov_genes import common_starts
+from gulmfit.predict.genes.orfs import Candidates, OrfDecoder, frame_log_odds
+from gulmfit.predict.genes.start_sites import StartSites
+from gulmfit.predict.genes.tuning import GeneCalibration, HeldOut, calibrated, ends_right, f1, tuned
+from gulmfit.seq.alphabet import Codes
+from gulmfit.seq.genome.genes import GeneModel
+from gulmfit.seq.genome.genetic_code import genetic_code
+from gulmfit.seq.genome.open_frames import start_codons
+from gulmfit.seq.labels.gene_labels import CLASSES, PHASES, LabelledContig
+
+Probabilities = npt.NDArray[np.floating[Any]]
+Read = Callable[[int, int], Probabilities]
+"""Gives the probabilities of the bases [start, end) of a contig, classes and then phases, (end - start, 2, C)."""
+
+DECODERS: Mapping[str, type[OrfDecoder] | type[GeneDecoder]] = {"orfs": OrfDecoder, "genes": GeneDecoder}
+UNTUNED: Mapping[str, Mapping[str, Any]] = {"orfs": {"temperature": 0.05, "constant": -3.0}, "genes": {}}
+"""What a decoder weighs where nothing was tuned."""
+
+PIECE_BP = 1 << 21
+LONGEST_BP = 1 << 17  # by which pieces overlap on each side; longer genes may be missed where two meet
+MARKOV_WEIGHTS = (0.0, 0.25, 0.5, 1.0)  # of a Markov model beside the network
+
+_LEAST = 1e-7  # probabilities are kept in 16 bits, which have nothing between this and 0
+_CLASSES, _PHASES = slice(0, len(CLASSES)), slice(len(CLASSES), len(CLASSES) + len(PHASES))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoding:
+    """A decoder, and what goes with it.
+
+    Attributes:
+        decoder: Finds genes.
+        calibration: Turns what a gene is worth into a probability; without it a gene of `OrfDecoder` has 1 / (1 +
+            e^-worth), and one of `GeneDecoder` the mean probability of its coding bases.
+        markov: Log-odds of bases that are added to those of the network, for `OrfDecoder`.
+        markov_weight: What they are multiplied by.
+    """
+
+    decoder: OrfDecoder | GeneDecoder
+    calibration: GeneCalibration | None = None
+    markov: PeriodicMarkov | None = None
+    markov_weight: float = 0.0
+
+    @classmethod
+    def untuned(cls, kind: str) -> Self:
+        """Return one of `DECODERS` with weights that suit most models."""
+        return cls(decoder=DECODERS[kind](**UNTUNED[kind]))
+
+    @property
+    def kind(self) -> str:
+        """Return the name in `DECODERS`."""
+        return next(name for name, own in DECODERS.items() if isinstance(self.decoder, own))
+
+    def changed(self, **weights: Any) -> Self:
+        """Return it with other arguments of its decoder.
+
+        Raises:
+            ConfigError: The decoder refuses them.
+        """
+        return replace(self, decoder=replace(self.decoder, **weights))
+
+    def __call__(self, codes: Codes, read: Read, contig: str) -> list[GeneModel]:
+        """Return the genes of a contig by position, with scores from 0 to 1.
+
+        Args:
+            codes: Its bases (L,).
+            read: Gives its probabilities.
+            contig: Its name.
+        """
+        if isinstance(self.decoder, GeneDecoder):
+            strands = [[_Strand(read, len(codes), row, own) for own in (_CLASSES, _PHASES)] for row in (0, 1)]
+            found = [
+                gene
+                for strand, (classes, phases) in zip("+-", strands, strict=True)
+                for gene in self.decoder.on_strand(codes, strand, classes, phases, contig)
+            ]
+            found.sort(key=lambda gene: (gene.span, gene.strand))
+            return self.calibration(found) if self.calibration else found
+        found = self.decoder.decode(self._candidates(self.decoder, codes, read), contig)
+        return (self.calibration or GeneCalibration(1.0, 0.0))(found)
+
+    def log_odds(self, codes: Codes, probabilities: Probabilities) -> list[npt.NDArray[np.float32]]:
+        """Return the log-odds of the places in a codon (2, 3, L), an array for each class of genes.
+
+        Args:
+            codes: Bases (L,).
+            probabilities: (L, 2, C).
+        """
+        logs = np.log(np.maximum(probabilities.astype(np.float32), np.float32(_LEAST))).transpose(1, 2, 0)
+        own = frame_log_odds(logs[:, _CLASSES], logs[:, _PHASES])
+        if not self.markov or not self.markov_weight:
+            return [own]
+        return [own + np.float32(self.markov_weight) * other for other in self.markov(codes)]
+
+    def _candidates(self, decoder: OrfDecoder, codes: Codes, read: Read) -> Candidates:
+        """List the candidates of a contig: of each piece those that begin in it, on the forward strand."""
+        length, parts = len(codes), []
+        for first in range(0, max(1, length), PIECE_BP):
+            low, high = max(0, first - LONGEST_BP), min(length, first + PIECE_BP + LONGEST_BP)
+            found = decoder.candidates(codes[low:high], self.log_odds(codes[low:high], read(low, high)))
+            left, right = found.left + low, found.right + low
+            # What runs over an edge of the piece alone is no candidate.
+            at_cut = ((low > 0) & (left < low + 3)) | ((high < length) & (right > high - 3))
+            cut = (found.open_start | found.open_end) & at_cut
+            kept = (left >= first) & (left < first + PIECE_BP) & ~cut
+            moved = replace(found, left=left, right=right)
+            parts.append([getattr(moved, one.name)[kept] for one in fields(Candidates)])
+        return Candidates(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        content = {"kind": self.kind, **asdict(self)}
+        plain: dict[str, Any] = _plain(content)
+        return plain
+
+    def save(self, folder: Path) -> None:
+        """Write it into a model folder.
+
+        Raises:
+            CheckpointError: It cannot be written.
+        """
+        write_whole(folder / DECODER, json.dumps(self.to_plain()) + "\n", kind=CheckpointError)
+
+    @classmethod
+    def from_plain(cls, content: Any) -> Self:
+        """Make it from what `to_plain` gave.
+
+        Raises:
+            CheckpointError: The values do not make one.
+        """
+        try:
+            weights, calibration, markov = (content[name] for name in ("decoder", "calibration", "markov"))
+            if sites := weights.get("sites"):
+                arrays = {name: np.array(sites[name], np.float64) for name in ("matrix", "motif", "gaps")}
+                weights = {
+                    **weights,
+                    "sites": StartSites(**arrays, far=float(sites["far"]), before=int(sites["before"])),
+                }
+            if "starts" in weights:
+                weights = {**weights, "starts": tuple(map(str, weights["starts"]))}
+            own = PeriodicMarkov(int(markov["order"]), np.array(markov["log_odds"], np.float32)) if markov else None
+            return cls(
+                decoder=DECODERS[content["kind"]](**weights),
+                calibration=GeneCalibration(**calibration) if calibration else None,
+                markov=own,
+                markov_weight=float(content["markov_weight"]),
+            )
+        except (AttributeError, LookupError, TypeError, ValueError, GulmfitError) as error:
+            raise CheckpointError(f"the decoder of the model is damaged: {error!r}") from error
+
+
+class _Strand:
+    """The log-probabilities of one track (4, L) on one strand, in its reading direction, read as they are looked at."""
+
+    def __init__(self, read: Read, length: int, row: int, columns: slice) -> None:
+        self.read, self.length, self.row, self.columns = read, length, row, columns
+
+    def __getitem__(self, key: tuple[Any, slice]) -> npt.NDArray[np.float32]:
+        lines, where = key
+        first, last = (self.length - where.stop, self.length - where.start) if self.row else (where.start, where.stop)
+        values = self.read(first, last)[:, self.row, self.columns].T.astype(np.float32)
+        logs = np.log(np.maximum(values, np.float32(_LEAST)))
+        found: npt.NDArray[np.float32] = (logs[:, ::-1] if self.row else logs)[lines]
+        return found
+
+
+def fit_decoding(
+    train: Sequence[LabelledContig],
+    valid: Sequence[tuple[LabelledContig, Probabilities]],
+    *,
+    code: int = 11,
+    markov: bool = False,
+) -> Decoding:
+    """Fit a decoder of open reading frames to a labeller.
+
+    Evidence of starts, and the Markov model, are counted on the training part; weights, temperature and the calibration
+    of scores are chosen on the validation part. Of the weights of the Markov model the one with the best sum of F1 of
+    exact genes and 3' ends is taken.
+
+    Args:
+        train: The training part.
+        valid: Contigs of the validation part, each with the labeller's probabilities (L, 2, C).
+        code: Number of the genetic code.
+        markov: Whether to try a Markov model beside the network.
+
+    Raises:
+        ConfigError: There is no such genetic code.
+        DataError: There are too few genes in a part.
+    """
+    starts = common_starts(train)
+    first = OrfDecoder(code=code, starts=starts, sites=StartSites.fit(train, genetic_code(code), start_codons(starts)))
+    model = PeriodicMarkov.fit(train) if markov else None
+    tried: list[tuple[float, OrfDecoder, Decoding, list[HeldOut]]] = []
+    for weight in MARKOV_WEIGHTS if model else (0.0,):
+        own = Decoding(decoder=first, markov=model if weight else None, markov_weight=weight)
+        held_out: list[HeldOut] = [(contig, own.log_odds(contig.codes, known)) for contig, known in valid]
+        decoder, scores = tuned(first, held_out)
+        tried.append((f1(scores, "exact") + f1(scores, "three_prime"), decoder, own, held_out))
+    _, decoder, own, held_out = max(tried, key=lambda one: one[0])
+    found = [gene for contig, odds in held_out for gene in decoder(contig.codes, odds, contig.name)]
+    right = ends_right(found, [contig for contig, _ in valid])
+    calibration = calibrated(found, right) if found else None
+    return replace(own, decoder=decoder, calibration=calibration)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

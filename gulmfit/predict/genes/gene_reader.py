@@ -1,0 +1,101 @@
+"""A labeller of genes that is ready to use: windows in, probabilities of classes and phases on both strands out.
+
+Shape letters: `N` windows, `L` bases, `T` tokens, `C` classes of all tracks; an axis of 2 is the strand.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from gulmfit.checkpoint import DECODER, LoadedModel, load
+from gulmfit.errors import CheckpointError
+from gulmfit.models.hardware import computing, place
+from gulmfit.predict.genes.decoding import Decoding
+from gulmfit.predict.scans.bases import Singles
+from gulmfit.pretrained import read_object
+from gulmfit.seq.alphabet import Codes
+from gulmfit.seq.labels.gene_labels import CDS, CLASSES, PHASES
+
+logger = logging.getLogger(__name__)
+
+GENE_CLASSES = [*(f"class:{name}" for name in CLASSES), *(f"phase:{name}" for name in PHASES)]
+"""What a labeller of genes gives each base."""
+
+
+class GeneReader:
+    """Read windows with a labeller of genes.
+
+    Args:
+        loaded: The model.
+        device: Where to run; the first GPU if there is one.
+        precision: `32`, `bf16` or `auto`, the faster one.
+
+    Raises:
+        ConfigError: The precision is unknown.
+    """
+
+    unknown: Singles = np.array([0 if n == CDS else 1 / 3 for n in range(len(CLASSES))] + [1, 0, 0, 0], np.float32)
+    """It does not code."""
+
+    def __init__(self, loaded: LoadedModel, device: str | torch.device | None = None, precision: str = "32") -> None:
+        self.loaded: LoadedModel = loaded
+        self.model: Any = loaded.model
+        self.tokenizer, self.letters = loaded.tokenizer, loaded.letters
+        self.device, reduced = place(self.model, device, precision)
+        self.precision = "bf16" if reduced else "32"
+        self.min_bases: int = self.tokenizer.min_bases
+
+    def decoding(self, kind: str = "") -> Decoding:
+        """Return the decoder that was tuned to the model, or of a kind that was not an untuned one, which is logged.
+
+        Args:
+            kind: One of `DECODERS`; empty for that of the model, `orfs` if it has none.
+
+        Raises:
+            CheckpointError: What the model folder holds is damaged.
+        """
+        advice = "Without this file a decoder is not tuned to the model."
+        kept = read_object(self.loaded.source / DECODER, advice)
+        tuned = Decoding.from_plain(kept) if kept else None
+        if tuned and kind in ("", tuned.kind):
+            return tuned
+        chosen = Decoding.untuned(kind or "orfs")
+        logger.warning(
+            "%s: the model has no tuned decoder%s. Weights and scores of genes are those of any model.",
+            f"decode={chosen.kind}", " of this kind" if tuned else "",
+        )  # fmt: skip
+        return chosen.changed(code=tuned.decoder.code) if tuned else chosen
+
+    @classmethod
+    def load(cls, path: str | Path, device: str | torch.device | None = None, precision: str = "32") -> Self:
+        """Load a labeller from a run folder, a model folder or a checkpoint.
+
+        Raises:
+            CheckpointError: Nothing there labels genes on both strands.
+            ConfigError: The precision is unknown.
+        """
+        loaded = load(path)
+        if loaded.classes != GENE_CLASSES:
+            classes = f" of {', '.join(loaded.classes)}" if loaded.classes else ""
+            raise CheckpointError(
+                f"{path} is a {type(loaded.model).__name__}{classes}: it finds no genes. Give a labeller that was "
+                "trained with stage=label data=annotation labels=genes, or use gulmfit-predict."
+            )
+        return cls(loaded, device, precision)
+
+    @torch.inference_mode()
+    def read(self, windows: Sequence[Codes]) -> Singles:
+        """Return the probabilities of windows (L,), `(N, 2, L, C)`; 0 past the end of a shorter one."""
+        rows = [self.tokenizer.encode(window) for window in windows]
+        lengths = np.array([len(row) for row in rows], dtype=np.int64)
+        tokens = np.full((len(rows), lengths.max()), self.tokenizer.pad_id, dtype=np.int64)
+        for row, own in zip(tokens, rows, strict=True):
+            row[: len(own)] = own
+        with computing(self.device, self.precision == "bf16"):
+            logits, _ = self.model(*(torch.from_numpy(part).to(self.device) for part in (tokens, lengths)))
+        found: Singles = self.model.outputs(logits.float()).cpu().numpy()
+        return found

@@ -1,0 +1,128 @@
+"""A decoder that comes with a model: pieces give what the whole gives, and files what was put into them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gulmfit.errors import CheckpointError, ConfigError
+from gulmfit.predict.genes import decoding as module
+from gulmfit.predict.genes.decoding import DECODERS, Decoding, fit_decoding
+from gulmfit.predict.genes.gene_hmm import GeneDecoder
+from gulmfit.predict.genes.orfs import OrfDecoder
+from gulmfit.predict.genes.tuning import GeneCalibration
+from gulmfit.seq.genome.genes import GeneModel
+from gulmfit.seq.labels.gene_labels import LabelledContig
+from tests.unit.predict.genes.test_markov_genes import made_up
+
+
+def soft(contig: LabelledContig, seed: int = 0, right: float = 0.6) -> np.ndarray:
+    """Give the probabilities of a labeller that is right a little more often than not, (L, 2, C)."""
+    generator = np.random.default_rng(seed)
+    tracks = []
+    for labels in (contig.labels.classes, contig.labels.phases):
+        noise = generator.dirichlet([0.7] * 4, labels.T.shape)
+        tracks.append(right * np.eye(4)[labels.T] + (1 - right) * noise)
+    return np.concatenate(tracks, axis=2).astype(np.float16)
+
+
+def spans(genes: list[GeneModel]) -> list[Any]:
+    return [(gene.contig, gene.strand, gene.cds, gene.exons, gene.partial) for gene in genes]
+
+
+def reader(probabilities: np.ndarray) -> module.Read:
+    def read(start: int, end: int) -> np.ndarray:
+        assert 0 <= start <= end <= len(probabilities)
+        return probabilities[start:end]
+
+    return read
+
+
+@pytest.mark.parametrize("open_ends", [False, True])
+def test_pieces_give_the_genes_of_the_whole(open_ends: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    contig = made_up(3)
+    first, last = contig.genes[0].cds[0], contig.genes[-1].cds[0]
+    cut = contig.part(first[0] + 20, last[1] - 20)  # a gene at each edge
+    probabilities = soft(cut)
+    own = Decoding(decoder=OrfDecoder(temperature=0.3, constant=-3.0, open_ends=open_ends))
+    whole = own(cut.codes, reader(probabilities), "c")
+    assert len(whole) > 140
+    assert [any(gene.partial) for gene in (whole[0], whole[-1])] == [open_ends] * 2
+    for piece in (700, 1024):
+        monkeypatch.setattr(module, "PIECE_BP", piece)
+        monkeypatch.setattr(module, "LONGEST_BP", 600)
+        found = own(cut.codes, reader(probabilities), "c")
+        assert spans(found) == spans(whole)
+        assert [gene.score for gene in found] == pytest.approx([gene.score for gene in whole], abs=1e-5)
+
+
+def test_what_is_read_as_it_goes_is_what_is_given_at_once() -> None:
+    contig = made_up(4).part(0, 9000)
+    probabilities = soft(contig)
+    decoder = GeneDecoder(code=11, starts=("ATG", "GTG"), gene_constant=-5.0)
+    logs = np.log(np.maximum(probabilities.astype(np.float32), 1e-7)).transpose(1, 2, 0)
+    expected = decoder(contig.codes, logs[:, :4], logs[:, 4:], "c")
+    assert {gene.strand for gene in expected} == {"+", "-"}
+    found = Decoding(decoder=decoder)(contig.codes, reader(probabilities), "c")
+    assert spans(found) == spans(expected)
+    assert [gene.score for gene in found] == pytest.approx([gene.score for gene in expected])
+    assert found == sorted(found, key=lambda gene: (gene.span, gene.strand))
+
+
+@pytest.mark.parametrize("kind", DECODERS)
+def test_a_contig_without_room_has_no_genes(kind: str) -> None:
+    for length in (0, 1, 2, 3, 7):
+        codes = np.zeros(length, np.uint8)
+        assert Decoding.untuned(kind)(codes, reader(np.full((length, 2, 8), 0.25, np.float16)), "c") == []
+
+
+def test_what_is_fitted_is_kept_and_finds_the_same(tmp_path: Path) -> None:
+    train, valid, test = map(made_up, range(3))
+    fitted = fit_decoding([train], [(valid, soft(valid, 1, 0.3))], markov=True)
+    assert fitted.kind == "orfs"
+    assert fitted.decoder.starts == ("ATG", "GTG")
+    assert fitted.markov_weight > 0  # the labeller is seldom right
+    fitted.save(tmp_path)
+    again = Decoding.from_plain(json.loads((tmp_path / "decoder.json").read_text()))
+    probabilities = soft(test, 2, 0.3)
+    found = fitted(test.codes, reader(probabilities), "c")
+    assert again(test.codes, reader(probabilities), "c") == found
+    assert again.to_plain() == fitted.to_plain()
+    ends = {(gene.strand, gene.three_prime) for gene in test.genes}
+    hits = np.array([(gene.strand, gene.three_prime) in ends for gene in found])
+    assert hits.sum() > 0.95 * len(ends)
+    assert hits.mean() > 0.95
+    assert all(0 <= gene.score <= 1 for gene in found)
+    # On another genome scores are what they say: their mean is the share that is right, within 3 standard errors.
+    mean = np.mean([gene.score for gene in found])
+    assert abs(hits.mean() - mean) < 3 * np.sqrt(mean * (1 - mean) / len(found)) + 0.02
+
+
+def test_other_decoders_are_kept_too(tmp_path: Path) -> None:
+    one = Decoding(
+        decoder=GeneDecoder(code=4, starts=("ATG", "ATT"), introns={"GT-AG": -0.5}, temperature=0.25),
+        calibration=GeneCalibration(2.0, -1.0),
+    )
+    one.save(tmp_path)
+    again = Decoding.from_plain(json.loads((tmp_path / "decoder.json").read_text()))
+    assert again == one
+    assert again.changed(code=11).decoder.code == 11
+    with pytest.raises(ConfigError, match="genetic code 7:"):
+        again.changed(code=7)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"kind": "orbs"}, {"decoder": None}, {"decoder": {"code": 7}}, {"decoder": {"color": 1}}, {"decoder": 3},
+        {"decoder": {"sites": {"matrix": "x"}}}, {"calibration": {"x": 1}}, {"markov": {"order": 5}},
+        {"markov_weight": "much"},
+    ],
+)  # fmt: skip
+def test_damage_is_told(damage: dict[str, Any]) -> None:
+    whole = Decoding.untuned("orfs").to_plain()
+    for content in ({**whole, **damage}, {**damage}, [], None):
+        with pytest.raises(CheckpointError, match="damaged"):
+            Decoding.from_plain(content)
