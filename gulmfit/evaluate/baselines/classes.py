@@ -252,7 +252,8 @@ def _fit(
     first_of_each = np.unique(train.targets, return_index=True)[1]
 
     def of_words(kind: str, name: str) -> FittedBaseline:
-        choices, strengths = shared.word_views(alphabet, stranded)[kind], CHOICES_OF_C_OF_WORDS
+        choices = shared.word_views(alphabet, stranded)[kind]
+        strengths: Sequence[float] = CHOICES_OF_C_OF_WORDS
         cost = max(1, len(known_classes) / CLASSES_AT_ONCE)
         if len(known_classes) > 2 and shared.affordable(name, train, len(choices) * cost) < len(train.targets):
             # With many classes every sequence tells more than the choice between settings.
