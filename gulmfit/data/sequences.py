@@ -5,6 +5,7 @@ has several.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from gulmfit.data.batches import SequenceBatch, collate, tokenise
 from gulmfit.data.stream import Position, ResumableDataModule
 from gulmfit.errors import DataError
+from gulmfit.seq.labels.annotated import AnnotatedWindows
 from gulmfit.seq.labels.labelled import LabelledSequences
 from gulmfit.seq.tokens.tokenizer import Tokenizer
 
@@ -56,6 +58,37 @@ class SequenceDataset(Dataset[tuple[Tensor, int, int]]):
     def collate(self, items: Sequence[tuple[Tensor, int, int]]) -> SequenceBatch:
         """Pad items into a batch."""
         return collate(items, self.pad_id, self.kind.batch)
+
+
+class StretchDataset(SequenceDataset):
+    """Annotated windows for training, each moved by up to half its length whenever it is read.
+
+    A window stays inside the stretch of those that follow each other, so it holds no base of another part. The other
+    strand is not drawn: both are labelled in one pass, with the same head.
+
+    Args:
+        data: The windows.
+        tokenizer: Bases to tokens.
+    """
+
+    def __init__(self, data: AnnotatedWindows, tokenizer: Tokenizer) -> None:
+        self.data, self.tokenizer = data, tokenizer
+        self.pad_id, self.kind = tokenizer.pad_id, data.kind
+        self.bounds = {index: (one.start, one.end) for one in data.stretches() for index in one.windows}
+        self.lengths = [len(text) for text in data.sequences]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Any, int]:
+        contig, start, end, _ = (self.data.loci or [])[index]
+        low, high = self.bounds[index]
+        size = end - start
+        moved = start + round((float(torch.rand(())) - 0.5) * size)
+        first = max(low, min(moved, high - size))
+        whole = self.data.contigs[contig]
+        tokens = self.tokenizer.encode(whole.codes[first : first + size])
+        return torch.from_numpy(tokens), whole.tracks[:, :, first : first + size], index
 
 
 class LengthBucketSampler(Sampler[list[int]]):
@@ -167,7 +200,9 @@ class ClassificationDataModule(ResumableDataModule):
             raise DataError("training needs two labelled sequences or more.")
         self.batch_size, self.seed = batch_size, seed
         self.datasets = {
-            name: SequenceDataset(part, tokenizer, reverse_complement_p if name == "train" else 0.0)
+            name: StretchDataset(part, tokenizer)
+            if name == "train" and isinstance(part, AnnotatedWindows)
+            else SequenceDataset(part, tokenizer, reverse_complement_p if name == "train" else 0.0)
             for name, part in parts.items()
         }
 

@@ -51,20 +51,23 @@ class TrackCrossEntropy(PositionCrossEntropy):
         balanced = []
         for number, own in enumerate(self.tracks.values()):
             found = labels[:, :, number]
-            counts = found[found >= 0].long().bincount(minlength=own.stop - own.start).double()
+            counts = (found[found >= 0].long() - own.start).bincount(minlength=own.stop - own.start).double()
             balanced.append(counts.sum() / (len(counts) * counts.clamp_min(1)))
         self.weights = resolved(self.class_weights, classes, torch.cat(balanced))
         return self
 
     def each(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return losses and weights of sequences, both `(B,)`, from logits `(B, 2, L, C)` and labels `(B, 2, K, L)`."""
+        """Return losses and weights of sequences, both `(B,)`, from logits `(B, 2, L, C)` and labels `(B, 2, K, L)`.
+
+        Labels are indices among the classes of all tracks, negative where they are left out.
+        """
         labels = labels.long()
         logits = logits[:, :, : labels.shape[-1]]  # those further on are past the end of every sequence
         first = labels[:, :, 0]
         borders = self.border_factors(first.flatten(0, 1)).view(first.shape) if self.transition_weight > 1 else 1.0
         nats = total = torch.zeros(len(labels), device=logits.device)
         for number, (name, own) in enumerate(self.tracks.items()):
-            known, truth = labels[:, :, number] >= 0, labels[:, :, number].clamp_min(0)
+            known, truth = labels[:, :, number] >= 0, (labels[:, :, number] - own.start).clamp_min(0)
             losses = F.cross_entropy(logits[..., own].movedim(-1, 1), truth, reduction="none")
             counted = known.float() * self.track_weights.get(name, 1.0) * borders
             if self.weights is not None:

@@ -15,14 +15,16 @@ import torch
 from gulmfit.checkpoint import Spec, letters_of, load
 from gulmfit.errors import CheckpointError, ConfigError, SequenceError
 from gulmfit.evaluate.calibration import Calibration
-from gulmfit.models.classifier import LabelModel, SequenceClassifier
+from gulmfit.models.classifier import SequenceClassifier
 from gulmfit.models.encoder import is_causal
 from gulmfit.models.ensemble import Classifier, Ensemble, one_network
 from gulmfit.models.hardware import computing, place
 from gulmfit.models.labeller import Labeller
+from gulmfit.models.track_labeller import TrackLabeller
 from gulmfit.predict.blending import BlendedModel, load_blend
 from gulmfit.report.kinds.kind import kind_of
 from gulmfit.seq.alphabet import Codes, decode, reverse_complement
+from gulmfit.seq.labels.labelled import LabelledSequences
 from gulmfit.seq.names import column_names
 from gulmfit.seq.tokens.tokenizer import Tokenizer, Tokens
 
@@ -123,6 +125,11 @@ class Predictor:
             raise CheckpointError(
                 f"{path} is a language model, not a classifier: train one from it with stage=classify init_from={path}."
             )
+        if isinstance(loaded.model, TrackLabeller):
+            raise CheckpointError(
+                f"{path} labels both strands of a genome: gulmfit-annotate uses it. This needs a model with one answer "
+                "for each sequence, or position of one strand."
+            )
         kind: type[Predictor] = PositionPredictor if positions and isinstance(loaded.model, Labeller) else cls
         if not isinstance(loaded.model, kind.of_models):
             raise CheckpointError(f"{path} is a {type(loaded.model).__name__}: {kind.refusal}")
@@ -183,6 +190,10 @@ class Predictor:
         found = [scores[:, 0] for _, scores in self.predict_records(records, strand=strand, batch_size=batch_size)]
         scores = np.concatenate(found) if found else np.empty((0, len(self.classes)))
         return scores if raw or not found else self.calibrated(scores)
+
+    def of_part(self, data: LabelledSequences, *, batch_size: int, raw: bool = False) -> Probabilities:
+        """Return what is predicted of labelled sequences; arguments and shape as of `predict`."""
+        return self.predict(data.sequences, batch_size=batch_size, raw=raw)
 
     def predict_records(
         self, records: Iterable[Record], *, strand: str, batch_size: int, where: str = "", spread: bool = False
@@ -346,12 +357,6 @@ class PositionPredictor(Predictor):
             for record, scores in zip(group, found, strict=True):
                 row = scores[: len(record.codes)]
                 yield record, row if raw else self.calibrated(row)
-
-
-def predictor_of(spec: Spec, model: LabelModel, tokenizer: Tokenizer) -> Predictor:
-    """Return what predicts with one network, a classifier or a labeller; arguments as of `Predictor`."""
-    kind = PositionPredictor if isinstance(model, Labeller) else Predictor
-    return kind(spec, cast("SequenceClassifier | Labeller", model), tokenizer)
 
 
 def grouped(records: Iterable[Record], batch_size: int, strands: int = 1) -> Iterator[list[Record]]:

@@ -115,6 +115,8 @@ def _decide_length(config: DictConfig, count: int) -> None:
 
 def _strands(config: DictConfig, train: LabelledSequences, valid: LabelledSequences) -> tuple[str, str]:
     """Return what a classifier should read, and why."""
+    if train.kind.both_strands:
+        return "both", "labels are of both strands"
     if config.recipe == "none":
         return "forward", "there is no recipe"
     if not train.alphabet.complements:

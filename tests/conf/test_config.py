@@ -19,6 +19,7 @@ GIVEN = {
     "reads": ["data.path=genes.fa"],
     "positives": ["data.path=positives.fa"],
     "fasta_classes": ["data.classes={a: a.fa, b: b.fa}"],
+    "annotation": ["data.genome=a.fa", "data.annotation=a.gff3"],
     "own": ["arch._target_=gulmfit.models.awd_rnn.AWDRNN"],
 }
 STAGES = ("pretrain", "finetune", "classify", "ulmfit")
@@ -37,7 +38,7 @@ def everything() -> list[tuple[str, str]]:
 def test_every_file_composes_and_validates(group: str, name: str) -> None:
     extra = GIVEN.get(name, []) if group in ("data", "arch") else []
     # A head and its dropout belong to a stage; everything else goes with the default one.
-    stage = {"classifier": ["stage=classify"], "labeller": ["stage=label"]}.get(name, [])
+    stage = {"classifier": ["stage=classify"], "labeller": ["stage=label"], "tracks": ["stage=label"]}.get(name, [])
     validate(compose([*stage, f"{group}={name}", *extra]))
 
 

@@ -20,6 +20,7 @@ LIBRARY = {
         "errors",
         "evaluate",
         "files",
+        "label_tracks",
         "libraries",
         "model_files",
         "moved",
@@ -50,6 +51,7 @@ ALLOWED = {
         "numpy",
         "scipy",
         "yaml",
+        "gulmfit.label_tracks",
         "Bio",
         "pyarrow",
         "pybigtools",
@@ -70,7 +72,8 @@ ALLOWED = {
     "data": {"torch", "numpy", "pytorch_lightning", "gulmfit.seq", "gulmfit.errors", "gulmfit.files"},
     "predict": {"torch", "numpy", "tqdm", "pyarrow", "pybigtools"}
     | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.files"}
-    | {"gulmfit.libraries", "gulmfit.weights", "gulmfit.evaluate", "gulmfit.report"},  # the latter for kinds of target
+    | {"gulmfit.libraries", "gulmfit.weights", "gulmfit.evaluate", "gulmfit.report"}  # the latter for kinds of target
+    | {"gulmfit.pretrained"},
     "evaluate": {"numpy", "scipy", "sklearn", "gulmfit.models", "gulmfit.seq", "gulmfit.errors", "gulmfit.files"},
     "report": {
         "numpy",
@@ -78,6 +81,7 @@ ALLOWED = {
         "matplotlib",
         "jinja2",
         "gulmfit.evaluate",
+        "gulmfit.label_tracks",
         "gulmfit.moved",
         "gulmfit.seq",
         "gulmfit.errors",

@@ -74,6 +74,9 @@ class Kind(ABC):
         model: What a page calls a model of it.
         calibrated_loss: Whether training watches the loss at the best temperature.
         baselines_kept: Whether a run writes down what each baseline predicts.
+        predictions_kept: Whether it writes down what the model predicts; without that runs cannot be compared later.
+        beyond: Function that makes of the predictions of all sequences together what single ones cannot show, or where
+            it is defined (`gulmfit.train.stages.scoring.score`); "" for none.
         blends: Whether a network can be blended with its baselines (`gulmfit.evaluate.blend`).
     """
 
@@ -94,6 +97,8 @@ class Kind(ABC):
     model: ClassVar[str] = "Classifier"
     calibrated_loss: ClassVar[bool] = True
     baselines_kept: ClassVar[bool] = True
+    predictions_kept: ClassVar[bool] = True
+    beyond: ClassVar[str] = ""
     blends: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:

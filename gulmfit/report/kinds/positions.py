@@ -123,7 +123,7 @@ class PositionLabels(Bootstrapped):
     def sections(self, results: Results) -> list[Section]:
         return [
             _shift_section(results),
-            _classes_section(results),
+            classes_section(results),
             _confusion_section(results),
             _strips_section(results),
         ]
@@ -137,7 +137,8 @@ def _shift_section(results: Results) -> Section:
     return Section("Against shifted predictions", [text], [table] if found else [])
 
 
-def _classes_section(results: Results) -> Section:
+def classes_section(results: Results) -> Section:
+    """List the scores of each class, the model's with intervals, and the baselines'."""
     found: Mapping[str, Results] = results.get("by_target") or {}
     rows: list[list[object]] = []
     for name, record in found.items():

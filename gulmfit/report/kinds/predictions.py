@@ -63,12 +63,14 @@ class Predictions:
 
     def tables(self) -> Iterator[tuple[str, list[str], Iterator[tuple[str, list[str | float]]]]]:
         """Yield name, columns and rows of each file: the model's predictions with labels, the baselines', a blend's."""
+        judge = kind_named(self.targets)(self.classes, self.positive)
+        if not judge.predictions_kept:
+            return
         columns = [*column_names(["id", self.kind.column, "group"], self.classes), *self.classes]
         known = [
             [self.kind.text(label, self.classes), str(group)]
             for label, group in zip(self.labels, self.groups, strict=True)
         ]
-        judge = kind_named(self.targets)(self.classes, self.positive)
         written = judge.cells
         own = zip(self.ids, known, self.by_model["model"], self.labels, strict=True)
         yield "test.tsv", columns, ((name, [*texts, *written(row, label)]) for name, texts, row, label in own)

@@ -86,6 +86,7 @@ class GeneModels:
         counts: Of genes, of those masked by reason, of other transcripts, and of stop codons in and out of a CDS;
             ready for JSON.
         min_intron_bp: What is shorter between two exons is no intron.
+        code: Number of the genetic code of most transcripts.
     """
 
     genes: list[GeneModel]
@@ -93,6 +94,7 @@ class GeneModels:
     contigs: list[str]
     counts: dict[str, Any] = field(default_factory=dict)
     min_intron_bp: int = 20
+    code: int = 1
 
 
 def read_genes(
@@ -171,7 +173,8 @@ def read_genes(
             "%s: %d of %d genes are masked: %s. Is the genetic code right?", path, broken, len(by_locus), dict(reasons)
         )
     on = dict.fromkeys(name for contig in found.contigs if (name := names[contig]) is not None)
-    return GeneModels(genes, masked, sorted(on, key=order.__getitem__), counts, min_intron_bp)
+    most, _ = Counter(model.code.number for model in models).most_common(1)[0]
+    return GeneModels(genes, masked, sorted(on, key=order.__getitem__), counts, min_intron_bp, most)
 
 
 def mask_others(models: GeneModels, other: GeneModels) -> GeneModels:

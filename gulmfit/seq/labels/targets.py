@@ -45,6 +45,7 @@ class TargetKind(ABC):
         dtype: Of the array of labels.
         exclusive: Whether one of the names holds of each sequence: probabilities add up to 1, and of two names one is
             the positive one.
+        both_strands: Whether a sequence has labels of both its strands.
         probabilities: Whether what is predicted are probabilities; else they are numbers of any size.
         needed_everywhere: Whether every part of a split must hold every class or label.
         needs_all: Whether data that a model is scored on must have all of its names.
@@ -58,6 +59,7 @@ class TargetKind(ABC):
     column: ClassVar[str]
     dtype: ClassVar[npt.DTypeLike] = np.int64
     exclusive: ClassVar[bool] = False
+    both_strands: ClassVar[bool] = False
     probabilities: ClassVar[bool] = True
     needed_everywhere: ClassVar[bool] = False
     needs_all: ClassVar[bool] = False

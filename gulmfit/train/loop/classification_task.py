@@ -35,7 +35,7 @@ class ClassificationTask(Task):
         kind = kind_of(self.model)
         scales = kind.labels.probabilities
         self.calibrated_loss = CalibratedLoss(self.loss, scales=scales) if kind.calibrated_loss else None
-        self.valid_metrics, self.headline = validation_metrics(kind, len(spec["classes"])), kind.headline
+        self.valid_metrics, self.headline = validation_metrics(kind, spec["classes"]), kind.headline
 
     def on_train_epoch_start(self) -> None:
         """Choose the order of this epoch."""

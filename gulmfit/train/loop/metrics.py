@@ -1,6 +1,8 @@
 """Metrics that accumulate on the device and sum over ranks."""
 
+import inspect
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -8,6 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.utilities import dim_zero_cat
 
+from gulmfit.label_tracks import track_slices
 from gulmfit.models.losses import Loss
 from gulmfit.moved import named
 from gulmfit.report.kinds.kind import Kind
@@ -111,6 +114,38 @@ class PositionScore(Metric):
         return {"accuracy": right.sum() / self.confusion.sum(), "f1_macro": (2 * right / found.clamp_min(1)).mean()}
 
 
+class TrackScore(Metric):
+    """Accuracy of the first track, and F1 as the mean over its classes that are there, on both strands.
+
+    Args:
+        num_classes: Of all tracks.
+        class_names: As `track:class`.
+    """
+
+    full_state_update = False
+    confusion: Tensor
+
+    def __init__(self, num_classes: int, class_names: Sequence[str], **options: Any) -> None:
+        super().__init__(**options)
+        self.first = next(iter(track_slices(class_names).values()))
+        size = self.first.stop
+        self.add_state("confusion", torch.zeros(size, size, dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, predicted: Tensor, labels: Tensor) -> None:
+        """Add a batch: probabilities `(B, 2, L or more, C)` and labels `(B, 2, K, L)`, negative if left out."""
+        own = labels[:, :, 0]
+        known, size = own >= 0, len(self.confusion)
+        chosen = predicted[:, :, : labels.shape[-1], self.first].argmax(-1)
+        pairs = (own.long() * size + chosen)[known]
+        self.confusion += pairs.bincount(minlength=size * size).view(size, size)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return `accuracy` and `f1_macro`."""
+        right, there = self.confusion.diagonal(), self.confusion.sum(1) > 0
+        f1 = 2 * right / (self.confusion.sum(0) + self.confusion.sum(1)).clamp_min(1)
+        return {"accuracy": right.sum() / self.confusion.sum(), "f1_macro": f1[there].mean()}
+
+
 class CalibratedLoss(Metric):
     """The least loss that one temperature for all logits can reach: how well a model ranks, not how sure it is.
 
@@ -149,15 +184,16 @@ class CalibratedLoss(Metric):
         return torch.stack(found).min()
 
 
-def validation_metrics(kind: type[Kind], num_classes: int) -> MetricCollection:
+def validation_metrics(kind: type[Kind], classes: Sequence[str]) -> MetricCollection:
     """Return what is watched during training; the final scores are in `gulmfit.report`.
 
     Args:
         kind: What is learned.
-        num_classes: `C`.
+        classes: Names of the classes, labels or values (C).
     """
-    watched: dict[str, Metric | MetricCollection] = {
-        name: (named(metric) if isinstance(metric, str) else metric)(num_classes, **options)
-        for name, (metric, options) in kind.watched.items()
-    }
+    watched: dict[str, Metric | MetricCollection] = {}
+    for name, (metric, options) in kind.watched.items():
+        target = named(metric) if isinstance(metric, str) else metric
+        names = {"class_names": classes} if "class_names" in inspect.signature(target).parameters else {}
+        watched[name] = target(len(classes), **names, **options)
     return MetricCollection(watched)

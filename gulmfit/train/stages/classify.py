@@ -20,7 +20,7 @@ from gulmfit.models.ensemble import one_network
 from gulmfit.models.losses import Loss
 from gulmfit.models.transfer import transfer
 from gulmfit.overrides import assign
-from gulmfit.predict.predictor import predictor_of
+from gulmfit.predict.track_predictor import predictor_of
 from gulmfit.report.kinds.kind import kind_of
 from gulmfit.report.pages import classification_report
 from gulmfit.seq.labels.labelled import LabelledSequences

@@ -63,6 +63,8 @@ def conclude(
     else:
         save_calibration(run.folder / MODEL_FOLDER, predictor.calibration.to_dict())
         (folder / "blend.tsv").unlink(missing_ok=True)  # of a run that was continued without it
+    if decoding := results.pop("decoding", None):
+        decoding.save(run.folder / MODEL_FOLDER)
     results["metrics"][str(config.stage.monitor)] = fitted.best_score
     results["leakage"] = {**material.leakage, "threshold": float(config.leakage_threshold)}
     results |= {

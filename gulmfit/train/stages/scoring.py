@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gulmfit.moved import named
 from gulmfit.predict.predictor import Predictor
 from gulmfit.report.kinds.kind import Judged, Kind, kind_named, objective_of
 from gulmfit.report.kinds.predictions import Predictions
@@ -26,7 +27,7 @@ def judge_of(data: LabelledSequences) -> Kind:
 
 def calibrate(predictor: Predictor, valid: LabelledSequences, how: str, batch_size: int) -> Predicted:
     """Fit a predictor's calibration and thresholds on validation sequences, and return what it predicts of them raw."""
-    raw = predictor.predict(valid.sequences, batch_size=batch_size, raw=True)
+    raw = predictor.of_part(valid, batch_size=batch_size, raw=True)
     predictor.calibration = judge_of(valid).fit_calibration(raw, valid.labels, how)
     return raw
 
@@ -59,7 +60,7 @@ def score(
     train, valid, test = (parts[part] for part in PARTS)
     plain = judge_of(test)
     own = plain.decided(predictor.calibration)
-    raw = predictor.predict(test.sequences, batch_size=batch_size, raw=True)
+    raw = predictor.of_part(test, batch_size=batch_size, raw=True)
     judged: dict[str, Judged] = {"model": (predictor.calibrated(raw), own)}
     judged |= plain.baselines(train, valid, test, seed=baseline_seed, cache_dir=cache_dir)
     scores = {name: judge.scores(test.labels, item) for name, (item, judge) in judged.items()}
@@ -85,6 +86,7 @@ def score(
             test.ids, test.labels, groups, test.classes, predictions, test.positive, targets=test.targets
         ),
         "raw": raw,
+        **(named(own.beyond)(parts, valid_raw, raw, seed=seed) if own.beyond else {}),
     }
 
 

@@ -112,7 +112,7 @@ def test_one_strand_is_refused() -> None:
 def drawn() -> tuple[torch.Tensor, torch.Tensor]:
     """Logits (3, 2, 20, 5), with padding at their ends, and labels (3, 2, 2, 18) of which some are masked."""
     torch.manual_seed(1)
-    labels = torch.stack([torch.randint(0, 2, (3, 2, 18)), torch.randint(0, 3, (3, 2, 18))], 2)
+    labels = torch.stack([torch.randint(0, 2, (3, 2, 18)), torch.randint(2, 5, (3, 2, 18))], 2)
     labels[torch.rand(labels.shape) < 0.2] = IGNORED
     return torch.randn(3, 2, 20, 5, requires_grad=True), labels
 
@@ -126,7 +126,7 @@ def test_the_loss_is_that_of_a_slow_count(weights: str | dict[str, float] | None
     slices, shares = {"class": slice(0, 2), "phase": slice(2, 5)}, (1.0, 0.5)
     tables = []
     for number, own in enumerate(slices.values()):
-        counts = torch.tensor([int((labels[:, :, number] == at).sum()) for at in range(own.stop - own.start)]).double()
+        counts = torch.tensor([int((labels[:, :, number] == at).sum()) for at in range(own.start, own.stop)]).double()
         balanced = (counts.sum() / len(counts) / counts).tolist()
         tables.append(
             [1.0] * len(counts) if weights is None
@@ -140,6 +140,7 @@ def test_the_loss_is_that_of_a_slow_count(weights: str | dict[str, float] | None
             if truth < 0:
                 continue
             own = logits[row, strand, at, [*slices.values()][number]].log_softmax(-1)
+            truth -= 2 * number
             counts_as = shares[number] * tables[number][truth] * factors[at].item()
             nats, total = nats - own[truth].item() * counts_as, total + counts_as
     assert found.item() == pytest.approx(nats / total, rel=1e-5)
