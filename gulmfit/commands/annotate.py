@@ -59,7 +59,7 @@ def annotate_file(
         output: Files, separated by commas; their suffixes say what they hold.
         decode: `orfs` chooses among open reading frames, for genomes without introns; `genes` finds genes with introns.
             What the model was tuned with by default.
-        genetic_code: Number of NCBI's genetic code; 0 for that of the tuned decoder, or 11 (`orfs`) or 1 if there is none.
+        genetic_code: Number of NCBI's table; 0 for that of the tuned decoder, or 11 (`orfs`) or 1 if there is none.
         temperature: What evidence of bases is multiplied by; that of the tuned decoder by default.
         confidence: Leave genes out that have a lower score.
         window_bp: Bases of a window.
