@@ -38,7 +38,9 @@ def everything() -> list[tuple[str, str]]:
 def test_every_file_composes_and_validates(group: str, name: str) -> None:
     extra = GIVEN.get(name, []) if group in ("data", "arch") else []
     # A head and its dropout belong to a stage; everything else goes with the default one.
-    stage = {"classifier": ["stage=classify"], "labeller": ["stage=label"], "tracks": ["stage=label"]}.get(name, [])
+    stage = {"classifier": ["stage=classify"], "labeller": ["stage=label"]}.get(name, [])
+    if name == "tracks":
+        stage = ["stage=label", "head=tracks"]
     validate(compose([*stage, f"{group}={name}", *extra]))
 
 

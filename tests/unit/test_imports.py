@@ -70,7 +70,7 @@ ALLOWED = {
     | {"gulmfit.errors", "gulmfit.files", "gulmfit.moved"},
     "model_files": {"gulmfit.checkpoint", "gulmfit.weights"},
     "data": {"torch", "numpy", "pytorch_lightning", "gulmfit.seq", "gulmfit.errors", "gulmfit.files"},
-    "predict": {"torch", "numpy", "tqdm", "pyarrow", "pybigtools"}
+    "predict": {"torch", "numpy", "scipy", "tqdm", "pyarrow", "pybigtools"}
     | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.files"}
     | {"gulmfit.libraries", "gulmfit.weights", "gulmfit.evaluate", "gulmfit.report"}  # the latter for kinds of target
     | {"gulmfit.pretrained"},

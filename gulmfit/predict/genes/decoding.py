@@ -181,7 +181,10 @@ class Decoding:
             weights, calibration, markov = (content[name] for name in ("decoder", "calibration", "markov"))
             if sites := weights.get("sites"):
                 arrays = {name: np.array(sites[name], np.float64) for name in ("matrix", "motif", "gaps")}
-                weights = {**weights, "sites": StartSites(**arrays, far=float(sites["far"]))}
+                weights = {
+                    **weights,
+                    "sites": StartSites(**arrays, far=float(sites["far"]), before=int(sites["before"])),
+                }
             if "starts" in weights:
                 weights = {**weights, "starts": tuple(map(str, weights["starts"]))}
             own = PeriodicMarkov(int(markov["order"]), np.array(markov["log_odds"], np.float32)) if markov else None

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gulmfit.evaluate.gene_scores import base_intervals, base_scores, gene_scores
-from gulmfit.predict.genes.decoding import Decoding, fit_decoding
+from gulmfit.predict.genes.decoding import Decoding
 from gulmfit.predict.genes.markov_genes import MarkovGenes, common_starts
+from gulmfit.predict.genes.weighing import weighed_decoding, weighed_markov
 from gulmfit.seq.genome.genes import GeneModel
 from gulmfit.seq.genome.genetic_code import genetic_code
 from gulmfit.seq.genome.open_frames import longest_frames
@@ -63,10 +64,14 @@ def judge_genes(
     if spliced:
         decodings["network, decoded"] = Decoding.untuned("genes").changed(code=test.code)
     else:
-        markov = MarkovGenes.fit(learned, chosen, code=test.code)
-        finders["Markov model, decoded"] = lambda one, _: markov(one.codes, one.name)
+        plain = MarkovGenes.fit(learned, chosen, code=test.code)
+        finders["Markov model, decoded"] = lambda one, _: plain(one.codes, one.name)
+        decoder, markov = weighed_markov(learned, chosen, code=test.code)
+        finders["Markov model, decoded as the network is"] = lambda one, _: decoder(
+            one.codes, markov(one.codes), one.name
+        )
         for name, both in (("network, decoded", False), ("network and Markov model, decoded", True)):
-            decodings[name] = fit_decoding(learned, held_out, code=test.code, markov=both)
+            decodings[name] = weighed_decoding(learned, held_out, code=test.code, markov=both)
     for name, decoding in decodings.items():
         finders[name] = _finder(decoding)
     for name, find in finders.items():

@@ -26,6 +26,9 @@ Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
+TYPICAL_BP = 300
+"""Bases of a gene whose length speaks neither for nor against it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class OrfDecoder:
@@ -41,6 +44,7 @@ class OrfDecoder:
         temperature: What the log-odds of bases are multiplied by.
         constant: Added to every gene: what another gene must be worth.
         start_weight: What the evidence of starts is multiplied by.
+        length_weight: What ln(bases of a gene / 300) is multiplied by.
         gap_weight: What the evidence of distances between genes of one strand is multiplied by.
         open_ends: Whether genes may run over the edges of a contig.
         sites: Evidence of starts; none if None.
@@ -59,6 +63,7 @@ class OrfDecoder:
     constant: float = 0.0
     start_weight: float = 1.0
     gap_weight: float = 1.0
+    length_weight: float = 0.0
     open_ends: bool = False
     sites: StartSites | None = None
 
@@ -103,6 +108,8 @@ class OrfDecoder:
     def decode(self, candidates: "Candidates", contig: str) -> list[GeneModel]:
         """Return the best chain of candidates."""
         worth = self.temperature * candidates.bases + self.start_weight * candidates.sites + self.constant
+        if self.length_weight:
+            worth = worth + self.length_weight * candidates.lengths
         bonus = np.zeros(GAP_MOST - GAP_LEAST + 1)
         if self.sites is not None:
             # What holds for every start that follows no gene closely is part of its own worth.
@@ -167,6 +174,11 @@ class Candidates:
     sites: Floats
     open_start: npt.NDArray[np.bool_]
     open_end: npt.NDArray[np.bool_]
+
+    @property
+    def lengths(self) -> Floats:
+        """Evidence of the length, ln(bases / 300) (N)."""
+        return np.log((self.right - self.left) / TYPICAL_BP)
 
 
 def frame_log_odds(classes: npt.ArrayLike, phases: npt.ArrayLike) -> Singles:
