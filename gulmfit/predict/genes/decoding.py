@@ -7,7 +7,7 @@ Shapes: `L` bases, `C` classes of both tracks; an axis of 2 is the strand, "+" a
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
@@ -16,29 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from gulmfit.checkpoint import DECODER
-from gulmfit.errors import CheckpointError, DataError, GulmfitError
+from gulmfit.errors import CheckpointError, GulmfitError
 from gulmfit.evaluate.baselines.gene_markov import PeriodicMarkov
-from gulmfit.evaluate.gene_scores import GeneScores, gene_scores
 from gulmfit.files import write_whole
 from gulmfit.predict.genes.gene_hmm import GeneDecoder
-from gulmfit.predict.genes.markov_genes import common_starts
 from gulmfit.predict.genes.orfs import Candidates, OrfDecoder, frame_log_odds
 from gulmfit.predict.genes.start_sites import StartSites
-from gulmfit.predict.genes.tuning import (
-    GENE_GRID,
-    GeneCalibration,
-    HeldOut,
-    calibrated,
-    climbed,
-    ends_right,
-    tuned,
-    worth_of,
-)
+from gulmfit.predict.genes.tuning import GeneCalibration
 from gulmfit.seq.alphabet import Codes
 from gulmfit.seq.genome.genes import GeneModel
-from gulmfit.seq.genome.genetic_code import genetic_code
-from gulmfit.seq.genome.open_frames import start_codons
-from gulmfit.seq.labels.gene_labels import CLASSES, PHASES, LabelledContig
+from gulmfit.seq.labels.gene_labels import CLASSES, PHASES
 from gulmfit.seq.limits import parse_json
 
 Probabilities = npt.NDArray[np.floating[Any]]
@@ -51,8 +38,6 @@ UNTUNED: Mapping[str, Mapping[str, Any]] = {"orfs": {"temperature": 0.05, "const
 
 PIECE_BP = 1 << 21
 LONGEST_BP = 1 << 17  # by which pieces overlap on each side; longer genes may be missed where two meet
-TUNE_BP = 500_000  # of the validation part by which a decoder of introns is chosen: it takes 10 s for 1 Mb
-MARKOV_WEIGHTS = (0.0, 0.25, 0.5, 1.0)  # of a Markov model beside the network
 
 _LEAST = 1e-7  # probabilities are kept in 16 bits, which have nothing between this and 0
 _CLASSES, _PHASES = slice(0, len(CLASSES)), slice(len(CLASSES), len(CLASSES) + len(PHASES))
@@ -211,90 +196,6 @@ class _Strand:
         logs = np.log(np.maximum(values, np.float32(_LEAST)))
         found: npt.NDArray[np.float32] = (logs[:, ::-1] if self.row else logs)[lines]
         return found
-
-
-def fit_decoding(
-    train: Sequence[LabelledContig],
-    valid: Sequence[tuple[LabelledContig, Probabilities]],
-    *,
-    code: int = 11,
-    markov: bool = False,
-) -> Decoding:
-    """Fit a decoder of open reading frames to a labeller.
-
-    Evidence of starts, and the Markov model, are counted on the training part; weights, temperature and the calibration
-    of scores are chosen on the validation part. Of the weights of the Markov model the one with the best sum of F1 of
-    exact genes and 3' ends is taken.
-
-    Args:
-        train: The training part.
-        valid: Contigs of the validation part, each with the labeller's probabilities (L, 2, C).
-        code: Number of the genetic code.
-        markov: Whether to try a Markov model beside the network.
-
-    Raises:
-        ConfigError: There is no such genetic code.
-        DataError: There are too few genes in a part.
-    """
-    starts = common_starts(train)
-    first = OrfDecoder(code=code, starts=starts, sites=StartSites.fit(train, genetic_code(code), start_codons(starts)))
-    model = PeriodicMarkov.fit(train) if markov else None
-    tried: list[tuple[float, OrfDecoder, Decoding, list[HeldOut]]] = []
-    for weight in MARKOV_WEIGHTS if model else (0.0,):
-        own = Decoding(decoder=first, markov=model if weight else None, markov_weight=weight)
-        held_out: list[HeldOut] = [(contig, own.log_odds(contig.codes, known)) for contig, known in valid]
-        decoder, scores = tuned(first, held_out)
-        tried.append((worth_of(scores), decoder, own, held_out))
-    _, decoder, own, held_out = max(tried, key=lambda one: one[0])
-    found = [gene for contig, odds in held_out for gene in decoder(contig.codes, odds, contig.name)]
-    right = ends_right(found, [contig for contig, _ in valid])
-    return replace(own, decoder=decoder, calibration=calibrated(found, right) if found else None)
-
-
-def fit_gene_decoding(
-    train: Sequence[LabelledContig], valid: Sequence[tuple[LabelledContig, Probabilities]], *, code: int = 1
-) -> Decoding:
-    """Fit a decoder of genes with introns to a labeller.
-
-    Start codons are those of the training part. Weights are chosen on the first `TUNE_BP` bases of the validation part,
-    and scores are calibrated on all of it.
-
-    Args:
-        train: The training part.
-        valid: Contigs of the validation part, each with the labeller's probabilities (L, 2, C).
-        code: Number of the genetic code.
-
-    Raises:
-        ConfigError: There is no such genetic code.
-        DataError: There is no gene to choose by.
-    """
-    left, chosen = TUNE_BP, list[tuple[LabelledContig, Probabilities]]()
-    for contig, known in valid:
-        size = min(left, len(contig.codes))
-        left -= size
-        if size:
-            chosen.append((contig.part(0, size), known[:size]))
-    true = [gene for contig, _ in chosen for gene in contig.genes]
-    if not true:
-        raise DataError("no gene lies in the validation part, so a decoder cannot be chosen; give it a larger part")
-    masked = {contig.name: contig.labels.masked for contig, _ in chosen}
-
-    def judged(decoder: GeneDecoder) -> tuple[float, GeneScores]:
-        scores = gene_scores(true, _found(Decoding(decoder=decoder), chosen), masked)
-        return worth_of(scores), scores
-
-    decoder, _ = climbed(GeneDecoder(code=code, starts=common_starts(train)), GENE_GRID, judged)
-    own = Decoding(decoder=decoder)
-    found = _found(own, valid)
-    right = ends_right(found, [contig for contig, _ in valid])
-    return replace(own, calibration=calibrated(found, right) if found else None)
-
-
-def _found(decoding: Decoding, contigs: Sequence[tuple[LabelledContig, Probabilities]]) -> list[GeneModel]:
-    def genes(contig: LabelledContig, known: Probabilities) -> list[GeneModel]:
-        return decoding(contig.codes, lambda start, end: known[start:end], contig.name)
-
-    return [gene for contig, known in contigs for gene in genes(contig, known)]
 
 
 def _plain(value: Any) -> Any:

@@ -22,11 +22,6 @@ GRID: Mapping[str, Sequence[float]] = {
     "start_weight": (0.5, 0.7, 1.0, 1.5),
     "gap_weight": (0.0, 0.5, 1.0, 1.5),
 }
-GENE_GRID: Mapping[str, Sequence[float]] = {
-    "temperature": (0.1, 0.2, 0.5, 1.0),
-    "gene_constant": (-20.0, -10.0, -5.0, 0.0, 5.0),
-    "intron_constant": (-10.0, -5.0, 0.0, 5.0),
-}
 _ROUNDS = 3
 _STEPS = 50
 

@@ -10,10 +10,13 @@ import pytest
 from gulmfit.errors import CheckpointError, ConfigError, DataError
 from gulmfit.evaluate.gene_scores import gene_scores
 from gulmfit.predict.genes import decoding as module
-from gulmfit.predict.genes.decoding import DECODERS, Decoding, fit_decoding, fit_gene_decoding
+from gulmfit.predict.genes import intron_tuning
+from gulmfit.predict.genes.decoding import DECODERS, Decoding
 from gulmfit.predict.genes.gene_hmm import GeneDecoder
+from gulmfit.predict.genes.intron_tuning import fit_gene_decoding
 from gulmfit.predict.genes.orfs import OrfDecoder
 from gulmfit.predict.genes.tuning import GeneCalibration, worth_of
+from gulmfit.predict.genes.weighing import weighed_decoding
 from gulmfit.seq.genome.genes import GeneModel
 from gulmfit.seq.labels.gene_labels import LabelledContig
 from tests.unit.predict.genes.test_markov_genes import made_up
@@ -81,7 +84,7 @@ def test_a_contig_without_room_has_no_genes(kind: str) -> None:
 
 def test_what_is_fitted_is_kept_and_finds_the_same(tmp_path: Path) -> None:
     train, valid, test = map(made_up, range(3))
-    fitted = fit_decoding([train], [(valid, soft(valid, 1, 0.3))], markov=True)
+    fitted = weighed_decoding([train], [(valid, soft(valid, 1, 0.3))])
     assert fitted.kind == "orfs"
     assert fitted.decoder.starts == ("ATG", "GTG")
     assert fitted.markov_weight > 0  # the labeller is seldom right
@@ -103,8 +106,8 @@ def test_what_is_fitted_is_kept_and_finds_the_same(tmp_path: Path) -> None:
 
 
 def test_a_decoder_of_introns_is_fitted_to_the_labeller(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TUNE_BP", 6000)
-    monkeypatch.setattr(module, "GENE_GRID", {"temperature": (0.3, 1.0), "gene_constant": (-20.0, -5.0, 0.0)})
+    monkeypatch.setattr(intron_tuning, "TUNE_BP", 6000)
+    monkeypatch.setattr(intron_tuning, "GENE_GRID", {"temperature": (0.3, 1.0), "gene_constant": (-20.0, -5.0, 0.0)})
     train, valid = made_up(0), made_up(1).part(0, 12_000)
     probabilities = soft(valid, 1, 0.3)
     fitted = fit_gene_decoding([train], [(valid, probabilities)], code=11)
