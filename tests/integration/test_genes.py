@@ -95,6 +95,6 @@ def test_what_reads_one_strand_refuses_it(run: Path, genome: tuple[Path, Path], 
         predict_file(model=str(run), input=str(tmp_path / "a.fa"), output=str(tmp_path / "out.tsv"))
     with pytest.raises(ConfigError, match="head=tracks"):
         train(["stage=label", "data=hmm", "head=tracks", f"paths.output_dir={tmp_path}"])
+    files = [f"data.genome={genome[0]}", f"data.annotation={genome[1]}", f"paths.output_dir={tmp_path}"]
     with pytest.raises(ConfigError, match=r"arch\.strands=forward"):
-        files = [f"data.genome={genome[0]}", f"data.annotation={genome[1]}", f"paths.output_dir={tmp_path}"]
         train([*TRAIN, *files, "arch.strands=forward"])
