@@ -7,7 +7,7 @@ Shapes: `L` bases, `C` classes of both tracks; an axis of 2 is the strand, "+" a
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
@@ -20,15 +20,13 @@ from gulmfit.errors import CheckpointError, GulmfitError
 from gulmfit.evaluate.baselines.gene_markov import PeriodicMarkov
 from gulmfit.files import write_whole
 from gulmfit.predict.genes.gene_hmm import GeneDecoder
-from gulmfit.predict.genes.markov_genes import common_starts
 from gulmfit.predict.genes.orfs import Candidates, OrfDecoder, frame_log_odds
 from gulmfit.predict.genes.start_sites import StartSites
-from gulmfit.predict.genes.tuning import GeneCalibration, HeldOut, calibrated, ends_right, f1, tuned
+from gulmfit.predict.genes.tuning import GeneCalibration
 from gulmfit.seq.alphabet import Codes
 from gulmfit.seq.genome.genes import GeneModel
-from gulmfit.seq.genome.genetic_code import genetic_code
-from gulmfit.seq.genome.open_frames import start_codons
-from gulmfit.seq.labels.gene_labels import CLASSES, PHASES, LabelledContig
+from gulmfit.seq.labels.gene_labels import CLASSES, PHASES
+from gulmfit.seq.limits import parse_json
 
 Probabilities = npt.NDArray[np.floating[Any]]
 Read = Callable[[int, int], Probabilities]
@@ -40,7 +38,6 @@ UNTUNED: Mapping[str, Mapping[str, Any]] = {"orfs": {"temperature": 0.05, "const
 
 PIECE_BP = 1 << 21
 LONGEST_BP = 1 << 17  # by which pieces overlap on each side; longer genes may be missed where two meet
-MARKOV_WEIGHTS = (0.0, 0.25, 0.5, 1.0)  # of a Markov model beside the network
 
 _LEAST = 1e-7  # probabilities are kept in 16 bits, which have nothing between this and 0
 _CLASSES, _PHASES = slice(0, len(CLASSES)), slice(len(CLASSES), len(CLASSES) + len(PHASES))
@@ -144,6 +141,21 @@ class Decoding:
         write_whole(folder / DECODER, json.dumps(self.to_plain()) + "\n", kind=CheckpointError)
 
     @classmethod
+    def load(cls, folder: Path) -> Self | None:
+        """Read it from a model folder; None if that has none.
+
+        Raises:
+            CheckpointError: It is damaged.
+        """
+        file = folder / DECODER
+        if not file.is_file():
+            return None
+        try:
+            return cls.from_plain(parse_json(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, CheckpointError) as error:
+            raise CheckpointError(f"{file} is damaged: {error} Without this file the model has no decoder.") from error
+
+    @classmethod
     def from_plain(cls, content: Any) -> Self:
         """Make it from what `to_plain` gave.
 
@@ -168,7 +180,7 @@ class Decoding:
                 markov_weight=float(content["markov_weight"]),
             )
         except (AttributeError, LookupError, TypeError, ValueError, GulmfitError) as error:
-            raise CheckpointError(f"the decoder of the model is damaged: {error!r}") from error
+            raise CheckpointError(f"these values make no decoder: {error!r}.") from error
 
 
 class _Strand:
@@ -184,45 +196,6 @@ class _Strand:
         logs = np.log(np.maximum(values, np.float32(_LEAST)))
         found: npt.NDArray[np.float32] = (logs[:, ::-1] if self.row else logs)[lines]
         return found
-
-
-def fit_decoding(
-    train: Sequence[LabelledContig],
-    valid: Sequence[tuple[LabelledContig, Probabilities]],
-    *,
-    code: int = 11,
-    markov: bool = False,
-) -> Decoding:
-    """Fit a decoder of open reading frames to a labeller.
-
-    Evidence of starts, and the Markov model, are counted on the training part; weights, temperature and the calibration
-    of scores are chosen on the validation part. Of the weights of the Markov model the one with the best sum of F1 of
-    exact genes and 3' ends is taken.
-
-    Args:
-        train: The training part.
-        valid: Contigs of the validation part, each with the labeller's probabilities (L, 2, C).
-        code: Number of the genetic code.
-        markov: Whether to try a Markov model beside the network.
-
-    Raises:
-        ConfigError: There is no such genetic code.
-        DataError: There are too few genes in a part.
-    """
-    starts = common_starts(train)
-    first = OrfDecoder(code=code, starts=starts, sites=StartSites.fit(train, genetic_code(code), start_codons(starts)))
-    model = PeriodicMarkov.fit(train) if markov else None
-    tried: list[tuple[float, OrfDecoder, Decoding, list[HeldOut]]] = []
-    for weight in MARKOV_WEIGHTS if model else (0.0,):
-        own = Decoding(decoder=first, markov=model if weight else None, markov_weight=weight)
-        held_out: list[HeldOut] = [(contig, own.log_odds(contig.codes, known)) for contig, known in valid]
-        decoder, scores = tuned(first, held_out)
-        tried.append((f1(scores, "exact") + f1(scores, "three_prime"), decoder, own, held_out))
-    _, decoder, own, held_out = max(tried, key=lambda one: one[0])
-    found = [gene for contig, odds in held_out for gene in decoder(contig.codes, odds, contig.name)]
-    right = ends_right(found, [contig for contig, _ in valid])
-    calibration = calibrated(found, right) if found else None
-    return replace(own, decoder=decoder, calibration=calibration)
 
 
 def _plain(value: Any) -> Any:

@@ -11,12 +11,11 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from gulmfit.checkpoint import DECODER, LoadedModel, load
+from gulmfit.checkpoint import LoadedModel, load
 from gulmfit.errors import CheckpointError
 from gulmfit.models.hardware import computing, place
 from gulmfit.predict.genes.decoding import Decoding
 from gulmfit.predict.scans.bases import Singles
-from gulmfit.pretrained import read_object
 from gulmfit.seq.alphabet import Codes
 from gulmfit.seq.labels.gene_labels import CDS, CLASSES, PHASES
 
@@ -58,9 +57,7 @@ class GeneReader:
         Raises:
             CheckpointError: What the model folder holds is damaged.
         """
-        advice = "Without this file a decoder is not tuned to the model."
-        kept = read_object(self.loaded.source / DECODER, advice)
-        tuned = Decoding.from_plain(kept) if kept else None
+        tuned = Decoding.load(self.loaded.source)
         if tuned and kind in ("", tuned.kind):
             return tuned
         chosen = Decoding.untuned(kind or "orfs")
