@@ -9,6 +9,7 @@ Shapes: `L` bases, `C` classes of both tracks; an axis of 2 is the strand, "+" a
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,7 +22,7 @@ from gulmfit.evaluate.baselines.gene_markov import PeriodicMarkov
 from gulmfit.files import write_whole
 from gulmfit.predict.genes.gene_hmm import GeneDecoder
 from gulmfit.predict.genes.orfs import Candidates, OrfDecoder, frame_log_odds
-from gulmfit.predict.genes.start_sites import StartSites
+from gulmfit.predict.genes.start_sites import BEFORE, GAP_LEAST, GAP_MOST, MOTIF, StartSites
 from gulmfit.predict.genes.tuning import GeneCalibration
 from gulmfit.seq.alphabet import Codes
 from gulmfit.seq.genome.genes import GeneModel
@@ -36,6 +37,7 @@ DECODERS: Mapping[str, type[OrfDecoder] | type[GeneDecoder]] = {"orfs": OrfDecod
 UNTUNED: Mapping[str, Mapping[str, Any]] = {"orfs": {"temperature": 0.05, "constant": -3.0}, "genes": {}}
 """What a decoder weighs where nothing was tuned."""
 
+MAX_ORDER = 11  # of a Markov model
 PIECE_BP = 1 << 21
 LONGEST_BP = 1 << 17  # by which pieces overlap on each side; longer genes may be missed where two meet
 
@@ -163,23 +165,36 @@ class Decoding:
             CheckpointError: The values do not make one.
         """
         try:
-            weights, calibration, markov = (content[name] for name in ("decoder", "calibration", "markov"))
-            if sites := weights.get("sites"):
-                arrays = {name: np.array(sites[name], np.float64) for name in ("matrix", "motif", "gaps")}
-                weights = {
-                    **weights,
-                    "sites": StartSites(**arrays, far=float(sites["far"]), before=int(sites["before"])),
-                }
-            if "starts" in weights:
-                weights = {**weights, "starts": tuple(map(str, weights["starts"]))}
-            own = PeriodicMarkov(int(markov["order"]), np.array(markov["log_odds"], np.float32)) if markov else None
+            kind, weights = DECODERS[content["kind"]], {**content["decoder"]}
+            calibration, markov = content["calibration"], content["markov"]
+            if sites := weights.pop("sites", None):
+                before = _number(sites.get("before", BEFORE))
+                weights["sites"] = StartSites(
+                    matrix=_array(sites["matrix"], np.float64, (len(sites["matrix"]), 5)),
+                    motif=_array(sites["motif"], np.float64, (len(MOTIF) + 1,)),
+                    gaps=_array(sites["gaps"], np.float64, (GAP_MOST - GAP_LEAST + 1,)),
+                    far=float(_number(sites["far"])),
+                    before=int(before),
+                )
+                if not 0 <= before <= len(sites["matrix"]) - 3:
+                    raise ValueError(f"a start codon after {before} of {len(sites['matrix'])} places")
+            starts = weights.pop("starts")
+            introns = {str(ends): _number(value) for ends, value in weights.pop("introns", {}).items()}
+            own: Any = {name: _number(value) for name, value in weights.items() if name != "sites"}
+            own |= {"starts": tuple(map(str, starts)), **({"introns": introns} if introns else {})}
+            own_markov = None
+            if markov:
+                if not 0 <= (order := int(_number(markov["order"]))) <= MAX_ORDER:
+                    raise ValueError(f"a Markov model of order {order}")
+                shape = (len(markov["log_odds"]), 3, 4 ** (order + 1))
+                own_markov = PeriodicMarkov(order, _array(markov["log_odds"], np.float32, shape))
             return cls(
-                decoder=DECODERS[content["kind"]](**weights),
-                calibration=GeneCalibration(**calibration) if calibration else None,
-                markov=own,
-                markov_weight=float(content["markov_weight"]),
+                decoder=kind(**{**weights, **own}),
+                calibration=calibration and GeneCalibration(*(_number(calibration[it]) for it in ("slope", "offset"))),
+                markov=own_markov,
+                markov_weight=float(_number(content["markov_weight"])),
             )
-        except (AttributeError, LookupError, TypeError, ValueError, GulmfitError) as error:
+        except (AttributeError, LookupError, OverflowError, TypeError, ValueError, GulmfitError) as error:
             raise CheckpointError(f"these values make no decoder: {error!r}.") from error
 
 
@@ -196,6 +211,21 @@ class _Strand:
         logs = np.log(np.maximum(values, np.float32(_LEAST)))
         found: npt.NDArray[np.float32] = (logs[:, ::-1] if self.row else logs)[lines]
         return found
+
+
+def _number(value: Any) -> Any:
+    """Return a number, if it is a finite one."""
+    if not isinstance(value, int | float) or not isfinite(value):
+        raise ValueError(f"{str(value)[:40]!r} is not a number")
+    return value
+
+
+def _array(values: Any, kind: type, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Return an array of finite numbers, if it has a shape."""
+    found = np.array(values, kind)
+    if found.shape != shape or not np.isfinite(found).all():
+        raise ValueError(f"{found.shape}, not {shape} finite numbers")
+    return found
 
 
 def _plain(value: Any) -> Any:

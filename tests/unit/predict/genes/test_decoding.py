@@ -152,7 +152,10 @@ def test_other_decoders_are_kept_too(tmp_path: Path) -> None:
     [
         {"kind": "orbs"}, {"decoder": None}, {"decoder": {"code": 7}}, {"decoder": {"color": 1}}, {"decoder": 3},
         {"decoder": {"sites": {"matrix": "x"}}}, {"calibration": {"x": 1}}, {"markov": {"order": 5}},
-        {"markov_weight": "much"},
+        {"markov_weight": "much"}, {"markov_weight": float("inf")}, {"calibration": {"slope": 1.0, "offset": None}},
+        {"markov": {"order": 5, "log_odds": [[[0.0]] * 3]}}, {"markov": {"order": 1e9, "log_odds": []}},
+        {"decoder": {"starts": ["ATG"], "sites": {"matrix": [[1.0] * 5]}}},
+        {"decoder": {"starts": ["ATG"], "temperature": "low"}},
     ],
 )  # fmt: skip
 def test_damage_is_told(damage: dict[str, Any], tmp_path: Path) -> None:
