@@ -89,11 +89,12 @@ def test_windows_are_read_with_what_stands_beside_them(run: Path, genome: tuple[
     np.testing.assert_allclose(found[..., 4:].sum(-1), 1, atol=1e-5)
 
 
-def test_what_reads_one_strand_refuses_it(run: Path, tmp_path: Path) -> None:
+def test_what_reads_one_strand_refuses_it(run: Path, genome: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "a.fa").write_text(">a\n" + "ACGT" * 50 + "\n")
     with pytest.raises(CheckpointError, match="gulmfit-annotate"):
         predict_file(model=str(run), input=str(tmp_path / "a.fa"), output=str(tmp_path / "out.tsv"))
     with pytest.raises(ConfigError, match="head=tracks"):
         train(["stage=label", "data=hmm", "head=tracks", f"paths.output_dir={tmp_path}"])
+    files = [f"data.genome={genome[0]}", f"data.annotation={genome[1]}", f"paths.output_dir={tmp_path}"]
     with pytest.raises(ConfigError, match=r"arch\.strands=forward"):
-        train([*TRAIN, "data.annotation=a.gff3", "data.genome=a.fa", "arch.strands=forward"])
+        train([*TRAIN, *files, "arch.strands=forward"])

@@ -70,7 +70,8 @@ def check_targets(config: Any, data: LabelledSequences) -> None:
         raise ConfigError(
             f"{source_of(data)} was read as {data.targets}, and head={head.__name__} learns {learned}. "
             "data=table reads labels as the head wants them; data=hmm has a label for each position, for stage=label; "
-            "data=annotation has labels of both strands, for stage=label head=tracks; other sources have one class a sequence, for head=classifier."
+            "data=annotation has labels of both strands, for stage=label head=tracks; other sources have one class a "
+            "sequence, for head=classifier."
         )
 
 
