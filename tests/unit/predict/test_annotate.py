@@ -22,7 +22,7 @@ from gulmfit.checkpoint import build_model, save_model
 from gulmfit.commands.annotate import annotate_file
 from gulmfit.errors import CheckpointError, ConfigError, SequenceError
 from gulmfit.predict.genes.decoding import Decoding
-from gulmfit.predict.genes.gene_reader import GENE_CLASSES, GeneReader
+from gulmfit.predict.genes.gene_reader import GeneReader
 from gulmfit.predict.genes.orfs import OrfDecoder
 from gulmfit.predict.genes.tuning import GeneCalibration
 from gulmfit.predict.scans import bases
@@ -30,6 +30,7 @@ from gulmfit.seq.alphabet import Codes, decode
 from gulmfit.seq.genome.store import GenomeStore
 from gulmfit.seq.labels.gene_labels import LabelledContig
 from gulmfit.seq.labels.gene_models import read_genes
+from gulmfit.seq.labels.track_labels import GENE_CLASSES
 from tests.unit.predict.genes.test_markov_genes import made_up
 
 RunAnnotate = Any
