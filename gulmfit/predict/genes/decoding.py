@@ -222,7 +222,7 @@ def _number(value: Any) -> Any:
 
 def _array(values: Any, kind: type, shape: tuple[int, ...]) -> npt.NDArray[Any]:
     """Return an array of finite numbers, if it has a shape."""
-    found = np.array(values, kind)
+    found: npt.NDArray[Any] = np.array(values, kind)
     if found.shape != shape or not np.isfinite(found).all():
         raise ValueError(f"{found.shape}, not {shape} finite numbers")
     return found
