@@ -19,7 +19,7 @@ from gulmfit.predict.genes.genome_genes import GenomeGenes
 from gulmfit.predict.outputs.gene_files import FoundGenes, numbered
 from gulmfit.predict.outputs.registry import GENES, Output, parse_outputs
 from gulmfit.predict.scans.bases import BaseScan
-from gulmfit.predict.scans.scan import weights_digest
+from gulmfit.predict.scans.scan import network_digest
 from gulmfit.seq.genome.contigs import contigs_by_name
 from gulmfit.seq.genome.store import GenomeStore
 from gulmfit.seq.labels.gene_labels import CLASSES
@@ -33,7 +33,7 @@ def annotate_file(
     input: str,
     output: str,
     decode: Literal["", "orfs", "genes"] = "",
-    genetic_code: int | None = None,
+    genetic_code: int = 0,
     temperature: float | None = None,
     confidence: float = 0.0,
     window_bp: int = 12_000,
@@ -59,7 +59,7 @@ def annotate_file(
         output: Files, separated by commas; their suffixes say what they hold.
         decode: `orfs` chooses among open reading frames, for genomes without introns; `genes` finds genes with introns.
             What the model was tuned with by default.
-        genetic_code: Number of NCBI's genetic code; that of the tuned decoder by default, 11 or 1 if there is none.
+        genetic_code: Number of NCBI's table; 0 for that of the tuned decoder, or 11 (`orfs`) or 1 if there is none.
         temperature: What evidence of bases is multiplied by; that of the tuned decoder by default.
         confidence: Leave genes out that have a lower score.
         window_bp: Bases of a window.
@@ -95,7 +95,7 @@ def annotate_file(
         if letters.ambiguity == "error":
             store.clear_intervals("error")
         scan = BaseScan(reader, store, window_bp, overlap_bp, batch_size)
-        digest = weights_digest(reader.model, reader.tokenizer)
+        digest = network_digest(reader.model, reader.tokenizer)
         asked = {
             "model": digest,
             "precision": reader.precision,
@@ -134,9 +134,9 @@ def annotate_file(
     return len(kept)
 
 
-def _weighed(decoding: Decoding, genetic_code: int | None, temperature: float | None) -> Decoding:
+def _weighed(decoding: Decoding, genetic_code: int, temperature: float | None) -> Decoding:
     """Return a decoder with what was asked for on the command line."""
-    if genetic_code is not None:
+    if genetic_code:
         decoding = decoding.changed(code=genetic_code)
     if temperature is not None and temperature != (before := decoding.decoder.temperature):
         if decoding.calibration:

@@ -7,8 +7,9 @@ Shapes: `L` bases, `C` classes of both tracks; an axis of 2 is the strand, "+" a
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,15 +21,14 @@ from gulmfit.errors import CheckpointError, GulmfitError
 from gulmfit.evaluate.baselines.gene_markov import PeriodicMarkov
 from gulmfit.files import write_whole
 from gulmfit.predict.genes.gene_hmm import GeneDecoder
-from gulmfit.predict.genes.markov_genes import common_starts
 from gulmfit.predict.genes.orfs import Candidates, OrfDecoder, frame_log_odds
-from gulmfit.predict.genes.start_sites import StartSites
-from gulmfit.predict.genes.tuning import GeneCalibration, HeldOut, calibrated, ends_right, f1, tuned
+from gulmfit.predict.genes.start_sites import BEFORE, GAP_LEAST, GAP_MOST, MOTIF, StartSites
+from gulmfit.predict.genes.tuning import GeneCalibration
 from gulmfit.seq.alphabet import Codes
 from gulmfit.seq.genome.genes import GeneModel
-from gulmfit.seq.genome.genetic_code import genetic_code
-from gulmfit.seq.genome.open_frames import start_codons
-from gulmfit.seq.labels.gene_labels import CLASSES, PHASES, LabelledContig
+from gulmfit.seq.labels.gene_labels import CLASSES, PHASES
+from gulmfit.seq.limits import parse_json
+from gulmfit.seq.simulate.markov import MAX_ORDER
 
 Probabilities = npt.NDArray[np.floating[Any]]
 Read = Callable[[int, int], Probabilities]
@@ -40,7 +40,6 @@ UNTUNED: Mapping[str, Mapping[str, Any]] = {"orfs": {"temperature": 0.05, "const
 
 PIECE_BP = 1 << 21
 LONGEST_BP = 1 << 17  # by which pieces overlap on each side; longer genes may be missed where two meet
-MARKOV_WEIGHTS = (0.0, 0.25, 0.5, 1.0)  # of a Markov model beside the network
 
 _LEAST = 1e-7  # probabilities are kept in 16 bits, which have nothing between this and 0
 _CLASSES, _PHASES = slice(0, len(CLASSES)), slice(len(CLASSES), len(CLASSES) + len(PHASES))
@@ -144,6 +143,21 @@ class Decoding:
         write_whole(folder / DECODER, json.dumps(self.to_plain()) + "\n", kind=CheckpointError)
 
     @classmethod
+    def load(cls, folder: Path) -> Self | None:
+        """Read it from a model folder; None if that has none.
+
+        Raises:
+            CheckpointError: It is damaged.
+        """
+        file = folder / DECODER
+        if not file.is_file():
+            return None
+        try:
+            return cls.from_plain(parse_json(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, CheckpointError) as error:
+            raise CheckpointError(f"{file} is damaged: {error} Without this file the model has no decoder.") from error
+
+    @classmethod
     def from_plain(cls, content: Any) -> Self:
         """Make it from what `to_plain` gave.
 
@@ -151,24 +165,37 @@ class Decoding:
             CheckpointError: The values do not make one.
         """
         try:
-            weights, calibration, markov = (content[name] for name in ("decoder", "calibration", "markov"))
-            if sites := weights.get("sites"):
-                arrays = {name: np.array(sites[name], np.float64) for name in ("matrix", "motif", "gaps")}
-                weights = {
-                    **weights,
-                    "sites": StartSites(**arrays, far=float(sites["far"]), before=int(sites["before"])),
-                }
-            if "starts" in weights:
-                weights = {**weights, "starts": tuple(map(str, weights["starts"]))}
-            own = PeriodicMarkov(int(markov["order"]), np.array(markov["log_odds"], np.float32)) if markov else None
+            kind, weights = DECODERS[content["kind"]], {**content["decoder"]}
+            calibration, markov = content["calibration"], content["markov"]
+            if sites := weights.pop("sites", None):
+                before = _number(sites.get("before", BEFORE))
+                weights["sites"] = StartSites(
+                    matrix=_array(sites["matrix"], np.float64, (len(sites["matrix"]), 5)),
+                    motif=_array(sites["motif"], np.float64, (len(MOTIF) + 1,)),
+                    gaps=_array(sites["gaps"], np.float64, (GAP_MOST - GAP_LEAST + 1,)),
+                    far=float(_number(sites["far"])),
+                    before=int(before),
+                )
+                if not 0 <= before <= len(sites["matrix"]) - 3:
+                    raise ValueError(f"a start codon after {before} of {len(sites['matrix'])} places")
+            starts = weights.pop("starts")
+            introns = {str(ends): _number(value) for ends, value in weights.pop("introns", {}).items()}
+            own: Any = {name: _number(value) for name, value in weights.items() if name != "sites"}
+            own |= {"starts": tuple(map(str, starts)), **({"introns": introns} if introns else {})}
+            own_markov = None
+            if markov:
+                if not 0 <= (order := int(_number(markov["order"]))) <= MAX_ORDER:
+                    raise ValueError(f"a Markov model of order {order}")
+                shape = (len(markov["log_odds"]), 3, 4 ** (order + 1))
+                own_markov = PeriodicMarkov(order, _array(markov["log_odds"], np.float32, shape))
             return cls(
-                decoder=DECODERS[content["kind"]](**weights),
-                calibration=GeneCalibration(**calibration) if calibration else None,
-                markov=own,
-                markov_weight=float(content["markov_weight"]),
+                decoder=kind(**{**weights, **own}),
+                calibration=calibration and GeneCalibration(*(_number(calibration[it]) for it in ("slope", "offset"))),
+                markov=own_markov,
+                markov_weight=float(_number(content["markov_weight"])),
             )
-        except (AttributeError, LookupError, TypeError, ValueError, GulmfitError) as error:
-            raise CheckpointError(f"the decoder of the model is damaged: {error!r}") from error
+        except (AttributeError, LookupError, OverflowError, TypeError, ValueError, GulmfitError) as error:
+            raise CheckpointError(f"these values make no decoder: {error!r}.") from error
 
 
 class _Strand:
@@ -186,43 +213,19 @@ class _Strand:
         return found
 
 
-def fit_decoding(
-    train: Sequence[LabelledContig],
-    valid: Sequence[tuple[LabelledContig, Probabilities]],
-    *,
-    code: int = 11,
-    markov: bool = False,
-) -> Decoding:
-    """Fit a decoder of open reading frames to a labeller.
+def _number(value: Any) -> Any:
+    """Return a number, if it is a finite one."""
+    if not isinstance(value, int | float) or not isfinite(value):
+        raise ValueError(f"{str(value)[:40]!r} is not a number")
+    return value
 
-    Evidence of starts, and the Markov model, are counted on the training part; weights, temperature and the calibration
-    of scores are chosen on the validation part. Of the weights of the Markov model the one with the best sum of F1 of
-    exact genes and 3' ends is taken.
 
-    Args:
-        train: The training part.
-        valid: Contigs of the validation part, each with the labeller's probabilities (L, 2, C).
-        code: Number of the genetic code.
-        markov: Whether to try a Markov model beside the network.
-
-    Raises:
-        ConfigError: There is no such genetic code.
-        DataError: There are too few genes in a part.
-    """
-    starts = common_starts(train)
-    first = OrfDecoder(code=code, starts=starts, sites=StartSites.fit(train, genetic_code(code), start_codons(starts)))
-    model = PeriodicMarkov.fit(train) if markov else None
-    tried: list[tuple[float, OrfDecoder, Decoding, list[HeldOut]]] = []
-    for weight in MARKOV_WEIGHTS if model else (0.0,):
-        own = Decoding(decoder=first, markov=model if weight else None, markov_weight=weight)
-        held_out: list[HeldOut] = [(contig, own.log_odds(contig.codes, known)) for contig, known in valid]
-        decoder, scores = tuned(first, held_out)
-        tried.append((f1(scores, "exact") + f1(scores, "three_prime"), decoder, own, held_out))
-    _, decoder, own, held_out = max(tried, key=lambda one: one[0])
-    found = [gene for contig, odds in held_out for gene in decoder(contig.codes, odds, contig.name)]
-    right = ends_right(found, [contig for contig, _ in valid])
-    calibration = calibrated(found, right) if found else None
-    return replace(own, decoder=decoder, calibration=calibration)
+def _array(values: Any, kind: type, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Return an array of finite numbers, if it has a shape."""
+    found: npt.NDArray[Any] = np.array(values, kind)
+    if found.shape != shape or not np.isfinite(found).all():
+        raise ValueError(f"{found.shape}, not {shape} finite numbers")
+    return found
 
 
 def _plain(value: Any) -> Any:

@@ -155,9 +155,8 @@ class _Search:
             for one in _RESTS[3 - size]
             if any(self.is_start[_number((*one, *r))] for r in _RESTS[size])
         }
-        codons = codon_numbers(codes)
-        self.stop = code.is_stop[codons].tobytes() + bytes(4)
-        self.start = np.array(self.is_start)[codons].tobytes() + bytes(4)
+        self.stop = _marked(codes, code.is_stop)
+        self.start = _marked(codes, np.array(self.is_start))
         pairs = [(ends[:2], ends[3:], value + decoder.intron_constant) for ends, value in decoder.introns.items()]
         accepting = list(dict.fromkeys(after for _, after, _ in pairs))
         # By the number of a dinucleotide: where an intron of it may lead, and which introns end with it.
@@ -317,6 +316,12 @@ class _Search:
 
             known[cut] = next(one for one in _RESTS[3 - len(cut)] if stops(one) == stops(cut)) if cut else ()
         return known[cut]
+
+
+def _marked(codes: Codes, table: npt.NDArray[np.bool_]) -> bytes:
+    """Return whether the codon that begins at each base (L,) is in a table (65), block by block; 0 at the end."""
+    blocks = (codes[first : first + BLOCK_BP + 2] for first in range(0, max(0, len(codes) - 2), BLOCK_BP))
+    return b"".join(table[codon_numbers(block)].tobytes() for block in blocks) + bytes(4)
 
 
 def _tuples(size: int) -> list[tuple[int, ...]]:

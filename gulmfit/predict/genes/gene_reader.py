@@ -11,19 +11,17 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from gulmfit.checkpoint import DECODER, LoadedModel, load
+from gulmfit.checkpoint import LoadedModel, load
 from gulmfit.errors import CheckpointError
 from gulmfit.models.hardware import computing, place
+from gulmfit.models.track_labeller import TrackLabeller
 from gulmfit.predict.genes.decoding import Decoding
 from gulmfit.predict.scans.bases import Singles
-from gulmfit.pretrained import read_object
 from gulmfit.seq.alphabet import Codes
-from gulmfit.seq.labels.gene_labels import CDS, CLASSES, PHASES
+from gulmfit.seq.labels.gene_labels import CDS, CLASSES
+from gulmfit.seq.labels.track_labels import GENE_CLASSES
 
 logger = logging.getLogger(__name__)
-
-GENE_CLASSES = [*(f"class:{name}" for name in CLASSES), *(f"phase:{name}" for name in PHASES)]
-"""What a labeller of genes gives each base."""
 
 
 class GeneReader:
@@ -58,9 +56,7 @@ class GeneReader:
         Raises:
             CheckpointError: What the model folder holds is damaged.
         """
-        advice = "Without this file a decoder is not tuned to the model."
-        kept = read_object(self.loaded.source / DECODER, advice)
-        tuned = Decoding.from_plain(kept) if kept else None
+        tuned = Decoding.load(self.loaded.source)
         if tuned and kind in ("", tuned.kind):
             return tuned
         chosen = Decoding.untuned(kind or "orfs")
@@ -79,11 +75,11 @@ class GeneReader:
             ConfigError: The precision is unknown.
         """
         loaded = load(path)
-        if loaded.classes != GENE_CLASSES:
+        if loaded.classes != GENE_CLASSES or not isinstance(loaded.model, TrackLabeller):
             classes = f" of {', '.join(loaded.classes)}" if loaded.classes else ""
             raise CheckpointError(
                 f"{path} is a {type(loaded.model).__name__}{classes}: it finds no genes. Give a labeller that was "
-                "trained with stage=label data=annotation labels=genes, or use gulmfit-predict."
+                "trained with stage=label head=tracks data=annotation, or use gulmfit-predict."
             )
         return cls(loaded, device, precision)
 

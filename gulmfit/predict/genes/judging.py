@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from gulmfit.evaluate.gene_scores import base_intervals, base_scores, gene_scores
 from gulmfit.predict.genes.decoding import Decoding
+from gulmfit.predict.genes.intron_tuning import fit_gene_decoding
 from gulmfit.predict.genes.markov_genes import MarkovGenes, common_starts
 from gulmfit.predict.genes.weighing import weighed_decoding, weighed_markov
 from gulmfit.seq.genome.genes import GeneModel
@@ -62,7 +63,7 @@ def judge_genes(
     }
     decodings: dict[str, Decoding] = {}
     if spliced:
-        decodings["network, decoded"] = Decoding.untuned("genes").changed(code=test.code)
+        decodings["network, decoded"] = fit_gene_decoding(learned, held_out, code=test.code)
     else:
         plain = MarkovGenes.fit(learned, chosen, code=test.code)
         finders["Markov model, decoded"] = lambda one, _: plain(one.codes, one.name)

@@ -3,14 +3,15 @@
 Source: Platt (1999) for the calibration.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from gulmfit.errors import DataError
 from gulmfit.evaluate.gene_scores import GeneScores, gene_scores
+from gulmfit.predict.genes.gene_hmm import GeneDecoder
 from gulmfit.predict.genes.orfs import OrfDecoder, Singles
 from gulmfit.seq.genome.genes import GeneModel
 from gulmfit.seq.labels.gene_labels import Bools, LabelledContig
@@ -25,6 +26,7 @@ _ROUNDS = 3
 _STEPS = 50
 
 
+Decoder = TypeVar("Decoder", OrfDecoder, GeneDecoder)
 HeldOut = tuple[LabelledContig, Sequence[Singles]]
 """A contig of the validation part, and its log-odds."""
 
@@ -63,12 +65,19 @@ def tuned(decoder: OrfDecoder, held_out: Sequence[HeldOut]) -> tuple[OrfDecoder,
         pairs = zip(candidates, held_out, strict=True)
         found = [gene for one, (contig, _) in pairs for gene in chosen.decode(one, contig.name)]
         scores = gene_scores(true, found, masked)
-        return f1(scores, "exact") + f1(scores, "three_prime"), scores
+        return worth_of(scores), scores
 
+    return climbed(decoder, GRID, judged)
+
+
+def climbed(
+    decoder: Decoder, grid: Mapping[str, Sequence[float]], judged: Callable[[Decoder], tuple[float, GeneScores]]
+) -> tuple[Decoder, GeneScores]:
+    """Change one weight of a decoder after the other to what a grid has, as long as it is judged better for it."""
     best = judged(decoder)
     for _ in range(_ROUNDS):
         before = decoder
-        for name, values in GRID.items():
+        for name, values in grid.items():
             for value in values:
                 changed: dict[str, Any] = {name: value}
                 other = replace(decoder, **changed)
@@ -77,6 +86,11 @@ def tuned(decoder: OrfDecoder, held_out: Sequence[HeldOut]) -> tuple[OrfDecoder,
         if decoder == before:
             break
     return decoder, best[1]
+
+
+def worth_of(scores: GeneScores) -> float:
+    """Return what decoders are chosen by: the sum of F1 of exact genes and of 3' ends."""
+    return f1(scores, "exact") + f1(scores, "three_prime")
 
 
 def f1(scores: GeneScores, kind: str) -> float:

@@ -117,9 +117,15 @@ def weighed_decoding(
     code: int = 11,
     markov: bool = True,
 ) -> Decoding:
-    """Fit a decoder of open reading frames to a labeller; arguments as of `fit_decoding`.
+    """Fit a decoder of open reading frames to a labeller.
 
     Evidence of starts, and the Markov model, are learned on the training part, weights on the validation part.
+
+    Args:
+        train: The training part.
+        valid: Contigs of the validation part, each with the labeller's probabilities (L, 2, C).
+        code: Number of the genetic code.
+        markov: Whether a Markov model is weighed next to the network.
 
     Raises:
         ConfigError: There is no such genetic code.

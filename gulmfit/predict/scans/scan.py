@@ -102,10 +102,10 @@ def window_tokens(tokenizer: Tokenizer, codes: Codes, starts: Integers, bases: i
 
 def model_digest(predictor: Predictor) -> str:
     """Return the SHA-256 of weights and tokenizer, and of the baselines of a blend, in hexadecimal."""
-    return weights_digest(predictor.model, predictor.tokenizer, predictor.blend.digest() if predictor.blend else "")
+    return network_digest(predictor.model, predictor.tokenizer, predictor.blend.digest() if predictor.blend else "")
 
 
-def weights_digest(model: nn.Module, tokenizer: Tokenizer, more: str = "") -> str:
+def network_digest(model: nn.Module, tokenizer: Tokenizer, more: str = "") -> str:
     """Return the SHA-256 of weights and tokenizer, and of more if there is any, in hexadecimal."""
     digest = hashlib.sha256(json.dumps(tokenizer.spec(), sort_keys=True).encode())
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:

@@ -1,7 +1,13 @@
 """From a genome to files of genes: planted genes are found, whatever is stopped on the way."""
 
 import functools
+import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +22,7 @@ from gulmfit.checkpoint import build_model, save_model
 from gulmfit.commands.annotate import annotate_file
 from gulmfit.errors import CheckpointError, ConfigError, SequenceError
 from gulmfit.predict.genes.decoding import Decoding
-from gulmfit.predict.genes.gene_reader import GENE_CLASSES, GeneReader
+from gulmfit.predict.genes.gene_reader import GeneReader
 from gulmfit.predict.genes.orfs import OrfDecoder
 from gulmfit.predict.genes.tuning import GeneCalibration
 from gulmfit.predict.scans import bases
@@ -24,6 +30,7 @@ from gulmfit.seq.alphabet import Codes, decode
 from gulmfit.seq.genome.store import GenomeStore
 from gulmfit.seq.labels.gene_labels import LabelledContig
 from gulmfit.seq.labels.gene_models import read_genes
+from gulmfit.seq.labels.track_labels import GENE_CLASSES
 from tests.unit.predict.genes.test_markov_genes import made_up
 
 RunAnnotate = Any
@@ -279,3 +286,31 @@ def test_other_models_find_no_genes(run: RunAnnotate, tmp_path: Path) -> None:
     for name in ("classes", "lm"):
         with pytest.raises(CheckpointError, match=r"finds no genes.*stage=label"):
             run(output=f"{tmp_path}/g.gff3", model=str(fixtures / name))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no such signal")
+def test_a_killed_process_is_gone_on_from(folder: Path, tmp_path: Path) -> None:
+    letters = np.random.default_rng(0).choice(list("ACGT"), 400_000)
+    (tmp_path / "genome.fa").write_text(">a\n" + "".join(letters) + "\n")
+    decoder = OrfDecoder(temperature=0.001, constant=0.0)  # so that a network that knows nothing finds genes
+    Decoding(decoder=decoder).save(folder)
+    words = {
+        "model": str(folder), "input": f"{tmp_path}/genome.fa", "cache_dir": f"{tmp_path}/cache", "window_bp": 2000,
+        "overlap_bp": 1500, "batch_size": 1,
+    }  # fmt: skip
+    code = (
+        f"from gulmfit.commands.annotate import annotate_file as run; run(output={f'{tmp_path}/g.gff3'!r}, **{words})"
+    )
+    journal = tmp_path / ".g.gff3.partial" / "0" / "journal.json"
+    with subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "OMP_NUM_THREADS": "1"}) as process:
+        while process.poll() is None and not (journal.exists() and json.loads(journal.read_text())["windows"]):
+            time.sleep(0.05)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert not (tmp_path / "g.gff3").exists()
+    left = json.loads(journal.read_text())["windows"]
+    assert 0 < left < 400_000
+    annotate_file(output=f"{tmp_path}/g.gff3", **words)  # type: ignore[arg-type]
+    annotate_file(output=f"{tmp_path}/whole.gff3", **words)  # type: ignore[arg-type]
+    assert (tmp_path / "g.gff3").read_bytes() == (tmp_path / "whole.gff3").read_bytes()

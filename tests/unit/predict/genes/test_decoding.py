@@ -7,12 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gulmfit.errors import CheckpointError, ConfigError
+from gulmfit.errors import CheckpointError, ConfigError, DataError
+from gulmfit.evaluate.gene_scores import gene_scores
 from gulmfit.predict.genes import decoding as module
-from gulmfit.predict.genes.decoding import DECODERS, Decoding, fit_decoding
+from gulmfit.predict.genes import intron_tuning
+from gulmfit.predict.genes.decoding import DECODERS, Decoding
 from gulmfit.predict.genes.gene_hmm import GeneDecoder
+from gulmfit.predict.genes.intron_tuning import fit_gene_decoding
 from gulmfit.predict.genes.orfs import OrfDecoder
-from gulmfit.predict.genes.tuning import GeneCalibration
+from gulmfit.predict.genes.tuning import GeneCalibration, worth_of
+from gulmfit.predict.genes.weighing import weighed_decoding
 from gulmfit.seq.genome.genes import GeneModel
 from gulmfit.seq.labels.gene_labels import LabelledContig
 from tests.unit.predict.genes.test_markov_genes import made_up
@@ -80,12 +84,13 @@ def test_a_contig_without_room_has_no_genes(kind: str) -> None:
 
 def test_what_is_fitted_is_kept_and_finds_the_same(tmp_path: Path) -> None:
     train, valid, test = map(made_up, range(3))
-    fitted = fit_decoding([train], [(valid, soft(valid, 1, 0.3))], markov=True)
+    fitted = weighed_decoding([train], [(valid, soft(valid, 1, 0.3))])
     assert fitted.kind == "orfs"
     assert fitted.decoder.starts == ("ATG", "GTG")
     assert fitted.markov_weight > 0  # the labeller is seldom right
     fitted.save(tmp_path)
-    again = Decoding.from_plain(json.loads((tmp_path / "decoder.json").read_text()))
+    again = Decoding.load(tmp_path)
+    assert again is not None
     probabilities = soft(test, 2, 0.3)
     found = fitted(test.codes, reader(probabilities), "c")
     assert again(test.codes, reader(probabilities), "c") == found
@@ -100,13 +105,42 @@ def test_what_is_fitted_is_kept_and_finds_the_same(tmp_path: Path) -> None:
     assert abs(hits.mean() - mean) < 3 * np.sqrt(mean * (1 - mean) / len(found)) + 0.02
 
 
+def test_a_decoder_of_introns_is_fitted_to_the_labeller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intron_tuning, "TUNE_BP", 6000)
+    monkeypatch.setattr(intron_tuning, "GENE_GRID", {"temperature": (0.3, 1.0), "gene_constant": (-20.0, -5.0, 0.0)})
+    train, valid = made_up(0), made_up(1).part(0, 12_000)
+    probabilities = soft(valid, 1, 0.3)
+    fitted = fit_gene_decoding([train], [(valid, probabilities)], code=11)
+    assert fitted.decoder.starts == ("ATG", "GTG")
+    first = valid.part(0, 6000)
+
+    def reached(decoding: Decoding) -> float:
+        found = decoding(first.codes, reader(probabilities[:6000]), first.name)
+        return worth_of(gene_scores(first.genes, found, {first.name: first.labels.masked}))
+
+    starts, grid = ("ATG", "GTG"), (0.3, 1.0)
+    plain = [
+        Decoding(decoder=GeneDecoder(code=11, starts=starts, temperature=t, gene_constant=c))
+        for t in grid for c in (-20.0, 0.0)
+    ]  # fmt: skip
+    assert reached(fitted) >= max(map(reached, plain[1::2]))
+    found = fitted(valid.codes, reader(probabilities), valid.name)
+    ends = {(gene.strand, gene.three_prime) for gene in valid.genes}
+    hits = np.mean([(gene.strand, gene.three_prime) in ends for gene in found])
+    # On what they were fitted to, the mean of calibrated scores is the share that is right.
+    assert np.mean([gene.score for gene in found]) == pytest.approx(hits, abs=0.03)
+    with pytest.raises(DataError, match="no gene lies in the validation part"):
+        fit_gene_decoding([train], [(valid._replace(genes=[]), probabilities)])
+
+
 def test_other_decoders_are_kept_too(tmp_path: Path) -> None:
     one = Decoding(
         decoder=GeneDecoder(code=4, starts=("ATG", "ATT"), introns={"GT-AG": -0.5}, temperature=0.25),
         calibration=GeneCalibration(2.0, -1.0),
     )
     one.save(tmp_path)
-    again = Decoding.from_plain(json.loads((tmp_path / "decoder.json").read_text()))
+    again = Decoding.load(tmp_path)
+    assert again is not None
     assert again == one
     assert again.changed(code=11).decoder.code == 11
     with pytest.raises(ConfigError, match="genetic code 7:"):
@@ -118,11 +152,19 @@ def test_other_decoders_are_kept_too(tmp_path: Path) -> None:
     [
         {"kind": "orbs"}, {"decoder": None}, {"decoder": {"code": 7}}, {"decoder": {"color": 1}}, {"decoder": 3},
         {"decoder": {"sites": {"matrix": "x"}}}, {"calibration": {"x": 1}}, {"markov": {"order": 5}},
-        {"markov_weight": "much"},
+        {"markov_weight": "much"}, {"markov_weight": float("inf")}, {"calibration": {"slope": 1.0, "offset": None}},
+        {"markov": {"order": 5, "log_odds": [[[0.0]] * 3]}}, {"markov": {"order": 1e9, "log_odds": []}},
+        {"decoder": {"starts": ["ATG"], "sites": {"matrix": [[1.0] * 5]}}},
+        {"decoder": {"starts": ["ATG"], "temperature": "low"}},
     ],
 )  # fmt: skip
-def test_damage_is_told(damage: dict[str, Any]) -> None:
+def test_damage_is_told(damage: dict[str, Any], tmp_path: Path) -> None:
+    assert Decoding.load(tmp_path) is None
     whole = Decoding.untuned("orfs").to_plain()
     for content in ({**whole, **damage}, {**damage}, [], None):
-        with pytest.raises(CheckpointError, match="damaged"):
-            Decoding.from_plain(content)
+        (tmp_path / "decoder.json").write_text(json.dumps(content))
+        with pytest.raises(CheckpointError, match=r"decoder\.json is damaged"):
+            Decoding.load(tmp_path)
+    (tmp_path / "decoder.json").write_text(json.dumps(whole)[:-3])
+    with pytest.raises(CheckpointError, match=r"decoder\.json is damaged"):
+        Decoding.load(tmp_path)
