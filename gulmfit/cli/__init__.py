@@ -57,6 +57,7 @@ COMMANDS = {
     "embed": Command(("gulmfit.commands.embed:embed_file",), pipes=True, writes_text=False),
     "score": Command(("gulmfit.commands.score:score_file",), pipes=True),
     "explain": Command(("gulmfit.commands.explain:explain_file",), pipes=True),
+    "motifs": Command(("gulmfit.commands.motifs:find_motifs_of",)),
     "generate": Command(("gulmfit.commands.generate:generate_file",)),
     "tokens": Command(("gulmfit.commands.tokens:compare_tokens",)),
     "models": Command(("gulmfit.commands.models:show_models",)),
@@ -137,4 +138,5 @@ def _named(name: str) -> Callable[[], None]:
 
 train, evaluate, predict, compare = map(_named, ("train", "evaluate", "predict", "compare"))
 variants, embed, score, generate = map(_named, ("variants", "embed", "score", "generate"))
-explain, tokens, models, export = map(_named, ("explain", "tokens", "models", "export"))
+explain, motifs, tokens = map(_named, ("explain", "motifs", "tokens"))
+models, export = map(_named, ("models", "export"))

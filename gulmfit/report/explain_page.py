@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 MOST_BYTES = 4_500_000
 _FOR, _AGAINST = np.array([0, 114, 178]), np.array([213, 94, 0])
-_COLOURS = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00", "U": "#D55E00"}
+COLOURS = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00", "U": "#D55E00"}
 _UP, _DOWN, _LEFT, _BASE, _CELL = 44, 22, 14, 10, 8  # pixels: above and below the axis, margin, a base, a cell
 _SCRIPT = """
 const box = document.getElementById("search"), count = document.getElementById("count");
@@ -83,7 +83,7 @@ def write_explanations(
     write_report(
         path, report, "explain", records=drawn, shown_text=shown, script=_Markup(_SCRIPT),
         script_hash=f"sha256-{script_hash}",
-        glyphs=[(letter, glyph(letter), _COLOURS.get(letter, "#555555")) for letter in used],
+        glyphs=[(letter, glyph(letter), COLOURS.get(letter, "#555555")) for letter in used],
     )  # fmt: skip
 
 
