@@ -221,7 +221,8 @@ def _verdict(found: Sequence[tuple[FoundMotif, Sequence[Match]]], records: int, 
     named = [
         f"{one.motif.name} {one.motif.consensus()} ({one.facts['like'] or 'like no known one'})" for one, _ in found
     ]
-    return f"{len(found)} motifs in {records:,} sequences, from {seqlets:,} stretches{left}: {', '.join(named[:5])}"
+    count = f"{len(found)} motif{'s' * (len(found) > 1)}"
+    return f"{count} in {records:,} sequences, from {seqlets:,} stretches{left}: {', '.join(named[:5])}"
 
 
 def _write(

@@ -196,7 +196,7 @@ def test_motifs_are_found_tested_and_named(
     assert centres == len(sites)  # strands are those of the genome
     page = (tmp_path / "found/motifs.html").read_text()
     assert "MA1" in page
-    assert "1 motifs in 120 sequences" in caplog.text
+    assert "1 motif in 120 sequences" in caplog.text
     planted = False
     find_motifs_of(**words, output=str(tmp_path / "none"))
     assert table(tmp_path / "none/motifs.tsv") == []
