@@ -58,6 +58,7 @@ COMMANDS = {
     "embed": Command(("gulmfit.commands.embed:embed_file",), pipes=True, writes_text=False),
     "score": Command(("gulmfit.commands.score:score_file",), pipes=True),
     "explain": Command(("gulmfit.commands.explain:explain_file",), pipes=True),
+    "motifs": Command(("gulmfit.commands.motifs:find_motifs_of",)),
     "generate": Command(("gulmfit.commands.generate:generate_file",)),
     "codons": Command(("gulmfit.commands.codons:choose_codons",)),
     "tokens": Command(("gulmfit.commands.tokens:compare_tokens",)),
@@ -140,5 +141,5 @@ def _named(name: str) -> Callable[[], None]:
 
 train, evaluate, predict, compare, codons = map(_named, ("train", "evaluate", "predict", "compare", "codons"))
 variants, embed, score, generate = map(_named, ("variants", "embed", "score", "generate"))
-explain, annotate, tokens = map(_named, ("explain", "annotate", "tokens"))
+explain, motifs, annotate, tokens = map(_named, ("explain", "motifs", "annotate", "tokens"))
 inspect, models, export = map(_named, ("inspect", "models", "export"))

@@ -21,8 +21,8 @@ Floats = NDArray[np.float64]
 
 MOST_BYTES = 4_500_000
 _FOR, _AGAINST = np.array([0, 114, 178]), np.array([213, 94, 0])
-_COLOURS = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00", "U": "#D55E00"}
-_UP, _DOWN, _LEFT, _BASE, _CELL = 44, 22, 14, 10, 8  # pixels: above and below the axis, margin, a base, a cell
+COLOURS = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00", "U": "#D55E00"}
+_UP, _LEFT, _BASE, _CELL = 44, 14, 10, 8  # pixels: above the axis, margin, a base, a cell
 _SCRIPT = """
 const box = document.getElementById("search"), count = document.getElementById("count");
 const records = [...document.querySelectorAll("article")];
@@ -83,7 +83,7 @@ def write_explanations(
     write_report(
         path, report, "explain", records=drawn, shown_text=shown, script=_Markup(_SCRIPT),
         script_hash=f"sha256-{script_hash}",
-        glyphs=[(letter, glyph(letter), _COLOURS.get(letter, "#555555")) for letter in used],
+        glyphs=[(letter, glyph(letter), COLOURS.get(letter, "#555555")) for letter in used],
     )  # fmt: skip
 
 
@@ -98,12 +98,12 @@ def _drawn(record: ExplainedRecord, letters: str) -> dict[str, Any]:
     """Return what the template needs of a record."""
     values = record.contributions
     scale = max(float(np.abs(values).max(initial=0.0)), 1e-12)
-    down = _DOWN * min(1.0, 2 * max(0.0, -float(values.min(initial=0.0))) / scale)
-    unit = min(_UP, _DOWN * 2) / scale
+    unit = _UP / scale
+    down = -unit * float(values.min(initial=0.0))
     axis, text_y = _UP + 2, round(_UP + 2 + down + 16)
     drawn = []
     for place, (letter, value) in enumerate(zip(record.text, values.tolist(), strict=True)):
-        height = abs(value) * unit * (1 if value > 0 else 0.5)
+        height = abs(value) * unit
         if height >= 0.5:
             top = axis - height if value > 0 else axis
             drawn.append((letter, _LEFT + place * _BASE, round(top, 1), round(height, 1)))

@@ -11,10 +11,14 @@ import pytest
 
 import gulmfit.cli
 from gulmfit.commands.explain import explain_file
+from gulmfit.commands.motifs import find_motifs_of
 from gulmfit.errors import ConfigError, DataError, SequenceError
+from gulmfit.evaluate.motif_matches import MotifScanner
+from gulmfit.explain.attribution import Attribution
 from gulmfit.predict.predictor import Predictor
 from gulmfit.report import explain_page
-from gulmfit.seq.alphabet import reverse_complement_text
+from gulmfit.seq.alphabet import decode, encode, reverse_complement_text
+from gulmfit.seq.formats.motif_files import Motif, read_meme, write_meme
 from tests.integration.test_language_tools import save
 
 CLASSIFIER = {"_target_": "gulmfit.models.classifier.SequenceClassifier", "hidden_size": 4}
@@ -135,6 +139,72 @@ def test_mistakes_are_told(files: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"empty\.tsv"):
         explain(files, tmp_path / "a.npz", input=str(empty))
     assert not list(tmp_path.glob("a.*"))
+
+
+def test_motifs_are_found_tested_and_named(
+    files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A model that says what a planted word is worth, by hand: everything after it is as users get it."""
+    caplog.set_level("INFO", "gulmfit")
+    random = np.random.default_rng(0)
+    genome = random.choice(list("ACGT"), size=12_000)
+    bed = []
+    for number in range(120):
+        start = 100 * number + int(random.integers(10, 40))
+        if number % 3:
+            genome[start + 20 : start + 30] = list("TGACGTCAGC")
+        bed.append(f"c\t{start}\t{start + 50}\tp{number}\t0\t{'+-'[number % 2]}\n")
+    text = "".join(genome)
+    (tmp_path / "g.fa").write_text(f">c\n{text}\n")
+    (tmp_path / "p.bed").write_text("".join(bed))
+    write_meme(tmp_path / "db.meme", [
+        Motif("MA1", np.eye(4)[encode("TGACGTCA")] * 0.9 + 0.025, 10, "CREB"),
+        *(Motif(f"no{n}", random.dirichlet([0.3] * 4, 9), 9) for n in range(30)),
+    ])  # fmt: skip
+
+    def explain_by_hand(method: Any, records: Any) -> list[Attribution]:
+        found = []
+        for record in records:
+            letters, gained = decode(record.codes), random.normal(0, 0.1, len(record.codes))
+            for word in ("TGACGTCAGC", reverse_complement_text("TGACGTCAGC")) if planted else ():
+                if (place := letters.find(word)) >= 0:
+                    gained[place : place + 10] += 1
+            found.append(Attribution(record, np.zeros(1), gained[None], None, np.full(1, np.nan)))
+        return found
+
+    monkeypatch.setattr("gulmfit.explain.substituting.Mutagenesis.explain", explain_by_hand)
+    words = {"model": files["model"], "input": str(tmp_path / "p.bed"), "genome": str(tmp_path / "g.fa"),
+             "database": str(tmp_path / "db.meme"), "cache_dir": str(tmp_path / "store")}  # fmt: skip
+    planted = True
+    find_motifs_of(**words, output=str(tmp_path / "found"))
+    (row,) = table(tmp_path / "found/motifs.tsv")
+    assert row["like"].startswith("MA1 CREB, q ")
+    assert float(row["q"]) < 1e-6
+    assert float(row["in_input"]) == pytest.approx(2 / 3, abs=0.1)
+    assert float(row["in_background"]) < 0.1
+    (motif,) = read_meme(tmp_path / "found/motifs.meme")
+    assert any(word in one.consensus() for one in (motif, motif.turned()) for word in ["TGACGTCA"])
+    width = len(motif.probabilities)
+    sites = [line.split("\t") for line in (tmp_path / "found/sites.bed").read_text().splitlines()]
+    assert len(sites) == len(table(tmp_path / "found/sites.tsv")) >= 75
+    centres = 0
+    for _, start, end, name, _, strand in sites:
+        site = text[int(start) : int(end)]
+        assert (len(site), name) == (width, "m1")
+        stood = site if strand == "+" else reverse_complement_text(site)
+        centres += MotifScanner(motif).sites(encode(stood))[0].strand == "+"
+    assert centres == len(sites)  # strands are those of the genome
+    page = (tmp_path / "found/motifs.html").read_text()
+    assert "MA1" in page
+    assert "1 motif in 120 sequences" in caplog.text
+    planted = False
+    find_motifs_of(**words, output=str(tmp_path / "none"))
+    assert table(tmp_path / "none/motifs.tsv") == []
+    assert "No motif in 120 sequences" in caplog.text
+    with pytest.raises(ConfigError, match=r"positive=.*a, b, c"):
+        find_motifs_of(**{**words, "model": files["labels"]}, output=str(tmp_path / "x"))
+    with pytest.raises(DataError, match=r"records\.fa: 2 sequences"):
+        find_motifs_of(model=files["model"], input=files["records.fa"], output=str(tmp_path / "x"))
 
 
 def test_the_command_reads_its_words(files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
