@@ -119,7 +119,18 @@ ALLOWED = {
         "gulmfit.schema",
         "gulmfit.seq",
     },
-    "train": {"torch", "numpy", "pytorch_lightning", "torchmetrics", "omegaconf", "hydra", "tqdm", "yaml"} | LIBRARY,
+    "train": {
+        "torch",
+        "numpy",
+        "pytorch_lightning",
+        "torchmetrics",
+        "omegaconf",
+        "hydra",
+        "tqdm",
+        "yaml",
+        "gulmfit.checks",
+    }
+    | LIBRARY,
     "commands": {"torch", "numpy", "tqdm", "omegaconf", "hydra", "pyarrow", "gulmfit.train", "gulmfit.exchange"}
     | LIBRARY,
     # What commands do is found by name, so that words are understood without it.

@@ -24,12 +24,12 @@ import yaml  # type: ignore[import-untyped]
 from gulmfit.config import plain
 from gulmfit.errors import CheckpointError, StoppedError, TrainingError
 from gulmfit.evaluate.selection import choose, spearman_interval, standing
-from gulmfit.files import locked, write_whole
+from gulmfit.files import HeldError, locked, write_whole
 from gulmfit.overrides import experiment_of
 from gulmfit.report.kinds.kind import Judged, objective_of
 from gulmfit.report.search_page import search_report, search_rows
 from gulmfit.report.table import format_table
-from gulmfit.train.run import METRICS, Run
+from gulmfit.train.run import Run
 from gulmfit.train.search.space import read_space
 from gulmfit.train.search.studies import Study
 from gulmfit.train.search.trial_runs import LABELLED, Trials, is_of_the_search, run_claim
@@ -75,9 +75,9 @@ def run_search(run: Run, source: object) -> dict[str, Any]:
     try:
         with held(run.folder):
             return _conclude(trials, study)
-    except CheckpointError:
-        if (run.folder / METRICS).is_file():
-            logger.info("another process has concluded this search: %s", run.folder / "report.html")
+    except CheckpointError as error:
+        if isinstance(error.__cause__, HeldError):
+            logger.info("another process is concluding this search: %s", error)
             return {}
         raise
 
@@ -163,7 +163,7 @@ def _conclude(trials: Trials, study: Study) -> dict[str, Any]:
     )
     words = by_number[winner].user_attrs["words"]
     own = [word for word in trials.run.overrides if not is_of_the_search(word)]
-    best = experiment_of([*own, f"stage={trials.stage}", *_recipe(trials, words), *words])
+    best = experiment_of([*own, f"stage={trials.stage}", *_recipe(trials), *words])
     header = f"# @package _global_\n# Trial {winner} of {trials.run.folder}: python train.py experiment=FILE\n"
     write_whole(trials.run.folder / BEST, header + yaml.safe_dump(best, sort_keys=False, allow_unicode=True))
     opened = _open_test(trials, study, {winner, 0})
@@ -210,8 +210,8 @@ def _conclude(trials: Trials, study: Study) -> dict[str, Any]:
     return page
 
 
-def _recipe(trials: Trials, words: list[str]) -> list[str]:
-    """Pin the recipe where words of a trial would make another one of `recipe=auto`."""
+def _recipe(trials: Trials) -> list[str]:
+    """Pin the recipe: words of a trial would make another one of `recipe=auto`."""
     return [f"recipe={trials.base.recipe}"] if trials.stage == "classify" else []
 
 
