@@ -28,6 +28,7 @@ from gulmfit.seq.alphabet import Codes
 from gulmfit.seq.genome.genes import GeneModel
 from gulmfit.seq.labels.gene_labels import CLASSES, PHASES
 from gulmfit.seq.limits import parse_json
+from gulmfit.seq.simulate.markov import MAX_ORDER
 
 Probabilities = npt.NDArray[np.floating[Any]]
 Read = Callable[[int, int], Probabilities]
@@ -37,7 +38,6 @@ DECODERS: Mapping[str, type[OrfDecoder] | type[GeneDecoder]] = {"orfs": OrfDecod
 UNTUNED: Mapping[str, Mapping[str, Any]] = {"orfs": {"temperature": 0.05, "constant": -3.0}, "genes": {}}
 """What a decoder weighs where nothing was tuned."""
 
-MAX_ORDER = 11  # of a Markov model
 PIECE_BP = 1 << 21
 LONGEST_BP = 1 << 17  # by which pieces overlap on each side; longer genes may be missed where two meet
 
