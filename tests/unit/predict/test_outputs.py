@@ -114,7 +114,8 @@ def test_every_format_has_a_size_before_it_is_written(
     monkeypatch.setattr(genome, "MEASURE_SECONDS", 0.0)
     monkeypatch.setattr(genome, "WINDOWS_AT_ONCE", 4)
     caplog.set_level(logging.INFO)
-    names = ",".join(f"{one.name}.x{suffix}" for one in outputs.FORMATS for suffix in one.suffixes)
+    fitting = [one for one in outputs.FORMATS if WINDOWS in one.inputs]
+    names = ",".join(f"{one.name}.x{suffix}" for one in fitting for suffix in one.suffixes)
     run(folder, make_model(), WINDOWS, names, threshold=0.0)
     assert sum("MB of output" in record.getMessage() for record in caplog.records) == 1
     rows = (folder / "tsv.x.tsv").read_text().splitlines()[1:]
