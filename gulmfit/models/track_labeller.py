@@ -42,7 +42,7 @@ class TrackLabeller(Labeller):
         DataError: A class does not say its track, or a track has fewer than two classes or is cut in two.
     """
 
-    kind: ClassVar[str | type] = "gulmfit.report.kinds.tracks.TrackLabels"
+    kind: ClassVar[str | type] = "gulmfit.report.kinds.position_tracks.TrackLabels"
 
     def __init__(
         self,

@@ -28,7 +28,7 @@ class TrackCrossEntropy(PositionCrossEntropy):
         ConfigError: A value is out of range, or a track that is named does not exist.
     """
 
-    kind: ClassVar[str | type] = "gulmfit.report.kinds.tracks.TrackLabels"
+    kind: ClassVar[str | type] = "gulmfit.report.kinds.position_tracks.TrackLabels"
 
     def __init__(
         self,

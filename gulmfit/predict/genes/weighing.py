@@ -148,7 +148,7 @@ def weighed_decoding(
     contigs = [contig for contig, _ in valid]
     odds = (own.log_odds(contig.codes, known) for contig, known in valid)
     found = [gene for one, odd in zip(contigs, odds, strict=True) for gene in decoder(one.codes, odd, one.name)]
-    return replace(own, calibration=calibrated(found, ends_right(found, contigs)))
+    return replace(own, calibration=calibrated(found, ends_right(found, contigs)) if found else None)
 
 
 def starting(train: Sequence[LabelledContig], code: int, model: PeriodicMarkov) -> OrfDecoder:

@@ -16,7 +16,7 @@ from gulmfit.seq.labels.labelled import LabelledSequences, Locus
 from gulmfit.seq.labels.targets import Labels
 
 
-class Stretch(NamedTuple):
+class GaplessWindows(NamedTuple):
     """Windows that follow each other without a gap.
 
     Attributes:
@@ -61,16 +61,16 @@ class AnnotatedWindows(LabelledSequences):
     code: int = 1
     decode: str = ""
 
-    def stretches(self) -> list[Stretch]:
+    def stretches(self) -> list[GaplessWindows]:
         """Join windows that follow each other, in the order of contigs and positions."""
-        found: list[Stretch] = []
+        found: list[GaplessWindows] = []
         loci = self.loci or []
         for index in sorted(range(len(loci)), key=lambda one: loci[one][:2]):
             contig, start, end, _ = loci[index]
             if found and (found[-1].contig, found[-1].end) == (contig, start):
                 found[-1] = found[-1]._replace(end=end, windows=[*found[-1].windows, index])
             else:
-                found.append(Stretch(contig, start, end, [index]))
+                found.append(GaplessWindows(contig, start, end, [index]))
         return found
 
     def labelled_parts(self) -> list[LabelledContig]:
