@@ -25,6 +25,10 @@ ENDS_IN = {
     "score": ["gulmfit.commands.score.score_file"],
     "generate": ["gulmfit.commands.generate.generate_file"],
     "codons": ["gulmfit.commands.codons.choose_codons"],
+    "annotate": ["gulmfit.commands.annotate.annotate_genome"],
+    "explain": ["gulmfit.commands.explain.explain_file"],
+    "motifs": ["gulmfit.commands.motifs.find_motifs_of"],
+    "inspect": ["gulmfit.commands.inspect.inspect_models"],
     "tokens": ["gulmfit.commands.tokens.compare_tokens"],
     "export": [
         f"gulmfit.exchange.{name}"
