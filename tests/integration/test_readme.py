@@ -25,7 +25,7 @@ ENDS_IN = {
     "score": ["gulmfit.commands.score.score_file"],
     "generate": ["gulmfit.commands.generate.generate_file"],
     "codons": ["gulmfit.commands.codons.choose_codons"],
-    "annotate": ["gulmfit.commands.annotate.annotate_genome"],
+    "annotate": ["gulmfit.commands.annotate.annotate_file"],
     "explain": ["gulmfit.commands.explain.explain_file"],
     "motifs": ["gulmfit.commands.motifs.find_motifs_of"],
     "inspect": ["gulmfit.commands.inspect.inspect_models"],
