@@ -90,19 +90,20 @@ class Output(NamedTuple):
         return self.path.with_name(f"{self.path.stem}.{name}{self.path.suffix}")
 
 
-def parse_outputs(text: str, predicted: str, formats: Sequence[Format] = tuple(FORMATS)) -> list[Output]:
+def parse_outputs(text: str, predicted: str, formats: Sequence[Format] | None = None) -> list[Output]:
     """Read the names of `output=`, separated by commas, and make sure that what they need is installed.
 
     Args:
         text: The names; their suffixes say what they hold.
         predicted: `RECORDS`, `FEATURES`, `WINDOWS` or `GENES`.
-        formats: What there is to choose from.
+        formats: What there is to choose from; `FORMATS` by default.
 
     Raises:
         ConfigError: None is named, or one has no known suffix or one of a format that cannot hold what is predicted.
         DataError: A library is missing.
     """
     outputs: list[Output] = []
+    formats = FORMATS if formats is None else formats
     suffixes = [(suffix, one) for one in formats for suffix in one.suffixes]
     for name in filter(None, (part.strip() for part in text.split(","))):
         path = Path(name)
