@@ -112,7 +112,15 @@ def test_commands_are_found(program: str) -> None:
 
 
 @pytest.mark.parametrize("words", shown("train"))
-def test_training_commands_compose_and_validate(words: list[str]) -> None:
+def test_training_commands_compose_and_validate(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for word in words:
+        if re.fullmatch(r"experiment=.*\.yaml", word):  # what a search has found
+            monkeypatch.chdir(tmp_path)
+            found = tmp_path / word.partition("=")[2]
+            found.parent.mkdir(parents=True)
+            found.write_text("# @package _global_\ndefaults:\n  - override /stage: classify\n", encoding="utf-8")
     multirun = bool({"-m", "--multirun"} & set(words))
     overrides = [word for word in words if "=" in word]
     flags = set(words) - set(overrides) - {"-m", "--multirun"}
