@@ -16,7 +16,7 @@ def test_watched_scores_of_values_are_the_final_ones(offset: float) -> None:
     truth = rng.normal(size=(50, 2)) * (1, 7) + offset
     predicted = truth + rng.normal(size=(50, 2)) * (0.5, 9)
     kind = kind_named("values")
-    metric = validation_metrics(kind, 2)
+    metric = validation_metrics(kind, [f"c{n}" for n in range(2)])
     for rows in (slice(0, 20), slice(20, 21), slice(21, 50)):
         metric.update(torch.from_numpy(predicted[rows]), torch.from_numpy(truth[rows]))
     expected = value_scores(truth, predicted)
@@ -26,7 +26,7 @@ def test_watched_scores_of_values_are_the_final_ones(offset: float) -> None:
 
 
 def test_what_does_not_vary_is_watched_as_0() -> None:
-    metric = validation_metrics(kind_named("values"), 1)
+    metric = validation_metrics(kind_named("values"), [f"c{n}" for n in range(1)])
     metric.update(torch.full((5, 1), 0.3), torch.full((5, 1), 0.1))
     found = metric.compute()
     assert found["r2"] == found["pearson"] == 0
@@ -38,7 +38,7 @@ def test_watched_scores_of_sets_are_the_final_ones() -> None:
     labels = (rng.random((60, 3)) < 0.4).astype(np.int64)
     probabilities = (0.2 * labels + rng.random((60, 3)) * 0.8).astype(np.float32)
     kind = kind_named("label_sets")
-    metric = validation_metrics(kind, 3)
+    metric = validation_metrics(kind, [f"c{n}" for n in range(3)])
     metric.update(torch.from_numpy(probabilities), torch.from_numpy(labels))
     expected = label_scores(labels, probabilities, [0.5] * 3)
     found = {name: float(value) for name, value in metric.compute().items()}
@@ -48,7 +48,7 @@ def test_watched_scores_of_sets_are_the_final_ones() -> None:
 
 def test_watched_scores_of_classes_have_their_names() -> None:
     kind = kind_named("classes")
-    metric = validation_metrics(kind, 3)
+    metric = validation_metrics(kind, [f"c{n}" for n in range(3)])
     metric.update(torch.eye(3), torch.arange(3))
     assert {name: float(value) for name, value in metric.compute().items()} == {"accuracy": 1, "auroc": 1, "mcc": 1}
     assert kind.headline == "accuracy"
