@@ -154,15 +154,16 @@ def _conclude(trials: Trials, study: Study) -> dict[str, Any]:
     if not any(trial.number == 0 for trial in complete):
         raise TrainingError("the first trial, the settings without a search, has not been finished.")
     by_number = {trial.number: trial for trial in complete}
-    numbers = [trial.number for trial in complete[: int(study.settings["finalists"])]]
-    numbers += [0] if 0 not in numbers else []
+    others = [trial.number for trial in complete if trial.number]
+    numbers = [*others[: int(study.settings["finalists"])], 0]
     start = time.perf_counter()
     again = {number: _train_again(trials, study, by_number[number]) for number in numbers}
     winner = choose(
         {number: [value for value, _ in found] for number, found in again.items()}, minimise=trials.minimise
     )
     words = by_number[winner].user_attrs["words"]
-    own = [word for word in trials.run.overrides if not is_of_the_search(word)]
+    # Without the folders of this machine.
+    own = [word for word in trials.run.overrides if not is_of_the_search(word) and not word.startswith("paths.")]
     best = experiment_of([*own, f"stage={trials.stage}", *_recipe(trials), *words])
     header = f"# @package _global_\n# Trial {winner} of {trials.run.folder}: python train.py experiment=FILE\n"
     write_whole(trials.run.folder / BEST, header + yaml.safe_dump(best, sort_keys=False, allow_unicode=True))

@@ -215,7 +215,7 @@ def is_of_the_search(word: str) -> bool:
 
 def _free_disk(study: Study) -> None:
     """Remove the checkpoints of trials that cannot win any more; their models stay."""
-    kept = {0, *(trial.number for trial in study.complete()[: int(study.settings["finalists"])])}
+    kept = {0, *(trial.number for trial in study.complete()[: int(study.settings["finalists"]) + 1])}
     for trial in study.trials():
         if trial.state.is_finished() and trial.number not in kept:
             shutil.rmtree(study.trial_folder(trial.number) / CHECKPOINTS, ignore_errors=True)
