@@ -131,7 +131,7 @@ def test_another_space_or_other_data_are_refused(space: list[str], tmp_path: Pat
 
 
 def test_a_language_model_is_searched_too(space: list[str], tmp_path: Path) -> None:
-    small = ["arch=awd_lstm_tiny", "data.length_bp=100000", "trainer.max_steps=8", "pretrain.batch_size=16"]
+    small = [*TINY, "trainer.max_steps=4", "trainer.limit_val_batches=4", "pretrain.batch_size=16"]
     words = ["stage=search", "search=language_model", *small, "search.trials=2", "search.seeds=1", "search.finalists=1"]
     found = train([*words, "run.name=lm", "++search.space={pretrain.lr: {log: [1e-3, 1e-2]}}"])
     assert found["monitor"] == "val/bits_per_base"
