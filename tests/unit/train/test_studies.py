@@ -48,6 +48,10 @@ def table(folder: Path) -> list[tuple[Any, ...]]:
     return [(one.number, one.state.name, one.params, one.value) for one in study(folder).trials()]
 
 
+def lines(folder: Path) -> int:
+    return (folder / JOURNAL).read_bytes().count(b"\n") if (folder / JOURNAL).is_file() else 0
+
+
 def started(task: Callable[..., None], *arguments: Any) -> Any:
     process = multiprocessing.get_context("fork").Process(target=task, args=arguments)
     process.start()
@@ -59,23 +63,21 @@ def test_killed_and_continued_is_the_same_study(tmp_path: Path) -> None:
     whole.mkdir()
     killed.mkdir()
     work(whole)
-    kills = 0
-    while not (killed / JOURNAL).is_file() or len(table(killed)) < SETTINGS["trials"]:
-        process = started(work, killed, 0.05)
-        process.join(0.8 + 0.13 * kills)
-        if process.is_alive():
-            os.kill(process.pid, signal.SIGKILL)
-            process.join()
-            kills += 1
+    for share in (0.1, 0.35, 0.6):  # each process would go on for seconds where it is killed
+        process = started(work, killed, 0.2)
+        while lines(killed) < share * lines(whole):
+            time.sleep(0.003)
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
     work(killed)
-    assert kills >= 2
     assert table(killed) == table(whole)
     assert [row[0] for row in table(whole)] == list(range(24))
     assert {row[1] for row in table(whole)} == {"COMPLETE"}
 
 
 def test_two_processes_share_the_trials(tmp_path: Path) -> None:
-    processes = [started(work, tmp_path, 0.05) for _ in range(2)]
+    processes = [started(work, tmp_path, 0.2) for _ in range(2)]
     for process in processes:
         process.join(120)
         assert process.exitcode == 0
