@@ -92,7 +92,11 @@ class Progress(TQDMProgressBar):
             rate = steps / (now - self._begun)
             left = self._total - self._begun_at
             epochs = f"{self._epochs} epoch{'s' * (self._epochs > 1)}"
-            logger.info("%s steps in %s, about %s (%.3g steps/s)", f"{left:,}", epochs, duration(left / rate), rate)
+            plateau = getattr(pl_module, "plateau", None)
+            more = f", up to {plateau.patience.longest:g} times that while validation improves" if plateau else ""
+            logger.info(
+                "%s steps in %s, about %s%s (%.3g steps/s)", f"{left:,}", epochs, duration(left / rate), more, rate
+            )
             self._told = now
         elif now - self._told >= LONG_S:
             self._tell(trainer, f"epoch {trainer.current_epoch + 1}/{self._epochs}, step {batch_idx + 1:,}", {})
