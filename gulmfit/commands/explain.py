@@ -20,7 +20,7 @@ from gulmfit.files import claimed
 from gulmfit.model_files import files_of
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.outputs.registry import FEATURES, RECORDS, parse_outputs
-from gulmfit.predict.records import check_input, feature_records, sequence_records
+from gulmfit.predict.records import check_input, open_records
 from gulmfit.report.explain_page import (
     ExplainedRecord,
     effects_figure,
@@ -30,7 +30,6 @@ from gulmfit.report.explain_page import (
 )
 from gulmfit.report.html import Report, Section
 from gulmfit.seq.alphabet import decode
-from gulmfit.seq.genome.store import GenomeStore
 
 logger = logging.getLogger(__name__)
 
@@ -121,12 +120,8 @@ def explain_file(
             logger.info("%s is a blend: its network is explained, its baselines are not", model)
         settings = Settings(method, strand, batch_size, shuffles, steps, width, fill, seed)
         explainer = Explainer(explained, settings)
-        store = GenomeStore.build(genome, cache_dir, case=letters.case) if genome else None
-        kinds = [kind.strip() for kind in features.split(",") if kind.strip()]
-        records = (
-            feature_records(input, store, kinds, letters)
-            if store
-            else sequence_records(input, sequence=sequence, id=id, alphabet=alphabet, letters=letters)
+        store, records = open_records(
+            input, genome, features, sequence=sequence, id=id, alphabet=alphabet, letters=letters, cache_dir=cache_dir
         )
         lengths = {contig.name: contig.length for contig in store.contigs} if store else None
         facts = {"model": model, "input": input, **settings._asdict(), "unit": explained.unit, "precision": precision}

@@ -21,12 +21,11 @@ from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.outputs.track_files import bed_line, write_lines
 from gulmfit.predict.outputs.writers import Cell, Value, tsv_table
 from gulmfit.predict.predictor import Record
-from gulmfit.predict.records import check_input, feature_records, sequence_records
+from gulmfit.predict.records import check_input, open_records, sequence_records
 from gulmfit.report.html import write_report
 from gulmfit.report.motif_page import FoundMotif, motif_report
 from gulmfit.seq.alphabet import Codes
 from gulmfit.seq.formats.motif_files import Motif, read_meme, write_jaspar, write_meme
-from gulmfit.seq.genome.store import GenomeStore
 
 logger = logging.getLogger(__name__)
 
@@ -122,13 +121,10 @@ def find_motifs_of(
             )
         explainer = Explainer(explained, Settings(method, strand, batch_size, seed=seed))
         start = time.perf_counter()
-        store = GenomeStore.build(genome, cache_dir, case=letters.case) if genome else None
-        kinds = [kind.strip() for kind in features.split(",") if kind.strip()]
-        records = list(
-            feature_records(input, store, kinds, letters)
-            if store
-            else sequence_records(input, sequence=sequence, id=id, alphabet=alphabet, letters=letters)
+        store, stream = open_records(
+            input, genome, features, sequence=sequence, id=id, alphabet=alphabet, letters=letters, cache_dir=cache_dir
         )
+        records = list(stream)
         if len(records) < FEWEST_RECORDS:
             raise DataError(
                 f"{input}: {len(records)} sequences are too few to find motifs and to test them; {FEWEST_RECORDS} or "
@@ -172,9 +168,10 @@ def find_motifs_of(
 def _counted(motif: Motif, records: Sequence[Record], others: Sequence[Codes]) -> _Counted:
     """Count the sequences with a site in the half that the motif was not found in, and in the background."""
     scanner = MotifScanner(motif)
-    sites = [(record, site) for record in records for site in scanner.sites(record.codes)]
-    tested = records[1::2]
-    own = sum(bool(scanner.sites(record.codes)) for record in tested)
+    by_record = [scanner.sites(record.codes) for record in records]
+    sites = [(record, site) for record, found in zip(records, by_record, strict=True) for site in found]
+    tested = by_record[1::2]
+    own = sum(map(bool, tested))
     other = sum(bool(scanner.sites(codes)) for codes in others)
     ratio, p_value = enrichment(own, len(tested), other, len(others))
     return _Counted(motif, sites, own / len(tested), other / len(others), ratio, p_value)

@@ -17,7 +17,7 @@ from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.labelling import write_labels
 from gulmfit.predict.outputs.registry import FEATURES, RECORDS, WINDOWS, Output, parse_outputs
 from gulmfit.predict.predictor import STRANDS, PositionPredictor, Predictor
-from gulmfit.predict.records import check_input, feature_records, sequence_records, write_records
+from gulmfit.predict.records import check_input, open_records, sequence_records, write_records
 from gulmfit.predict.scans.genome import Wanted, scan_genome
 from gulmfit.predict.scans.grid import Windows
 from gulmfit.predict.scans.scan import Scan
@@ -152,13 +152,10 @@ def predict_file(
                 Scan(predictor, store, windows, strand, max_ambiguous, batch_size), wanted, restart=restart
             )
         else:
-            placed = GenomeStore.build(genome, cache_dir, case=letters.case) if genome else None
-            kinds = [kind.strip() for kind in features.split(",") if kind.strip()]
-            records = (
-                feature_records(input, placed, kinds, letters)
-                if placed
-                else sequence_records(input, sequence=sequence, id=id, alphabet=alphabet, letters=letters)
-            )
+            placed, records = open_records(
+                input, genome, features, sequence=sequence, id=id, alphabet=alphabet, letters=letters,
+                cache_dir=cache_dir,
+            )  # fmt: skip
             count = write_records(
                 predictor, tqdm(records, desc="predict", unit=" records"), outputs, strand=strand,
                 batch_size=batch_size, where=f"{input}, ", raw=raw, positive=column, store=placed, spread=spread,

@@ -82,6 +82,35 @@ def feature_records(
             raise DataError(f"{file}: no feature {f'of kind {chosen} ' if chosen else ''}in this file")
 
 
+def open_records(
+    input: str,
+    genome: str,
+    features: str,
+    *,
+    sequence: str,
+    id: str,
+    alphabet: Alphabet,
+    letters: Letters,
+    cache_dir: str,
+) -> tuple[GenomeStore | None, Iterator[Record]]:
+    """Return the records of a file and, if they are features of a genome, that genome.
+
+    Args:
+        input: Sequences; with `genome` the features on it.
+        genome: FASTA; empty for none.
+        features: Types of features, separated by commas; all if empty.
+        sequence, id: Columns of a table.
+        alphabet: What the letters are.
+        letters: How they are read.
+        cache_dir: Folder of genome stores.
+    """
+    if not genome:
+        return None, sequence_records(input, sequence=sequence, id=id, alphabet=alphabet, letters=letters)
+    store = GenomeStore.build(genome, cache_dir, case=letters.case)
+    kinds = [kind.strip() for kind in features.split(",") if kind.strip()]
+    return store, feature_records(input, store, kinds, letters)
+
+
 def write_records(
     predictor: Predictor,
     records: Iterable[Record],
