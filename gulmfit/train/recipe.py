@@ -2,7 +2,7 @@
 
 What can be known before data is read is a group of the configuration, `conf/recipe`; `settle` chooses the file, and
 takes the network and the tokens of the model that a run starts from. What depends on the labelled sequences, `decide`
-fills in: how long to train, and which strands to read. Both say what they chose and why; whatever is given on the
+fills in: how long to train, which strands to read, and words without their order where there are many classes. Both say what they chose and why; whatever is given on the
 command line or in an experiment stays.
 """
 
@@ -31,6 +31,7 @@ FEW = 1_000  # training sequences below which every layer learns from the start,
 BATCHES = 32  # batches that so few are read in, of SMALLEST to LARGEST sequences
 SMALLEST, LARGEST = 8, 32
 LEAST_STEPS = 200  # however few the sequences are
+MANY_CLASSES = 20  # more of them are told apart by words without their order
 VALIDATIONS = 20  # looks at the validation part where an epoch has few steps: a look costs more than a step
 
 
@@ -90,9 +91,24 @@ def _take_network(config: DictConfig, given: Sequence[str], origin: str) -> None
         config.tokenizer.k, config.tokenizer.stride = theirs["k"], theirs["stride"]
 
 
-def decide(config: DictConfig, train: LabelledSequences, valid: LabelledSequences) -> DictConfig:
-    """Fill in what follows from the labelled sequences; the configuration that is given stays as it is."""
+def decide(
+    config: DictConfig, train: LabelledSequences, valid: LabelledSequences, words: Sequence[str] = ()
+) -> DictConfig:
+    """Fill in what follows from the labelled sequences; the configuration that is given stays as it is.
+
+    Args:
+        config: As composed.
+        train: The training part.
+        valid: The validation part.
+        words: The overrides that the configuration was composed from.
+    """
     config = config.copy()
+    if _has_many_classes(config, train, words):
+        _take_words(config, words)
+        logger.info(
+            "recipe=%s: %d classes are told apart by the words they hold, whatever their order",
+            config.recipe, len(train.classes),
+        )  # fmt: skip
     if not config.schedule.phases:
         _decide_length(config, len(train))
     else:
@@ -101,6 +117,20 @@ def decide(config: DictConfig, train: LabelledSequences, valid: LabelledSequence
         config.arch.strands, why = _strands(config, train, valid)
         logger.info("arch.strands=%s: %s", config.arch.strands, why)
     return config
+
+
+def _has_many_classes(config: DictConfig, train: LabelledSequences, words: Sequence[str]) -> bool:
+    chosen = any(word.lstrip("+").startswith("recipe=") for word in words)
+    kind = train.kind
+    fits = kind.exclusive and train.alphabet.complements and len(train.classes) > MANY_CLASSES
+    return bool(config.recipe == "scratch" and fits and not chosen)
+
+
+def _take_words(config: DictConfig, words: Sequence[str]) -> None:
+    """Take all that `recipe=words` brings; what was given on the command line stays."""
+    other = compose([*words, "recipe=words"])
+    for key in ("recipe", "arch", "tokenizer", "head", "dropout", "classify", "batch_size", "drop_mult", "schedule"):
+        OmegaConf.update(config, key, other[key], merge=False, force_add=True)
 
 
 def _decide_length(config: DictConfig, count: int) -> None:

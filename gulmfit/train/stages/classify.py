@@ -159,7 +159,7 @@ def learn_labels(run: Run, source: Source, labelled: LabelledSequences | None = 
     """Train a classifier, and leave the test part alone; arguments as of `run_classifier`."""
     config, material = run.config, materials(run, source, labelled)
     labelled, parts = material.labelled, material.parts
-    decided = replace(run, config=decide(config, parts["train"], parts["valid"]))
+    decided = replace(run, config=decide(config, parts["train"], parts["valid"], run.overrides))
     config = decided.config
     spec = _spec(decided, parts["train"])
     initial = run.initial_model(spec)

@@ -164,3 +164,36 @@ def test_a_recipe_of_ones_own_is_a_file(tmp_path: Path) -> None:
     assert (found["recipe"], found["classify"]["bins"]) == ("mine", 7)
     config = OmegaConf.create(found)
     assert settle(config, words[:2]) is config  # nothing is chosen over it
+
+
+def genera(classes: int) -> LabelledSequences:
+    rng = np.random.default_rng(3)
+    sequences = ["".join(rng.choice(list("ACGT"), 40)) for _ in range(4 * classes)]
+    names = [f"genus {number}" for number in range(classes)]
+    return LabelledSequences(
+        [str(n) for n in range(len(sequences))], sequences, np.arange(4 * classes) % classes, names
+    )
+
+
+def test_many_classes_are_told_apart_by_words() -> None:
+    words = ["stage=classify"]
+    config = settled()
+    few, many = genera(20), genera(21)
+    assert decide(config, few, few, words).recipe == "scratch"
+    decided = decide(config, many, many, words)
+    validate(decided)
+    assert decided.recipe == "words"
+    assert decided.arch._target_.endswith("BagOfWords")
+    assert (decided.tokenizer.k, decided.tokenizer.stride, decided.head.hidden_size) == (6, 1, 200)
+    assert decided.arch.strands != "auto"
+    assert config.recipe == "scratch"  # as given
+
+
+def test_what_was_chosen_keeps_its_network_with_many_classes() -> None:
+    many = genera(21)
+    for words in (["stage=classify", "recipe=scratch"], ["stage=classify", "arch=awd_lstm_tiny"]):
+        config = settle(compose(words), words)
+        assert plain(decide(config, many, many, words).arch)["_target_"] == config.arch._target_
+    words = ["stage=classify", "tokenizer.k=5", "classify.batch_size=8"]
+    decided = decide(settle(compose(words), words), many, many, words)
+    assert (decided.recipe, decided.tokenizer.k, decided.batch_size) == ("words", 5, 8)
