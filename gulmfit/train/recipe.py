@@ -2,8 +2,8 @@
 
 What can be known before data is read is a group of the configuration, `conf/recipe`; `settle` chooses the file, and
 takes the network and the tokens of the model that a run starts from. What depends on the labelled sequences, `decide`
-fills in: how long to train, which strands to read, and words without their order where there are many classes. Both say what they chose and why; whatever is given on the
-command line or in an experiment stays.
+fills in: how long to train, which strands to read, and words without their order where there are many classes. Both say
+what they chose and why; whatever is given on the command line or in an experiment stays.
 """
 
 import logging

@@ -22,6 +22,8 @@ from gulmfit.evaluate.baselines.gene_markov import PeriodicMarkov
 from gulmfit.files import write_whole
 from gulmfit.predict.genes.gene_hmm import GeneDecoder
 from gulmfit.predict.genes.orfs import Candidates, OrfDecoder, frame_log_odds
+from gulmfit.predict.genes.splice_sites import ACCEPTOR, BRANCH_BP, DONOR, SpliceSites
+from gulmfit.predict.genes.start_choice import StartChoice
 from gulmfit.predict.genes.start_sites import BEFORE, GAP_LEAST, GAP_MOST, MOTIF, StartSites
 from gulmfit.predict.genes.tuning import GeneCalibration
 from gulmfit.seq.alphabet import Codes
@@ -167,21 +169,15 @@ class Decoding:
         try:
             kind, weights = DECODERS[content["kind"]], {**content["decoder"]}
             calibration, markov = content["calibration"], content["markov"]
-            if sites := weights.pop("sites", None):
-                before = _number(sites.get("before", BEFORE))
-                weights["sites"] = StartSites(
-                    matrix=_array(sites["matrix"], np.float64, (len(sites["matrix"]), 5)),
-                    motif=_array(sites["motif"], np.float64, (len(MOTIF) + 1,)),
-                    gaps=_array(sites["gaps"], np.float64, (GAP_MOST - GAP_LEAST + 1,)),
-                    far=float(_number(sites["far"])),
-                    before=int(before),
-                )
-                if not 0 <= before <= len(sites["matrix"]) - 3:
-                    raise ValueError(f"a start codon after {before} of {len(sites['matrix'])} places")
+            read: dict[str, Any] = {
+                name: reader(own)
+                for name, reader in (("sites", _start_sites), ("splicing", _splice_sites), ("starting", _start_choice))
+                if (own := weights.pop(name, None))
+            }
             starts = weights.pop("starts")
             introns = {str(ends): _number(value) for ends, value in weights.pop("introns", {}).items()}
-            own: Any = {name: _number(value) for name, value in weights.items() if name != "sites"}
-            own |= {"starts": tuple(map(str, starts)), **({"introns": introns} if introns else {})}
+            plain: Any = {name: _number(value) for name, value in weights.items()}
+            plain |= {**read, "starts": tuple(map(str, starts)), **({"introns": introns} if introns else {})}
             own_markov = None
             if markov:
                 if not 0 <= (order := int(_number(markov["order"]))) <= MAX_ORDER:
@@ -189,7 +185,7 @@ class Decoding:
                 shape = (len(markov["log_odds"]), 3, 4 ** (order + 1))
                 own_markov = PeriodicMarkov(order, _array(markov["log_odds"], np.float32, shape))
             return cls(
-                decoder=kind(**{**weights, **own}),
+                decoder=kind(**plain),
                 calibration=calibration and GeneCalibration(*(_number(calibration[it]) for it in ("slope", "offset"))),
                 markov=own_markov,
                 markov_weight=float(_number(content["markov_weight"])),
@@ -211,6 +207,30 @@ class _Strand:
         logs = np.log(np.maximum(values, np.float32(_LEAST)))
         found: npt.NDArray[np.float32] = (logs[:, ::-1] if self.row else logs)[lines]
         return found
+
+
+def _start_sites(content: Any) -> StartSites:
+    before = _number(content.get("before", BEFORE))
+    if not 0 <= before <= len(content["matrix"]) - 3:
+        raise ValueError(f"a start codon after {before} of {len(content['matrix'])} places")
+    return StartSites(
+        matrix=_array(content["matrix"], np.float64, (len(content["matrix"]), 5)),
+        motif=_array(content["motif"], np.float64, (len(MOTIF) + 1,)),
+        gaps=_array(content["gaps"], np.float64, (GAP_MOST - GAP_LEAST + 1,)),
+        far=float(_number(content["far"])),
+        before=int(before),
+    )
+
+
+def _splice_sites(content: Any) -> SpliceSites:
+    shapes = {"donor": (sum(DONOR), 5), "acceptor": (sum(ACCEPTOR), 5), "branch": (BRANCH_BP, 5)}
+    matrices = {name: _array(content[name], np.float64, shape) for name, shape in shapes.items()}
+    return SpliceSites(**matrices, usual=float(_number(content["usual"])))
+
+
+def _start_choice(content: Any) -> StartChoice:
+    weights = {name: float(_number(content[name])) for name in ("bases_weight", "sites_weight", "length_weight")}
+    return StartChoice(sites=_start_sites(content["sites"]), **weights)
 
 
 def _number(value: Any) -> Any:

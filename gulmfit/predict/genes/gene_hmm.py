@@ -1,90 +1,53 @@
-"""Genes with introns: the best path through a hidden Markov model of start, codons, stop, introns and UTRs.
-
-Each base is intergenic, untranslated, intron, or one of three places in a codon, and brings the log-probability of what
-it is. A path obeys the letters: a gene begins with a start codon, has no stop codon in its frame but its last one, and
-its introns begin and end with one of the pairs of dinucleotides that are allowed, within a codon, too.
-
-What a state is worth grows by the same sums whatever came before, so only the difference from these sums is kept, and
-it changes only at a start codon, a stop codon, and the ends of introns. Paths are linked lists that share their past;
-those that lost are freed. So memory is that of a block of sums, of the letters, and of the genes that are found.
+"""Genes with introns from what a labeller says of each base, with what letters say of their signals.
 
 Shapes: `L` bases; the first axis of length 2 is the strand, "+" and "-".
 """
 
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from operator import itemgetter
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gulmfit.errors import ConfigError
-from gulmfit.seq.alphabet import AMBIGUOUS, DNA, Codes
+from gulmfit.predict.genes.gene_paths import GeneGrammar
+from gulmfit.predict.genes.start_choice import StartChoice
+from gulmfit.seq.alphabet import Codes
 from gulmfit.seq.genome.genes import GeneModel, Span
-from gulmfit.seq.genome.genetic_code import CODONS, codon_numbers, genetic_code
 from gulmfit.seq.genome.open_frames import strand_codes
 from gulmfit.seq.labels.gene_labels import CODON_PLACES
 
 Floats = npt.NDArray[np.float64]
 
-INTRONS: Mapping[str, float] = {"GT-AG": 0.0, "GC-AG": -3.0, "AT-AC": -6.0}
-"""Ends of introns, and what each adds to a path: others than the first are rare."""
-
-BLOCK_BP = 1 << 16  # whose sums are held at once
-
-_NEVER = float("-inf")
-_Node = Any
-"""(what, position, node before): the path of a state; None before the first gene."""
-_State = tuple[float, _Node]
-"""What a state is worth, and its path."""
-_NONE: _State = (_NEVER, None)
-_value = itemgetter(0)
-
 
 @dataclass(frozen=True, kw_only=True)
-class GeneDecoder:
+class GeneDecoder(GeneGrammar):
     """Find genes with introns on both strands, each strand on its own.
 
     Args:
-        code: Number of the genetic code.
-        starts: Codons that start.
-        introns: Ends of introns and what each adds, as `INTRONS`.
-        min_intron_bp: The shortest intron, its ends included.
-        min_exon_bp: The shortest coding exon between two introns, at least 3. The first and the last one may be
-            shorter, down to a single base of the start or stop codon.
         min_cds_bp: Genes that code less are dropped from the path that is found.
         temperature: What the log-probabilities are multiplied by.
-        gene_constant: Added for every gene.
-        intron_constant: Added for every intron.
         phase_weight: What the log-probability of the place in a codon is multiplied by.
+        noncoding: How much of the probability that a base is untranslated or intergenic counts as that of an intron:
+            0 where the labeller knows introns, up to 1 where it has seen too few.
+        intron_bp: Mean length of an intron: it is as likely to end at one base as at another, so what it costs grows by
+            1 / intron_bp with every base. 0 for no such cost.
+        untranslated_bonus: Added to the log-probability of an untranslated base.
+        starting: Chooses the start of each gene that was found among the start codons of its first coding exon; None
+            leaves it as the path has it.
+        code, starts, introns, min_intron_bp, max_intron_bp, min_exon_bp, gene_constant, intron_constant, splicing,
+            splice_weight: As of `GeneGrammar`.
 
     Raises:
         ConfigError: The genetic code does not exist, a length is too small, or an intron is no pair of dinucleotides.
     """
 
-    code: int = 1
-    starts: tuple[str, ...] = ("ATG",)
-    introns: Mapping[str, float] = field(default_factory=lambda: dict(INTRONS))
-    min_intron_bp: int = 30
-    min_exon_bp: int = 3
     min_cds_bp: int = 60
     temperature: float = 1.0
-    gene_constant: float = 0.0
-    intron_constant: float = 0.0
     phase_weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        genetic_code(self.code)
-        if self.min_exon_bp < 3 or self.min_intron_bp < 4:
-            raise ConfigError(
-                f"min_exon_bp={self.min_exon_bp}, min_intron_bp={self.min_intron_bp}: an exon between introns has at "
-                "least 3 bases, an intron 4"
-            )
-        for ends in self.introns:
-            if len(ends) != 5 or ends[2] != "-" or set(ends) - {*DNA.letters, "-"}:
-                raise ConfigError(f"introns: {ends!r} is not a pair of dinucleotides such as GT-AG")
+    noncoding: float = 0.0
+    intron_bp: float = 0.0
+    untranslated_bonus: float = 0.0
+    starting: StartChoice | None = None
 
     def __call__(self, codes: Codes, classes: npt.ArrayLike, phases: npt.ArrayLike, contig: str) -> list[GeneModel]:
         """Return the genes of a contig by position; the score of each is the mean probability of its coding bases.
@@ -116,7 +79,12 @@ class GeneDecoder:
         """
         found: list[GeneModel] = []
         length = len(codes)
-        for exons, cds in self.path(strand_codes(codes, strand), classes, phases):
+        read = strand_codes(codes, strand)
+        before = 0  # where the coding part of the gene before ends
+        for exons, cds in self.path(read, classes, phases):
+            if self.starting:
+                exons, cds = self._started(self.starting, read, classes, phases, exons, cds, before)
+            before = cds[-1][1]
             if sum(end - start for start, end in cds) < self.min_cds_bp:
                 continue
             score = float(np.mean([np.exp(classes[2, start:end]).mean() for start, end in cds]))
@@ -129,241 +97,38 @@ class GeneDecoder:
         """Return exons and coding parts of each gene of one strand, in its own coordinates and reading direction."""
 
         def rates(first: int, last: int) -> Floats:
-            """Return what bases add to no gene, UTR, intron, and to CDS in each frame (6, last - first)."""
+            """Return what bases add to no gene, UTR, introns of CDS, introns of UTR, CDS in each frame (7, size)."""
             own, place = classes[:, first:last], phases[:, first:last]
             coding = [own[2] + self.phase_weight * place[index] for index in CODON_PLACES]
             frames = [np.choose((np.arange(first, last) - frame) % 3, coding) for frame in range(3)]
-            return self.temperature * np.array([own[0], own[1], own[3], *frames], dtype=np.float64)
+            intron = np.log(np.exp(own[3]) + self.noncoding * np.exp(own[:2]).sum(axis=0)) if self.noncoding else own[3]
+            outside = [own[0], own[1] + self.untranslated_bonus, intron, own[3]]
+            added = self.temperature * np.array([*outside, *frames], dtype=np.float64)
+            added[2:4] -= 1 / self.intron_bp if self.intron_bp else 0.0
+            return added
 
-        return _genes(_Search(self, codes, rates).run())
+        return self.best_path(codes, rates)
 
-
-class _Search:
-    """One pass over the boundaries between the bases of a strand; a value is that of a state less its sum."""
-
-    def __init__(self, decoder: GeneDecoder, codes: Codes, rates: Callable[[int, int], Floats]) -> None:
-        self.decoder, self.length, self.rates = decoder, len(codes), rates
-        self.codes = codes.tobytes() + bytes([AMBIGUOUS] * 3)
-        code = genetic_code(decoder.code)
-        self.is_stop = code.is_stop.tolist()
-        self.is_start = [
-            codon in decoder.starts and not stop for codon, stop in zip([*CODONS, ""], self.is_stop, strict=True)
-        ]
-        self.begins = {
-            one
-            for size in (1, 2)
-            for one in _RESTS[3 - size]
-            if any(self.is_start[_number((*one, *r))] for r in _RESTS[size])
-        }
-        self.stop = _marked(codes, code.is_stop)
-        self.start = _marked(codes, np.array(self.is_start))
-        pairs = [(ends[:2], ends[3:], value + decoder.intron_constant) for ends, value in decoder.introns.items()]
-        accepting = list(dict.fromkeys(after for _, after, _ in pairs))
-        # By the number of a dinucleotide: where an intron of it may lead, and which introns end with it.
-        self.donors: list[list[tuple[int, float]]] = [[] for _ in range(25)]
-        self.acceptors = [-1] * 25
-        for before, after, value in pairs:
-            self.donors[_pair(before)].append((accepting.index(after), value))
-            self.acceptors[_pair(after)] = accepting.index(after)
-        # Of introns that are long enough, by where they end and by what they have cut: value, path.
-        self.open: list[dict[tuple[Any, ...], _State]] = [{} for _ in accepting]
-        self.young: deque[tuple[int, int, tuple[Any, ...], float, _Node]] = deque()
-        # Coding, by frame, the position of a first base of a codon modulo 3: value, path; and exons that are too short
-        # for another intron: where that ends, value, path.
-        self.exon: list[_State] = [_NONE] * 3
-        self.short: list[list[tuple[int, float, _Node]]] = [[], [], []]
-        # What a stop codon ends, until its last base: an intron may still cut it.
-        self.ending: list[tuple[int, list[tuple[int, float, _Node]]]] = [(-1, []), (-1, []), (-1, [])]
-        self._known: dict[tuple[int, ...], tuple[int, ...]] = {}
-        self.ends: dict[int, list[_State]] = {}  # of genes, by boundary
-
-    def run(self) -> _Node:
-        """Return the path of the best parse."""
-        codes = self.codes
-        # No gene; in a gene before its CDS, and after it.
-        free, free_path = 0.0, None
-        before, before_path = _NEVER, None
-        after, after_path = _NEVER, None
-        recent: deque[_State] = deque([_NONE] * 3, maxlen=3)  # of `before`, with its sum
-        for t, pg, pu in self._sums():
-            if t in self.ends:
-                value, path = max(self.ends.pop(t), key=_value)
-                if value - pu > after:
-                    after, after_path = value - pu, path
-            while self.young and self.young[0][0] <= t:
-                _, kind, key, value, path = self.young.popleft()
-                if value > self.open[kind].get(key, _NONE)[0]:
-                    self.open[kind][key] = (value, path)
-            if t >= 2 and (kind := self.acceptors[codes[t - 2] * 5 + codes[t - 1]]) >= 0:
-                before, before_path = self._accept(t, kind, (before, before_path))
-            if after + pu > free + pg:
-                free, free_path = after + pu - pg, ("end", t, after_path)
-            if free + pg > before + pu:
-                before, before_path = free + pg - pu, ("begin", t, free_path)
-            recent.append((before + pu, before_path))
-            if donors := self.donors[codes[t] * 5 + codes[t + 1]]:
-                self._donate(t, donors, (after, after_path), recent)
-            if self.stop[t]:
-                self._stop(t)
-            if self.start[t]:
-                value = before + pu + self.decoder.gene_constant - self.pc[t % 3][t - self.base]
-                if value > self.exon[t % 3][0]:
-                    self.short[t % 3].append((t + 3, value, ("start", t, before_path)))
-        return free_path
-
-    def _sums(self) -> Iterator[tuple[int, float, float]]:
-        """Yield each boundary, with the sums of no gene and of UTR up to it; the others are at hand around it."""
-        sums = np.zeros((6, 1))
-        self.base = 0  # the boundary at which the lists of sums begin
-        for first in range(0, self.length + 1, BLOCK_BP):
-            begin, last = max(0, first - 2), min(self.length, first + BLOCK_BP + 3)
-            carried = sums[:, begin - self.base, None]
-            sums = carried + np.cumsum(np.pad(self.rates(begin, last), ((0, 0), (1, 0))), axis=1)
-            self.base = begin
-            pg, self.pu, self.pi, *self.pc = sums.tolist()
-            for t in range(first, min(self.length + 1, first + BLOCK_BP)):
-                yield t, pg[t - begin], self.pu[t - begin]
-
-    def _accept(self, t: int, kind: int, before: _State) -> _State:
-        """End introns before base t; return what is best before a CDS."""
-        codes, pc, at = self.codes, self.pc, t - self.base
-        for key, (relative, node) in self.open[kind].items():
-            value, path = relative + self.pi[at], ("accept", t, node)
-            if key[0] == "before":
-                before = max(before, (value - self.pu[at], path), key=_value)
-                continue
-            if key[0] == "after":  # an exon has a base
-                if t < self.length:
-                    self.ends.setdefault(t + 1, []).append((value + self.pu[at + 1] - self.pu[at], path))
-                continue
-            _, cut = key
-            frame, ready = (t - len(cut)) % 3, t + self.decoder.min_exon_bp
-            if cut:
-                missing = 3 - len(cut)
-                codon = _number((*cut, *codes[t : t + missing]))
-                if t + missing > self.length or (key[0] == "start" and not self.is_start[codon]):
-                    continue
-                if key[0] == "codon" and self.is_stop[codon]:
-                    ended = value + pc[frame][at + missing] - pc[frame][at]
-                    self.ends.setdefault(t + missing, []).append((ended, ("stop", t + missing, path)))
-                    continue
-            if value - pc[frame][at] > self.exon[frame][0]:  # otherwise what is there already is better
-                self.short[frame].append((ready, value - pc[frame][at], path))
-        return before
-
-    def _donate(
+    def _started(
         self,
-        t: int,
-        donors: list[tuple[int, float]],
-        after: _State,
-        recent: deque[_State],
-    ) -> None:
-        """Begin introns at base t, wherever a path may be."""
-        codes, at = self.codes, t - self.base
-        found: list[tuple[tuple[Any, ...], float, _Node]] = [(("after",), after[0] + self.pu[at], after[1])]
-        if t:  # an exon has a base
-            found.append((("before",), recent[-2][0] + self.pu[at] - self.pu[at - 1], recent[-2][1]))
-        for frame in range(3):
-            value, node = self._ripe(t, frame)
-            if value > _NEVER:
-                cut = tuple(codes[t - (t - frame) % 3 : t])
-                found.append((("codon", self._alike(cut)), value + self.pc[frame][at], node))
-        for size in (1, 2):  # of a start codon
-            if t >= size and tuple(codes[t - size : t]) in self.begins:
-                frame = (t - size) % 3
-                value, node = recent[-1 - size]
-                value += self.decoder.gene_constant + self.pc[frame][at] - self.pc[frame][at - size]
-                found.append((("start", tuple(codes[t - size : t])), value, ("start", t - size, node)))
-        ready = t + self.decoder.min_intron_bp
-        for key, value, node in found:
-            for kind, more in donors:
-                relative = value + more - self.pi[at]
-                if relative > self.open[kind].get(key, _NONE)[0]:  # otherwise what is there already is better
-                    self.young.append((ready, kind, key, relative, ("donate", t, node)))
-
-    def _ripe(self, t: int, frame: int) -> _State:
-        """Return the best path of a frame whose exon is long enough to end at t."""
-        if self.short[frame]:
-            waiting = []
-            for ready, value, node in self.short[frame]:
-                if ready > t:
-                    waiting.append((ready, value, node))
-                elif value > self.exon[frame][0]:
-                    self.exon[frame] = (value, node)
-            self.short[frame] = waiting
-        until, ending = self.ending[frame]
-        if t >= until:
-            return self.exon[frame]
-        cut = [(value, node) for ready, value, node in ending if ready <= t]
-        return max([self.exon[frame], *cut], key=_value)
-
-    def _stop(self, t: int) -> None:
-        """End the genes in whose frame a stop codon begins at t."""
-        frame = t % 3
-        ending = [(t, *self.exon[frame]), *self.short[frame]]
-        _, value, node = max(ending, key=lambda one: one[1])
-        if value > _NEVER:
-            self.ends.setdefault(t + 3, []).append((value + self.pc[frame][t + 3 - self.base], ("stop", t + 3, node)))
-            self.ending[frame] = (t + 3, ending)
-        self.exon[frame], self.short[frame] = _NONE, []
-
-    def _alike(self, cut: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the first of all beginnings of a codon that the same rests make stop codons."""
-        if cut not in (known := self._known):
-
-            def stops(one: tuple[int, ...]) -> list[bool]:
-                return [self.is_stop[_number((*one, *rest))] for rest in _RESTS[len(cut)]]
-
-            known[cut] = next(one for one in _RESTS[3 - len(cut)] if stops(one) == stops(cut)) if cut else ()
-        return known[cut]
-
-
-def _marked(codes: Codes, table: npt.NDArray[np.bool_]) -> bytes:
-    """Return whether the codon that begins at each base (L,) is in a table (65), block by block; 0 at the end."""
-    blocks = (codes[first : first + BLOCK_BP + 2] for first in range(0, max(0, len(codes) - 2), BLOCK_BP))
-    return b"".join(table[codon_numbers(block)].tobytes() for block in blocks) + bytes(4)
-
-
-def _tuples(size: int) -> list[tuple[int, ...]]:
-    return [()] if not size else [(*one, base) for one in _tuples(size - 1) for base in range(4)]
-
-
-_RESTS = {size: _tuples(3 - size) for size in range(4)}  # of a codon of which `size` bases are known
-
-
-def _number(codon: tuple[int, ...]) -> int:
-    return 16 * codon[0] + 4 * codon[1] + codon[2] if max(codon) < AMBIGUOUS else len(CODONS)
-
-
-def _pair(letters: str) -> int:
-    return DNA.letters.index(letters[0]) * 5 + DNA.letters.index(letters[1])
-
-
-def _genes(node: _Node) -> list[tuple[list[Span], list[Span]]]:
-    """Follow a path back, and turn it into exons and coding parts."""
-    steps = []
-    while node is not None:
-        steps.append(node[:2])
-        node = node[2]
-    genes: list[tuple[list[Span], list[Span]]] = []
-    exons: list[Span] = []
-    cds: list[Span] = []
-    first = coding = -1
-    for what, t in reversed(steps):
-        if what == "begin":
-            first, exons, cds = t, [], []
-        elif what == "start":
-            coding = t
-        elif what == "donate":
-            exons.append((first, t))
-            if coding >= 0:
-                cds.append((coding, t))
-        elif what == "accept":
-            first, coding = t, t if coding >= 0 else -1
-        elif what == "stop":
-            cds.append((coding, t))
-            coding = -1
-        else:
-            exons.append((first, t))
-            genes.append(([span for span in exons if span[0] < span[1]], cds))
-    return genes
+        choose: StartChoice,
+        codes: Codes,
+        classes: Any,
+        phases: Any,
+        exons: list[Span],
+        cds: list[Span],
+        before: int,
+    ) -> tuple[list[Span], list[Span]]:
+        """Let a gene of a strand begin where it is chosen to; exons and coding parts are as of `path`."""
+        begin, end = cds[0]
+        inner = sum(stop - start for start, stop in cds[1:])
+        start = choose(
+            codes, (begin, end), inner, before, lambda low, high: (classes[:, low:high], phases[:, low:high]),
+            code=self.code, starts=self.starts,
+        )  # fmt: skip
+        if start == begin:
+            return exons, cds
+        apart = [exon for exon in exons if exon[1] < min(begin, start)]
+        joined = [exon for exon in exons if exon[1] >= min(begin, start) and exon[0] <= begin]
+        whole = (min(start, joined[0][0]), joined[-1][1])
+        return [*apart, whole, *(exon for exon in exons if exon[0] > begin)], [(start, end), *cds[1:]]

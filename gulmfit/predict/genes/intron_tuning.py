@@ -3,25 +3,41 @@
 Shapes: `L` bases, `C` classes of both tracks; an axis of 2 is the strand.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from gulmfit.errors import DataError
-from gulmfit.evaluate.gene_scores import GeneScores, gene_scores
+from gulmfit.evaluate.baselines.gene_markov import PeriodicMarkov
+from gulmfit.evaluate.gene_scores import GeneScores, base_scores, gene_scores
+from gulmfit.predict.genes.choice import conditional_logit
 from gulmfit.predict.genes.decoding import Decoding, Probabilities
 from gulmfit.predict.genes.gene_hmm import GeneDecoder
+from gulmfit.predict.genes.gene_paths import INTRONS
 from gulmfit.predict.genes.markov_genes import common_starts
+from gulmfit.predict.genes.splice_sites import SpliceSites
+from gulmfit.predict.genes.start_choice import StartChoice
 from gulmfit.predict.genes.tuning import calibrated, climbed, ends_right, worth_of
+from gulmfit.predict.genes.weighing import starting, told_apart
 from gulmfit.seq.genome.genes import GeneModel
-from gulmfit.seq.labels.gene_labels import LabelledContig
+from gulmfit.seq.labels.gene_labels import GeneLabels, LabelledContig, gene_labels
+from gulmfit.seq.labels.gene_models import GeneModels
+
+logger = logging.getLogger(__name__)
 
 GENE_GRID: Mapping[str, Sequence[float]] = {
-    "temperature": (0.1, 0.2, 0.5, 1.0),
+    "temperature": (0.01, 0.02, 0.03, 0.05, 0.1, 0.3, 1.0),
     "gene_constant": (-20.0, -10.0, -5.0, 0.0, 5.0),
-    "intron_constant": (-10.0, -5.0, 0.0, 5.0),
 }
+INTRON_SHIFTS = (-2.0, 0.0, 2.0)  # of what the training part says that an intron costs
+INTRON_CONSTANTS = (-10.0, -5.0, 0.0, 5.0)  # where it says nothing
+NONCODING = (0.0, 0.1, 1.0)
+UNTRANSLATED = (0.0, 0.3, 0.6, 1.0)
 TUNE_BP = 500_000
 """Bases of the validation part by which weights are chosen: to decode them takes 5 s, and every weight wants it."""
+_PENALTY = 1e-5
 
 
 def fit_gene_decoding(
@@ -29,8 +45,8 @@ def fit_gene_decoding(
 ) -> Decoding:
     """Fit a decoder of genes with introns to a labeller.
 
-    Start codons are those of the training part. Weights are chosen on the first `TUNE_BP` bases of the validation part,
-    and scores are calibrated on all of it.
+    Start codons, and what the letters say of starts and of the ends of introns, are those of the training part. Weights
+    are chosen on the first `TUNE_BP` bases of the validation part, and scores are calibrated on all of it.
 
     Args:
         train: The training part.
@@ -56,11 +72,70 @@ def fit_gene_decoding(
         scores = gene_scores(true, _found(Decoding(decoder=decoder), chosen), masked)
         return worth_of(scores), scores
 
-    decoder, _ = climbed(GeneDecoder(code=code, starts=common_starts(train)), GENE_GRID, judged)
+    splicing, prior, mean_bp = SpliceSites.fit(train, INTRONS) or (None, 0.0, 0.0)
+    first = GeneDecoder(
+        code=code,
+        starts=common_starts(train),
+        splicing=splicing,
+        intron_constant=prior,
+        intron_bp=mean_bp,
+        max_intron_bp=_longest(train),
+        noncoding=1.0 if splicing else 0.0,
+        starting=_start_choice(train, valid, code),
+    )
+    constants = [prior + shift for shift in INTRON_SHIFTS] if splicing else INTRON_CONSTANTS
+    grid = {**GENE_GRID, "intron_constant": constants, "noncoding": NONCODING}
+    decoder, _ = climbed(first, grid, judged)
+    decoder = _untranslated(decoder, chosen)
     own = Decoding(decoder=decoder)
     found = _found(own, valid)
     right = ends_right(found, [contig for contig, _ in valid])
     return replace(own, calibration=calibrated(found, right) if found else None)
+
+
+def _longest(train: Sequence[LabelledContig]) -> int:
+    """Return how long an intron may be: longer than any that was seen, as far as the number of those tells."""
+    sizes = [end - start for contig in train for gene in contig.genes for start, end in gene.introns()]
+    return round(max(sizes) * (1 + 5 / len(sizes))) if sizes else 0
+
+
+def _start_choice(
+    train: Sequence[LabelledContig], valid: Sequence[tuple[LabelledContig, Probabilities]], code: int
+) -> StartChoice | None:
+    """Weigh what speaks for the start of a gene, on genes of a single exon."""
+    frames = starting(train, code, PeriodicMarkov.fit(train))
+    alone = Decoding(decoder=frames)
+    candidates = [
+        (contig, frames.candidates(contig.codes, alone.log_odds(contig.codes, known))) for contig, known in valid
+    ]
+    groups, right, _ = told_apart(candidates)
+    if not right.any() or frames.sites is None:
+        return None
+    evidence = np.concatenate([np.column_stack([one.bases, one.sites, one.lengths]) for _, one in candidates])
+    scale = np.abs(evidence).mean(axis=0) + 1e-12
+    weights = conditional_logit(evidence / scale, groups, right, _PENALTY, positive=3) / scale
+    bases, sites, length = weights.tolist()
+    return StartChoice(sites=frames.sites, bases_weight=bases, sites_weight=sites, length_weight=length)
+
+
+def _untranslated(decoder: GeneDecoder, chosen: Sequence[tuple[LabelledContig, Probabilities]]) -> GeneDecoder:
+    """Choose how readily bases are untranslated, by the F1 of their class."""
+    truth = _end_to_end([contig.labels for contig, _ in chosen])
+
+    def worth(other: GeneDecoder) -> float:
+        genes = [_found(Decoding(decoder=other), [one]) for one in chosen]
+        labels = [
+            gene_labels(GeneModels(own, [], [contig.name]), contig.name, contig.codes)
+            for own, (contig, _) in zip(genes, chosen, strict=True)
+        ]
+        return base_scores(truth, _end_to_end(labels)).get("UTR/f1", 0.0)
+
+    return max((replace(decoder, untranslated_bonus=bonus) for bonus in UNTRANSLATED), key=worth)
+
+
+def _end_to_end(labels: Sequence[GeneLabels]) -> GeneLabels:
+    names = ("classes", "phases", "reasons")
+    return GeneLabels(*(np.concatenate([getattr(one, name) for one in labels], axis=1) for name in names))
 
 
 def _found(decoding: Decoding, contigs: Sequence[tuple[LabelledContig, Probabilities]]) -> list[GeneModel]:

@@ -53,21 +53,20 @@ def weighed(decoder: OrfDecoder, held_out: Sequence[tuple[LabelledContig, Eviden
     if not any(contig.genes for contig, _ in held_out):
         raise DataError("no gene lies in the validation part, so a decoder cannot be chosen; give it a larger part")
     candidates = [[decoder.candidates(contig.codes, own) for own in sources] for contig, sources in held_out]
-    tables, groups, right, taken = list[Floats](), list[npt.NDArray[np.int64]](), list[Bools](), 0
-    for (contig, _), sources in zip(held_out, candidates, strict=True):
-        ends, known, counted = _truth(contig, sources[0])
-        table = np.column_stack(
-            [*(own.bases for own in sources), sources[0].sites, sources[0].lengths, np.ones(len(ends))]
-        )
-        tables.append(table[counted])
-        groups.append(ends[counted] + taken)
-        right.append(known[counted])
-        taken += 2 * len(contig.codes) + 2
-    evidence = np.concatenate(tables)
+    groups, right, counted = told_apart(
+        [(contig, sources[0]) for (contig, _), sources in zip(held_out, candidates, strict=True)]
+    )
+    evidence = np.concatenate(
+        [
+            np.column_stack([*(own.bases for own in sources), sources[0].sites, sources[0].lengths, np.ones(len(one))])
+            for sources in candidates
+            for one in [sources[0].left]
+        ]
+    )[counted]
     scale = np.abs(evidence).mean(axis=0) + 1e-12
     count = len(held_out[0][1])
     found = conditional_logit(
-        evidence / scale, np.concatenate(groups), np.concatenate(right), _PENALTY, or_none=True, positive=count + 1
+        evidence / scale, groups[counted], right[counted], _PENALTY, or_none=True, positive=count + 1
     )
     *sources, start, length, constant = (found / scale).tolist()
     weights = np.maximum(sources, _LEAST)
@@ -89,6 +88,22 @@ def weighed(decoder: OrfDecoder, held_out: Sequence[tuple[LabelledContig, Eviden
         if (now := f1(scores, "exact") + f1(scores, "three_prime")) > best:
             best, chosen = now, other
     return chosen, weights
+
+
+def told_apart(
+    candidates: Sequence[tuple[LabelledContig, Candidates]],
+) -> tuple[npt.NDArray[np.int64], Bools, Bools]:
+    """Return of the candidates of contigs (N,) the number of their frame, whether each is a gene, and whether that is
+    known; numbers of contigs follow each other.
+    """
+    groups, right, counted, taken = list[npt.NDArray[np.int64]](), list[Bools](), list[Bools](), 0
+    for contig, own in candidates:
+        ends, known, clear = _truth(contig, own)
+        groups.append(ends + taken)
+        right.append(known)
+        counted.append(clear)
+        taken += 2 * len(contig.codes) + 2
+    return np.concatenate(groups), np.concatenate(right), np.concatenate(counted)
 
 
 def _truth(contig: LabelledContig, candidates: Candidates) -> tuple[npt.NDArray[np.int64], Bools, Bools]:

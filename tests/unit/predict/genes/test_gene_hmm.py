@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from gulmfit.errors import ConfigError
-from gulmfit.predict.genes import gene_hmm
-from gulmfit.predict.genes.gene_hmm import INTRONS, GeneDecoder
+from gulmfit.predict.genes import gene_paths
+from gulmfit.predict.genes.gene_hmm import GeneDecoder
+from gulmfit.predict.genes.gene_paths import INTRONS
 from gulmfit.seq.alphabet import Codes, decode, reverse_complement
 from gulmfit.seq.genome.genes import GeneModel, Span, positions, spliced
 from gulmfit.seq.genome.genetic_code import genetic_code
@@ -56,17 +57,50 @@ def transcripts(text: str, least_intron: int, least_exon: int) -> Iterator[Parse
                     yield exons, cds
 
 
-def gain(text: str, parse: Parse, classes: np.ndarray, phases: np.ndarray, temperature: float) -> float:
+class Letters:
+    """What a sequence says of the ends of introns, drawn at random."""
+
+    def __init__(self, generator: np.random.Generator, length: int) -> None:
+        self.begins, self.ends = generator.normal(0, 2, (2, length + 1))
+        self.whole = np.zeros(0, np.uint8)
+
+    def donors(self, codes: Codes, places: np.ndarray) -> np.ndarray:
+        return self.begins[places + self.offset(codes)]
+
+    def acceptors(self, codes: Codes, places: np.ndarray) -> np.ndarray:
+        return self.ends[places + self.offset(codes)]
+
+    def offset(self, codes: Codes) -> int:
+        """Tell where in the whole a piece lies that a block is scored by."""
+        return len(self.whole) - len(codes) if codes.tobytes() == self.whole[-len(codes) :].tobytes() else 0
+
+
+def gain(
+    text: str,
+    parse: Parse,
+    classes: np.ndarray,
+    phases: np.ndarray,
+    temperature: float,
+    letters: Letters | None = None,
+    **how: float,
+) -> float:
     """Say how much better a transcript is than nothing, base by base."""
     exons, cds = parse
     total = 2.0
     labels = {at: 1 for start, end in exons for at in range(start, end)}
+    values = {at: classes[1, at] + how.get("untranslated_bonus", 0.0) for at in labels}
     for (_, a), (b, _) in pairwise(exons):
-        labels |= dict.fromkeys(range(a, b), 3)
+        inner = any(end == a and start == b for (_, end), (start, _) in pairwise(cds))
+        share = how.get("noncoding", 0.0) if inner else 0.0
+        for at in range(a, b):
+            labels[at] = 3
+            values[at] = np.log(np.exp(classes[3, at]) + share * np.exp(classes[:2, at]).sum())
         total += ENDS[f"{text[a : a + 2]}-{text[b - 2 : b]}"] + 2.0
+        total += letters.begins[a] + letters.ends[b] if letters else 0.0
+        total -= (b - a) / how["intron_bp"] if "intron_bp" in how else 0.0
     place = {at: n % 3 for n, at in enumerate(at for start, end in cds for at in range(start, end))}
-    for at, label in labels.items():
-        value = classes[2, at] + phases[(1, 3, 2)[place[at]], at] if at in place else classes[label, at]
+    for at in labels:
+        value = classes[2, at] + phases[(1, 3, 2)[place[at]], at] if at in place else values[at]
         total += temperature * float(value - classes[0, at])
     return total
 
@@ -108,6 +142,32 @@ def test_the_path_is_the_best_of_all(least_exon: int) -> None:
         seen += [len(cds) for _, cds in found] + [9 for exons, cds in found if len(exons) > len(cds)]
     assert {1, 2, 9} <= set(seen)
     assert (3 in seen) == (least_exon == 3)
+
+
+def test_the_path_is_the_best_of_all_with_what_letters_and_lengths_say() -> None:
+    how = {"noncoding": 0.3, "untranslated_bonus": 0.4, "intron_bp": 6.0}
+    lengths = list[int]()
+    for seed in range(60):
+        generator = np.random.default_rng(1000 + seed)
+        gene = "ATG{}GT{}AG{}GT{}AG{}TAA"
+        text = gene.format(*("".join(generator.choice(list("ACGT"), size)) for size in generator.integers(0, 5, 5)))
+        text = "".join(generator.choice(list("ACGT"), 33 - len(text))) + text
+        codes = np.array(["ACGT".index(base) for base in text], np.uint8)
+        classes, phases = emissions(generator, len(text))
+        letters = Letters(generator, len(text))
+        letters.whole = codes
+        gains = {
+            (tuple(exons), tuple(cds)): gain(text, (exons, cds), classes, phases, 0.7, letters, **how)
+            for exons, cds in transcripts(text, 5, 3)
+            if all(b - a <= 8 for (_, a), (b, _) in pairwise(exons))
+        }
+        own = decoder(temperature=0.7, gene_constant=2.0, intron_constant=2.0, max_intron_bp=8, splicing=letters, **how)
+        found = own.path(codes, classes, phases)
+        values = [gains[tuple(exons), tuple(cds)] for exons, cds in found]
+        expected = best_gain([((exons[0][0], exons[-1][1]), value) for (exons, _), value in gains.items()], len(text))
+        assert sum(values) == pytest.approx(expected, abs=1e-6), seed
+        lengths += [b - a for exons, _ in found for (_, a), (b, _) in pairwise(exons)]
+    assert {5, 8} <= set(lengths)
 
 
 def planted(intron: str, strand: str = "+", at: int = 12) -> tuple[Codes, np.ndarray, np.ndarray, tuple[Span, ...]]:
@@ -199,7 +259,7 @@ def test_blocks_of_any_size_give_the_same_genes(size: int, monkeypatch: pytest.M
     classes, phases = (np.stack([emissions(generator, 700)[0] for _ in range(2)]) for _ in range(2))
     whole = decoder(gene_constant=6.0)(codes, classes, phases, "c")
     assert any(len(gene.cds) > 1 for gene in whole)
-    monkeypatch.setattr(gene_hmm, "BLOCK_BP", size)
+    monkeypatch.setattr(gene_paths, "BLOCK_BP", size)
     assert decoder(gene_constant=6.0)(codes, classes, phases, "c") == whole
 
 

@@ -1,0 +1,191 @@
+"""What tells the ends of introns from other places that have their dinucleotides.
+
+The bases around each end, and before the last one the branch point: all as log-odds of true ends against the other such
+dinucleotides in the genes of the training part. Few genomes have introns enough for a network to learn them by; for
+weight matrices some dozens do.
+
+Shapes: `L` bases, `N` places, `W` bases of a matrix.
+
+Sources: Shapiro and Senapathy (1987) for weight matrices of splice sites; Lim and Burge (2001) for what the introns of
+yeast tell by their ends and branch points.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from gulmfit.seq.alphabet import AMBIGUOUS, DNA, Codes
+from gulmfit.seq.genome.open_frames import strand_codes
+from gulmfit.seq.labels.gene_labels import LabelledContig
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+DONOR = (3, 8)  # bases before the first base of an intron, and from it on
+ACCEPTOR = (12, 3)  # bases before the first base after an intron, and from it on
+BRANCH_BP = 7
+NEAREST, FARTHEST = 4, 60  # bases between the branch point's motif and the end of the intron
+LEAST = 20  # introns to learn from
+_PSEUDO = 1.0
+_ROUNDS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class SpliceSites:
+    """Log-odds of the ends of introns, as far as the letters around them tell.
+
+    Attributes:
+        donor: Of each base at each place around the first base of an intron; 0 for an ambiguous one (W, 5).
+        acceptor: Of each base around the first base after it (W, 5).
+        branch: Of each base of the branch point's motif (`BRANCH_BP`, 5).
+        usual: The score of the best motif before a place that ends no intron, taken off from that before any place.
+    """
+
+    donor: Floats
+    acceptor: Floats
+    branch: Floats
+    usual: float
+
+    @classmethod
+    def fit(cls, contigs: Iterable[LabelledContig], pairs: Mapping[str, float]) -> tuple[Self, float, float] | None:
+        """Fit to the introns of contigs.
+
+        Args:
+            contigs: With their genes.
+            pairs: The ends that introns may have, as "GT-AG".
+
+        Returns:
+            The sites; the log-odds that an intron begins at a dinucleotide of its first bases and ends at one of its
+            last, which is what each intron adds to a path; and the mean length of introns. None where there are fewer
+            than `LEAST` introns.
+        """
+        donors, acceptors = _Places(DONOR), _Places(ACCEPTOR)
+        before: list[Codes] = [[], []]  # type: ignore[list-item]
+        passed, bases = 0, 0
+        for contig in contigs:
+            for strand in "+-":
+                read, length = strand_codes(contig.codes, strand), len(contig.codes)
+                inside, first, last = np.zeros(length + 1, bool), set[int](), set[int]()
+                for gene in contig.genes:
+                    if gene.strand == strand:
+                        start, end = _turned(gene.span, strand, length)
+                        inside[start:end] = True
+                        own = [_turned(span, strand, length) for span in gene.introns()]
+                        first |= {begin for begin, _ in own}
+                        last |= {stop for _, stop in own}
+                        bases += sum(stop - begin for begin, stop in own)
+                        passed += sum(len(_pairs_at(read[begin:stop], pairs, 1)) for begin, stop in own)
+                at = _pairs_at(read, pairs, 0)
+                donors.add(read, at[inside[at]], first)
+                at = _pairs_at(read, pairs, 1) + 2
+                at = at[inside[at]]
+                acceptors.add(read, at, last)
+                true = np.isin(at, list(last))
+                for kind, those in enumerate((at[~true][:: max(1, (~true).sum() // 2000)], at[true])):
+                    before[kind].append(_windows(read, those, (FARTHEST + BRANCH_BP, -NEAREST)))  # type: ignore[attr-defined]
+        count = donors.count
+        if min(count, acceptors.count) < LEAST:
+            return None
+        other, true_ones = (np.concatenate(one) for one in before)
+        branch = _motif(true_ones, _shares(other))
+        sites = cls(donors.log_odds(), acceptors.log_odds(), branch, 0.0)
+        usual = float(np.log(np.mean(np.exp(_best(branch, other)))))
+        prior = np.log(count / donors.places) + np.log(count / max(count, passed))
+        return cls(sites.donor, sites.acceptor, branch, usual), float(prior), bases / count
+
+    def donors(self, codes: Codes, places: Ints) -> Floats:
+        """Return the log-odds that introns begin at places (N,) of a strand, read as `codes` (L,)."""
+        return _scores(self.donor, _windows(codes, places, DONOR))
+
+    def acceptors(self, codes: Codes, places: Ints) -> Floats:
+        """Return the log-odds that introns end before places (N,)."""
+        around = _scores(self.acceptor, _windows(codes, places, ACCEPTOR))
+        branch = _best(self.branch, _windows(codes, places, (FARTHEST + BRANCH_BP, -NEAREST)))
+        return around + branch - self.usual
+
+
+class _Places:
+    """Counts of the bases around places of one kind, true and others."""
+
+    def __init__(self, around: tuple[int, int]) -> None:
+        self.around, self.places, self.count = around, 0, 0
+        self.counts = np.full((2, sum(around), 5), _PSEUDO)
+
+    def add(self, codes: Codes, places: Ints, true: Iterable[int]) -> None:
+        right = np.isin(places, list(true)).astype(np.int64)
+        found = _windows(codes, places, self.around).astype(np.int64)
+        np.add.at(self.counts, (right[:, None], np.arange(found.shape[1])[None], found), 1)
+        self.places += len(places)
+        self.count += int(right.sum())
+
+    def log_odds(self) -> Floats:
+        shares = self.counts[..., :AMBIGUOUS] / self.counts[..., :AMBIGUOUS].sum(axis=-1, keepdims=True)
+        return np.pad(np.log(shares[1] / shares[0]), ((0, 0), (0, 1)))
+
+
+def _motif(windows: Codes, background: Floats) -> Floats:
+    """Find the motif that windows (N, W) share, one in each, by expectation maximisation.
+
+    It begins at the word that most windows hold, and that chance explains least.
+    """
+    size = windows.shape[1] - BRANCH_BP + 1
+    words = np.lib.stride_tricks.sliding_window_view(windows, BRANCH_BP, axis=1)  # (N, size, BRANCH_BP)
+    powers = 4 ** np.arange(BRANCH_BP)[::-1]
+    numbers = np.where((words < AMBIGUOUS).all(axis=2), words.astype(np.int64) @ powers, -1)
+    held = np.bincount(np.concatenate([np.unique(row[row >= 0]) for row in numbers]), minlength=4**BRANCH_BP)
+    letters = np.arange(4**BRANCH_BP)[:, None] // powers % 4
+    chance = 1 - (1 - np.exp(np.log(background)[letters].sum(axis=1))) ** size
+    expected = len(windows) * chance
+    gain = np.where(held > expected, held * np.log(np.maximum(held, 1) / expected), 0.0)
+    matrix = np.full((BRANCH_BP, 4), 0.1)
+    matrix[np.arange(BRANCH_BP), letters[gain.argmax()]] = 0.7
+    for _ in range(_ROUNDS):
+        log_odds = np.pad(np.log(matrix / background), ((0, 0), (0, 1)))
+        worth = log_odds[np.arange(BRANCH_BP), words].sum(axis=2)
+        shares = np.exp(worth - worth.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
+        counts = np.stack([(shares[..., None] * (words == base)).sum(axis=(0, 1)) for base in range(4)], axis=1)
+        matrix = (counts + _PSEUDO * background) / (counts.sum(axis=1, keepdims=True) + _PSEUDO)
+    return np.pad(np.log(matrix / background), ((0, 0), (0, 1)))
+
+
+def _best(branch: Floats, windows: Codes) -> Floats:
+    """Return the best score of the motif in each window (N,)."""
+    if not len(windows):
+        return np.zeros(0)
+    words = np.lib.stride_tricks.sliding_window_view(windows, len(branch), axis=1)
+    scores = sum(branch[place][words[..., place]] for place in range(len(branch)))
+    return np.asarray(np.max(scores, axis=1))
+
+
+def _shares(windows: Codes) -> Floats:
+    counts = np.bincount(windows.ravel(), minlength=5)[:AMBIGUOUS] + _PSEUDO
+    return np.asarray(counts / counts.sum())
+
+
+def _scores(matrix: Floats, windows: Codes) -> Floats:
+    return np.asarray(matrix[np.arange(len(matrix)), windows].sum(axis=1))
+
+
+def _windows(codes: Codes, places: Ints, around: tuple[int, int]) -> Codes:
+    """Return the bases from `around[0]` before each place up to `around[1]` after its first (N, sum(around))."""
+    before, after = around
+    at = places[:, None] + np.arange(-before, after)
+    inside = (at >= 0) & (at < len(codes))
+    return np.where(inside, codes[np.clip(at, 0, max(0, len(codes) - 1))], np.uint8(AMBIGUOUS))
+
+
+def _pairs_at(codes: Codes, pairs: Mapping[str, float], end: int) -> Ints:
+    """Return where the first (`end` 0) or last (1) dinucleotides of introns begin."""
+    found = np.zeros(max(0, len(codes) - 1), bool)
+    for ends in pairs:
+        one, two = (DNA.letters.index(letter) for letter in ends.split("-")[end])
+        found |= (codes[:-1] == one) & (codes[1:] == two)
+    return np.flatnonzero(found)
+
+
+def _turned(span: Sequence[int], strand: str, length: int) -> tuple[int, int]:
+    return (span[0], span[1]) if strand == "+" else (length - span[1], length - span[0])
