@@ -2,17 +2,22 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from unittest import mock
 
 import pytest
+from filelock import FileLock
 
-from .forked import Forked, run_forked
+from gulmfit.report import figures
+
+from .forked import Forked, drawn_only, run_forked
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -112,6 +117,23 @@ class Trained:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    cwd = tmp_path_factory.mktemp("trained")
-    printed = run("stage=ulmfit", "run.name=tiny", "trainer.max_steps=12", *TINY, cwd=cwd, rendered=True).stdout
-    return Trained(cwd, cwd / "outputs" / "ulmfit" / "tiny", printed)
+    """Train once for all workers; each has a copy, in which its tests may run more."""
+    own = tmp_path_factory.mktemp("trained")
+    alone = "PYTEST_XDIST_WORKER" not in os.environ
+    shared = own.with_name("first") if alone else tmp_path_factory.getbasetemp().parent / "trained"
+    with FileLock(f"{shared}.lock"):
+        printed = shared / "printed.txt"
+        if not printed.is_file():
+            shared.mkdir(exist_ok=True)
+            words = ["stage=ulmfit", "run.name=tiny", "trainer.max_steps=12", *TINY]
+            text = run(*words, cwd=shared, rendered=True).stdout
+            printed.write_text(text, encoding="utf-8")
+        shutil.copytree(shared, own, dirs_exist_ok=True)
+    return Trained(own, own / "outputs" / "ulmfit" / "tiny", printed.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def unrendered() -> Iterator[None]:
+    """In a module that reads no pages: pictures of runs in this process are drawn but not rendered."""
+    with mock.patch.object(figures.Sheet, "svg", drawn_only):
+        yield

@@ -135,12 +135,17 @@ def _child(
     sys.argv = [str(script or command), *words]
     fits.cached = _fitted_once(fits.cached, Path(shared))
     if not rendered:
-        figures.Sheet.svg = lambda self: "<svg></svg>" if self.axes else ""  # type: ignore[method-assign]
+        figures.Sheet.svg = drawn_only  # type: ignore[method-assign]
     if script is not None:
         sys.path.insert(0, str(script.parent))
         runpy.run_path(str(script), run_name="__main__")
     else:
         getattr(gulmfit.cli, command)()
+
+
+def drawn_only(sheet: figures.Sheet) -> str:
+    """Stand for a picture that was drawn: what takes its place in a page that nobody looks at."""
+    return "<svg></svg>" if sheet.axes else ""
 
 
 def _fitted_once(cached: Callable[..., Any], folder: Path) -> Callable[..., Any]:
