@@ -2,18 +2,22 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from unittest import mock
 
 import pytest
+from filelock import FileLock
 
-from gulmfit.models import peer_cnn
+from gulmfit.report import figures
 
-from .forked import run_forked
+from .forked import Forked, drawn_only, run_forked
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,23 +31,76 @@ TINY = [
 ]
 
 
-def run(*words: str, cwd: Path, check: bool = True, command: str = "train") -> subprocess.CompletedProcess[str]:
-    """Run a command of this checkout as a user would, and return what it printed."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    code = f"from gulmfit.cli import {command}; {command}()"
-    if sys.platform == "linux" and not any(word.startswith(("-m", "trainer=ddp")) for word in words):
-        script = ROOT / "train.py" if command == "train" else None
-        # Seconds in each of a hundred runs; tests/unit has the network at its full length.
-        with mock.patch.object(peer_cnn, "MOST_TIMES", 3):
-            result = run_forked(script, command, words, cwd, environment)
+def _forks(words: tuple[str, ...]) -> bool:
+    """Whether a command can be forked: not a sweep, whose jobs are started by other means."""
+    return sys.platform == "linux" and not {"-m", "--multirun"} & set(words)
+
+
+def _script(command: str) -> Path | None:
+    return ROOT / "train.py" if command == "train" else None
+
+
+def _begin(script: Path | None, command: str) -> list[str]:
+    return [sys.executable, *([str(script)] if script else ["-c", f"from gulmfit.cli import {command}; {command}()"])]
+
+
+def _environment(more: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
+
+
+def run(
+    *words: str, cwd: Path, check: bool = True, command: str = "train", rendered: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of this checkout as a user would, and return what it printed.
+
+    Args:
+        words: Of its command line.
+        cwd: Folder that it stands in.
+        check: Whether it has to end with 0.
+        command: Its name in `gulmfit.cli`.
+        rendered: Whether the pictures of its pages have to be there, where it is forked.
+    """
+    return _finished(_script(command), command, words, cwd, check, rendered)
+
+
+def run_script(name: str, *words: str, cwd: Path, check: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run a script of `scripts/` as a user would, and return what it printed."""
+    return _finished(ROOT / "scripts" / name, name, words, cwd, check)
+
+
+def _finished(
+    script: Path | None, command: str, words: tuple[str, ...], cwd: Path, check: bool, rendered: bool = False
+) -> subprocess.CompletedProcess[str]:
+    if _forks(words):
+        result = run_forked(script, command, words, cwd, _environment(), rendered=rendered)
     else:
-        start = [sys.executable, str(ROOT / "train.py")] if command == "train" else [sys.executable, "-c", code]
         result = subprocess.run(
-            [*start, *words], cwd=cwd, env=environment, text=True, capture_output=True, timeout=900, check=False
-        )
+            [*_begin(script, command), *words], cwd=cwd, env=_environment(), text=True, capture_output=True,
+            timeout=900, check=False,
+        )  # fmt: skip
     if check and result.returncode:
         raise AssertionError(f"exit {result.returncode}\n{result.stdout}\n{result.stderr}")
     return result
+
+
+def start(
+    *words: str, cwd: Path, command: str = "train", fresh: bool = False, **environment: str
+) -> "subprocess.Popen[str] | Forked":
+    """Start a command in a process group of its own; what it prints, errors too, is one text.
+
+    Args:
+        words: Of its command line.
+        cwd: Folder that it stands in.
+        command: Its name in `gulmfit.cli`.
+        fresh: Whether the process has to be one of its own from its first instruction on.
+        environment: What differs from this process's.
+    """
+    if _forks(words) and not fresh:
+        return Forked(_script(command), command, words, cwd, _environment(environment), joined=True)
+    return subprocess.Popen(
+        [*_begin(_script(command), command), *words], cwd=cwd, env=_environment(environment), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
 
 
 @dataclass
@@ -60,6 +117,23 @@ class Trained:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    cwd = tmp_path_factory.mktemp("trained")
-    printed = run("stage=ulmfit", "run.name=tiny", "trainer.max_steps=12", *TINY, cwd=cwd).stdout
-    return Trained(cwd, cwd / "outputs" / "ulmfit" / "tiny", printed)
+    """Train once for all workers; each has a copy, in which its tests may run more."""
+    own = tmp_path_factory.mktemp("trained")
+    alone = "PYTEST_XDIST_WORKER" not in os.environ
+    shared = own.with_name("first") if alone else tmp_path_factory.getbasetemp().parent / "trained"
+    with FileLock(f"{shared}.lock"):
+        printed = shared / "printed.txt"
+        if not printed.is_file():
+            shared.mkdir(exist_ok=True)
+            words = ["stage=ulmfit", "run.name=tiny", "trainer.max_steps=12", *TINY]
+            text = run(*words, cwd=shared, rendered=True).stdout
+            printed.write_text(text, encoding="utf-8")
+        shutil.copytree(shared, own, dirs_exist_ok=True)
+    return Trained(own, own / "outputs" / "ulmfit" / "tiny", printed.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def unrendered() -> Iterator[None]:
+    """In a module that reads no pages: pictures of runs in this process are drawn but not rendered."""
+    with mock.patch.object(figures.Sheet, "svg", drawn_only):
+        yield

@@ -57,7 +57,7 @@ def look(page: Path, tmp_path: Path, width: int) -> tuple[dict, str]:  # type: i
 @pytest.fixture(scope="module")
 def pages(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     compared = tmp_path_factory.mktemp("compared")
-    run(str(trained.folder), f"output={compared}", cwd=trained.cwd, command="compare")
+    run(str(trained.folder), f"output={compared}", cwd=trained.cwd, command="compare", rendered=True)
     names = {"ulmfit": "", "classify": "classify", "pretrain": "pretrain"}
     reports = {name: trained.folder / folder / "report.html" for name, folder in names.items()}
     return {**reports, "compare": compared / "comparison.html"}

@@ -18,8 +18,8 @@ from gulmfit.evaluate.scores import classification_scores
 from gulmfit.predict.predictor import Predictor
 from gulmfit.report.kinds.predictions import Predictions
 
-from .conftest import TINY, run
-from .test_interruption import start, wait_until
+from .conftest import TINY, run, start
+from .test_interruption import wait_until
 
 CALIBRATION = ("kind", "temperature", "knots", "threshold")
 SHORT = ["stage=classify", "trainer.max_steps=6", *TINY, "data.length_bp=100000", "data.num_test=60"]

@@ -32,7 +32,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 def test_tables_hold_every_matrix_of_every_model(models: list[str], tmp_path: Path) -> None:
     words = [*(f"model={one}" for one in models), "output=found", "sequences=5"]
-    printed = run(*words, cwd=tmp_path, command="inspect").stdout
+    printed = run(*words, cwd=tmp_path, command="inspect", rendered=True).stdout
     assert sorted(path.name for path in (tmp_path / "found").iterdir()) == [
         "hidden.tsv", "inspect.html", "matrices.tsv", "spectra.tsv",
     ]  # fmt: skip

@@ -183,7 +183,7 @@ def test_parquet_is_written_in_row_groups(
 
 def test_embed_draws_a_map(files: dict[str, str], tmp_path: Path) -> None:
     words = [f"model={files['lm']}", f"input={files['table']}", "output=v.npz", "map=pages/map.html"]
-    printed = run(*words, "label=kind", "pooling=mean", cwd=tmp_path, command="embed").stdout
+    printed = run(*words, "label=kind", "pooling=mean", cwd=tmp_path, command="embed", rendered=True).stdout
     assert "tell its label in" in printed
     page = (tmp_path / "pages" / "map.html").read_text()
     assert page.count('<img src="data:image/') == 2

@@ -124,7 +124,7 @@ def test_runs_are_compared(trained: Trained, tmp_path: Path) -> None:
 
 
 def test_seeds_are_repeated(trained: Trained) -> None:
-    run(*SHORT, "seeds=2", "run.name=seeds", cwd=trained.cwd)
+    run(*SHORT, "seeds=2", "run.name=seeds", cwd=trained.cwd, rendered=True)
     metrics = json.loads((trained.cwd / "outputs" / "classify" / "seeds" / "metrics.json").read_text())
     assert metrics["over"] == "seeds"
     assert [row["seed"] for row in metrics["trials"]] == [0, 1]

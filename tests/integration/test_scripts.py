@@ -1,22 +1,18 @@
 """The helper scripts on the shared tiny run."""
 
-import subprocess
-import sys
+from pathlib import Path
 
-from .conftest import ROOT, Trained
+from .conftest import Trained, run_script
 
 
-def test_summary_over_runs(trained: Trained) -> None:
-    script = [sys.executable, str(ROOT / "scripts" / "summary.py")]
-    printed = subprocess.run([*script, str(trained.folder)], text=True, capture_output=True, check=True).stdout
+def test_summary_over_runs(trained: Trained, tmp_path: Path) -> None:
+    printed = run_script("summary.py", str(trained.folder), cwd=tmp_path, check=True).stdout
     accuracy = trained.metrics()["metrics"]["test/accuracy"]
     assert f"{accuracy:.3f} ± 0.000" in next(line for line in printed.splitlines() if "transferred" in line)
     assert printed.count("baseline: ") == 9
-    alone = subprocess.run(
-        [*script, str(trained.folder / "scratch")], text=True, capture_output=True, check=True
-    ).stdout
+    alone = run_script("summary.py", str(trained.folder / "scratch"), cwd=tmp_path, check=True).stdout
     assert "| model " in alone
     assert "transferred" not in alone
-    missing = subprocess.run([*script, "nowhere"], text=True, capture_output=True, check=False)
+    missing = run_script("summary.py", "nowhere", cwd=tmp_path)
     assert missing.returncode == 1
     assert "nowhere" in missing.stderr

@@ -15,8 +15,8 @@ from gulmfit.predict.predictor import Predictor
 from gulmfit.train.runner import train
 from gulmfit.train.search import searching
 
-from .conftest import TINY
-from .test_interruption import start, wait_until
+from .conftest import TINY, start
+from .test_interruption import wait_until
 
 pytest.importorskip("optuna")
 

@@ -253,10 +253,14 @@ def test_a_failed_run_does_not_block_the_next(tmp_path: Path) -> None:
 def test_resume_goes_on_where_it_stopped(tmp_path: Path) -> None:
     """The same settings, once in one go and once stopped and continued by the command: the same weights."""
     common = ["stage=pretrain", "pretrain.epochs=2", "batch_size=16", *TINY, "trainer.precision=32-true"]
+    common += ["trainer.limit_train_batches=40"]
     run(*common, "run.name=whole", cwd=tmp_path)
-    run(*common, "run.name=parts", "callbacks.checkpoint.every_n_steps=5", "trainer.max_time=00:00:00:01", cwd=tmp_path)
-    run(*common, "run.name=parts", "resume=auto", cwd=tmp_path)
+    stopped = ["callbacks.checkpoint.every_n_steps=5", "trainer.max_time={milliseconds: 100}"]
+    run(*common, "run.name=parts", *stopped, cwd=tmp_path)
     folder = tmp_path / "outputs" / "pretrain"
+    last = torch.load(folder / "parts" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert 0 < last["global_step"] < 80
+    run(*common, "run.name=parts", "resume=auto", cwd=tmp_path)
     whole, parts = (load_file(folder / name / "model" / "model.safetensors") for name in ("whole", "parts"))
     for name, tensor in whole.items():
         assert torch.equal(tensor, parts[name]), name
@@ -349,7 +353,7 @@ def test_gradients_are_clipped_in_mixed_precision_too(tmp_path: Path) -> None:
 
 
 def test_range_test_draws_and_trains_nothing(tmp_path: Path) -> None:
-    run("stage=pretrain", "lr_find=true", "batch_size=8", *TINY, cwd=tmp_path)
+    run("stage=pretrain", "lr_find=true", "batch_size=8", *TINY, cwd=tmp_path, rendered=True)
     folder = tmp_path / "outputs" / "pretrain" / "default"
     found = json.loads((folder / "lr_find.json").read_text())["lr_find"]
     assert found["lrs"][0] < found["suggestion"] < found["lrs"][-1]

@@ -73,7 +73,7 @@ def test_tokenizers_are_compared(pretrained: Path) -> None:
     model = "outputs/pretrain/bpe"
     printed = run(
         "input=g.fa", f"tokenizers=kmer:3:3,bpe:32,{model}", "steps=8", "output=cmp",
-        cwd=pretrained, command="tokens",
+        cwd=pretrained, command="tokens", rendered=True,
     ).stdout  # fmt: skip
     results = json.loads((pretrained / "cmp" / "tokens.json").read_text())
     kmer, bpe, taken = results["tokenizers"]

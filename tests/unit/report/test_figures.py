@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from gulmfit.report import figures
+from gulmfit.report import figures, spread_figures
 
 ROWS = [
     {
@@ -120,6 +120,19 @@ def test_confusion_shows_counts_and_shares_or_shades_alone() -> None:
     big = words(figures.confusion_matrix(np.full((40, 40), 7777), [f"g{index}" for index in range(40)]))
     assert "7,777" not in big
     assert "g0" in big
+
+
+def test_many_runs_are_drawn_model_by_model() -> None:
+    points = {"transferred": {10: [0.5, 0.7], 2000: [0.9]}, "gc": {10: [0.25]}, "none": {}}
+    text = words(spread_figures.label_curve(points, "accuracy"))
+    for expected in ("transferred", "gc", "training labels", "accuracy", "2,000"):
+        assert expected in text
+    assert "none" not in text
+    text = words(spread_figures.spread_dots({"transferred": [0.5, 0.75], "gc": [0.25], "none": []}, "accuracy"))
+    for expected in ("transferred", "gc", "accuracy", "0.625", "0.250"):
+        assert expected in text
+    assert "none" not in text
+    assert spread_figures.label_curve({}, "accuracy") == spread_figures.spread_dots({}, "accuracy") == ""
 
 
 def test_score_bars_and_range_test() -> None:

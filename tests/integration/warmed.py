@@ -1,0 +1,20 @@
+"""Imported by the server that commands are forked from: what they would import on their way, each time again.
+
+Hydra looks for its plugins, and its grammar learns to parse, once in each process: composing does both.
+"""
+
+import importlib
+
+from gulmfit.config import compose, validate
+from gulmfit.report.kinds.kind import every_kind
+
+for name in (
+    "gulmfit.cli", "gulmfit.commands.predict", "gulmfit.evaluate.baselines.classes", "gulmfit.models.peer_cnn",
+    "gulmfit.evaluate.baselines.values", "gulmfit.train.runner", "jinja2", "matplotlib.backends.backend_svg",
+    "scipy.optimize", "scipy.signal", "scipy.stats", "sklearn.ensemble", "sklearn.isotonic", "sklearn.linear_model",
+    "sklearn.metrics", "sklearn.model_selection", "sklearn.pipeline", "sklearn.preprocessing",
+):  # fmt: skip
+    importlib.import_module(name)
+
+every_kind()
+validate(compose(["stage=classify", "classify.phases=[{epochs: 2, lr: 1e-2}]", "data=table", "data.path=a b.csv"]))
