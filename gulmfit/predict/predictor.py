@@ -296,11 +296,9 @@ class Predictor:
             for row, index in enumerate(batch):
                 tokens[row, : lengths[index]] = rows[index]
             with computing(self.device, self.precision == "bf16"):
-                more = {"coverage": padded_coverage([coverage[index] for index in batch])} if len(coverage) else {}
-                inputs = {"tokens": tokens, "lengths": lengths[batch], **more}
-                logits, _ = self.model(
-                    **{name: torch.from_numpy(part).to(self.device) for name, part in inputs.items()}
-                )
+                more = [("coverage", padded_coverage([coverage[index] for index in batch]))] if len(coverage) else []
+                inputs = (torch.from_numpy(part).to(self.device) for part in (tokens, lengths[batch]))
+                logits, _ = self.model(*inputs, **{name: torch.from_numpy(part).to(self.device) for name, part in more})
             if isinstance(self.model, Ensemble):
                 each = self.model.each(logits.double())
             else:

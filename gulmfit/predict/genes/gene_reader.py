@@ -87,8 +87,15 @@ class GeneReader:
         return cls(loaded, device, precision)
 
     def coverage(self, tracks: str, store: GenomeStore) -> Coverage | None:
-        """Open the tracks that are given for a genome (`Coverage.asked`); None where the model reads none."""
-        return Coverage.asked(tracks, self.loaded.spec.get(TRACKS_READ), store)
+        """Open the tracks that are given for a genome (`Coverage.asked`); None where the model reads none.
+
+        Raises:
+            CheckpointError: The model reads other channels than its configuration tells of.
+        """
+        found = Coverage.asked(tracks, self.loaded.spec.get(TRACKS_READ), store)
+        if (found.other_channels if found else []) != self.model.other_channels:
+            raise CheckpointError(f"{self.loaded.source}: its head and its tracks differ: the model folder is damaged.")
+        return found
 
     @torch.inference_mode()
     def read(self, windows: Sequence[Codes], coverage: Sequence[Singles] = ()) -> Singles:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import yaml  # type: ignore[import-untyped]
 
-from gulmfit.errors import ConfigError, DataError
+from gulmfit.errors import CheckpointError, ConfigError, DataError
 from gulmfit.seq.formats.fasta import expand_paths
 from gulmfit.seq.genome.contigs import contigs_by_name, missing_contigs
 from gulmfit.seq.genome.store import GenomeStore
@@ -93,11 +93,14 @@ class Coverage:
             store: The genome.
 
         Raises:
+            CheckpointError: What the model keeps is damaged.
             ConfigError: The model reads none, tracks are missing, swapped or other ones than in training.
             DataError: A file cannot be read, or is of another genome.
         """
         if not text and not trained:
             return None
+        if trained and not _is_sound(trained):
+            raise CheckpointError(f"the configuration of the model is damaged: tracks: {str(trained)[:200]}.")
         if not trained:
             raise ConfigError(f"tracks={text}: the model reads no tracks; leave tracks= out.")
         if not text:
@@ -198,6 +201,22 @@ class Coverage:
         if self.norm == "log":
             return np.asarray(np.sign(found) * np.log1p(np.abs(found)), np.float32)
         return found / np.float32(_LINEAR) if self.norm == "linear" else found
+
+
+def _is_sound(trained: Mapping[str, Any]) -> bool:
+    """Tell whether a description, which a stranger may have written, is one that `described` gives."""
+    tracks = trained.get("tracks") if isinstance(trained, Mapping) else None
+    if not isinstance(tracks, list) or not tracks or trained.get("norm") not in NORMS:
+        return False
+    found: list[int] = []
+    for one in tracks:
+        if not isinstance(one, Mapping) or not isinstance(one.get("strands"), list):
+            return False
+        names = [one.get(key) for key in ("kind", "group", "name")] + one["strands"]
+        if not all(isinstance(name, str) for name in names) or one["kind"] not in _OTHER:
+            return False
+        found += [len(found) + place for place in _OTHER[one["kind"]]]
+    return trained.get("other_channels") == found
 
 
 def _read_group(group: Any, given: Any) -> Iterator[Measured]:

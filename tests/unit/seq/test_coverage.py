@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gulmfit.errors import ConfigError, DataError
+from gulmfit.errors import CheckpointError, ConfigError, DataError
 from gulmfit.seq.genome.coverage import Coverage
 from gulmfit.seq.genome.store import GenomeStore
 
@@ -124,6 +124,9 @@ def test_a_model_gets_the_tracks_that_it_was_trained_with(folder: Path) -> None:
     }.items():
         with pytest.raises(ConfigError, match=match):
             asked(text)
+    for key, value in {"norm": "cube", "tracks": [{"kind": "bam"}], "other_channels": [0, 1, 2]}.items():
+        with pytest.raises(CheckpointError, match="damaged"):
+            Coverage.asked(f"{{rnaseq: [{other}]}}", {**trained, key: value}, STORE)
     with pytest.raises(ConfigError, match="reads no tracks"):
         Coverage.asked(f"{{a: [{other}]}}", None, STORE)
 
