@@ -17,10 +17,6 @@ def bases_bar(total: int, what: str) -> Any:
     """
     options: dict[str, Any] = {"total": total, "desc": what, "unit": "b", "unit_scale": True, "smoothing": 0.05}
     if not sys.stderr.isatty():
-        options |= {
-            "mininterval": _EVERY_S,
-            "maxinterval": _EVERY_S,
-            "bar_format": "{l_bar}{r_bar}\n",
-            "delay": _EVERY_S,
-        }
+        line = "{desc}: {percentage:.0f}%, {n_fmt} of {total_fmt} in {elapsed}, {remaining} left, {rate_fmt}\n"
+        options |= {"mininterval": _EVERY_S, "maxinterval": _EVERY_S, "delay": _EVERY_S, "bar_format": line}
     return tqdm(**options)
