@@ -36,6 +36,7 @@ from gulmfit.weights import load_weights, save_weights, weight_files
 FORMAT = 1
 MODEL_FOLDER = "model"
 CALIBRATION, BLEND, DECODER = "calibration.json", "blend.safetensors", "decoder.json"
+LOSS, TRACKS_READ = "loss", "tracks"  # keys of `config.json`: a labeller's loss, and the measured values that it reads
 Spec = dict[str, Any]
 
 _RATES = f"{DropoutRates.__module__}.{DropoutRates.__name__}"
@@ -43,22 +44,11 @@ _RATES = f"{DropoutRates.__module__}.{DropoutRates.__name__}"
 # Constructor arguments that follow from tokenizer, classes and encoder; no configuration states them.
 DERIVED = frozenset(
     {
-        "vocab_size",
-        "pad_id",
-        "num_special",
-        "letters",
-        "num_successors",
-        "token_bases",
-        "num_classes",
-        "class_names",
-        "dropout",
-        "encoder",
-        "strands",
-        "complement",
-        "kmer_bases",
-        "kmer_stride",
+        "vocab_size", "pad_id", "num_special", "letters", "num_successors", "token_bases", "num_classes", "class_names",
+        "dropout", "encoder", "strands", "complement", "kmer_bases", "kmer_stride", "tuned_size", "added_size",
+        "other_channels",
     }
-)
+)  # fmt: skip
 
 
 @dataclass

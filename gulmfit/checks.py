@@ -10,6 +10,9 @@ from gulmfit.schema import PHASE, RANGES
 SEARCHED = ("classify", "label", "pretrain", "finetune")
 """What a trial of a search may be."""
 
+TUNED = ("none", "whole", "head")
+"""What `tune` may be; the first one is not to."""
+
 
 def nearest(key: str, allowed: Sequence[str]) -> str:
     """Name the key that was meant, or all there are."""
@@ -95,6 +98,21 @@ def check_many(config: Mapping[str, Any], stage: Any) -> list[str]:
         mistakes.append(f"cv.folds, seeds and with_scratch go with stage=classify, not with stage={stage}.")
     if config.get("with_scratch") and folds is None and seeds == 1:
         mistakes.append("with_scratch goes with cv.folds or seeds; stage=ulmfit compares a single pair.")
+    return mistakes
+
+
+def check_tune(config: Mapping[str, Any], stage: Any) -> list[str]:
+    """Check what the tuning of a labeller goes with."""
+    name, tracks = (config.get("tune") or {}).get("name", TUNED[0]), (config.get("data") or {}).get("tracks")
+    if name not in TUNED:
+        return [f"tune.name={name!r} is unknown; choose one of {', '.join(TUNED)}."]
+    mistakes = []
+    if name != TUNED[0] and stage != "label":
+        mistakes.append(f"tune={name} tunes a labeller: give stage=label, not stage={stage}.")
+    if name != TUNED[0] and not config.get("init_from"):
+        mistakes.append(f"tune={name} goes on from a labeller: give its run folder as init_from=.")
+    if tracks and name == TUNED[0]:
+        mistakes.append("data.tracks joins measured values to a trained labeller: give tune=head and init_from=.")
     return mistakes
 
 

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gulmfit.checkpoint import DERIVED
-from gulmfit.checks import SEARCHED, check_kinds, check_many, check_ranges, check_search, nearest
+from gulmfit.checks import SEARCHED, check_kinds, check_many, check_ranges, check_search, check_tune, nearest
 from gulmfit.errors import ConfigError
 from gulmfit.files import config_dir
 from gulmfit.moved import named
@@ -296,7 +296,7 @@ def _check_sense(config: Mapping[str, Any], multirun: bool) -> list[str]:
         value = ((config.get(group) or {}) if group else config).get(name, known[0])
         if value not in known:
             mistakes.append(f"{key}={value!r} is unknown; choose one of {', '.join(known)}.")
-    mistakes += check_many(config, stage) + check_search(config, stage, many)
+    mistakes += check_many(config, stage) + check_search(config, stage, many) + check_tune(config, stage)
     trainer = config.get("trainer") or {}
     if multirun and (trainer.get("devices") not in (1, "1") or trainer.get("num_nodes", 1) != 1):
         mistakes.append(

@@ -53,6 +53,7 @@ COMMANDS = {
     ),
     "predict": Command(("gulmfit.commands.predict:predict_file",), pipes=True),
     "annotate": Command(("gulmfit.commands.annotate:annotate_file",)),
+    "pseudolabel": Command(("gulmfit.commands.pseudolabel:pseudolabel",)),
     "compare": Command(("gulmfit.commands.compare:compare",), "RUN RUN ...", _is_run),
     "variants": Command(("gulmfit.commands.variants:score_vcf",)),
     "embed": Command(("gulmfit.commands.embed:embed_file",), pipes=True, writes_text=False),
@@ -142,4 +143,4 @@ def _named(name: str) -> Callable[[], None]:
 train, evaluate, predict, compare, codons = map(_named, ("train", "evaluate", "predict", "compare", "codons"))
 variants, embed, score, generate = map(_named, ("variants", "embed", "score", "generate"))
 explain, motifs, annotate, tokens = map(_named, ("explain", "motifs", "annotate", "tokens"))
-inspect, models, export = map(_named, ("inspect", "models", "export"))
+inspect, models, export, pseudolabel = map(_named, ("inspect", "models", "export", "pseudolabel"))

@@ -5,10 +5,10 @@ import json
 import logging
 import time
 from collections.abc import Sequence
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
-from tqdm import tqdm
-
+from gulmfit.commands.progress import bases_bar
 from gulmfit.errors import ConfigError
 from gulmfit.files import claimed, hidden
 from gulmfit.model_files import files_of
@@ -20,6 +20,7 @@ from gulmfit.predict.outputs.gene_files import FoundGenes, numbered
 from gulmfit.predict.outputs.registry import GENES, Output, parse_outputs
 from gulmfit.predict.scans.bases import BaseScan
 from gulmfit.predict.scans.scan import network_digest
+from gulmfit.seq.checksums import checksums
 from gulmfit.seq.genome.contigs import contigs_by_name
 from gulmfit.seq.genome.store import GenomeStore
 from gulmfit.seq.labels.gene_labels import CLASSES
@@ -32,6 +33,7 @@ def annotate_file(
     model: str,
     input: str,
     output: str,
+    tracks: str = "",
     decode: Literal["", "orfs", "genes"] = "",
     genetic_code: int = 0,
     temperature: float | None = None,
@@ -57,6 +59,8 @@ def annotate_file(
         model: Run folder (outputs/label/mine), model folder or checkpoint of a labeller of genes.
         input: FASTA files of a genome.
         output: Files, separated by commas; their suffixes say what they hold.
+        tracks: BAM and bigWig files by group, {rnaseq: [a.bam, ...]}, for a model that was trained with tracks: the
+            same names in the same order; {rnaseq: {NAME: file}} gives a file of another name.
         decode: `orfs` chooses among open reading frames, for genomes without introns; `genes` finds genes with introns.
             What the model was tuned with by default.
         genetic_code: Number of NCBI's table; 0 for that of the tuned decoder, or 11 (`orfs`) or 1 if there is none.
@@ -83,8 +87,8 @@ def annotate_file(
     if temperature is not None and not temperature > 0:
         raise ConfigError(f"temperature={temperature}: more than 0 is needed.")
     outputs = parse_outputs(output, GENES)
-    tracks = {one.path: one.by_class(CLASSES) for one in outputs if one.format.track}
-    written = [path for one in outputs for path in (tracks[one.path].values() if one.format.track else [one.path])]
+    by_path = {one.path: one.by_class(CLASSES) for one in outputs if one.format.track}
+    written = [path for one in outputs for path in (by_path[one.path].values() if one.format.track else [one.path])]
     with claimed(written, [input, *files_of(model)]):
         keep_freed_memory()
         reader = GeneReader.load(model, precision=precision)
@@ -94,9 +98,10 @@ def annotate_file(
         by_name = contigs_by_name(store)
         if letters.ambiguity == "error":
             store.clear_intervals("error")
-        scan = BaseScan(reader, store, window_bp, overlap_bp, batch_size)
+        coverage = reader.coverage(tracks, store)
+        scan = BaseScan(reader, store, window_bp, overlap_bp, batch_size, coverage)
         digest = network_digest(reader.model, reader.tokenizer)
-        asked = {
+        asked: dict[str, Any] = {
             "model": digest,
             "precision": reader.precision,
             "genome": store.digest,
@@ -108,11 +113,14 @@ def annotate_file(
             "temperature": decoding.decoder.temperature,
             "decoder": hashlib.sha256(json.dumps(decoding.to_plain(), sort_keys=True).encode()).hexdigest(),
         }
+        if coverage:
+            with checksums(Path(cache_dir)) as sha256:
+                asked["tracks"] = [sha256(Path(file)) for file in coverage.files]
         folder = hidden(outputs[0].path, ".partial")
-        found = GenomeGenes(scan, decoding, folder, asked, keep=bool(tracks), restart=restart)
+        found = GenomeGenes(scan, decoding, folder, asked, keep=bool(by_path), restart=restart)
         start = time.perf_counter()
         try:
-            with tqdm(total=len(store.codes), desc="annotate", unit="b", unit_scale=True, smoothing=0.05) as bar:
+            with bases_bar(len(store.codes), "annotate") as bar:
                 genes = found.find(bar.update)
             contigs = {name: store.codes[one.start : one.start + one.length] for name, one in by_name.items()}
             lengths = {name: one.length for name, one in by_name.items()}

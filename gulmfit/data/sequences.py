@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from gulmfit.data.batches import SequenceBatch, collate, tokenise
@@ -19,12 +18,14 @@ from gulmfit.seq.labels.annotated import AnnotatedWindows
 from gulmfit.seq.labels.labelled import LabelledSequences
 from gulmfit.seq.tokens.tokenizer import Tokenizer
 
+Item = tuple[Any, ...]
+
 # Batches whose sequences are sorted by length together: enough for little padding, few enough to stay random.
 BUCKET_BATCHES = 50
 
 
-class SequenceDataset(Dataset[tuple[Tensor, int, int]]):
-    """Labelled sequences, tokenised once.
+class SequenceDataset(Dataset[Item]):
+    """Labelled sequences, tokenised once; an item has the tokens, the label, and its index.
 
     Args:
         data: The sequences.
@@ -37,7 +38,7 @@ class SequenceDataset(Dataset[tuple[Tensor, int, int]]):
         names = [f"{where}, record {name!r}" for name in data.ids]
         pairs = list(zip(data.sequences, names, strict=True))
         self.pad_id = tokenizer.pad_id
-        self.labels, self.kind = data.labels, data.kind
+        self.labels, self.kind, self.data = data.labels, data.kind, data
         self.forward = [tokenise(sequence, tokenizer, name) for sequence, name in pairs]
         self.reverse_complement_p = reverse_complement_p
         self.backward = (
@@ -50,14 +51,24 @@ class SequenceDataset(Dataset[tuple[Tensor, int, int]]):
     def __len__(self) -> int:
         return len(self.forward)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
+    def __getitem__(self, index: int) -> Item:
         turned = self.reverse_complement_p > 0 and float(torch.rand(())) < self.reverse_complement_p
         label = self.kind.turned(self.labels[index]) if turned else self.labels[index]
-        return (self.backward if turned else self.forward)[index], label.tolist(), index
+        tokens = (self.backward if turned else self.forward)[index]
+        return tokens, label.tolist(), index, *self._measured(index)
 
-    def collate(self, items: Sequence[tuple[Tensor, int, int]]) -> SequenceBatch:
+    def _measured(self, index: int) -> tuple[Any, ...]:
+        """Return the measured values (A, L) of a sequence, if there are any."""
+        if not isinstance(self.data, AnnotatedWindows):
+            return ()
+        contig, start, end, _ = (self.data.loci or [])[index]
+        found = self.data.contigs[contig].coverage
+        return () if found is None else (found[:, start:end],)
+
+    def collate(self, items: Sequence[Item]) -> SequenceBatch:
         """Pad items into a batch."""
-        return collate(items, self.pad_id, self.kind.batch)
+        measured = [item[3] for item in items if len(item) > 3]
+        return collate([item[:3] for item in items], self.pad_id, self.kind.batch, measured)
 
 
 class StretchDataset(SequenceDataset):
@@ -72,7 +83,8 @@ class StretchDataset(SequenceDataset):
     """
 
     def __init__(self, data: AnnotatedWindows, tokenizer: Tokenizer) -> None:
-        self.data, self.tokenizer = data, tokenizer
+        self.data: LabelledSequences = data
+        self.annotated, self.tokenizer = data, tokenizer
         self.pad_id, self.kind = tokenizer.pad_id, data.kind
         self.bounds = {index: (one.start, one.end) for one in data.stretches() for index in one.windows}
         self.lengths = [len(text) for text in data.sequences]
@@ -80,15 +92,17 @@ class StretchDataset(SequenceDataset):
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Any, int]:
-        contig, start, end, _ = (self.data.loci or [])[index]
+    def __getitem__(self, index: int) -> Item:
+        contig, start, end, _ = (self.annotated.loci or [])[index]
         low, high = self.bounds[index]
         size = end - start
         moved = start + round((float(torch.rand(())) - 0.5) * size)
         first = max(low, min(moved, high - size))
-        whole = self.data.contigs[contig]
+        whole = self.annotated.contigs[contig]
         tokens = self.tokenizer.encode(whole.codes[first : first + size])
-        return torch.from_numpy(tokens), whole.tracks[:, :, first : first + size], index
+        here = slice(first, first + size)
+        measured = () if whole.coverage is None else (whole.coverage[:, here],)
+        return torch.from_numpy(tokens), whole.tracks[:, :, here], index, *measured
 
 
 class LengthBucketSampler(Sampler[list[int]]):
@@ -206,7 +220,7 @@ class ClassificationDataModule(ResumableDataModule):
             for name, part in parts.items()
         }
 
-    def _loader(self, name: str, training: bool) -> DataLoader[tuple[Tensor, int, int]]:
+    def _loader(self, name: str, training: bool) -> DataLoader[Item]:
         dataset = self.datasets[name]
         rank, world_size = 0, 1
         if self.trainer is not None:
@@ -225,11 +239,11 @@ class ClassificationDataModule(ResumableDataModule):
             generator=torch.Generator().manual_seed(self.seed),
         )
 
-    def train_dataloader(self) -> DataLoader[tuple[Tensor, int, int]]:
+    def train_dataloader(self) -> DataLoader[Item]:
         """Return shuffled, bucketed batches of the training part."""
         return self._loader("train", training=True)
 
-    def val_dataloader(self) -> DataLoader[tuple[Tensor, int, int]]:
+    def val_dataloader(self) -> DataLoader[Item]:
         """Return the validation part."""
         return self._loader("valid", training=False)
 

@@ -4,7 +4,7 @@ Shape letters: `B` batch, `T` tokens, `E` encoder outputs, `C` classes, `s` stri
 """
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, cast
+from typing import ClassVar, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,9 @@ class Labeller(LabelModel):
             at every token; or `symmetric`, where a sequence and its reverse complement have the same labels, turned.
             The latter holds where `k - s` is even and the tokens reach both ends.
         complement: Token of the other strand for each token, `(V,)`; needed for two strands.
+        tuned_size: Of a labeller that was tuned with `tune=head`: units of one more hidden layer, 0 for none. What
+            comes before the new layers is the `trunk`. None: not tuned so.
+        added_size: Values of each token that join the outputs of the trunk.
 
     Raises:
         ConfigError: Tokens are no k-mers, or a number is out of range.
@@ -56,6 +59,8 @@ class Labeller(LabelModel):
         beta: float = 0.0,
         strands: str = "forward",
         complement: Sequence[int] | None = None,
+        tuned_size: int | None = None,
+        added_size: int = 0,
     ) -> None:
         super().__init__(encoder, num_classes, bptt, alpha, beta, strands, complement)
         if kmer_bases is None or kmer_stride is None:
@@ -67,7 +72,30 @@ class Labeller(LabelModel):
         size, layers = (1 if strands == "forward" else 2) * encoder.output_size, list[nn.Module]()
         if hidden_size:
             layers, size = [nn.Linear(size, hidden_size), nn.ReLU()], hidden_size
+        self.trunk, self.frozen = nn.Sequential(), False
+        if tuned_size is not None:
+            self.trunk, layers, size = nn.Sequential(*layers), [], size + added_size
+            if tuned_size:
+                layers, size = [nn.Linear(size, tuned_size), nn.ReLU()], tuned_size
         self.head = nn.Sequential(*layers, nn.Linear(size, kmer_stride * num_classes))
+
+    def freeze_trunk(self) -> None:
+        """Train the new layers alone; all others stay as they are, in evaluation mode."""
+        self.frozen = True
+        for part in (cast("nn.Module", self.encoder), self.trunk):
+            part.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training, what is frozen excepted."""
+        super().train(mode)
+        for part in (cast("nn.Module", self.encoder), self.trunk, self.dropout) if self.frozen else ():
+            part.eval()
+        return self
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        trunk = list(self.trunk.parameters())
+        return [*self.encoder.layer_groups(), *([trunk] if trunk else []), list(self.head.parameters())]
 
     def forward(self, tokens: Tensor, lengths: Tensor, frozen: int = 0) -> tuple[Tensor, Tensor]:
         """Label bases.
@@ -82,7 +110,7 @@ class Labeller(LabelModel):
             stand for, so that a sequence has its own at the start of a row.
         """
         if self.other_strand is None:
-            found, penalty = self._through(tokens, lengths, frozen, lambda outputs: self.head(self.dropout(outputs)))
+            found, penalty = self._through(tokens, lengths, frozen, lambda outputs: self.told(self.dropout(outputs)))
         else:
             features, penalty = self.features(tokens, lengths, frozen)
             found = self._heard(features)
@@ -112,12 +140,17 @@ class Labeller(LabelModel):
         forward, reverse = outputs.chunk(2)
         return self.dropout(torch.cat([forward, turn(reverse, lengths)], -1)), penalty
 
+    def told(self, features: Tensor) -> Tensor:
+        """Return `(B, T, s C)` of features."""
+        found: Tensor = self.head(self.trunk(features))
+        return found
+
     def _heard(self, features: Tensor) -> Tensor:
         """Return `(B, T, s C)` of the features of both strands."""
-        found: Tensor = self.head(features)
+        found = self.told(features)
         if self.strands != "symmetric":
             return found
-        other: Tensor = self.head(swapped(features))
+        other = self.told(swapped(features))
         by_base = other.reshape(*other.shape[:-1], self.stride, self.num_classes)  # its bases run the other way
         return (found + by_base.flip(2).flatten(2)) / 2
 

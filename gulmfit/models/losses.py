@@ -5,7 +5,8 @@ Shape letters: `B` batch, `N` training sequences, `C` classes, labels or values.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Self
+from inspect import signature
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,13 @@ class Loss(nn.Module, ABC):
             ConfigError: If weights are given for other classes than these.
         """
         return self
+
+    def described(self, classes: Sequence[str]) -> dict[str, Any]:
+        """Return what makes the same loss again, as plain values; weights that were worked out are numbers there."""
+        given = {name: getattr(self, name) for name in signature(type(self)).parameters if hasattr(self, name)}
+        weights = getattr(self, "weights", None)
+        own = {} if weights is None else {"class_weights": dict(zip(classes, weights.tolist(), strict=True))}
+        return {"_target_": f"{type(self).__module__}.{type(self).__qualname__}", **given, **own}
 
 
 class CrossEntropy(Loss):

@@ -29,16 +29,18 @@ class TrackLabeller(Labeller):
     `forward(tokens, lengths)` gives logits `(B, 2, L, C)`; `log_probabilities` splits them by track.
 
     Args:
-        encoder, num_classes, kmer_bases, kmer_stride, dropout, hidden_size, bptt, alpha, beta, complement: As in
-            `Labeller`.
+        encoder, num_classes, kmer_bases, kmer_stride, dropout, hidden_size, bptt, alpha, beta, complement, tuned_size:
+            As in `Labeller`.
         class_names: The classes of all tracks (C), as above.
         strands: `both`.
+        other_channels: Of each channel of measured values (A), which join the outputs of the trunk, the one that has
+            its values for the other strand: itself where it tells no strand.
 
     Attributes:
         tracks: Where the classes of each track stand in the last axis, by name.
 
     Raises:
-        ConfigError: A strand is missing, or as in `Labeller`.
+        ConfigError: A strand is missing, channels do not come in pairs, or as in `Labeller`.
         DataError: A class does not say its track, or a track has fewer than two classes or is cut in two.
     """
 
@@ -58,26 +60,59 @@ class TrackLabeller(Labeller):
         beta: float = 0.0,
         strands: str = "both",
         complement: Sequence[int] | None = None,
+        tuned_size: int | None = None,
+        other_channels: Sequence[int] = (),
     ) -> None:
         if strands != "both":
             raise ConfigError(f"arch.strands={strands}: head=tracks labels both strands in one pass; give both.")
+        self.other_channels = list(other_channels)
+        count = len(self.other_channels)
+        if any(not 0 <= one < count or self.other_channels[one] != at for at, one in enumerate(self.other_channels)):
+            raise ConfigError(f"head.other_channels={self.other_channels}: each is of the other strand of the other.")
+        if other_channels and tuned_size is None:
+            raise ConfigError("head.other_channels: measured values join a labeller that is tuned with tune=head.")
         super().__init__(
-            encoder, num_classes, kmer_bases, kmer_stride, dropout, hidden_size, bptt, alpha, beta, strands, complement
-        )
+            encoder, num_classes, kmer_bases, kmer_stride, dropout, hidden_size, bptt, alpha, beta, strands, complement,
+            tuned_size, (kmer_stride or 0) * len(other_channels),
+        )  # fmt: skip
         self.tracks = track_slices(class_names)
 
-    def forward(self, tokens: Tensor, lengths: Tensor, frozen: int = 0) -> tuple[Tensor, Tensor]:
-        """Return logits `(B, 2, L, C)` and the penalty AR + TAR; arguments, `L` and the rest as in `Labeller`."""
+    def forward(
+        self, tokens: Tensor, lengths: Tensor, frozen: int = 0, coverage: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return logits `(B, 2, L, C)` and the penalty AR + TAR; other arguments, `L` and the rest as in `Labeller`.
+
+        Args:
+            tokens, lengths, frozen: As in `Labeller`.
+            coverage: Measured values of each base on the given strand `(B, A, L)`; needed where there are channels.
+        """
         features, penalty = self.features(tokens, lengths, frozen)
         owners = [
             owning(self.k, self.stride, lengths, tokens.shape[1]),
             owning_other(self.k, self.stride, lengths, tokens.shape[1]),
         ]
         found = []
-        for own, owner in zip((features, swapped(features)), owners, strict=True):
-            by_base = self.head(own).reshape(len(tokens), -1, self.num_classes)  # (B, T s, C)
+        for strand, (own, owner) in enumerate(zip((features, swapped(features)), owners, strict=True)):
+            known = self.trunk(own)
+            if self.other_channels:
+                if coverage is None:
+                    raise ConfigError("the labeller was trained with tracks, and reads none: give the same tracks.")
+                known = torch.cat([known, self._by_token(coverage, lengths, tokens.shape[1], strand).to(known)], -1)
+            by_base = self.head(known).reshape(len(tokens), -1, self.num_classes)  # (B, T s, C)
             found.append(by_base.gather(1, owner.unsqueeze(-1).expand(-1, -1, self.num_classes)))
         return torch.stack(found, 1), penalty
+
+    def _by_token(self, coverage: Tensor, lengths: Tensor, num_tokens: int, strand: int) -> Tensor:
+        """Return the values of the bases that each token owns on a strand, in its direction, `(B, T, s A)`."""
+        steps, shift = torch.arange(num_tokens, device=lengths.device), (self.k - self.stride) // 2
+        tokens = lengths.unsqueeze(1) - 1 - steps if strand else steps.expand(len(lengths), -1)  # as the strand counts
+        bases = (tokens * self.stride + shift).unsqueeze(-1) + torch.arange(self.stride, device=lengths.device)
+        if strand:
+            bases = ((lengths - 1) * self.stride + self.k - 1).view(-1, 1, 1) - bases
+            coverage = coverage[:, self.other_channels]
+        where = bases.clamp(0, coverage.shape[-1] - 1).flatten(1).unsqueeze(1).expand(-1, coverage.shape[1], -1)
+        found = coverage.gather(2, where).view(*coverage.shape[:2], num_tokens, self.stride)
+        return found.permute(0, 2, 3, 1).flatten(2)
 
     def outputs(self, logits: Tensor) -> Tensor:
         """Turn logits `(..., C)` into probabilities, which add up to 1 in each track."""

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from gulmfit.checkpoint import Spec, letters_of, load
+from gulmfit.data.batches import padded_coverage
 from gulmfit.errors import CheckpointError, ConfigError, SequenceError
 from gulmfit.evaluate.calibration import Calibration
 from gulmfit.models.classifier import SequenceClassifier
@@ -97,6 +98,8 @@ class Predictor:
         self.kind = kind_of(model)
         self.blend = blend
         self.calibration: Calibration = calibration or self.kind.calibration()
+        self.folder: Path | None = None
+        """Where it was loaded from, where that is known."""
 
     @classmethod
     def load(
@@ -278,9 +281,11 @@ class Predictor:
         return [decode(part, alphabet) for part in codes]
 
     @torch.inference_mode()
-    def _forward(self, rows: Sequence[Tokens], batch_size: int) -> Probabilities:
+    def _forward(
+        self, rows: Sequence[Tokens], batch_size: int, coverage: Sequence[npt.NDArray[np.float32]] = ()
+    ) -> Probabilities:
         """Run the networks over tokens `(T,)`, those of similar length together, and return `(N, M, C)`, of positions
-        `(N, M, L, C)`."""
+        `(N, M, L, C)`; `coverage` has the measured values `(A, L)` of each, for what reads them."""
         lengths, found = np.array([len(row) for row in rows]), list[tuple[npt.NDArray[np.int64], Probabilities]]()
         order = np.argsort(lengths, kind="stable")
         while len(order):
@@ -291,7 +296,9 @@ class Predictor:
             for row, index in enumerate(batch):
                 tokens[row, : lengths[index]] = rows[index]
             with computing(self.device, self.precision == "bf16"):
-                logits, _ = self.model(*(torch.from_numpy(part).to(self.device) for part in (tokens, lengths[batch])))
+                more = [("coverage", padded_coverage([coverage[index] for index in batch]))] if len(coverage) else []
+                inputs = (torch.from_numpy(part).to(self.device) for part in (tokens, lengths[batch]))
+                logits, _ = self.model(*inputs, **{name: torch.from_numpy(part).to(self.device) for name, part in more})
             if isinstance(self.model, Ensemble):
                 each = self.model.each(logits.double())
             else:

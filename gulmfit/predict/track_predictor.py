@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 
 from gulmfit.checkpoint import Spec
 from gulmfit.errors import ConfigError
@@ -19,6 +20,8 @@ from gulmfit.seq.labels.annotated import AnnotatedWindows
 from gulmfit.seq.labels.labelled import LabelledSequences
 from gulmfit.seq.tokens.tokenizer import Tokenizer
 
+Singles = npt.NDArray[np.float32]
+
 MARGIN_BP = 600
 """Bases on each side of a window that are read with it: what a network makes of an edge is left out."""
 
@@ -27,9 +30,16 @@ class TrackPredictor(PositionPredictor):
     """A labeller of both strands that is ready to use; arguments as of `Predictor`."""
 
     def predict(
-        self, sequences: Sequence[str], *, strand: str = "forward", batch_size: int = 64, raw: bool = False
+        self,
+        sequences: Sequence[str],
+        *,
+        strand: str = "forward",
+        batch_size: int = 64,
+        raw: bool = False,
+        coverage: Sequence[Singles] = (),
     ) -> Probabilities:
-        """Return the probabilities of the bases of both strands `(N, 2, L, C)`; arguments as of `PositionPredictor`."""
+        """Return the probabilities of the bases of both strands `(N, 2, L, C)`; other arguments as of
+        `PositionPredictor`, and `coverage` has the measured values `(A, L)` of each sequence."""
         if strand != "forward":
             raise ConfigError(f"strand={strand}: both strands have labels in one pass; give strand=forward.")
         alphabet = self.tokenizer.alphabet
@@ -37,7 +47,7 @@ class TrackPredictor(PositionPredictor):
             Record(str(number), self.letters.encode(text, f"record '{number}'", alphabet))
             for number, text in enumerate(sequences)
         ]
-        found = self._forward(self._tokens(records, "", False), batch_size)[:, 0]  # of its one network
+        found = self._forward(self._tokens(records, "", False), batch_size, coverage)[:, 0]  # of its one network
         longest = max(map(len, sequences), default=0)
         found = found[:, :, :longest]
         return found if raw else self.calibrated(found)
@@ -46,19 +56,23 @@ class TrackPredictor(PositionPredictor):
         """Return the probabilities of windows, each read with `MARGIN_BP` on both sides where its stretch has them."""
         if not isinstance(data, AnnotatedWindows):
             return super().of_part(data, batch_size=batch_size, raw=raw)
-        reads, windows = list[str](), list[tuple[int, int, int]]()
+        reads, windows, measured = list[str](), list[tuple[int, int, int]](), list[Singles]()
+        wants = bool(cast("TrackLabeller", self.model).other_channels)
         for one in data.stretches():
-            codes = data.contigs[one.contig].codes
+            whole = data.contigs[one.contig]
             for index in one.windows:
                 _, start, end, _ = (data.loci or [])[index]
                 low, high = max(one.start, start - MARGIN_BP), min(one.end, end + MARGIN_BP)
-                reads.append(decode(codes[low:high]))
+                reads.append(decode(whole.codes[low:high]))
+                if wants and whole.coverage is not None:
+                    measured.append(whole.coverage[:, low:high])
                 windows.append((index, start - low, end - start))
         width, batch = data.labels.shape[-1], max(1, batch_size)
         found = np.zeros((len(data), 2, width, len(self.classes)), np.float32)
         for at in range(0, len(reads), batch):
-            predicted = self.predict(reads[at : at + batch], batch_size=batch, raw=raw)
-            for (index, first, size), values in zip(windows[at : at + batch], predicted, strict=True):
+            here = slice(at, at + batch)
+            predicted = self.predict(reads[here], batch_size=batch, raw=raw, coverage=measured[here])
+            for (index, first, size), values in zip(windows[here], predicted, strict=True):
                 found[index, :, :size] = values[:, first : first + size]
         return cast("Probabilities", found)
 

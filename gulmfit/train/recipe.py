@@ -16,6 +16,7 @@ from gulmfit.config import compose
 from gulmfit.errors import GulmfitError
 from gulmfit.evaluate.strands import strand_matters
 from gulmfit.seq.labels.labelled import LabelledSequences
+from gulmfit.train.inheriting import UNTUNED, inherit
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +87,8 @@ def _take_network(config: DictConfig, given: Sequence[str], origin: str) -> None
         if OmegaConf.to_container(config.arch, resolve=True) != arch:
             OmegaConf.update(config, "arch", arch, merge=False, force_add=True)
     theirs = source.spec["tokenizer"]
+    if config.tune.name != UNTUNED:
+        inherit(config, given, source)
     same_kind = config.tokenizer.get("_target_") == theirs["_target_"]
     if same_kind and "k" in theirs and not any(word.startswith("tokenizer") for word in given):
         config.tokenizer.k, config.tokenizer.stride = theirs["k"], theirs["stride"]

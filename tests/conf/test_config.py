@@ -41,6 +41,8 @@ def test_every_file_composes_and_validates(group: str, name: str) -> None:
     stage = {"classifier": ["stage=classify"], "labeller": ["stage=label"]}.get(name, [])
     if group == "search":
         stage = ["stage=search"]
+    if group == "tune" and name != "none":
+        stage = ["stage=label", "init_from=outputs/label/mine"]
     if name == "tracks":
         stage = ["stage=label", "head=tracks"]
     if name == "codons" and group in ("head", "recipe"):

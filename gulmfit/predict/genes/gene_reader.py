@@ -11,13 +11,16 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from gulmfit.checkpoint import LoadedModel, load
+from gulmfit.checkpoint import TRACKS_READ, LoadedModel, load
+from gulmfit.data.batches import padded_coverage
 from gulmfit.errors import CheckpointError
 from gulmfit.models.hardware import computing, place
 from gulmfit.models.track_labeller import TrackLabeller
 from gulmfit.predict.genes.decoding import Decoding
 from gulmfit.predict.scans.bases import Singles
 from gulmfit.seq.alphabet import Codes
+from gulmfit.seq.genome.coverage import Coverage
+from gulmfit.seq.genome.store import GenomeStore
 from gulmfit.seq.labels.gene_labels import CDS, CLASSES
 from gulmfit.seq.labels.track_labels import GENE_CLASSES
 
@@ -83,15 +86,32 @@ class GeneReader:
             )
         return cls(loaded, device, precision)
 
+    def coverage(self, tracks: str, store: GenomeStore) -> Coverage | None:
+        """Open the tracks that are given for a genome (`Coverage.asked`); None where the model reads none.
+
+        Raises:
+            CheckpointError: The model reads other channels than its configuration tells of.
+        """
+        found = Coverage.asked(tracks, self.loaded.spec.get(TRACKS_READ), store)
+        if (found.other_channels if found else []) != self.model.other_channels:
+            raise CheckpointError(f"{self.loaded.source}: its head and its tracks differ: the model folder is damaged.")
+        return found
+
     @torch.inference_mode()
-    def read(self, windows: Sequence[Codes]) -> Singles:
-        """Return the probabilities of windows (L,), `(N, 2, L, C)`; 0 past the end of a shorter one."""
+    def read(self, windows: Sequence[Codes], coverage: Sequence[Singles] = ()) -> Singles:
+        """Return the probabilities of windows (L,), `(N, 2, L, C)`; 0 past the end of a shorter one.
+
+        Args:
+            windows: Base codes.
+            coverage: Measured values `(A, L)` of each, for a model that was trained with tracks.
+        """
         rows = [self.tokenizer.encode(window) for window in windows]
         lengths = np.array([len(row) for row in rows], dtype=np.int64)
         tokens = np.full((len(rows), lengths.max()), self.tokenizer.pad_id, dtype=np.int64)
         for row, own in zip(tokens, rows, strict=True):
             row[: len(own)] = own
+        inputs = {"tokens": tokens, "lengths": lengths, **({"coverage": padded_coverage(coverage)} if coverage else {})}
         with computing(self.device, self.precision == "bf16"):
-            logits, _ = self.model(*(torch.from_numpy(part).to(self.device) for part in (tokens, lengths)))
+            logits, _ = self.model(**{name: torch.from_numpy(part).to(self.device) for name, part in inputs.items()})
         found: Singles = self.model.outputs(logits.float()).cpu().numpy()
         return found

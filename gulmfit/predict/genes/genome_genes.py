@@ -41,7 +41,7 @@ class GenomeGenes:
         decoding: What makes genes of it.
         folder: Where to keep what has been found so far.
         asked: What decides which genes are found.
-        keep: Whether `track` will be called.
+        keep: Whether `track` or `probabilities` will be called.
         restart: Drop what is there.
 
     Raises:
@@ -97,7 +97,7 @@ class GenomeGenes:
         for contig in order:
             begin, last = 0, -1
             for start in range(0, contig.length, _AT_ONCE):
-                values = self._probabilities(contig, start, min(start + _AT_ONCE, contig.length))[:, strand, column]
+                values = self.probabilities(contig, start, min(start + _AT_ONCE, contig.length))[:, strand, column]
                 steps = np.rint(values.astype(np.float32) * TRACK_STEPS).astype(np.int64)
                 for at in np.flatnonzero(np.diff(steps, prepend=last)).tolist():
                     if last >= 0:
@@ -162,7 +162,8 @@ class GenomeGenes:
         check_same(self.folder, f"{len(genes):,} genes", before, self.asked)
         return genes
 
-    def _probabilities(self, contig: Contig, start: int, end: int) -> Probabilities:
+    def probabilities(self, contig: Contig, start: int, end: int) -> Probabilities:
+        """Return those of bases [start, end) of a contig, `(end - start, 2, C)`, after `find`, if they are kept."""
         number = bisect_right(self._begins, contig.start) - 1
         base = contig.start - self._begins[number]
         return self._kept[number].read(base + start, base + end)

@@ -7,6 +7,7 @@ Shapes: `N` windows, `L` bases, `C` classes of both tracks; an axis of 2 is the 
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,12 @@ Read = tuple[LabelledContig, Floats]
 
 
 def judge_genes(
-    parts: Mapping[str, LabelledSequences], valid_raw: Floats, test_raw: Floats, *, seed: int
+    parts: Mapping[str, LabelledSequences],
+    valid_raw: Floats,
+    test_raw: Floats,
+    *,
+    seed: int,
+    before: tuple[Path | None, Floats] | None = None,
 ) -> dict[str, Any]:
     """Decode the probabilities of the test part, and score its genes.
 
@@ -42,6 +48,7 @@ def judge_genes(
         valid_raw: Probabilities of the validation part, uncalibrated (N, 2, L, C).
         test_raw: Those of the test part.
         seed: Of the bootstrap.
+        before: Of the labeller that was tuned, its folder and its probabilities of the test part.
 
     Returns:
         Nothing where the labels are not of genes; else `genes`, the scores by method with `ci95`, ready for JSON, and
@@ -77,7 +84,13 @@ def judge_genes(
         finders[name] = _finder(decoding)
     for name, find in finders.items():
         methods[name] = _judged(tested, find, seed)
-        logger.info("%s: %s", name, _told(methods[name]))
+        logger.info("%s: %s", name, told_genes(methods[name]))
+    if before is not None:
+        own = joined(test, before[1])
+        untuned = (before[0] and Decoding.load(before[0])) or Decoding.untuned(test.decode)
+        methods["before tuning, base by base"] = _bases(truth, [raw_labels(found) for _, found in own], seed)
+        methods["before tuning, decoded"] = _judged(own, _finder(untuned), seed)
+        logger.info("before tuning, decoded: %s", told_genes(methods["before tuning, decoded"]))
     kept, decoding = list(decodings.items())[-1]
     true = sum(len(one.genes) for one in truth)
     genes = {"true": true, "methods": methods, "kept": kept, "markov_weight": decoding.markov_weight}
@@ -109,10 +122,13 @@ def _judged(
     tested: Sequence[Read], find: Callable[[LabelledContig, Floats], list[GeneModel]], seed: int
 ) -> dict[str, Any]:
     """Score the bases and the genes of a gene finder."""
-    found = [find(one, own) for one, own in tested]
-    truth = [one for one, _ in tested]
+    return judged_genes([one for one, _ in tested], [find(one, own) for one, own in tested], seed)
+
+
+def judged_genes(truth: Sequence[LabelledContig], found: Sequence[Sequence[GeneModel]], seed: int) -> dict[str, Any]:
+    """Score predicted genes, and the bases that they say, against the truth of the same contigs; with `ci95`."""
     labels = [
-        gene_labels(GeneModels(genes, [], [one.name]), one.name, one.codes)
+        gene_labels(GeneModels(list(genes), [], [one.name]), one.name, one.codes)
         for genes, one in zip(found, truth, strict=True)
     ]
     scores = gene_scores(
@@ -134,7 +150,7 @@ def _end_to_end(labels: Sequence[GeneLabels]) -> GeneLabels:
     return GeneLabels(*(np.concatenate([getattr(one, name) for one in labels], axis=1) for name in names))
 
 
-def _told(scores: Mapping[str, Any]) -> str:
+def told_genes(scores: Mapping[str, Any]) -> str:
     """Write the scores that matter most in a line."""
     shown = {"CDS/f1": "base F1", "three_prime": "3'", "exact": "exact"}
     pairs = [

@@ -7,6 +7,7 @@ All positions are those of the genome store.
 Shape letters: `N` windows, `L` bases, `C` classes of all tracks; an axis of 2 is the strand.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from gulmfit.errors import ConfigError
 from gulmfit.predict.scans.grid import Integers, Windows
 from gulmfit.seq.alphabet import Codes
+from gulmfit.seq.genome.coverage import Coverage
 from gulmfit.seq.genome.gatherer import Contig
 from gulmfit.seq.genome.store import GenomeStore
 
@@ -41,8 +43,13 @@ class BaseReader(Protocol):
     def unknown(self) -> Singles:
         """What stands for the probabilities of a base that cannot be read, `(C,)`."""
 
-    def read(self, windows: Sequence[Codes]) -> Singles:
-        """Return the probabilities of windows (L,), the same whatever stands beside a window, `(N, 2, L, C)`."""
+    def read(self, windows: Sequence[Codes], coverage: Sequence[Singles] = ()) -> Singles:
+        """Return the probabilities of windows (L,), the same whatever stands beside a window, `(N, 2, L, C)`.
+
+        Args:
+            windows: Base codes.
+            coverage: Measured values (A, L) of each, if there are any.
+        """
 
 
 class Reach(NamedTuple):
@@ -64,6 +71,8 @@ class BaseScan(NamedTuple):
     """Bases that a window shares with the next one."""
     batch_size: int
     """Windows that are read at once."""
+    coverage: Coverage | None = None
+    """Measured values that are read with the bases."""
 
     def check(self) -> None:
         """Refuse numbers that are out of range.
@@ -117,7 +126,8 @@ class BaseScan(NamedTuple):
         for number in range(first, max(len(reach.starts), first + 1), self.batch_size):
             batch = slice(number, number + self.batch_size)
             windows = list(zip(*(column[batch].tolist() for column in reach), strict=True))
-            found = self.reader.read([read_codes(self.store, one[0], one[1]) for one in windows]) if windows else ()
+            codes = [read_codes(self.store, one[0], one[1]) for one in windows]
+            found = self.reader.read(codes, *self._measured(contigs, windows)) if windows else ()
             grown = max([one[3] for one in windows], default=at) - at - len(sums)
             if grown > 0:
                 sums = np.concatenate([sums, np.zeros((grown, *sums.shape[1:]), np.float32)])
@@ -133,6 +143,19 @@ class BaseScan(NamedTuple):
                 size = min(done - at, _PIECE_BP)
                 yield self._means(sums[:size], counts[:size], at, size)
                 sums, counts, at = sums[size:], counts[size:], at + size
+
+    def _measured(self, contigs: Sequence[Contig], windows: Sequence[Sequence[int]]) -> list[list[Singles]]:
+        """Return what is measured of windows of a run, as an argument of `read`; none where nothing is."""
+        if self.coverage is None:
+            return []
+        firsts = [contig.start for contig in contigs]
+        own = [contigs[bisect_right(firsts, start) - 1] for start, *_ in windows]
+        return [
+            [
+                self.coverage.values(contig.name, start - contig.start, end - contig.start)
+                for contig, (start, end, *_) in zip(own, windows, strict=True)
+            ]
+        ]
 
     def _means(self, sums: Singles, counts: Singles, at: int, size: int) -> Singles:
         """Divide the sums of the `size` bases from `at` on, and fill in those that no window reads."""

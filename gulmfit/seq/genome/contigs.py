@@ -1,4 +1,4 @@
-"""Features of a genome: read from BED, GFF3, GTF or GenBank files, found in a genome store, cut out of it."""
+"""Features of a genome: read from BED, GFF3, GTF, GenBank or .tbl files, found in a genome store, cut out of it."""
 
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -8,6 +8,7 @@ from pathlib import Path
 from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import Codes, decode, reverse_complement
 from gulmfit.seq.formats.bed import read_bed
+from gulmfit.seq.formats.feature_table import read_feature_table
 from gulmfit.seq.formats.features import Feature as Feature
 from gulmfit.seq.formats.features import join_parts as join_parts
 from gulmfit.seq.formats.gff import read_gff
@@ -18,8 +19,10 @@ from gulmfit.seq.genome.store import GenomeStore
 _SHOWN = 5  # names of contigs in a message
 _BED = (".bed", ".narrowpeak", ".broadpeak")
 _GENBANK = (".gb", ".gbk", ".gbff")
+_GFF = (".gff", ".gff3", ".gtf")
 _READERS: dict[str, Callable[[Path, Collection[str] | None], Iterator[Feature]]] = {
-    **dict.fromkeys((".gff", ".gff3", ".gtf"), read_gff),
+    **dict.fromkeys(_GFF, read_gff),
+    ".tbl": read_feature_table,
     **dict.fromkeys(_GENBANK, read_genbank),
 }
 
@@ -33,7 +36,7 @@ def read_features(path: str | Path, kinds: Collection[str] | None = None) -> Ite
     `join_parts` puts them together.
 
     Args:
-        path: .bed, .narrowPeak, .broadPeak, .gff, .gff3, .gtf, .gb, .gbk or .gbff, each also with .gz or .bgz.
+        path: .bed, .narrowPeak, .broadPeak, .gff, .gff3, .gtf, .tbl, .gb, .gbk or .gbff, each also with .gz or .bgz.
         kinds: Types to keep, such as CDS and tRNA; all if None. BED has none.
 
     Raises:
@@ -61,6 +64,11 @@ def is_features(path: Path) -> bool:
 def has_kinds(path: Path) -> bool:
     """Tell by its name whether the features of a file have kinds: not those of BED."""
     return _suffix(path) not in _BED
+
+
+def is_gff(path: Path) -> bool:
+    """Tell by its name whether a file is GFF3 or GTF."""
+    return _suffix(path) in _GFF
 
 
 def is_genbank(path: Path) -> bool:

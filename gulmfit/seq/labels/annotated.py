@@ -6,9 +6,10 @@ Shapes: `N` windows, `L` bases.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from gulmfit.seq.alphabet import Codes, decode
 from gulmfit.seq.labels.gene_labels import LabelledContig
@@ -38,11 +39,13 @@ class Annotated(NamedTuple):
         codes: Its bases (L,).
         tracks: Their labels (2, K, L), as of `gulmfit.seq.labels.track_labels`.
         genes: What is known of its genes; None where labels are not of genes.
+        coverage: Measured values (A, L), as of `gulmfit.seq.genome.coverage`; None without.
     """
 
     codes: Codes
     tracks: Labels
     genes: LabelledContig | None
+    coverage: npt.NDArray[np.float32] | None = None
 
 
 @dataclass(eq=False)
@@ -54,12 +57,14 @@ class AnnotatedWindows(LabelledSequences):
         window_bp: Bases of a window, more or less.
         code: Number of the genetic code.
         decode: How probabilities become genes, `orfs` or `genes`; empty where labels are not of genes.
+        tracks: What a model keeps of the measured values that it reads; empty where there are none.
     """
 
     contigs: Mapping[str, Annotated] = field(default_factory=dict)
     window_bp: int = 0
     code: int = 1
     decode: str = ""
+    tracks: Mapping[str, Any] = field(default_factory=dict)
 
     def stretches(self) -> list[GaplessWindows]:
         """Join windows that follow each other, in the order of contigs and positions."""

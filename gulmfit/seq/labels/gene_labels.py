@@ -3,7 +3,7 @@
 Shapes: `L` bases; the first axis of length 2 is the strand, "+" and "-". All positions are those of the forward strand.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import AMBIGUOUS, Codes
 from gulmfit.seq.formats.features import Feature
-from gulmfit.seq.genome.genes import GeneModel, inside, positions
+from gulmfit.seq.genome.genes import GeneModel, Span, inside, positions
 from gulmfit.seq.genome.store import GenomeStore
 from gulmfit.seq.labels.gene_models import REASONS, STRANDS, GeneModels
 
@@ -88,6 +88,25 @@ class LabelledContig(NamedTuple):
         )
         genes = [replace(gene, contig=name) for gene in inside(self.genes, self.name, start, end)]
         return LabelledContig(name, self.codes[start:end], labels, genes)
+
+    def replaced(self, other: "LabelledContig", spans: Sequence[Span]) -> "LabelledContig":
+        """Return it with the labels of another annotation of its contig in some intervals, and their genes there.
+
+        A gene of this one that reaches into an interval, or of the other one that reaches out of one, is left out.
+        """
+        names = ("classes", "phases", "reasons")
+        arrays = {name: getattr(self.labels, name).copy() for name in names}
+        for start, end in spans:
+            for name in names:
+                arrays[name][:, start:end] = getattr(other.labels, name)[:, start:end]
+        genes = [
+            gene for gene in self.genes if not any(gene.span[0] < end and start < gene.span[1] for start, end in spans)
+        ]
+        genes += [
+            gene for gene in other.genes if any(start <= gene.span[0] and gene.span[1] <= end for start, end in spans)
+        ]
+        genes.sort(key=lambda gene: gene.span)
+        return self._replace(labels=GeneLabels(**arrays), genes=genes)
 
 
 def labelled_contigs(models: GeneModels, store: GenomeStore) -> Iterator[LabelledContig]:

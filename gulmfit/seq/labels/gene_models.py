@@ -17,9 +17,7 @@ from gulmfit.seq.formats.gff import read_gff
 from gulmfit.seq.genome.contigs import (
     contig_of,
     contigs_by_name,
-    has_kinds,
-    is_features,
-    is_genbank,
+    is_gff,
     missing_contigs,
     read_features,
 )
@@ -106,7 +104,7 @@ def read_genes(
     contigs: Mapping[str, str | None] | None = None,
     min_intron_bp: int = 20,
 ) -> GeneModels:
-    """Read the genes of a GFF3, GTF or GenBank file.
+    """Read the genes of a GFF3, GTF, GenBank or .tbl file.
 
     Whether a CDS holds its stop codon is found by testing all of them, and each then gets it. A gene is masked with
     its introns where no transcript of it is sound; `REASONS` says what is looked for.
@@ -127,8 +125,8 @@ def read_genes(
     """
     path = Path(annotation)
     kinds = _AllBut(_UNREAD)
-    gff = is_features(path) and has_kinds(path) and not is_genbank(path)
-    found = read_transcripts(read_gff(path, kinds, skip_empty_utrs=True) if gff else read_features(path, kinds))
+    rows = read_gff(path, kinds, skip_empty_utrs=True) if is_gff(path) else read_features(path, kinds)
+    found = read_transcripts(rows)
     names = _names(found.contigs, store, contigs or {}, path)
     kept = [one for one in found.transcripts if names[one.contig] is not None]
     if not kept:

@@ -8,10 +8,11 @@ from typing import Any
 from torch import Tensor
 from torchmetrics import MeanMetric
 
-from gulmfit.checkpoint import Spec
+from gulmfit.checkpoint import LOSS, Spec
 from gulmfit.data.batches import SequenceBatch
 from gulmfit.data.sequences import ClassificationDataModule
 from gulmfit.models.classifier import LabelModel
+from gulmfit.models.labeller import Labeller
 from gulmfit.models.losses import CrossEntropy, Loss
 from gulmfit.report.kinds.kind import kind_of
 from gulmfit.train.loop.metrics import CalibratedLoss, validation_metrics
@@ -37,6 +38,12 @@ class ClassificationTask(Task):
         self.calibrated_loss = CalibratedLoss(self.loss, scales=scales) if kind.calibrated_loss else None
         self.valid_metrics, self.headline = validation_metrics(kind, spec["classes"]), kind.headline
 
+    def kept(self) -> dict[str, Any]:
+        """Return also the loss of a labeller, whose weights are inherited where it is tuned."""
+        classes = list(self.hparams["spec"]["classes"])
+        own = {LOSS: self.loss.described(classes)} if isinstance(self.model, Labeller) else {}
+        return super().kept() | own
+
     def on_train_epoch_start(self) -> None:
         """Choose the order of this epoch."""
         sampler = getattr(self.trainer.train_dataloader, "batch_sampler", None)
@@ -47,7 +54,7 @@ class ClassificationTask(Task):
         """Learn one batch."""
         # Under DDP every parameter must take part in every backward pass; alone, a frozen layer needs no graph.
         frozen = self.frozen_groups() if self.trainer.world_size == 1 else 0
-        logits, penalty = self.model(batch.tokens, batch.lengths, frozen)
+        logits, penalty = self.model(batch.tokens, batch.lengths, frozen, **batch.measured)
         loss: Tensor = self.loss(logits.float(), self.model.learned(batch.labels))
         self.fitted_loss = loss.detach()
         self.log("train/loss", self.fitted_loss, prog_bar=True, on_step=True, on_epoch=False, batch_size=len(logits))
@@ -73,7 +80,7 @@ class ClassificationTask(Task):
 
     def validation_step(self, batch: SequenceBatch, batch_idx: int) -> None:
         """Score one batch."""
-        logits, _ = self.model(batch.tokens, batch.lengths)
+        logits, _ = self.model(batch.tokens, batch.lengths, **batch.measured)
         logits = logits.float()
         learned = self.model.learned(batch.labels)
         self.valid_loss.update(*self.loss.each(logits, learned))

@@ -39,7 +39,6 @@ from gulmfit.train.run import CONFIG, Run
 from gulmfit.train.survive.callbacks import RandomState, RunCheckpoint, Throughput
 from gulmfit.train.survive.curves import CurveLogger
 from gulmfit.train.survive.durable import BEST, LAST, DurableCheckpointIO, newest_sound, read_best_score
-from gulmfit.train.survive.identity import LEARNED_FROM
 from gulmfit.train.survive.watch import LossWatch
 
 logger = logging.getLogger(__name__)
@@ -191,7 +190,7 @@ def fit(run: Run, task: Task, data: pl.LightningDataModule, spec: Spec) -> Fitte
                 f"{run.config.stage.monitor} is not a number after {trainer.global_step} steps: training diverged. "
                 "Lower the learning rate (lr_find=true suggests one) or set trainer.gradient_clip_val=0.25."
             )
-        save_model(run.folder / MODEL_FOLDER, {**spec, LEARNED_FROM: task.learned_from}, task.model.state_dict())
+        save_model(run.folder / MODEL_FOLDER, {**spec, **task.kept()}, task.model.state_dict())
         # So that a copy of the folder still tells the leak check what the model has read.
         shutil.copyfile(run.folder / CONFIG, run.folder / MODEL_FOLDER / CONFIG)
     trainer.strategy.barrier()

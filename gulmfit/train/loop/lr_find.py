@@ -32,7 +32,7 @@ def _loss(model: LanguageModel | LabelModel, batch: Any, state: Any, loss: Loss)
         output = model(batch.tokens, batch.targets, state)
         return output.loss + output.penalty, detach(output.state)
     if isinstance(model, LabelModel) and isinstance(batch, SequenceBatch):
-        logits, penalty = model(batch.tokens, batch.lengths)
+        logits, penalty = model(batch.tokens, batch.lengths, **batch.measured)
         return loss(logits.float(), model.learned(batch.labels)) + penalty, None
     raise TypeError(f"no loss for {type(model).__name__} and {type(batch).__name__}.")
 

@@ -116,6 +116,10 @@ class Task(pl.LightningModule):
         self.validated_at = int(checkpoint.get("validated_at", -1))
         self._plateau_before = checkpoint.get("plateau")
 
+    def kept(self) -> dict[str, Any]:
+        """Return what the model folder tells besides how the model is built."""
+        return {LEARNED_FROM: self.learned_from}
+
     @property
     def total_steps(self) -> int:
         """Optimizer steps of the whole training, as far as is known."""

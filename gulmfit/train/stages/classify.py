@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gulmfit.checkpoint import LoadedModel, Spec, build_tokenizer, resolve_target
+from gulmfit.checkpoint import TRACKS_READ, LoadedModel, Spec, build_tokenizer, resolve_target
 from gulmfit.config import instantiate, plain
 from gulmfit.data.sequences import ClassificationDataModule
 from gulmfit.data.sources.base import Source
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.models.classifier import LabelModel
 from gulmfit.models.ensemble import one_network
+from gulmfit.models.labeller import Labeller
 from gulmfit.models.losses import Loss
 from gulmfit.models.transfer import transfer
 from gulmfit.overrides import assign
@@ -24,10 +25,12 @@ from gulmfit.predict.predictor import Predictor
 from gulmfit.predict.track_predictor import predictor_of
 from gulmfit.report.kinds.kind import kind_of
 from gulmfit.report.pages import classification_report
+from gulmfit.seq.labels.annotated import AnnotatedWindows
 from gulmfit.seq.labels.labelled import LabelledSequences
 from gulmfit.seq.related.leakage import check_leakage, leakage_report
 from gulmfit.seq.splits.split import PARTS, source_of
 from gulmfit.seq.splits.split_file import write_split
+from gulmfit.train.inheriting import UNTUNED, take_over, tuned_spec
 from gulmfit.train.loop.classification_task import ClassificationTask
 from gulmfit.train.loop.fit import Fitted, build_spec, fit, seed_everything
 from gulmfit.train.loop.lr_find import lr_range_test
@@ -36,7 +39,7 @@ from gulmfit.train.run import Run
 from gulmfit.train.stages.concluding import conclude
 from gulmfit.train.stages.materials import Material
 from gulmfit.train.stages.origins import what_was_met
-from gulmfit.train.survive.identity import Identity, of_labelled, of_weights
+from gulmfit.train.survive.identity import Identity, of_labelled, of_measured, of_weights
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +101,8 @@ def learned_from(
 ) -> Identity:
     """Return what a classifier learns from, by content: data, its parts (N,), seed, and the weights it starts with."""
     first = of_weights(one_network(initial.model).state_dict()) if initial else None
-    return of_labelled(data, where, int(run.config.seed), int(run.config.batch_size), first)
+    found = of_labelled(data, where, int(run.config.seed), int(run.config.batch_size), first)
+    return found | of_measured(data) if isinstance(data, AnnotatedWindows) else found
 
 
 def materials(run: Run, source: Source, labelled: LabelledSequences | None = None) -> Material:
@@ -130,12 +134,14 @@ class Learned:
         results: What is told besides, so far.
         fitted: What fitting gave; None in a learning-rate range test.
         predictor: The classifier; None there, and in a process that does not evaluate.
+        before: The labeller that was tuned to it, where there is one.
     """
 
     material: Material
     results: dict[str, Any]
     fitted: Fitted | None = None
     predictor: Predictor | None = None
+    before: Predictor | None = None
 
 
 def run_classifier(
@@ -152,7 +158,10 @@ def run_classifier(
     found = learn_labels(run, source, labelled)
     if found.fitted is None or found.predictor is None:
         return found.results
-    return conclude(run, found.material, found.predictor, found.fitted, found.results, baseline_seed=baseline_seed)
+    return conclude(
+        run, found.material, found.predictor, found.fitted, found.results, baseline_seed=baseline_seed,
+        before=found.before,
+    )  # fmt: skip
 
 
 def learn_labels(run: Run, source: Source, labelled: LabelledSequences | None = None) -> Learned:
@@ -162,7 +171,9 @@ def learn_labels(run: Run, source: Source, labelled: LabelledSequences | None = 
     decided = replace(run, config=decide(config, parts["train"], parts["valid"], run.overrides))
     config = decided.config
     spec = _spec(decided, parts["train"])
-    initial = run.initial_model(spec)
+    initial, tune = run.initial_model(spec), plain(config.tune)
+    if initial is not None and tune["name"] != UNTUNED:
+        spec = tuned_spec(spec, initial, tune, getattr(parts["train"], "tracks", {}))
     loss = fitted_loss(config, parts["train"])
     task = ClassificationTask(spec, plain(config.optimizer), _schedule(config), loss)
     task.learned_from = identity = learned_from(run, labelled, material.where, initial)
@@ -186,7 +197,10 @@ def learn_labels(run: Run, source: Source, labelled: LabelledSequences | None = 
         logger.info("classify: %r is the positive class (data.positive= names another)", labelled.positive)
     results: dict[str, Any] = run.facts
     if initial is not None:
-        report = transfer(task.model, initial.model.state_dict(), "encoder.")
+        if tune["name"] == UNTUNED:
+            report = transfer(task.model, initial.model.state_dict(), "encoder.")
+        else:
+            report = take_over(cast("Labeller", task.model), spec, initial, tune)
         logger.info("transfer from %s: %s", initial.source, report.summary())
         results["transfer"] = {"from": str(initial.source), **vars(report)}
     if config.lr_find:
@@ -197,7 +211,25 @@ def learn_labels(run: Run, source: Source, labelled: LabelledSequences | None = 
         return Learned(material, results)
     fitted = fit(decided, task, data, spec)
     predictor = predictor_of(spec, task.model, tokenizer) if fitted.is_main else None
-    return Learned(material, results, fitted, predictor)
+    known = initial if tune["name"] != UNTUNED and fitted.is_main else None
+    return Learned(material, results, fitted, predictor, before_tuning(known, spec) if known else None)
+
+
+def before_tuning(source: LoadedModel, spec: Spec) -> Predictor | None:
+    """Return the labeller that was tuned, to be judged alongside what it became.
+
+    Returns:
+        None where it says other classes, or reads tracks that the data have not.
+    """
+    theirs = source.spec.get(TRACKS_READ)
+    if source.classes != spec["classes"] or (theirs and theirs != spec.get(TRACKS_READ)):
+        return None
+    model = cast("Labeller", source.model)
+    predictor = predictor_of(source.spec, model, source.tokenizer)
+    if source.calibration:
+        predictor.calibration = kind_of(model).read_calibration(source.calibration)
+    predictor.folder = source.source
+    return predictor
 
 
 def _schedule(config: Any) -> dict[str, Any]:

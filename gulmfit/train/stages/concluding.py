@@ -30,6 +30,7 @@ def conclude(
     *,
     baseline_seed: int | None = None,
     members: Mapping[str, Any] | None = None,
+    before: Predictor | None = None,
 ) -> dict[str, Any]:
     """Calibrate what was learned, score it on the test part, blend it if asked, and write what the run's folder tells.
 
@@ -40,6 +41,7 @@ def conclude(
         fitted: What fitting gave.
         results: What is told besides.
         baseline_seed: Of the baselines; the run's by default.
+        before: The labeller that was tuned to it, judged alongside.
         members: Of an ensemble what is told of its networks (`ensemble` in `metrics.json`).
     """
     config, parts = run.config, material.parts
@@ -56,6 +58,7 @@ def conclude(
         baseline_seed=judged_by,
         cache_dir=cache_dir,
         ceilings=material.source.ceilings(parts["test"]),
+        before=before,
     )
     folder = run.folder / "predictions"
     if config.blend:

@@ -17,6 +17,9 @@ from gulmfit.seq.labels.labelled import LabelledSequences
 from gulmfit.seq.related.overlap import find_overlaps
 from gulmfit.seq.splits.split import PARTS
 
+BEFORE = "before_tuning"
+"""The name of the labeller that was tuned, among the baselines."""
+
 Predicted = npt.NDArray[np.float64]
 
 
@@ -43,6 +46,7 @@ def score(
     baseline_seed: int,
     cache_dir: Path,
     ceilings: Mapping[str, Predicted] | None = None,
+    before: Predictor | None = None,
 ) -> dict[str, Any]:
     """Score a classifier and the baselines on the test part; the test part is touched here and nowhere else.
 
@@ -56,6 +60,7 @@ def score(
         baseline_seed: Of the baselines.
         cache_dir: Where baselines of a split are kept.
         ceilings: What can be said of the test sequences where the truth was simulated, by name.
+        before: The labeller that was tuned to the classifier, judged as a baseline.
     """
     train, valid, test = (parts[part] for part in PARTS)
     plain = judge_of(test)
@@ -63,6 +68,11 @@ def score(
     raw = predictor.of_part(test, batch_size=batch_size, raw=True)
     judged: dict[str, Judged] = {"model": (predictor.calibrated(raw), own)}
     judged |= plain.baselines(train, valid, test, seed=baseline_seed, cache_dir=cache_dir)
+    untuned = {}
+    if before is not None:
+        raw_before = before.of_part(test, batch_size=batch_size, raw=True)
+        judged[BEFORE] = (before.calibrated(raw_before), plain.decided(before.calibration))
+        untuned = {"before": (before.folder, raw_before)}
     scores = {name: judge.scores(test.labels, item) for name, (item, judge) in judged.items()}
     intervals = {name: judge.intervals(test.labels, item, groups, seed) for name, (item, judge) in judged.items()}
     decided, decided_intervals = own.at_threshold(test.labels, judged["model"][0], predictor.calibration, groups, seed)
@@ -86,7 +96,7 @@ def score(
             test.ids, test.labels, groups, test.classes, predictions, test.positive, targets=test.targets
         ),
         "raw": raw,
-        **(named(own.beyond)(parts, valid_raw, raw, seed=seed) if own.beyond else {}),
+        **(named(own.beyond)(parts, valid_raw, raw, seed=seed, **untuned) if own.beyond else {}),
     }
 
 

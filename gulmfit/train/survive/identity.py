@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gulmfit.seq.alphabet import Codes
 from gulmfit.seq.genome.holdout import Holdout
+from gulmfit.seq.labels.annotated import AnnotatedWindows
 from gulmfit.seq.labels.labelled import LabelledSequences
 
 Identity = dict[str, str]
@@ -27,6 +28,7 @@ RECORDS, PARTS, ORDER, SEED, FIRST_WEIGHTS = (
     "the weights of init_from",
 )  # fmt: skip
 CORPUS, HELD_OUT, STRANDS = "the bases of the corpus", "the held-out part", "strands"
+MEASURED = "the values of data.tracks"
 BATCHES = "batch_size and bptt"
 _HASHED_AT_ONCE = 1 << 26
 
@@ -58,6 +60,12 @@ def of_labelled(
         BATCHES: str(batch_size),
     }
     return found | ({FIRST_WEIGHTS: first} if first else {})
+
+
+def of_measured(data: AnnotatedWindows) -> Identity:
+    """Return the identity of the measured values that are read with the bases; empty where there are none."""
+    values = [one.coverage.data for _, one in sorted(data.contigs.items()) if one.coverage is not None]
+    return {MEASURED: _digest(values, lengths=False).hex()} if values else {}
 
 
 def of_stream(

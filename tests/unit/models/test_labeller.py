@@ -54,6 +54,22 @@ def test_the_owner_of_a_base_gives_its_logits(k: int, stride: int) -> None:
     assert penalty == 0
 
 
+@pytest.mark.parametrize(("tuned_size", "hidden_size"), [(0, 8), (5, 8), (5, 0)])
+def test_new_layers_learn_alone_on_a_frozen_trunk(tuned_size: int, hidden_size: int) -> None:
+    model = Labeller(AWDRNN(30, 6, 10, 2), 3, 3, 2, hidden_size=hidden_size, tuned_size=tuned_size)
+    names = {name for name, _ in model.named_parameters()}
+    assert {name.partition(".")[0] for name in names} == {"encoder", "head", *(["trunk"] if hidden_size else [])}
+    assert sum(len(group) for group in model.layer_groups()) == len(names)
+    model.freeze_trunk()
+    model.train()
+    assert [model.training, model.encoder.training, model.dropout.training] == [True, False, False]
+    logits, _ = model(torch.randint(3, 30, (2, 7)), torch.tensor([7, 7]))
+    logits.sum().backward()
+    assert {name for name, own in model.named_parameters() if own.grad is not None} == {
+        name for name in names if name.startswith("head.")
+    }
+
+
 @torch.no_grad()
 def test_padding_and_neighbours_change_nothing() -> None:
     model = labeller().eval()

@@ -104,6 +104,50 @@ def test_tracks_are_named_and_whole() -> None:
             track_slices(wrong)
 
 
+@pytest.mark.parametrize(("k", "stride"), CASES)
+@pytest.mark.parametrize("hidden", [0, 5])
+@torch.no_grad()
+def test_measured_values_turn_with_the_sequence(k: int, stride: int, hidden: int) -> None:
+    base, codes = labeller(k, stride), bases(k + 7 * stride)
+    torch.manual_seed(2)
+    model = TrackLabeller(
+        base.encoder, 5, CLASSES, k, stride, hidden_size=8, complement=KmerTokenizer(k, stride).complement(),
+        tuned_size=hidden, other_channels=[1, 0, 2],
+    ).eval()  # fmt: skip
+    values = torch.randn(1, 3, len(codes))
+
+    def said(codes: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        tokens = torch.from_numpy(KmerTokenizer(k, stride).encode(codes.numpy().astype("uint8")))[None]
+        return model(tokens, torch.tensor([tokens.shape[1]]), coverage=values)[0][0, :, : len(codes)]
+
+    here, turned = said(codes, values), values[:, [1, 0, 2]].flip(2)
+    torch.testing.assert_close(said(3 - codes.flip(0), turned), here.flip(0, 1), atol=1e-5, rtol=0)
+    # A base hears of its own values where it has a token of its own, on either strand.
+    changed = values.clone()
+    at = len(codes) // 2
+    changed[0, 0, at] += 1
+    moved = (said(codes, changed) - here).abs().amax(-1) > 1e-7
+    assert moved[:, at].all() or k < stride or hidden
+    assert all(abs(place - at) < stride for place in moved.any(0).nonzero().flatten().tolist())
+    with pytest.raises(ConfigError, match="tracks"):
+        model(torch.full((1, 4), 3), torch.tensor([4]))
+
+
+def test_padding_has_no_say_in_measured_values() -> None:
+    base = labeller(3, 3)
+    model = TrackLabeller(
+        base.encoder, 5, CLASSES, 3, 3, hidden_size=8, complement=KmerTokenizer(3, 3).complement(), tuned_size=0,
+        other_channels=[1, 0],
+    ).eval()  # fmt: skip
+    tokens, values = torch.randint(3, 60, (2, 9)), torch.randn(2, 2, 27)
+    lengths = torch.tensor([9, 5])
+    together = model(tokens, lengths, coverage=values)[0]
+    alone = model(tokens[1:, :5], lengths[1:], coverage=values[1:, :, :15])[0]
+    torch.testing.assert_close(together[1:, :, :15], alone[:, :, :15], atol=1e-5, rtol=0)
+    with pytest.raises(ConfigError, match="other_channels"):
+        TrackLabeller(base.encoder, 5, CLASSES, 3, 3, complement=[0] * 70, tuned_size=0, other_channels=[1, 1])
+
+
 def test_one_strand_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"arch\.strands=forward"):
         TrackLabeller(labeller(3, 3).encoder, 5, CLASSES, 3, 3, strands="forward")

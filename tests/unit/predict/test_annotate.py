@@ -27,6 +27,7 @@ from gulmfit.predict.genes.orfs import OrfDecoder
 from gulmfit.predict.genes.tuning import GeneCalibration
 from gulmfit.predict.scans import bases
 from gulmfit.seq.alphabet import Codes, decode
+from gulmfit.seq.genome.coverage import Coverage
 from gulmfit.seq.genome.store import GenomeStore
 from gulmfit.seq.labels.gene_labels import LabelledContig
 from gulmfit.seq.labels.gene_models import read_genes
@@ -100,6 +101,41 @@ def run(folder: Path, fasta: Path, tmp_path: Path) -> RunAnnotate:
     sizes: dict[str, Any] = {"window_bp": 2000, "overlap_bp": 500, "batch_size": 3}
     cache = str(tmp_path / "cache")
     return functools.partial(annotate_file, model=str(folder), input=str(fasta), cache_dir=cache, **sizes)
+
+
+def test_a_model_that_reads_tracks_is_given_them(
+    folder: Path, fasta: Path, planted: dict[str, LabelledContig], tmp_path: Path
+) -> None:
+    """Probabilities are those of windows read with the values of their place, and other tracks are refused."""
+    spec = json.loads((folder / "config.json").read_text())
+    for name in ("x_plus", "x_minus"):
+        steps = [
+            (contig, at, at + 7, float(at % 11 + len(name))) for contig in ("one", "two") for at in range(0, 11_000, 20)
+        ]
+        lengths = {"two": 12_000, "tiny": 3, "gap": 400, "one": 12_000, "small": 12}
+        pybigtools.open(str(tmp_path / f"{name}.bw"), "w").write(
+            lengths, iter(sorted(steps, key=lambda step: step[0] == "one"))
+        )
+    given = {"rnaseq": [f"{tmp_path}/x_plus.bw", f"{tmp_path}/x_minus.bw"]}
+    coverage = Coverage(given)
+    spec["head"] |= {"tuned_size": 0, "other_channels": [1, 0]}
+    spec["tracks"] = coverage.described()
+    torch.manual_seed(0)
+    model, _ = build_model(spec)
+    save_model(folder, spec, model.state_dict())
+    words: dict[str, Any] = {"model": str(folder), "input": str(fasta), "cache_dir": str(tmp_path / "cache")}
+    output = f"{tmp_path / 'c.bw'}"
+    annotate_file(**words, output=output, tracks=json.dumps(given), window_bp=20_000)
+    found = pybigtools.open(str(tmp_path / "c.CDS.minus.bw")).values("one", 0, 12_000)
+    reader = GeneReader.load(folder)
+    alone = reader.read([planted["one"].codes], [coverage.values("one", 0, 12_000)])[0, 1, :12_000, 2]
+    np.testing.assert_allclose(found, alone, atol=1e-3)
+    silent = reader.read([planted["one"].codes], [np.zeros((2, 12_000), np.float32)])[0, 1, :12_000, 2]
+    assert np.abs(silent - alone).max() > 0.01
+    swapped = json.dumps({"rnaseq": given["rnaseq"][::-1]})
+    for tracks, match in {"": "trained with tracks", swapped: "minus, plus"}.items():
+        with pytest.raises(ConfigError, match=match):
+            annotate_file(**words, output=output, tracks=tracks)
 
 
 @pytest.mark.usefixtures("knows")
