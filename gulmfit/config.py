@@ -212,9 +212,17 @@ def validate(config: DictConfig, *, multirun: bool = False) -> None:
 
 
 def instantiate(node: Any) -> Any:
-    """Build what a `_target_` node describes, with plain containers as arguments."""
+    """Build what a `_target_` node describes, with plain containers as arguments.
+
+    Raises:
+        ConfigError: If it needs a library that is not installed.
+    """
     arguments = plain(node)
-    return named(str(arguments.pop("_target_")))(**arguments)
+    target = str(arguments.pop("_target_"))
+    try:
+        return named(target)(**arguments)
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{target} needs a library that is not installed: {error}") from error
 
 
 def _missing(config: DictConfig) -> list[str]:

@@ -43,6 +43,7 @@ logger = logging.getLogger(__name__)
 
 CHECKPOINTS, CONFIG, METRICS = "checkpoints", "config.yaml", "metrics.json"
 RESULTS = (CHECKPOINTS, MODEL_FOLDER, "predictions", "split.tsv", "metrics.json", "metrics.csv", "report.html")
+OF_A_START = ("split.tsv", "metrics.csv")  # a run that ended before its first checkpoint holds nothing to lose
 OF_A_SEARCH = ("study.journal", "trials", "finalists", "best.yaml")
 PACKAGES = ("gulmfit", "torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy", "scikit-learn", "biopython")
 
@@ -97,7 +98,7 @@ class Run:
             return self
         old = [name for name in (*RESULTS, *OF_A_SEARCH) if (self.folder / name).exists()]
         if old and not self.config.resume:
-            if not self.config.overwrite:
+            if not self.config.overwrite and any(map(self._holds_results, old)):
                 raise ConfigError(
                     f"{self.folder} holds the results of an earlier run. Choose another run.name=..., continue it with "
                     "resume=auto, or replace it with overwrite=true."
@@ -112,6 +113,10 @@ class Run:
         if not (continued and (self.folder / CONFIG).is_file()):  # else it may still be refused: see `take_up`
             self._write_config()
         return self
+
+    def _holds_results(self, name: str) -> bool:
+        path = self.folder / name
+        return name not in OF_A_START and (not path.is_dir() or any(path.iterdir()))
 
     def _write_config(self) -> None:
         if not self.writes:

@@ -76,7 +76,7 @@ def run_stage(
         with logged(folder, run.command) if run.writes else nullcontext():
             results = STAGES["search" if config.get("search") else run.stage](run, source)
             if results:
-                logger.info("report: %s", folder / "report.html")
+                logger.info("report: %s", folder / ("lr_find.html" if config.lr_find else "report.html"))
     return results
 
 

@@ -69,7 +69,7 @@ ALLOWED = {
     "weights": {"torch", "safetensors", "gulmfit.errors", "gulmfit.files"},
     "checkpoint": {"torch", "gulmfit.models", "gulmfit.pretrained", "gulmfit.seq", "gulmfit.weights"}
     | {"gulmfit.errors", "gulmfit.files", "gulmfit.moved"},
-    "model_files": {"gulmfit.checkpoint", "gulmfit.weights"},
+    "model_files": {"gulmfit.checkpoint", "gulmfit.pretrained", "gulmfit.seq", "gulmfit.weights"},
     "data": {"torch", "numpy", "pytorch_lightning", "gulmfit.seq", "gulmfit.errors", "gulmfit.files"},
     "predict": {"torch", "numpy", "scipy", "tqdm", "pyarrow", "pybigtools"}
     | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.files"}

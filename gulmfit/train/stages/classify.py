@@ -191,7 +191,7 @@ def learn_labels(run: Run, source: Source, labelled: LabelledSequences | None = 
         results["transfer"] = {"from": str(initial.source), **vars(report)}
     if config.lr_find:
         rates, losses, suggestion = lr_range_test(task.model, data.train_dataloader(), loss)
-        logger.info("learning-rate range test: the loss falls fastest at %.1e", suggestion)
+        logger.info("learning-rate range test: the loss falls fastest at %.1e (lr=%.1e)", suggestion, suggestion)
         results |= {"lr_find": {"lrs": rates, "losses": losses, "suggestion": suggestion}}
         run.finish(results, classification_report(results), name="lr_find")
         return Learned(material, results)

@@ -11,6 +11,7 @@ from gulmfit.predict.outputs.writers import write_tsv
 from gulmfit.predict.predictor import Predictor
 from gulmfit.report.combined import blend_scores
 from gulmfit.report.pages import classification_report
+from gulmfit.seq.splits.trained_on import TRAINED_ON, write_trained_on
 from gulmfit.train.loop.fit import Fitted
 from gulmfit.train.run import Run, file_checksums
 from gulmfit.train.stages.blends import add_blend
@@ -58,6 +59,7 @@ def conclude(
         ceilings=material.source.ceilings(parts["test"]),
     )
     folder = run.folder / "predictions"
+    write_trained_on(run.folder / MODEL_FOLDER / TRAINED_ON, parts)
     if config.blend:
         add_blend(run, material, predictor, valid_raw, results, judged_by)
     else:
