@@ -14,6 +14,7 @@ from gulmfit.config import instantiate
 from gulmfit.data.sources.base import Source
 from gulmfit.overrides import expanded
 from gulmfit.report.kinds.kind import every_kind
+from gulmfit.shorthand import guessed
 from gulmfit.train.log import logged
 from gulmfit.train.recipe import settle
 from gulmfit.train.run import Run
@@ -87,7 +88,11 @@ def train(overrides: Sequence[str] = ()) -> dict[str, Any]:
         from gulmfit.train.runner import train
 
         results = train(["stage=classify", "data=table", "data.path=labelled.csv"])
+
+    Returns:
+        The results, as in `metrics.json`, and the run `folder`.
     """
-    overrides = expanded(overrides)
+    overrides = expanded([*overrides, *guessed(overrides)])
     config = configuration.compose(overrides)
-    return run_stage(config, Path(str(config.paths.run_dir)), overrides)
+    folder = Path(str(config.paths.run_dir))
+    return {"folder": str(folder), **run_stage(config, folder, overrides)}

@@ -34,6 +34,7 @@ LIBRARY = {
         "overrides",
         "predict",
         "pretrained",
+        "shorthand",
         "report",
         "explain",
     )
@@ -42,7 +43,9 @@ LIBRARY = {
 # What each part may import beside the standard library and itself. A part is a folder or module of gulmfit/.
 ALLOWED = {
     "__init__": {"gulmfit.threads"}
-    | {"gulmfit.config", "gulmfit.predict", "gulmfit.seq"},  # the latter for type checkers
+    | {"gulmfit.api", "gulmfit.config", "gulmfit.predict", "gulmfit.seq"},  # the latter for type checkers
+    "api": {"numpy", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.moved", "gulmfit.overrides", "gulmfit.predict"}
+    | {"gulmfit.report", "gulmfit.train"},
     "errors": set(),
     "moved": set(),
     "libraries": {"gulmfit.errors"},
@@ -106,8 +109,10 @@ ALLOWED = {
         "gulmfit.libraries",
     },
     "schema": set(),
+    "shorthand": {"yaml", "gulmfit.errors", "gulmfit.files"},
     "checks": {"gulmfit.schema"},
-    "overrides": {"hydra", "omegaconf", "yaml", "gulmfit.errors", "gulmfit.files", "gulmfit.schema", "gulmfit.seq"},
+    "overrides": {"hydra", "omegaconf", "yaml", "gulmfit.errors", "gulmfit.files", "gulmfit.schema", "gulmfit.seq"}
+    | {"gulmfit.shorthand"},
     "config": {"hydra", "omegaconf", "yaml"}
     | {
         "gulmfit.checkpoint",

@@ -219,5 +219,6 @@ def scratch_overrides(config: Any) -> list[str]:
     one_rate = (
         f"schedule.phases=[{{epochs: {epochs:g}, lr: {scratch.lr}, decay: 1.0}}]" if epochs else "classify.decay=1"
     )
+    own_rate = ["++classify.lr=null"] if config.classify.get("lr") else []
     twin_of = [assign("arch_from", config.init_from)] if config.init_from else []
-    return [one_rate, f"drop_mult={scratch.drop_mult}", *twin_of]
+    return [one_rate, *own_rate, f"drop_mult={scratch.drop_mult}", *twin_of]
