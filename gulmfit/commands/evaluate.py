@@ -23,6 +23,7 @@ from gulmfit.seq.labels.targets import Labels
 from gulmfit.seq.labels.use import scoring_labels
 from gulmfit.seq.splits.split import source_of
 from gulmfit.seq.splits.trained_on import TRAINED_ON, met_before, read_trained_on
+from gulmfit.shorthand import guessed
 from gulmfit.train.run import file_checksums, versions, write_json
 from gulmfit.train.stages.scoring import brief, score_ceilings, score_table
 
@@ -55,6 +56,7 @@ def evaluate_file(
     folder = Path(output)
     if output and (folder / MODEL_FOLDER).exists():
         raise ConfigError(f"output={output} is a run folder, whose own results would be overwritten. Name another.")
+    data_overrides = [*data_overrides, *(word for word in guessed(data_overrides) if word.startswith("data="))]
     predictor = Predictor.load(model, positions=True)
     config = compose(
         [f"stage={predictor.kind.stage}", f"alphabet={predictor.tokenizer.alphabet.name}", *data_overrides]

@@ -1,6 +1,5 @@
 """`gulmfit-train`, also `python train.py`. Hydra is imported within: `--help` does without."""
 
-import logging
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
@@ -80,7 +79,7 @@ def _tell_sweep(folders: Sequence[Path]) -> None:
     from gulmfit.train.run_table import read_finished, table_over_runs
 
     if finished := [folder for folder in folders if (folder / METRICS).is_file()]:
-        logging.getLogger(__name__).info("\n%s", table_over_runs(list(map(read_finished, finished))))
+        sys.stdout.write(f"\n{table_over_runs(list(map(read_finished, finished)))}\n")
 
 
 def _relative(folder: Path) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from gulmfit import config as configuration
-from gulmfit.checkpoint import foreign_classes_trusted
+from gulmfit.checkpoint import MODEL_FOLDER, foreign_classes_trusted
 from gulmfit.config import instantiate
 from gulmfit.data.sources.base import Source
 from gulmfit.overrides import expanded
@@ -78,6 +78,8 @@ def run_stage(
             results = STAGES["search" if config.get("search") else run.stage](run, source)
             if results:
                 logger.info("report: %s", folder / ("lr_find.html" if config.lr_find else "report.html"))
+                if run.stage in ("classify", "ulmfit") and not config.lr_find and (folder / MODEL_FOLDER).is_dir():
+                    logger.info("next: gulmfit-predict model=%s input=YOUR.fa output=YOUR.tsv", folder)
     return results
 
 

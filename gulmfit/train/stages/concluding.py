@@ -97,8 +97,10 @@ def conclude(
     for name, columns, rows in results.pop("predictions").tables():
         write_tsv(folder / name, columns, rows)
     results.pop("raw")
-    run.finish(results, classification_report(page))
+    report = classification_report(page)
+    run.finish(results, report)
     logger.info("%s", score_table(_models(results), results["baselines"], results.get("ceilings")))
+    logger.info("%s", report.verdict)
     if rest := results["without_leaked"]:
         logger.info(
             "without the test sequences that were met before, %d are left: %s",

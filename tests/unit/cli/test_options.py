@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import shlex
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import pytest
 
 import gulmfit
 from gulmfit import cli
+from gulmfit.cli.examples import EXAMPLES
 from gulmfit.cli.options import REQUIRED, Option, read_signature
 from gulmfit.errors import ConfigError
 
@@ -176,3 +178,16 @@ def test_an_option_that_may_be_repeated_keeps_every_value() -> None:
     for words in (["output=o"], ["output=o", "model="]):
         with pytest.raises(ConfigError, match="model= is missing"):
             read.read(words, "usage")
+
+
+def test_examples_are_understood_as_they_stand() -> None:
+    assert set(EXAMPLES) == set(cli.COMMANDS) - {"train", "compare"}  # which have theirs in their docstrings
+    for name, lines in EXAMPLES.items():
+        entry = cli.COMMANDS[name]
+        for line in lines:
+            words = [
+                word for word in shlex.split(line.partition(" | ")[0].partition(" < ")[0]) if not entry.takes(word)
+            ]
+            streams = ("output",) if not entry.pipes else (entry.reads, "output")
+            values = read_signature(entry.targets[0]).read(words, "")
+            assert {key for key, value in values.items() if value == "-"} <= set(streams), line
