@@ -2,6 +2,7 @@
 
     epochs=3, lr=1e-3        the length and the highest rate of the stage: pretrain.epochs, classify.lr and so on
     early_stopping=3         stop after so many looks at the validation part without a gain; true for 3
+    report.figures=svg       the figures of reports as SVG, PNG or PDF, and their tables as TSV, in files of their own
     data.path=labelled.csv   data=table, and stage=classify; a genome in FASTA has data=fasta and stage=pretrain
 
 They are translated before Hydra sees them, so what a run keeps are keys alone.
@@ -17,6 +18,7 @@ from gulmfit.files import config_dir
 
 DEFAULT_STAGE = "ulmfit"  # as conf/train.yaml has it
 LOOKS = 3
+FIGURES_WORD = "report.figures"
 
 # By suffix, compression left out: the kind of data, and the stage that goes with it.
 GUESSED = {
@@ -39,6 +41,12 @@ def translated(words: Sequence[str]) -> list[str]:
         ConfigError: If a word does not say which part of `stage=ulmfit` it is for, or has no such value.
     """
     return [told for word in words for told in _translated(word, words)]
+
+
+def figures_asked(words: Sequence[str]) -> tuple[list[str], str]:
+    """Take `report.figures=svg` out of words: it says how results are shown, and is no setting of the run."""
+    asked = [word.partition("=")[2].strip("'\"") for word in words if word.startswith(f"{FIGURES_WORD}=")]
+    return [word for word in words if not word.startswith(f"{FIGURES_WORD}=")], asked[-1] if asked else ""
 
 
 def guessed(words: Sequence[str]) -> list[str]:

@@ -137,8 +137,8 @@ def _run(name: str, words: list[str]) -> None:
     if function.options:  # Hydra speaks for itself
         log_to_stdout(errors=values.get("output") == "-")
     run = named(entry.targets[number].replace(":", "."))
-    how = {"text_output": entry.writes_text, "reads": entry.reads, "suffix": entry.suffix}
-    with piped(values, **how) if entry.pipes else nullcontext(values) as files:
+    within = piped(values, text_output=entry.writes_text, reads=entry.reads, suffix=entry.suffix)
+    with within if entry.pipes else nullcontext(values) as files:
         run(**files)
 
 

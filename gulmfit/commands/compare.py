@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from gulmfit.checkpoint import load
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.files import claimed
 from gulmfit.model_files import files_of
 from gulmfit.report.html import write_report
+from gulmfit.report.kept import parts_kept
 from gulmfit.report.kinds.kind import every_kind, kind_named
 from gulmfit.report.kinds.predictions import Predictions
 from gulmfit.report.repeated import comparison_of_runs
@@ -39,7 +40,9 @@ ECE_TEXT = (
 CHANCE_TEXT = "Of many differences that are none, one in twenty has a p-value below 0.05."
 
 
-def compare(runs: Sequence[str], *, output: str = "", seed: int = 0) -> dict[str, Any]:
+def compare(
+    runs: Sequence[str], *, output: str = "", seed: int = 0, figures: Literal["", "svg", "png", "pdf"] = ""
+) -> dict[str, Any]:
     """Compare finished runs: what they differ in, what validation says of each, and classifiers on their test part.
 
     Prints the settings that differ with the validation scores, best first; runs that differ in their seeds alone are
@@ -53,6 +56,7 @@ def compare(runs: Sequence[str], *, output: str = "", seed: int = 0) -> dict[str
         runs: Run folders, or folders of such; of `stage=ulmfit` the transferred classifier and its twin both take part.
         output: Folder for `comparison.json` and `comparison.html`, with curves; nothing is written by default.
         seed: Of the bootstraps.
+        figures: Write the figures of the page so, and its tables as TSV, next to it.
 
     Raises:
         ConfigError: If fewer than two runs are named.
@@ -124,7 +128,8 @@ def compare(runs: Sequence[str], *, output: str = "", seed: int = 0) -> dict[str
                 "losses": {name: list(map(dict, read_curves(folder / CURVES))) for name, folder in folders.items()},
             }
             write_json(Path(output) / "comparison.json", results)
-            write_report(Path(output) / "comparison.html", comparison_of_runs(page))
+            with parts_kept(figures):
+                write_report(Path(output) / "comparison.html", comparison_of_runs(page))
             logger.info("\nreport: %s", Path(output) / "comparison.html")
         return results
 

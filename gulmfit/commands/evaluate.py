@@ -15,6 +15,7 @@ from gulmfit.model_files import digest_of_model, files_of, trained_on_of
 from gulmfit.predict.outputs.writers import write_tsv
 from gulmfit.predict.predictor import Predictor
 from gulmfit.report.html import write_report
+from gulmfit.report.kept import parts_kept
 from gulmfit.report.kinds.kind import Kind
 from gulmfit.report.kinds.predictions import Predictions
 from gulmfit.report.pages import classification_report
@@ -37,6 +38,7 @@ def evaluate_file(
     output: str = "",
     strand: Literal["forward", "average"] = "forward",
     batch_size: int = 64,
+    figures: Literal["", "svg", "png", "pdf"] = "",
 ) -> dict[str, Any]:
     """Score a classifier on every sequence of labelled data, whatever its split.
 
@@ -48,6 +50,7 @@ def evaluate_file(
         output: Folder for `metrics.json`, `report.html` and `predictions/evaluate.tsv`; nothing is written by default.
         strand: `average` takes the mean over both strands.
         batch_size: Sequences that are run at once.
+        figures: Write the figures of the report so, and its tables as TSV, next to it.
 
     Raises:
         ConfigError: If the data is not described in full, or the output is a run folder.
@@ -120,7 +123,8 @@ def evaluate_file(
                 write_tsv(folder / "predictions" / "evaluate.tsv", columns, rows)
             write_json(folder / "metrics.json", results)
             page = {**results, "predictions": scored}
-            write_report(folder / "report.html", classification_report(page))
+            with parts_kept(figures):
+                write_report(folder / "report.html", classification_report(page))
             logger.info("report: %s", folder / "report.html")
         return results
 

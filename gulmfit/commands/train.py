@@ -34,8 +34,10 @@ def start_training(words: Sequence[str]) -> None:
     from omegaconf import DictConfig, OmegaConf
 
     from gulmfit.overrides import overrides_for_hydra
-    from gulmfit.shorthand import guessed
+    from gulmfit.report.kept import parts_kept
+    from gulmfit.shorthand import figures_asked, guessed
 
+    words, figures = figures_asked(words)
     if told := guessed(words):
         sys.stderr.write(f"{' '.join(told)}: by the name of the data\n")
     multirun = bool({"-m", "--multirun"} & set(words))
@@ -66,7 +68,8 @@ def start_training(words: Sequence[str]) -> None:
         value = results.get("metrics", {}).get(monitor)
         return None if value is None else float(value)
 
-    main()
+    with parts_kept(figures):
+        main()
     if failed:
         raise failed[0]
     if len(ran) > 1:

@@ -32,6 +32,7 @@ from gulmfit.files import remove_unfinished, write_whole
 from gulmfit.models.ensemble import one_network
 from gulmfit.overrides import assign
 from gulmfit.report.html import Report, write_report
+from gulmfit.report.kept import FIGURES, TABLES
 from gulmfit.seq.checksums import checksums
 from gulmfit.seq.limits import parse_json
 from gulmfit.train.recipe import settle
@@ -42,7 +43,9 @@ from gulmfit.train.survive.identity import LEARNED_FROM, Identity, differences
 logger = logging.getLogger(__name__)
 
 CHECKPOINTS, CONFIG, METRICS = "checkpoints", "config.yaml", "metrics.json"
-RESULTS = (CHECKPOINTS, MODEL_FOLDER, "predictions", "split.tsv", "metrics.json", "metrics.csv", "report.html")
+RESULTS = (
+    CHECKPOINTS, MODEL_FOLDER, "predictions", "split.tsv", "metrics.json", "metrics.csv", "report.html", FIGURES, TABLES
+)  # fmt: skip
 OF_A_START = ("split.tsv", "metrics.csv")  # a run that ended before its first checkpoint holds nothing to lose
 OF_A_SEARCH = ("study.journal", "trials", "finalists", "best.yaml")
 PACKAGES = ("gulmfit", "torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy", "scikit-learn", "biopython")

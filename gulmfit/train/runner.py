@@ -13,8 +13,9 @@ from gulmfit.checkpoint import MODEL_FOLDER, foreign_classes_trusted
 from gulmfit.config import instantiate
 from gulmfit.data.sources.base import Source
 from gulmfit.overrides import expanded
+from gulmfit.report.kept import parts_kept
 from gulmfit.report.kinds.kind import every_kind
-from gulmfit.shorthand import guessed
+from gulmfit.shorthand import figures_asked, guessed
 from gulmfit.train.log import logged
 from gulmfit.train.recipe import settle
 from gulmfit.train.run import Run
@@ -94,7 +95,9 @@ def train(overrides: Sequence[str] = ()) -> dict[str, Any]:
     Returns:
         The results, as in `metrics.json`, and the run `folder`.
     """
+    overrides, figures = figures_asked(overrides)
     overrides = expanded([*overrides, *guessed(overrides)])
     config = configuration.compose(overrides)
     folder = Path(str(config.paths.run_dir))
-    return {"folder": str(folder), **run_stage(config, folder, overrides)}
+    with parts_kept(figures):
+        return {"folder": str(folder), **run_stage(config, folder, overrides)}

@@ -157,7 +157,7 @@ def test_words_that_are_no_options_reach_the_function(monkeypatch: pytest.Monkey
     monkeypatch.setattr(sys, "argv", ["gulmfit-evaluate", "model=m", "data=table", "data.path=x", "paths.cache_dir=y"])
     cli.evaluate()
     compared, evaluated = reached
-    assert compared == {"runs": ["a", "lr=1"], "output": "", "seed": 3}
+    assert compared == {"runs": ["a", "lr=1"], "output": "", "seed": 3, "figures": ""}
     assert evaluated["data_overrides"] == ["data=table", "data.path=x", "paths.cache_dir=y"]
     assert evaluated["model"] == "m"
 
