@@ -44,6 +44,7 @@ LIBRARY = {
 ALLOWED = {
     "__init__": {"gulmfit.threads"}
     | {"gulmfit.api", "gulmfit.config", "gulmfit.predict", "gulmfit.seq"},  # the latter for type checkers
+    "__main__": {"gulmfit.cli"},
     "api": {"numpy", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.moved", "gulmfit.overrides", "gulmfit.predict"}
     | {"gulmfit.report", "gulmfit.train"},
     "errors": set(),

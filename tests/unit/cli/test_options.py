@@ -91,6 +91,11 @@ def test_the_version(command: Any, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert capsys.readouterr().out == f"gulmfit {gulmfit.__version__}\n"
 
 
+def test_the_package_is_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "gulmfit", "--version"], capture_output=True, text=True, timeout=900)
+    assert (done.returncode, done.stdout) == (0, f"gulmfit {gulmfit.__version__}\n")
+
+
 def test_groups_of_the_configuration_are_listed_with_those_of_the_user(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
