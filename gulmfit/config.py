@@ -3,6 +3,7 @@
 import difflib
 import inspect
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,14 +22,13 @@ from gulmfit.checks import SEARCHED, check_kinds, check_many, check_ranges, chec
 from gulmfit.errors import ConfigError
 from gulmfit.files import config_dir
 from gulmfit.moved import named
-from gulmfit.overrides import overrides_for_hydra
+from gulmfit.overrides import keys_of_groups, overrides_for_hydra
 from gulmfit.schema import KINDS
 from gulmfit.seq.alphabet import ALPHABETS, DNA, held_alphabet
 from gulmfit.seq.labels.labelled import LabelledSequences
 
 STAGES = ("pretrain", "finetune", "classify", "label", "ulmfit", "learning_curve", "search")
 COMBINING = ("classify", "ulmfit")  # what `ensemble` and `blend` go with
-
 
 TARGET_NODES = ("arch", "head", "loss", "tokenizer", "data", "split", "optimizer", "schedule", "trainer")
 TARGET_MAPPINGS = ("callbacks", "logger")
@@ -42,6 +42,9 @@ CHOICES = {
     "search.pruner": ("median", "hyperband", "none"),
     "search.stage": SEARCHED,
 }
+
+# What Hydra says where a group has no file of a name.
+_CHOICE = re.compile(r"Could not find '([\w/]+)/([^']*)'\s*Available options in '[^']*':((?:\s+\S+)+?)\s*(?:Config|\Z)")
 
 # What `read_plain` reads and refuses.
 LARGEST_CONFIG = 1 << 18
@@ -108,13 +111,19 @@ def explain(error: BaseException) -> ConfigError:
             f"{cause.override!r} is not a word that can be read: give key=value, +key=value for a new key, or ~key to "
             "remove one. A value with blanks or signs may stand in quotation marks: \"key='a, b'\"."
         )
+    if choice := _CHOICE.search(text):
+        options = choice[3].split()
+        return ConfigError(f"{choice[1]}={choice[2]}: {nearest(choice[2], options)} Choose from {', '.join(options)}.")
     key = text.partition("Could not override '")[2].partition("'")[0]
     if not key:
         return ConfigError(text)
-    known = _all_keys()
+    of_files = keys_of_groups()
+    known = sorted({*_all_keys(), *of_files})
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
     hint = f" Did you mean {near[0]!r}?" if near else " See --cfg job for all keys."
-    if key in known:
+    if key in of_files:
+        hint = f" It belongs to {', '.join(of_files[key])}: choose one of them."
+    elif key in known:
         hint = " It belongs to another stage or group."
     return ConfigError(f"there is no configuration key {key!r}.{hint}")
 
@@ -212,9 +221,17 @@ def validate(config: DictConfig, *, multirun: bool = False) -> None:
 
 
 def instantiate(node: Any) -> Any:
-    """Build what a `_target_` node describes, with plain containers as arguments."""
+    """Build what a `_target_` node describes, with plain containers as arguments.
+
+    Raises:
+        ConfigError: If it needs a library that is not installed.
+    """
     arguments = plain(node)
-    return named(str(arguments.pop("_target_")))(**arguments)
+    target = str(arguments.pop("_target_"))
+    try:
+        return named(target)(**arguments)
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{target} needs a library that is not installed: {error}") from error
 
 
 def _missing(config: DictConfig) -> list[str]:

@@ -24,6 +24,7 @@ from gulmfit.errors import ConfigError
 from gulmfit.files import config_dir
 from gulmfit.schema import KINDS
 from gulmfit.seq.limits import is_pipe
+from gulmfit.shorthand import translated
 
 # Groups whose keys are paths, names of columns and the like; what they may be, the classes say that they build.
 GROUPS = ("data", "split", "tokenizer")
@@ -53,6 +54,11 @@ def assign(key: str, value: object) -> str:
     return f"{key}={_quoted(text)}"
 
 
+def as_word(key: str, value: object) -> str:
+    """Return `key=value` for a value of Python: text as it is, lists and mappings in Hydra's grammar."""
+    return assign(key, value) if isinstance(value, str | Path) else f"{key}={_text(value)}"
+
+
 def overrides_for_hydra(words: Sequence[str], *, multirun: bool = False) -> list[str]:
     """Quote what Hydra would misread among the words of a command line.
 
@@ -68,12 +74,12 @@ def overrides_for_hydra(words: Sequence[str], *, multirun: bool = False) -> list
 
 
 def expanded(words: Sequence[str]) -> list[str]:
-    """Put the words of an experiment that is a file of its own (`experiment=FOLDER/best.yaml`) in its place.
+    """Translate shorthand, and put the words of a file (`experiment=FOLDER/best.yaml`) in its place.
 
     Raises:
-        ConfigError: If there is no such file, or it is no experiment.
+        ConfigError: If there is no such file, it is no experiment, or shorthand does not say enough.
     """
-    return [told for word in words for told in _expanded(word)]
+    return [told for word in translated(words) for told in _expanded(word)]
 
 
 def _expanded(word: str) -> list[str]:
@@ -293,6 +299,17 @@ def _kinds(key: str) -> _Types:
     group, _, name = key.partition(".")
     annotations = _parameters(group).get(name, []) if group in GROUPS else [KINDS[key]] if key in KINDS else []
     return frozenset(leaf for annotation in annotations for leaf in _leaves(annotation))
+
+
+def keys_of_groups() -> dict[str, list[str]]:
+    """Return every key that a file of a group can set, `data.path`, and the files which can."""
+    found: dict[str, list[str]] = {}
+    for group in GROUPS:
+        for path in sorted((config_dir() / group).glob("*.yaml")):
+            for name in yaml.safe_load(path.read_text(encoding="utf-8")) or {}:
+                if not name.startswith("_") and name != "defaults":
+                    found.setdefault(f"{group}.{name}", []).append(f"{group}={path.stem}")
+    return found
 
 
 @functools.cache

@@ -59,6 +59,8 @@ _KEYS: dict[str, tuple[Any, str]] = {
         for name, pair in {**_LEARNING, "phases": (list[Any], "")}.items()
         if name not in ("epochs", "lr")
     },
+    # Given alone, they scale the phases (`gulmfit.shorthand`); no file has them.
+    **{f"{stage}.{name}": (float | None, POSITIVE) for stage in ("classify", "label") for name in ("epochs", "lr")},
     "classify.alpha": (float, FROM_0),
     "classify.beta": (float, FROM_0),
     "classify.bins": (int, FROM_0),

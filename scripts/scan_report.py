@@ -5,8 +5,8 @@
 calls=       calls of `gulmfit-predict` (BED); or windows of a scan (TSV, bedGraph) with threshold= and merge_bp=
 class=       column of the TSV; the last one by default
 annotation=  GFF3, GTF or GenBank with CDS features
-split=       split.tsv of a classifier whose ids are loci (contig:start-end:strand:label): starts and calls that stand
-             in its training or validation part are counted apart
+split=       split.tsv of a classifier whose ids are loci (contig:start-end:strand:label, or as of data=intervals
+             contig:start-end(strand)): starts and calls that stand in its training or validation part are counted apart
 within_bp=   a start is found if a call on its strand has a base within so many of it; 0 if it must cover it
 json=        file for the numbers; permutations= (1000) and seed= are those of the random calls
 
@@ -33,7 +33,7 @@ from gulmfit.predict.scans.calls import merge
 from gulmfit.report.table import format_table
 from gulmfit.seq.genome.contigs import join_parts, read_features
 
-LOCUS = re.compile(r"(.+):(\d+)-(\d+):([+-])(?::|$)")
+LOCUS = re.compile(r"(.+):(-?\d+)-(\d+)(?::([+-])(?::|$)|\(([+.-])\)$)")
 WHOLE_CONTIG = {"region", "source"}
 SEEN, UNSEEN = "seen in training", "not seen"
 Counts = dict[str, tuple[int, int]]
@@ -132,9 +132,13 @@ def read_contigs(annotation: Path, split: str) -> dict[str, Contig]:
         raise DataError(f"{annotation}: no CDS in this file")
     for identity, part in read_split(Path(split)) if split else ():
         if not (match := LOCUS.match(identity)) or match[1] not in contigs:
-            raise DataError(f"{split}: {identity!r} is no locus of {annotation} (contig:start-end:strand:label)")
-        contig, low, high = contigs[match[1]], int(match[2]), int(match[3])
-        contig.parts[part, match[4]].append((low, high))
+            raise DataError(
+                f"{split}: {identity!r} is no locus of {annotation} (contig:start-end:strand:label, or "
+                "of data=intervals contig:start-end(strand))"
+            )
+        contig, low, high = contigs[match[1]], max(0, int(match[2])), int(match[3])
+        for strand in (match[4] or match[5]).replace(".", "+-"):
+            contig.parts[part, strand].append((low, high))
         if part in ("train", "valid"):
             contig.seen[low:high] = True
     for contig in contigs.values():

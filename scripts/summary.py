@@ -2,16 +2,16 @@
 
     python scripts/summary.py outputs/ulmfit/original_* outputs/ulmfit/jitter10_*
 
-Runs that differ in nothing but the number at the end of their name are one group.
+Runs that differ in nothing but their seeds are one group; what else differs is named.
 """
 
 import json
-import re
 import statistics
 import sys
 from pathlib import Path
 
 from gulmfit.report.table import format_table
+from gulmfit.train.run_table import alike, common_name, differing, read_finished, spread_of
 
 SCORES = ("accuracy", "mcc", "auroc")
 
@@ -26,30 +26,21 @@ def models(metrics: dict) -> dict[str, dict[str, float]]:
     }
 
 
-def spread(values: list[float]) -> str:
-    """Write mean and standard deviation."""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.3f} ± {deviation:.3f}"
-
-
 def main() -> None:
     """Read every run named on the command line and print the table."""
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    groups: dict[str, list[dict]] = {}
     for name in sys.argv[1:]:
-        path = Path(name) / "metrics.json"
-        if not path.is_file():
-            sys.exit(f"{path} does not exist: give finished run folders.")
-        groups.setdefault(re.sub(r"_\d+$", "", Path(name).name), []).append(
-            json.loads(path.read_text(encoding="utf-8"))
-        )
-    rows = []
-    for group, runs in groups.items():
+        if not (Path(name) / "metrics.json").is_file():
+            sys.exit(f"{name}/metrics.json does not exist: give finished run folders.")
+    finished = [read_finished(Path(name)) for name in sys.argv[1:]]
+    rows, keys = [], differing(finished)
+    for group in alike(finished):
+        runs = [json.loads((run.folder / "metrics.json").read_text(encoding="utf-8")) for run in group]
         scores = [models(metrics) for metrics in runs]
         for name in sorted(scores[0], key=lambda name: -statistics.mean(run[name]["accuracy"] for run in scores)):
-            values = {key: spread([run[name][key] for run in scores]) for key in SCORES}
-            rows.append({"runs": f"{group} ({len(runs)} seeds)", "model": name, **values})
+            values = {key: spread_of([run[name][key] for run in scores]) for key in SCORES}
+            rows.append({"runs": common_name(group, keys), "model": name, **values})
     sys.stdout.write(format_table(rows, ["runs", "model", *SCORES]) + "\n")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import gulmfit
+from gulmfit.cli.examples import EXAMPLES
 from gulmfit.cli.options import is_not_one_of, read_signature
 from gulmfit.cli.pipes import piped
 from gulmfit.cli.words import HELP, command, log_to_stdout, trusting
@@ -25,7 +26,11 @@ class Command(NamedTuple):
     takes: Callable[[str], bool] = lambda word: False
     """Whether a word is such a one."""
     pipes: bool = False
-    """Whether `input=` and `output=` may be pipes."""
+    """Whether its input and `output=` may be pipes."""
+    reads: str = "input"
+    """The option that is its input; empty for none."""
+    suffix: str = ".tsv"
+    """Of the text that it writes into a pipe."""
     writes_text: bool = True
     """Whether its output can be a table of text, for a pipe."""
     more: str = ""
@@ -55,13 +60,13 @@ COMMANDS = {
     "annotate": Command(("gulmfit.commands.annotate:annotate_file",)),
     "pseudolabel": Command(("gulmfit.commands.pseudolabel:pseudolabel",)),
     "compare": Command(("gulmfit.commands.compare:compare",), "RUN RUN ...", _is_run),
-    "variants": Command(("gulmfit.commands.variants:score_vcf",)),
+    "variants": Command(("gulmfit.commands.variants:score_vcf",), pipes=True, reads="vcf", suffix=".vcf"),
     "embed": Command(("gulmfit.commands.embed:embed_file",), pipes=True, writes_text=False),
     "score": Command(("gulmfit.commands.score:score_file",), pipes=True),
     "explain": Command(("gulmfit.commands.explain:explain_file",), pipes=True),
     "motifs": Command(("gulmfit.commands.motifs:find_motifs_of",)),
-    "generate": Command(("gulmfit.commands.generate:generate_file",)),
-    "codons": Command(("gulmfit.commands.codons:choose_codons",)),
+    "generate": Command(("gulmfit.commands.generate:generate_file",), pipes=True, reads="", suffix=".fasta"),
+    "codons": Command(("gulmfit.commands.codons:choose_codons",), pipes=True, suffix=".fasta"),
     "tokens": Command(("gulmfit.commands.tokens:compare_tokens",)),
     "inspect": Command(("gulmfit.commands.inspect:inspect_models",)),
     "models": Command(("gulmfit.commands.models:show_models",)),
@@ -118,13 +123,14 @@ def _run(name: str, words: list[str]) -> None:
     needed = wanted or all(function.required for function in functions)
     if HELP & set(words) or (needed and not words):
         more = [named(entry.more.replace(":", "."))(words)] if entry.more else []
-        sys.stdout.write("\n\n".join([usage, *(function.help() for function in functions), *more]) + "\n")
+        shown = [f"Examples:\n{examples}"] if (examples := _examples(name)) else []
+        sys.stdout.write("\n\n".join([usage, *(function.help() for function in functions), *shown, *more]) + "\n")
         sys.exit(0 if words else 2)
     chosen = [bool(one.required) and any(word.startswith(f"{one.required[0]}=") for word in words) for one in functions]
     number = chosen.index(True) if any(chosen) else -1
     function, rest = functions[number], [word for word in words if entry.takes(word)]
     own = [word for word in words if not entry.takes(word)]
-    values = trusting(function.read(own, usage, piped=("input", "output") if entry.pipes else ("output",)))
+    values = trusting(function.read(own, usage, piped=(entry.reads, "output") if entry.pipes else ("output",)))
     if wanted and not rest:
         raise ConfigError(f"{entry.words} is missing.\n{usage}")
     if entry.words:
@@ -132,8 +138,13 @@ def _run(name: str, words: list[str]) -> None:
     if function.options:  # Hydra speaks for itself
         log_to_stdout(errors=values.get("output") == "-")
     run = named(entry.targets[number].replace(":", "."))
-    with piped(values, text_output=entry.writes_text) if entry.pipes else nullcontext(values) as files:
+    within = piped(values, text_output=entry.writes_text, reads=entry.reads, suffix=entry.suffix)
+    with within if entry.pipes else nullcontext(values) as files:
         run(**files)
+
+
+def _examples(name: str) -> str:
+    return "\n".join(f"  gulmfit {name} {words}".rstrip() for words in EXAMPLES.get(name, ()))
 
 
 def _named(name: str) -> Callable[[], None]:

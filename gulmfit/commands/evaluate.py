@@ -11,18 +11,22 @@ from gulmfit.data.sources.base import Source
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.evaluate.calibration import CALIBRATED_FORWARD
 from gulmfit.files import claimed
-from gulmfit.model_files import files_of
+from gulmfit.model_files import digest_of_model, files_of, trained_on_of
 from gulmfit.predict.outputs.writers import write_tsv
 from gulmfit.predict.predictor import Predictor
 from gulmfit.report.html import write_report
+from gulmfit.report.kept import parts_kept
+from gulmfit.report.kinds.kind import Kind
 from gulmfit.report.kinds.predictions import Predictions
 from gulmfit.report.pages import classification_report
 from gulmfit.seq.labels.labelled import LabelledSequences
 from gulmfit.seq.labels.targets import Labels
 from gulmfit.seq.labels.use import scoring_labels
 from gulmfit.seq.splits.split import source_of
+from gulmfit.seq.splits.trained_on import TRAINED_ON, met_before, read_trained_on
+from gulmfit.shorthand import guessed
 from gulmfit.train.run import file_checksums, versions, write_json
-from gulmfit.train.stages.scoring import score_ceilings, score_table
+from gulmfit.train.stages.scoring import brief, score_ceilings, score_table
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +38,7 @@ def evaluate_file(
     output: str = "",
     strand: Literal["forward", "average"] = "forward",
     batch_size: int = 64,
+    figures: Literal["", "svg", "png", "pdf"] = "",
 ) -> dict[str, Any]:
     """Score a classifier on every sequence of labelled data, whatever its split.
 
@@ -45,6 +50,7 @@ def evaluate_file(
         output: Folder for `metrics.json`, `report.html` and `predictions/evaluate.tsv`; nothing is written by default.
         strand: `average` takes the mean over both strands.
         batch_size: Sequences that are run at once.
+        figures: Write the figures of the report so, and its tables as TSV, next to it.
 
     Raises:
         ConfigError: If the data is not described in full, or the output is a run folder.
@@ -53,6 +59,7 @@ def evaluate_file(
     folder = Path(output)
     if output and (folder / MODEL_FOLDER).exists():
         raise ConfigError(f"output={output} is a run folder, whose own results would be overwritten. Name another.")
+    data_overrides = [*data_overrides, *(word for word in guessed(data_overrides) if word.startswith("data="))]
     predictor = Predictor.load(model, positions=True)
     config = compose(
         [f"stage={predictor.kind.stage}", f"alphabet={predictor.tokenizer.alphabet.name}", *data_overrides]
@@ -83,6 +90,7 @@ def evaluate_file(
         scores, intervals = {**scores, **decided}, {**intervals, **decided_intervals}
         if strand == "average" and data.kind.probabilities:
             logger.info("strand=average: %s", CALIBRATED_FORWARD)
+        known = _met(model, data, judge, labels, predicted, groups)
         details = judge.details(labels, predicted, {"model": (predicted, judge)}, predictor.calibration, groups, 0)
         details.pop("calibration", None)  # what it did is judged on the test part, where it was not fitted
         results: dict[str, Any] = {
@@ -91,6 +99,7 @@ def evaluate_file(
             "strand": strand,
             "metrics": {f"test/{name}": value for name, value in scores.items()},
             "ci95": {f"test/{name}": pair for name, pair in intervals.items()},
+            **known,
             **details,
             **score_ceilings(source.ceilings(data), labels, (predicted, judge), groups, 0, predictor.reads_ahead),
             "targets": data.targets,
@@ -100,7 +109,7 @@ def evaluate_file(
                 "files": file_checksums(data.files, Path(str(config.paths.cache_dir))),
                 "counts": {"test": len(data)},
             },
-            "model": {"tokenizer": predictor.tokenizer.summary()},
+            "model": {"sha256": digest_of_model(model), "tokenizer": predictor.tokenizer.summary()},
             "versions": versions(),
         }
         if predictor.blend:
@@ -114,9 +123,46 @@ def evaluate_file(
                 write_tsv(folder / "predictions" / "evaluate.tsv", columns, rows)
             write_json(folder / "metrics.json", results)
             page = {**results, "predictions": scored}
-            write_report(folder / "report.html", classification_report(page))
+            with parts_kept(figures):
+                write_report(folder / "report.html", classification_report(page))
             logger.info("report: %s", folder / "report.html")
         return results
+
+
+def _met(
+    model: str, data: LabelledSequences, judge: Kind, labels: Labels, predicted: Any, groups: Any
+) -> dict[str, Any]:
+    """Say which of the sequences the model was trained on, and score the others by themselves."""
+    table = trained_on_of(model)
+    if table is None:
+        logger.warning(
+            "%s does not say what it was trained on (no %s): whether these sequences were in training is not checked",
+            model, TRAINED_ON,
+        )  # fmt: skip
+        return {}
+    report, met = met_before(read_trained_on(table), data.sequences, data.ids, data.alphabet)
+    found: dict[str, Any] = {"leakage": report}
+    if not met.any():
+        return found
+    logger.warning(
+        "%d of %d sequences were met in training or validation of this model (%s): the scores are in part of memory",
+        met.sum(), len(met), ", ".join(f"{pair['any']['count']} in {name.partition('->')[0]}" for name, pair in
+        report["pairs"].items()),
+    )  # fmt: skip
+    if met.all() or not judge.scorable(labels[~met]):
+        return found
+    rest = labels[~met], predicted[~met]
+    found["without_leaked"] = {
+        "sequences": int((~met).sum()),
+        "scores": judge.scores(*rest),
+        "ci95": judge.intervals(*rest, groups[~met]),
+    }
+    logger.info(
+        "without them, %d are left: %s",
+        (~met).sum(),
+        brief({"targets": data.targets}, found["without_leaked"]["scores"]),
+    )
+    return found
 
 
 def _paths(value: Any) -> Iterator[str]:

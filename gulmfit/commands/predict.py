@@ -8,6 +8,7 @@ from typing import Literal
 
 from tqdm import tqdm
 
+from gulmfit.commands.provenance import note_of, write_notes
 from gulmfit.errors import ConfigError
 from gulmfit.evaluate.calibration import CALIBRATED_FORWARD
 from gulmfit.evaluate.target_calibration import LabelCalibration
@@ -96,6 +97,7 @@ def predict_file(
         ConfigError: If options are out of range or do not go together.
         GulmfitError: If the model or the input cannot be read, or an output not be written.
     """
+    asked = dict(locals())
     if strand not in STRANDS:
         raise ConfigError(f"strand={strand!r} is unknown; choose one of {', '.join(STRANDS)}.")
     if batch_size < 1:
@@ -112,7 +114,7 @@ def predict_file(
         check_input(input, genome, features)
     outputs = parse_outputs(output, WINDOWS if window_bp else FEATURES if genome else RECORDS)
     written = [path for one in outputs for path in one.by_strand(STRANDS[strand]).values()]
-    with claimed(written, [input, genome, *files_of(model)]):
+    with claimed([*written, *map(note_of, written)], [input, genome, *files_of(model)]):
         keep_freed_memory()
         predictor = Predictor.load(model, precision=precision, positions=True)
         letters = predictor.letters = predictor.letters.asked(case, ambiguity)
@@ -137,6 +139,7 @@ def predict_file(
             known = tqdm(records, desc="label", unit=" records")
             count = write_labels(predictor, known, outputs, batch_size=batch_size, where=f"{input}, ")
             logger.info("%s: %d records in %.1f s", output, count, time.perf_counter() - start)
+            write_notes(written, model, asked)
             return
         column, spread = _column(predictor, positive, outputs), Spread(predictor, abstain)
         if window_bp:
@@ -164,6 +167,7 @@ def predict_file(
         what = "windows" if window_bp else "records"
         rate = count / max(seconds, 1e-9)
         logger.info("%s: %d %s in %.1f s (%.0f a second)%s", output, count, what, seconds, rate, spread.told())
+        logger.info("model: %s, SHA-256 %s", model, write_notes(written, model, asked))
 
 
 def _column(predictor: Predictor, name: str, outputs: Sequence[Output]) -> int:

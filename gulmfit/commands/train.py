@@ -18,6 +18,7 @@ def start_training(words: Sequence[str]) -> None:
       python train.py stage=finetune data=table data.path=labelled.csv init_from=outputs/pretrain/mine
       python train.py stage=classify data=table data.path=labelled.csv init_from=outputs/finetune/default
       python train.py -m stage=classify data=table data.path=labelled.csv drop_mult=0.3,0.5 seed=1,2
+      python train.py data.path=labelled.csv epochs=5 lr=1e-3 early_stopping=3    a classifier, by the name of the data
 
     --cfg job shows the composed configuration, --info its origin. Your own files: --config-dir DIR.
 
@@ -33,10 +34,17 @@ def start_training(words: Sequence[str]) -> None:
     from omegaconf import DictConfig, OmegaConf
 
     from gulmfit.overrides import overrides_for_hydra
+    from gulmfit.report.kept import parts_kept
+    from gulmfit.shorthand import figures_asked, guessed
 
-    sys.argv[1:] = overrides_for_hydra(words, multirun=bool({"-m", "--multirun"} & set(words)))
+    words, figures = figures_asked(words)
+    if told := guessed(words):
+        sys.stderr.write(f"{' '.join(told)}: by the name of the data\n")
+    multirun = bool({"-m", "--multirun"} & set(words))
+    sys.argv[1:] = overrides_for_hydra([*words, *told], multirun=multirun)
 
     failed: list[Exception] = []
+    ran: list[Path] = []  # jobs of a sweep, where they run in this process
 
     @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")
     def main(config: DictConfig) -> float | None:
@@ -49,6 +57,7 @@ def start_training(words: Sequence[str]) -> None:
         task = cast("list[str]", OmegaConf.to_container(hydra_config.overrides.task, resolve=False))
         try:
             results = run_stage(config, _relative(folder), task, multirun=multirun)
+            ran.append(_relative(folder))
         except (GulmfitError, OSError) as error:
             if multirun:
                 raise
@@ -59,9 +68,21 @@ def start_training(words: Sequence[str]) -> None:
         value = results.get("metrics", {}).get(monitor)
         return None if value is None else float(value)
 
-    main()
+    with parts_kept(figures):
+        main()
     if failed:
         raise failed[0]
+    if len(ran) > 1:
+        _tell_sweep(ran)
+
+
+def _tell_sweep(folders: Sequence[Path]) -> None:
+    """Print a table over the jobs of a sweep, where they have results."""
+    from gulmfit.train.run import METRICS
+    from gulmfit.train.run_table import read_finished, table_over_runs
+
+    if finished := [folder for folder in folders if (folder / METRICS).is_file()]:
+        sys.stdout.write(f"\n{table_over_runs(list(map(read_finished, finished)))}\n")
 
 
 def _relative(folder: Path) -> Path:

@@ -6,7 +6,6 @@ without a window or a current state, so drawing is safe in any process.
 Rows of `metrics.csv` are dicts of text or numbers, many of them empty; N is sequences, C classes.
 """
 
-import io
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import cycle
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from gulmfit.report.kept import drawn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -286,9 +287,7 @@ class Sheet:
             return ""
         for axes in self.axes:
             axes.grid(visible=not axes.images)
-        target = io.StringIO()
-        self._figure.savefig(target, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-        return target.getvalue()
+        return drawn(self._figure)
 
 
 def _columns(rows: Rows) -> list[str]:

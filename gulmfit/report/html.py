@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gulmfit.files import write_whole
+from gulmfit.report.kept import keep_parts
 from gulmfit.report.table import format_value, is_number
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def write_report(path: str | Path, report: Report, template: str = "report", **m
     """
     # Names of files that are not UTF-8 reach us as lone surrogates, which UTF-8 cannot hold.
     write_whole(Path(path), render(report, template, **more).encode("utf-8", "backslashreplace"))
+    keep_parts(Path(path), report)
 
 
 def render(report: Report, template: str = "report", **more: object) -> str:

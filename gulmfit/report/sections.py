@@ -81,6 +81,14 @@ def leakage_section(results: Results, summary: Sequence[str] = ()) -> Section:
         )
     else:
         text = "No test sequence is in training or validation, nor its reverse complement, nor a near-copy."
+    if any(
+        "near_duplicate" in found and found["near_duplicate"] is None
+        for report in reports.values()
+        for found in report["pairs"].values()
+    ):
+        text = (
+            text.replace(", nor a near-copy", "") + " Near-copies cannot be seen by digests, and were not looked for."
+        )
     section.text.append(text)
     if rest := results.get("without_leaked"):
         names = [name for name in summary if name in rest["scores"]]

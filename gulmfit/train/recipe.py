@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from omegaconf import DictConfig, OmegaConf
 
 from gulmfit.checkpoint import load
-from gulmfit.config import compose
+from gulmfit.config import compose, plain
 from gulmfit.errors import GulmfitError
 from gulmfit.evaluate.strands import strand_matters
 from gulmfit.seq.labels.labelled import LabelledSequences
@@ -116,6 +116,7 @@ def decide(
         _decide_length(config, len(train))
     else:
         config.schedule.patience.steps = None  # they say how long
+    _scale_phases(config)
     if config.arch.get("strands") == AUTO:
         config.arch.strands, why = _strands(config, train, valid)
         logger.info("arch.strands=%s: %s", config.arch.strands, why)
@@ -134,6 +135,22 @@ def _take_words(config: DictConfig, words: Sequence[str]) -> None:
     other = compose([*words, "recipe=words"])
     for key in ("recipe", "arch", "tokenizer", "head", "dropout", "classify", "batch_size", "drop_mult", "schedule"):
         OmegaConf.update(config, key, other[key], merge=False, force_add=True)
+
+
+def _scale_phases(config: DictConfig) -> None:
+    """Let the phases last and rise as `epochs` and `lr` of the stage say, in the proportions that they have."""
+    own = config.get(config.stage.name) or {}
+    epochs, lr = own.get("epochs"), own.get("lr")
+    if epochs is None and lr is None:
+        return
+    phases = plain(config.schedule.phases)
+    longer = 1.0 if epochs is None else float(epochs) / sum(float(phase["epochs"]) for phase in phases)
+    higher = 1.0 if lr is None else float(lr) / max(float(phase["lr"]) for phase in phases)
+    config.schedule.phases = [
+        {**phase, "epochs": float(phase["epochs"]) * longer, "lr": float(phase["lr"]) * higher} for phase in phases
+    ]
+    if epochs is not None:
+        config.schedule.patience.steps = None
 
 
 def _decide_length(config: DictConfig, count: int) -> None:

@@ -32,6 +32,7 @@ from gulmfit.files import remove_unfinished, write_whole
 from gulmfit.models.ensemble import one_network
 from gulmfit.overrides import assign
 from gulmfit.report.html import Report, write_report
+from gulmfit.report.kept import FIGURES, TABLES
 from gulmfit.seq.checksums import checksums
 from gulmfit.seq.limits import parse_json
 from gulmfit.train.recipe import settle
@@ -42,7 +43,10 @@ from gulmfit.train.survive.identity import LEARNED_FROM, Identity, differences
 logger = logging.getLogger(__name__)
 
 CHECKPOINTS, CONFIG, METRICS = "checkpoints", "config.yaml", "metrics.json"
-RESULTS = (CHECKPOINTS, MODEL_FOLDER, "predictions", "split.tsv", "metrics.json", "metrics.csv", "report.html")
+RESULTS = (
+    CHECKPOINTS, MODEL_FOLDER, "predictions", "split.tsv", "metrics.json", "metrics.csv", "report.html", FIGURES, TABLES
+)  # fmt: skip
+OF_A_START = ("split.tsv", "metrics.csv")  # a run that ended before its first checkpoint holds nothing to lose
 OF_A_SEARCH = ("study.journal", "trials", "finalists", "best.yaml")
 PACKAGES = ("gulmfit", "torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy", "scikit-learn", "biopython")
 
@@ -97,7 +101,7 @@ class Run:
             return self
         old = [name for name in (*RESULTS, *OF_A_SEARCH) if (self.folder / name).exists()]
         if old and not self.config.resume:
-            if not self.config.overwrite:
+            if not self.config.overwrite and any(map(self._holds_results, old)):
                 raise ConfigError(
                     f"{self.folder} holds the results of an earlier run. Choose another run.name=..., continue it with "
                     "resume=auto, or replace it with overwrite=true."
@@ -112,6 +116,10 @@ class Run:
         if not (continued and (self.folder / CONFIG).is_file()):  # else it may still be refused: see `take_up`
             self._write_config()
         return self
+
+    def _holds_results(self, name: str) -> bool:
+        path = self.folder / name
+        return name not in OF_A_START and (not path.is_dir() or any(path.iterdir()))
 
     def _write_config(self) -> None:
         if not self.writes:

@@ -9,11 +9,13 @@ from typing import Any
 from omegaconf import DictConfig
 
 from gulmfit import config as configuration
-from gulmfit.checkpoint import foreign_classes_trusted
+from gulmfit.checkpoint import MODEL_FOLDER, foreign_classes_trusted
 from gulmfit.config import instantiate
 from gulmfit.data.sources.base import Source
 from gulmfit.overrides import expanded
+from gulmfit.report.kept import parts_kept
 from gulmfit.report.kinds.kind import every_kind
+from gulmfit.shorthand import figures_asked, guessed
 from gulmfit.train.log import logged
 from gulmfit.train.recipe import settle
 from gulmfit.train.run import Run
@@ -76,7 +78,9 @@ def run_stage(
         with logged(folder, run.command) if run.writes else nullcontext():
             results = STAGES["search" if config.get("search") else run.stage](run, source)
             if results:
-                logger.info("report: %s", folder / "report.html")
+                logger.info("report: %s", folder / ("lr_find.html" if config.lr_find else "report.html"))
+                if run.stage in ("classify", "ulmfit") and not config.lr_find and (folder / MODEL_FOLDER).is_dir():
+                    logger.info("next: gulmfit-predict model=%s input=YOUR.fa output=YOUR.tsv", folder)
     return results
 
 
@@ -87,7 +91,13 @@ def train(overrides: Sequence[str] = ()) -> dict[str, Any]:
         from gulmfit.train.runner import train
 
         results = train(["stage=classify", "data=table", "data.path=labelled.csv"])
+
+    Returns:
+        The results, as in `metrics.json`, and the run `folder`.
     """
-    overrides = expanded(overrides)
+    overrides, figures = figures_asked(overrides)
+    overrides = expanded([*overrides, *guessed(overrides)])
     config = configuration.compose(overrides)
-    return run_stage(config, Path(str(config.paths.run_dir)), overrides)
+    folder = Path(str(config.paths.run_dir))
+    with parts_kept(figures):
+        return {"folder": str(folder), **run_stage(config, folder, overrides)}

@@ -23,6 +23,16 @@ addEventListener("load", () => {
     width: innerWidth,
     page: document.documentElement.scrollWidth,
     requests: performance.getEntriesByType("resource").map(item => item.name).filter(name => !name.startsWith("data:")),
+    empty: (() => {
+      const main = document.querySelector("main").getBoundingClientRect(), shares = [];
+      const boxes = [...document.querySelectorAll("main p, main .scroll, main img, main pre, main summary")]
+        .map(item => item.getBoundingClientRect()).filter(box => box.width > 0);
+      for (let y = main.top; y < main.bottom; y += 10) {
+        const right = Math.max(0, ...boxes.filter(box => box.top <= y && y <= box.bottom).map(box => box.right));
+        if (right) shares.push(1 - (right - main.left) / main.width);
+      }
+      return shares.reduce((sum, share) => sum + share, 0) / shares.length;
+    })(),
     pictures: pictures.map(item => {
       const box = item.getBoundingClientRect();
       return {width: box.width, height: box.height, broken: item.tagName === "IMG" && item.naturalWidth === 0};
@@ -63,13 +73,14 @@ def pages(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return {**reports, "compare": compared / "comparison.html"}
 
 
-@pytest.mark.parametrize("width", [400, 1400])
+@pytest.mark.parametrize("width", [400, 1024, 1400])
 @pytest.mark.parametrize("name", ["ulmfit", "classify", "pretrain", "compare"])
 def test_every_figure_is_seen(pages: dict[str, Path], tmp_path: Path, name: str, width: int) -> None:
     seen, complaints = look(pages[name], tmp_path, width)
     assert not complaints
     assert not seen["requests"]
     assert seen["page"] <= seen["width"] + 1, "the page is wider than the window: it would scroll sideways"
+    assert width < 1400 or seen["empty"] <= 0.2, "to the right of what is shown a fifth of the page is empty"
     assert len(seen["pictures"]) >= 2
     for picture in seen["pictures"]:
         assert not picture["broken"]

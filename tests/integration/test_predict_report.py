@@ -79,6 +79,14 @@ def test_what_is_found_is_what_a_look_finds(report: Report) -> None:
     assert mean == pytest.approx(expected, abs=0.03)
 
 
+def test_ids_of_intervals_are_loci_too(report: Report, tmp_path: Path) -> None:
+    expected = counted(report("calls=a.bed", "split=split.tsv"))
+    rows = SPLIT.replace(":+:promoter", "(+)").replace(":-:coding", "(-)")
+    (tmp_path / "other.tsv").write_text(rows)
+    assert "c:900-1050(+)" in rows
+    assert counted(report("calls=a.bed", "split=other.tsv")) == expected
+
+
 def test_a_start_may_lie_beside_a_call(report: Report) -> None:
     assert counted(report("calls=a.bed", "within_bp=10"))["starts found: all"] == (1, 3)
     assert counted(report("calls=a.bed", "within_bp=11"))["starts found: all"] == (2, 3)

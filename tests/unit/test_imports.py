@@ -34,6 +34,7 @@ LIBRARY = {
         "overrides",
         "predict",
         "pretrained",
+        "shorthand",
         "report",
         "explain",
     )
@@ -42,7 +43,10 @@ LIBRARY = {
 # What each part may import beside the standard library and itself. A part is a folder or module of gulmfit/.
 ALLOWED = {
     "__init__": {"gulmfit.threads"}
-    | {"gulmfit.config", "gulmfit.predict", "gulmfit.seq"},  # the latter for type checkers
+    | {"gulmfit.api", "gulmfit.config", "gulmfit.predict", "gulmfit.seq"},  # the latter for type checkers
+    "__main__": {"gulmfit.cli"},
+    "api": {"numpy", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.moved", "gulmfit.overrides", "gulmfit.predict"}
+    | {"gulmfit.report", "gulmfit.train"},
     "errors": set(),
     "moved": set(),
     "libraries": {"gulmfit.errors"},
@@ -69,7 +73,7 @@ ALLOWED = {
     "weights": {"torch", "safetensors", "gulmfit.errors", "gulmfit.files"},
     "checkpoint": {"torch", "gulmfit.models", "gulmfit.pretrained", "gulmfit.seq", "gulmfit.weights"}
     | {"gulmfit.errors", "gulmfit.files", "gulmfit.moved"},
-    "model_files": {"gulmfit.checkpoint", "gulmfit.weights"},
+    "model_files": {"gulmfit.checkpoint", "gulmfit.pretrained", "gulmfit.seq", "gulmfit.weights"},
     "data": {"torch", "numpy", "pytorch_lightning", "gulmfit.seq", "gulmfit.errors", "gulmfit.files"},
     "predict": {"torch", "numpy", "scipy", "tqdm", "pyarrow", "pybigtools"}
     | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.files"}
@@ -106,8 +110,10 @@ ALLOWED = {
         "gulmfit.libraries",
     },
     "schema": set(),
+    "shorthand": {"yaml", "gulmfit.errors", "gulmfit.files"},
     "checks": {"gulmfit.schema"},
-    "overrides": {"hydra", "omegaconf", "yaml", "gulmfit.errors", "gulmfit.files", "gulmfit.schema", "gulmfit.seq"},
+    "overrides": {"hydra", "omegaconf", "yaml", "gulmfit.errors", "gulmfit.files", "gulmfit.schema", "gulmfit.seq"}
+    | {"gulmfit.shorthand"},
     "config": {"hydra", "omegaconf", "yaml"}
     | {
         "gulmfit.checkpoint",

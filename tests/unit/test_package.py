@@ -52,7 +52,7 @@ def test_public_names_resolve_and_are_remembered(name: str) -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(AttributeError, match=r"'Tokenizer'; public are KmerTokenizer, Predictor"):
+    with pytest.raises(AttributeError, match=r"'Tokenizer'; public are KmerTokenizer, Model, Predictor"):
         gulmfit.Tokenizer  # noqa: B018
 
 

@@ -40,7 +40,7 @@ class Source:
     """Base of all sources.
 
     Args:
-        genome: FASTA of the genome that `stage=pretrain` and `stage=ulmfit` learn, beside the labelled sequences.
+        genome: FASTA of the genome that `stage=pretrain` and `stage=ulmfit` learn, alongside the labelled sequences.
         case: `upper` reads soft-masked bases as bases, `mask` as ambiguous ones.
         ambiguity: What N and other ambiguous letters do to a genome: `split` cuts the contig there, `unk` reads a
             token of their own, `error` refuses. In labelled sequences, which cannot be cut, `split` acts as `unk`.

@@ -55,7 +55,7 @@ def write_split(
         raise DataError(f"{path}: {lengths} parts, groups and folds for {size} sequences; one for each is needed")
     with whole_file(Path(path)) as unfinished, unfinished.open("wb") as handle:
         handle.write(tsv_line(COLUMNS, path))
-        rows = zip(data.ids, *columns, map(_digest, data.sequences), strict=True)
+        rows = zip(data.ids, *columns, map(sequence_digest, data.sequences), strict=True)
         handle.writelines(tsv_line([str(cell) for cell in row], path) for row in rows)
 
 
@@ -134,7 +134,7 @@ class FileSplit(Split):
             "of the data are not in the file": [name for name, _ in pairs if name not in rows],
             "in the file are not in the data": sorted(rows.keys() - set(data.ids)),
             "have another sequence there": [
-                name for name, sequence in pairs if name in rows and rows[name]["digest"] != _digest(sequence)
+                name for name, sequence in pairs if name in rows and rows[name]["digest"] != sequence_digest(sequence)
             ],
         }
         if found := [f"{len(names)} {fault} ({_some(names)})" for fault, names in faults.items() if names]:
@@ -154,7 +154,8 @@ def _check_ids(data: LabelledSequences) -> None:
         )
 
 
-def _digest(sequence: str) -> str:
+def sequence_digest(sequence: str) -> str:
+    """Return the first digits of the SHA-256 of a sequence's letters."""
     return hashlib.sha256(sequence.encode("ascii")).hexdigest()[:_DIGITS]
 
 

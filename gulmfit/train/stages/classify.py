@@ -205,7 +205,7 @@ def learn_labels(run: Run, source: Source, labelled: LabelledSequences | None = 
         results["transfer"] = {"from": str(initial.source), **vars(report)}
     if config.lr_find:
         rates, losses, suggestion = lr_range_test(task.model, data.train_dataloader(), loss)
-        logger.info("learning-rate range test: the loss falls fastest at %.1e", suggestion)
+        logger.info("learning-rate range test: the loss falls fastest at %.1e (lr=%.1e)", suggestion, suggestion)
         results |= {"lr_find": {"lrs": rates, "losses": losses, "suggestion": suggestion}}
         run.finish(results, classification_report(results), name="lr_find")
         return Learned(material, results)
@@ -251,5 +251,6 @@ def scratch_overrides(config: Any) -> list[str]:
     one_rate = (
         f"schedule.phases=[{{epochs: {epochs:g}, lr: {scratch.lr}, decay: 1.0}}]" if epochs else "classify.decay=1"
     )
+    own_rate = ["++classify.lr=null"] if config.classify.get("lr") else []
     twin_of = [assign("arch_from", config.init_from)] if config.init_from else []
-    return [one_rate, f"drop_mult={scratch.drop_mult}", *twin_of]
+    return [one_rate, *own_rate, f"drop_mult={scratch.drop_mult}", *twin_of]

@@ -11,6 +11,7 @@ from gulmfit.predict.outputs.writers import write_tsv
 from gulmfit.predict.predictor import Predictor
 from gulmfit.report.combined import blend_scores
 from gulmfit.report.pages import classification_report
+from gulmfit.seq.splits.trained_on import TRAINED_ON, write_trained_on
 from gulmfit.train.loop.fit import Fitted
 from gulmfit.train.run import Run, file_checksums
 from gulmfit.train.stages.blends import add_blend
@@ -61,6 +62,7 @@ def conclude(
         before=before,
     )
     folder = run.folder / "predictions"
+    write_trained_on(run.folder / MODEL_FOLDER / TRAINED_ON, parts)
     if config.blend:
         add_blend(run, material, predictor, valid_raw, results, judged_by)
     else:
@@ -98,8 +100,10 @@ def conclude(
     for name, columns, rows in results.pop("predictions").tables():
         write_tsv(folder / name, columns, rows)
     results.pop("raw")
-    run.finish(results, classification_report(page))
+    report = classification_report(page)
+    run.finish(results, report)
     logger.info("%s", score_table(_models(results), results["baselines"], results.get("ceilings")))
+    logger.info("%s", report.verdict)
     if rest := results["without_leaked"]:
         logger.info(
             "without the test sequences that were met before, %d are left: %s",

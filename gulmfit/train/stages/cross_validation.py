@@ -102,8 +102,9 @@ def run_repeatedly(run: Run, source: Source) -> dict[str, Any]:
         results["pooled"] = _pooled_scores(pooled, int(run.config.seed))
         page = {**results, "predictions": pooled}
     page["config_yaml"] = run.config_yaml
-    run.finish(results, repeated_report(page))
-    logger.info("\n%s", summary_table(results))
+    report = repeated_report(page)
+    run.finish(results, report)
+    logger.info("\n%s\n\n%s", summary_table(results), report.verdict)
     return page
 
 

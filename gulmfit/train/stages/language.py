@@ -113,7 +113,7 @@ def run_language_model(run: Run, source: Source) -> dict[str, Any]:
     task.ignorance = frequencies["loss"]
     if config.lr_find:
         rates, losses, suggestion = lr_range_test(task.model, data.stream(training=True))
-        logger.info("learning-rate range test: the loss falls fastest at %.1e", suggestion)
+        logger.info("learning-rate range test: the loss falls fastest at %.1e (lr=%.1e)", suggestion, suggestion)
         results |= {"lr_find": {"lrs": rates, "losses": losses, "suggestion": suggestion}}
         run.finish(results, language_model_report(results), name="lr_find")
         return results

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import shlex
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import pytest
 
 import gulmfit
 from gulmfit import cli
+from gulmfit.cli.examples import EXAMPLES
 from gulmfit.cli.options import REQUIRED, Option, read_signature
 from gulmfit.errors import ConfigError
 
@@ -89,6 +91,11 @@ def test_the_version(command: Any, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert capsys.readouterr().out == f"gulmfit {gulmfit.__version__}\n"
 
 
+def test_the_package_is_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "gulmfit", "--version"], capture_output=True, text=True, timeout=900)
+    assert (done.returncode, done.stdout) == (0, f"gulmfit {gulmfit.__version__}\n")
+
+
 def test_groups_of_the_configuration_are_listed_with_those_of_the_user(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -155,7 +162,7 @@ def test_words_that_are_no_options_reach_the_function(monkeypatch: pytest.Monkey
     monkeypatch.setattr(sys, "argv", ["gulmfit-evaluate", "model=m", "data=table", "data.path=x", "paths.cache_dir=y"])
     cli.evaluate()
     compared, evaluated = reached
-    assert compared == {"runs": ["a", "lr=1"], "output": "", "seed": 3}
+    assert compared == {"runs": ["a", "lr=1"], "output": "", "seed": 3, "figures": ""}
     assert evaluated["data_overrides"] == ["data=table", "data.path=x", "paths.cache_dir=y"]
     assert evaluated["model"] == "m"
 
@@ -176,3 +183,16 @@ def test_an_option_that_may_be_repeated_keeps_every_value() -> None:
     for words in (["output=o"], ["output=o", "model="]):
         with pytest.raises(ConfigError, match="model= is missing"):
             read.read(words, "usage")
+
+
+def test_examples_are_understood_as_they_stand() -> None:
+    assert set(EXAMPLES) == set(cli.COMMANDS) - {"train", "compare"}  # which have theirs in their docstrings
+    for name, lines in EXAMPLES.items():
+        entry = cli.COMMANDS[name]
+        for line in lines:
+            words = [
+                word for word in shlex.split(line.partition(" | ")[0].partition(" < ")[0]) if not entry.takes(word)
+            ]
+            streams = ("output",) if not entry.pipes else (entry.reads, "output")
+            values = read_signature(entry.targets[0]).read(words, "")
+            assert {key for key, value in values.items() if value == "-"} <= set(streams), line

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gulmfit.cli import variants
+from gulmfit.cli import annotate
 from gulmfit.cli.pipes import piped, suffix_of
 from gulmfit.errors import ConfigError
 from gulmfit.overrides import overrides_for_hydra
@@ -23,6 +23,7 @@ FORMATS = {
     "id\tsequence\na,b\tACGT\n": ".tsv",
     "id,sequence\na,ACGT\n": ".csv",
     "\ufeffid,sequence\n": ".csv",
+    "##fileformat=VCFv4.2\n#CHROM\tPOS\n": ".vcf",
 }
 
 
@@ -59,6 +60,22 @@ def test_standard_input_and_output_are_files_to_the_command(stdin: Path, monkeyp
     assert files["model"] == "m"
 
 
+def test_a_command_may_read_another_option_or_nothing(stdin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr(sys, "stdout", out)
+    with piped({"vcf": "-", "genome": "g.fa", "output": "-"}, reads="vcf", suffix=".vcf") as files:
+        assert Path(files["vcf"]).read_bytes() == stdin.read_bytes()
+        assert files["genome"] == "g.fa"
+        assert Path(files["output"]).suffix == ".vcf"
+        Path(files["output"]).write_text("one")
+    with piped({"output": "-", "compare": ""}, reads="", suffix=".fasta") as files:
+        assert Path(files["output"]).suffix == ".fasta"
+        Path(files["output"]).write_text("two")
+    assert out.buffer.getvalue() == b"onetwo"  # type: ignore[attr-defined]
+    with pytest.raises(ConfigError, match="compare"), piped({"output": "-", "compare": "g.fa"}, reads=""):
+        pass
+
+
 def test_a_named_pipe_is_read_once_and_kept(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -83,9 +100,9 @@ def test_a_pipe_where_a_file_is_read_more_than_once_is_refused(tmp_path: Path, m
     os.mkfifo(pipe)
     assert is_pipe(str(pipe))
     assert not is_pipe(str(tmp_path))
-    monkeypatch.setattr(sys, "argv", ["gulmfit-variants", f"vcf={pipe}"])
-    with pytest.raises(SystemExit, match=r"vcf=.*pipe"):
-        variants()
+    monkeypatch.setattr(sys, "argv", ["gulmfit-annotate", f"input={pipe}"])
+    with pytest.raises(SystemExit, match=r"input=.*pipe"):
+        annotate()
     with pytest.raises(ConfigError, match=r"data\.path=.*pipe"):
         overrides_for_hydra([f"data.path={pipe}"])
     with pytest.raises(ConfigError, match="output=-"), piped({"input": "a.fa", "output": "-"}, text_output=False):

@@ -173,4 +173,4 @@ def test_another_command_is_told_at_once(tmp_path: Path, make_model: Any) -> Non
     with claimed([output], []), pytest.raises(DataError, match=r"a\.tsv is being written by another command \(process"):
         predict_file(model=str(tmp_path / "not even looked for"), input=str(tmp_path / "a.fa"), output=str(output))
     predict_file(model=str(model), input=str(tmp_path / "a.fa"), output=str(output))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.fa", "a.tsv", "model"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.fa", "a.tsv", "a.tsv.json", "model"]

@@ -12,6 +12,7 @@ from gulmfit.commands.evaluate import evaluate_file
 from gulmfit.evaluate.calibration import Calibration
 from gulmfit.report.kinds.single_label import SingleLabel
 from gulmfit.seq.alphabet import DNA, Letters
+from gulmfit.seq.splits.split_file import sequence_digest
 
 RNG = np.random.default_rng(0)
 TEXTS = ["".join(RNG.choice(list("ACGT"), 40)) for _ in range(60)]
@@ -37,6 +38,8 @@ def stand_in_model(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(evaluate.Predictor, "load", lambda *_, **options: model)
     monkeypatch.setattr(evaluate, "files_of", lambda _: [])
+    monkeypatch.setattr(evaluate, "digest_of_model", lambda _: "0" * 64)
+    monkeypatch.setattr(evaluate, "trained_on_of", lambda _: None)
 
 
 def evaluated(folder: Path, copies: int, strand: str = "forward") -> dict[str, Any]:
@@ -71,3 +74,20 @@ def test_one_class_is_enough_to_be_scored(tmp_path: Path, label: str) -> None:
     assert found["metrics"]["test/accuracy"] == pytest.approx((called == (label == "yes")).mean())
     assert found["data"]["counts"] == {"test": 60}
     assert (output / "report.html").is_file()
+
+
+def test_what_the_model_was_trained_on_is_told_and_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [f"{sequence_digest(text)}\ttrain" for text in TEXTS[:20]]
+    table = tmp_path / "trained_on.tsv"
+    table.write_text("\n".join(["digest\tpart", *rows]) + "\n")
+    monkeypatch.setattr(evaluate, "trained_on_of", lambda _: table)
+    found = evaluated(tmp_path, 1)
+    assert found["leakage"]["pairs"]["train->test"]["any"]["count"] == 20
+    assert "20 of 60" in caplog.text
+    rest = found["without_leaked"]
+    called = np.array([SCORES[text] >= 0.5 for text in TEXTS[20:]])
+    assert rest["sequences"] == 40
+    assert rest["scores"]["accuracy"] == pytest.approx((called == (np.arange(40) % 2 == 0)).mean())
+    assert found["model"]["sha256"] == "0" * 64
