@@ -33,6 +33,7 @@ BATCHES = 32  # batches that so few are read in, of SMALLEST to LARGEST sequence
 SMALLEST, LARGEST = 8, 32
 LEAST_STEPS = 200  # however few the sequences are
 MANY_CLASSES = 20  # more of them are told apart by words without their order
+UNITS_A_CLASS = 2  # of the head's hidden layer there
 VALIDATIONS = 20  # looks at the validation part where an epoch has few steps: a look costs more than a step
 
 
@@ -107,7 +108,7 @@ def decide(
     """
     config = config.copy()
     if _has_many_classes(config, train, words):
-        _take_words(config, words)
+        _take_words(config, words, len(train.classes))
         logger.info(
             "recipe=%s: %d classes are told apart by the words they hold, whatever their order",
             config.recipe, len(train.classes),
@@ -130,11 +131,13 @@ def _has_many_classes(config: DictConfig, train: LabelledSequences, words: Seque
     return bool(config.recipe == "scratch" and fits and not chosen)
 
 
-def _take_words(config: DictConfig, words: Sequence[str]) -> None:
+def _take_words(config: DictConfig, words: Sequence[str], classes: int) -> None:
     """Take all that `recipe=words` brings; what was given on the command line stays."""
     other = compose([*words, "recipe=words"])
     for key in ("recipe", "arch", "tokenizer", "head", "dropout", "classify", "batch_size", "drop_mult", "schedule"):
         OmegaConf.update(config, key, other[key], merge=False, force_add=True)
+    if not any(word.lstrip("+").startswith("head.hidden_size=") for word in words):
+        config.head.hidden_size = max(int(config.head.hidden_size), UNITS_A_CLASS * classes)
 
 
 def _scale_phases(config: DictConfig) -> None:

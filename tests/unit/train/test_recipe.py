@@ -184,7 +184,8 @@ def test_many_classes_are_told_apart_by_words() -> None:
     validate(decided)
     assert decided.recipe == "words"
     assert decided.arch._target_.endswith("BagOfWords")
-    assert (decided.tokenizer.k, decided.tokenizer.stride, decided.head.hidden_size) == (6, 1, 200)
+    assert (decided.tokenizer.k, decided.tokenizer.stride, decided.head.hidden_size) == (6, 1, 50)
+    assert decide(config, genera(60), few, words).head.hidden_size == 120
     assert decided.arch.strands != "auto"
     assert config.recipe == "scratch"  # as given
 
