@@ -5,7 +5,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gulmfit.files import write_whole
 from gulmfit.report.table import format_value, is_number
@@ -15,6 +15,18 @@ if TYPE_CHECKING:
 
 Table = tuple[Sequence[str], Sequence[Sequence[object]]]  # header, rows
 Figure = tuple[str, str | bytes]  # caption; SVG text, PNG bytes or a data: address
+
+
+class Link(NamedTuple):
+    """A cell of a table that leads to another page.
+
+    Attributes:
+        text: What it says.
+        href: Address, relative to this page.
+    """
+
+    text: str
+    href: str
 
 
 @dataclass
@@ -85,9 +97,18 @@ def _template(name: str) -> "Template":
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"shown": format_value, "address": _address}
+    environment.filters |= {"shown": _shown_cell, "address": _address}
     environment.tests["numeric"] = is_number
     return environment.get_template(f"{name}.html.j2")
+
+
+def _shown_cell(value: object) -> str:
+    """Show a cell; whatever it is made of is escaped."""
+    from markupsafe import Markup
+
+    if isinstance(value, Link):
+        return Markup('<a href="{}">{}</a>').format(value.href, value.text)
+    return format_value(value)
 
 
 def _address(picture: str | bytes) -> str:

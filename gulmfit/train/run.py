@@ -44,6 +44,7 @@ logger = logging.getLogger(__name__)
 CHECKPOINTS, CONFIG, METRICS = "checkpoints", "config.yaml", "metrics.json"
 RESULTS = (CHECKPOINTS, MODEL_FOLDER, "predictions", "split.tsv", "metrics.json", "metrics.csv", "report.html")
 OF_A_SEARCH = ("study.journal", "trials", "finalists", "best.yaml")
+OF_A_PANEL = ("sets", "warm", "panel.tsv")
 PACKAGES = ("gulmfit", "torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy", "scikit-learn", "biopython")
 
 
@@ -95,7 +96,7 @@ class Run:
         """
         if not self.writes:
             return self
-        old = [name for name in (*RESULTS, *OF_A_SEARCH) if (self.folder / name).exists()]
+        old = [name for name in (*RESULTS, *OF_A_SEARCH, *OF_A_PANEL) if (self.folder / name).exists()]
         if old and not self.config.resume:
             if not self.config.overwrite:
                 raise ConfigError(
