@@ -42,7 +42,7 @@ CHOICES = {
     "search.pruner": ("median", "hyperband", "none"),
     "search.stage": SEARCHED,
     "panel.score": ("auroc", "auprc", "mcc", "accuracy"),
-    "panel.near_copies": ("drop", "keep"),
+    "panel.near_duplicates": ("drop", "keep"),
 }
 
 # What `read_plain` reads and refuses.

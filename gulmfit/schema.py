@@ -97,7 +97,7 @@ _KEYS: dict[str, tuple[Any, str]] = {
     "panel.score": (str, ""),
     "panel.by": (str | None, ""),
     "panel.warm": (str | None, ""),
-    "panel.near_copies": (str, ""),
+    "panel.near_duplicates": (str, ""),
     "panel.twin": (bool, ""),
     **{f"dropout.{name}_p": (float, "") for name in ("embed", "input", "weight", "hidden", "output")},
 }

@@ -105,7 +105,7 @@ def set_rows(rows: Iterable[PanelRow], scores: Sequence[str], *, page: bool = Fa
             **{heading(score): row.outcome.models[NETWORK].get(score) for score in others},
             f"validation {heading(first)}": row.validation,
             "test n": row.outcome.tested,
-            "near-copies in training": row.leaks[0],
+            "near-duplicates in training": row.leaks[0],
             "read by the language model": row.leaks[1],
             "seconds": round(row.outcome.seconds),
         }

@@ -166,7 +166,7 @@ def _warm(run: Run, entries: Sequence[Entry], mine: set[str], settings: Mapping[
         try:
             with locked(folder / f".{group}.lock", wait=True):  # another shard may be at it
                 configs = [_of_a_set(one.name, one.words, folder).config for one in _one_each(members)]
-                planned = language_run(group, folder, configs, own, str(settings["near_copies"]))
+                planned = language_run(group, folder, configs, own, str(settings["near_duplicates"]))
                 for why in play_all([planned], 1, own_config_folders()).values():
                     failed[f"{WARM}/{group}"] = why
         except StoppedError:

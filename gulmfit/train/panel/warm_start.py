@@ -2,7 +2,7 @@
 
 DFLM tunes its language model on the first fifth of each factor's file, with the shuffles in it and what it validates
 on. Here it reads the training parts alone, positives alone; and what is nearly a test sequence of any set of the panel
-is left out (`panel.near_copies`), since the sets of one cell line share many peaks.
+is left out (`panel.near_duplicates`), since the sets of one cell line share many peaks.
 """
 
 import logging
@@ -31,7 +31,7 @@ OF_CLASSIFIERS = (
 
 
 def language_run(
-    name: str, folder: Path, configs: Sequence[DictConfig], words: Sequence[str], near_copies: str
+    name: str, folder: Path, configs: Sequence[DictConfig], words: Sequence[str], near_duplicates: str
 ) -> PlannedRun:
     """Write down what the language model of some sets reads, and plan its training.
 
@@ -40,7 +40,7 @@ def language_run(
         folder: Where the sequences and the run go.
         configs: Those of the sets' runs.
         words: Of all runs; with `init_from` among them that language model is tuned, else one is trained.
-        near_copies: `drop` or `keep`, what is nearly a test sequence.
+        near_duplicates: `drop` or `keep`, what is nearly a test sequence.
 
     Raises:
         GulmfitError: If no set gives it anything to read.
@@ -48,9 +48,9 @@ def language_run(
     path = folder / f"{name}.fa"
     if not path.is_file():
         train, test = positives(configs)
-        kept = without_near_copies(train, test) if near_copies == "drop" else train
+        kept = without_near_duplicates(train, test) if near_duplicates == "drop" else train
         logger.info(
-            "warm start of %d sets (%s): %s training positives, %s of them left out as near-copies of test sequences",
+            "warm start of %d sets (%s): %s training positives, %s of them near-duplicates of test sequences, left out",
             len(configs), name, f"{len(train):,}", f"{len(train) - len(kept):,}",
         )  # fmt: skip
         if not kept:
@@ -88,7 +88,7 @@ def positives(configs: Sequence[DictConfig]) -> tuple[list[str], list[str]]:
     return list(train), list(test)
 
 
-def without_near_copies(train: Sequence[str], test: Sequence[str]) -> list[str]:
+def without_near_duplicates(train: Sequence[str], test: Sequence[str]) -> list[str]:
     """Return the training sequences that are nearly none of the test sequences, on either strand."""
     marked = np.logical_or.reduce(list(find_overlaps(test, train).values())) if test else np.zeros(len(train), np.bool_)
     return [sequence for sequence, out in zip(train, marked, strict=True) if not out]

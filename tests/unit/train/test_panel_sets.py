@@ -14,7 +14,7 @@ from gulmfit.overrides import expanded
 from gulmfit.train.panel.data_sets import DataSet, find_sets, shard_of
 from gulmfit.train.panel.playing import plan
 from gulmfit.train.panel.running import is_of_the_panel
-from gulmfit.train.panel.warm_start import language_run, positives, without_near_copies
+from gulmfit.train.panel.warm_start import language_run, positives, without_near_duplicates
 
 SITE = "CACGTGACGT"
 
@@ -132,7 +132,7 @@ def test_a_language_model_reads_training_positives_alone(peaks: Path, tmp_path: 
     assert len(train) > 20
     assert len(test) == 30
     copy = test[0][1:] + "A"
-    assert without_near_copies([*train, copy], test) == without_near_copies(train, test)
+    assert without_near_duplicates([*train, copy], test) == without_near_duplicates(train, test)
     run = language_run("all", tmp_path / "warm", [run.config for run in runs], ["cv.folds=3", "seed=4"], "keep")
     assert (run.config.stage.name, run.config.seed) == ("pretrain", 4)
     read = (tmp_path / "warm" / "all.fa").read_text().splitlines()[1::2]
