@@ -36,6 +36,7 @@ class NTASGD(SGD):
         nonmono: The trigger fires where validation is worse than the best of all looks but the newest so many.
         rate_factor: The rates of the phases are those of AdamW, whose steps have the size of the rate. A step of SGD
             has the size of the gradient, too: all rates are multiplied by this.
+        language_factor: The same for language models, whose gradients are smaller; None for `rate_factor`.
         momentum, weight_decay: As of `torch.optim.SGD`.
 
     Attributes:
@@ -53,13 +54,17 @@ class NTASGD(SGD):
         lr: float = 1e-3,
         nonmono: int = 5,
         rate_factor: float = 1.0,
+        language_factor: float | None = None,
         momentum: float = 0.0,
         weight_decay: float = 0.0,
     ) -> None:
-        if nonmono < 0 or rate_factor <= 0:
-            raise ConfigError(f"optimizer: nonmono={nonmono} is 0 or more, rate_factor={rate_factor} above 0.")
+        factors = rate_factor, rate_factor if language_factor is None else language_factor
+        if nonmono < 0 or min(factors) <= 0:
+            raise ConfigError(
+                f"optimizer: nonmono={nonmono} is 0 or more, rate_factor and language_factor={factors} above 0."
+            )
         super().__init__(params, lr, momentum=momentum, weight_decay=weight_decay)
-        self.nonmono, self.rate_factor = nonmono, rate_factor
+        self.nonmono, (self.rate_factor, self.language_factor) = nonmono, factors
         self.looks: list[float] = []
         self.averages: list[Tensor] | None = None
         self.count = 0

@@ -70,7 +70,8 @@ class Task(pl.LightningModule):
             self.plateau = Plateau(self.schedule.peak(self._planned_steps), self._planned_steps, unit, patience)
             if self._plateau_before:
                 self.plateau.take_up(self._plateau_before)
-        factor = getattr(optimizer, "rate_factor", 1.0)
+        name = "language_factor" if isinstance(self.model, LanguageModel) else "rate_factor"
+        factor = getattr(optimizer, name, 1.0)
         scheduler = OneCyclePhases(
             optimizer, self.schedule, self._planned_steps, lambda: factor * 0.5**self.halvings, self._planned_step
         )

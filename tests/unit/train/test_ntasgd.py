@@ -56,7 +56,7 @@ def test_five_looks_do_not_count() -> None:
     assert not optimizer.is_triggered_by(1.0)
 
 
-@pytest.mark.parametrize("wrong", [{"nonmono": -1}, {"rate_factor": 0.0}])
+@pytest.mark.parametrize("wrong", [{"nonmono": -1}, {"rate_factor": 0.0}, {"language_factor": -1.0}])
 def test_arguments_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         NTASGD([torch.nn.Parameter(torch.ones(1))], **wrong)
