@@ -89,8 +89,8 @@ def run_panel(run: Run, source: object) -> dict[str, Any]:
     if failed:
         told = "".join(f"\n{name}: {why}" for name, why in failed.items())
         raise TrainingError(
-            f"{len(failed)} of {len(runs) + len([e for e in due if e.mistake])} runs of the panel failed; the others "
-            f"are in {run.folder / TABLE}. The same command tries them again.{told}"
+            f"{len(failed)} of the panel's runs failed; the others are in {run.folder / TABLE}. The same command tries "
+            f"them again.{told}"
         )
     return results
 
@@ -221,11 +221,15 @@ def _row(run: Run, entry: Entry, scores: Sequence[str], failed: Mapping[str, str
         return row if item.left_out else replace(row, state="failed", note=entry.mistake)
     if why := failed.get(entry.run.name):
         return replace(row, state="failed", note=why)
-    if not entry.run.finished():
-        return replace(row, state="not yet")
+    try:
+        if not entry.run.finished():
+            return replace(row, state="not yet", note="")
+        has_twin = entry.twin is not None and entry.twin.name not in failed and entry.twin.finished()
+    except ConfigError as error:  # another shard was given other words
+        return replace(row, state="failed", note=str(error))
     metrics = entry.run.results()
     outcome = read_outcome(item.name, scores[0], metrics, scores)
-    if entry.twin and entry.twin.name not in failed and entry.twin.finished():
+    if entry.twin is not None and has_twin:
         twin = read_outcome(item.name, scores[0], entry.twin.results(), scores)
         outcome.models[TWIN] = twin.models[NETWORK]
         outcome.seconds += twin.seconds
@@ -237,7 +241,7 @@ def _row(run: Run, entry: Entry, scores: Sequence[str], failed: Mapping[str, str
         note="",
         outcome=outcome,
         validation=metrics["metrics"].get(f"val/{scores[0]}"),
-        leaks=(leaked_fraction(leakage) if leakage else None, met),
+        leaks=(leaked_fraction(leakage) if "pairs" in leakage else None, met),
         report=str((entry.run.folder / "report.html").relative_to(run.folder)),
     )
 
