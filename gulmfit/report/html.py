@@ -97,18 +97,9 @@ def _template(name: str) -> "Template":
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"shown": _shown_cell, "address": _address}
-    environment.tests["numeric"] = is_number
+    environment.filters |= {"shown": format_value, "address": _address}
+    environment.tests |= {"numeric": is_number, "link": lambda cell: isinstance(cell, Link)}
     return environment.get_template(f"{name}.html.j2")
-
-
-def _shown_cell(value: object) -> str:
-    """Show a cell; whatever it is made of is escaped."""
-    from markupsafe import Markup
-
-    if isinstance(value, Link):
-        return Markup('<a href="{}">{}</a>').format(value.href, value.text)
-    return format_value(value)
 
 
 def _address(picture: str | bytes) -> str:
