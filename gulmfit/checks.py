@@ -94,7 +94,7 @@ def check_many(config: Mapping[str, Any], stage: Any) -> list[str]:
     mistakes = []
     if folds is not None and seeds > 1:
         mistakes.append("cv.folds and seeds both repeat a run: give cv.repeats with cv.folds, or seeds alone.")
-    if stage != "classify" and (folds is not None or seeds > 1 or config.get("with_scratch")):
+    if stage not in ("classify", "panel") and (folds is not None or seeds > 1 or config.get("with_scratch")):
         mistakes.append(f"cv.folds, seeds and with_scratch go with stage=classify, not with stage={stage}.")
     if config.get("with_scratch") and folds is None and seeds == 1:
         mistakes.append("with_scratch goes with cv.folds or seeds; stage=ulmfit compares a single pair.")
@@ -131,6 +131,24 @@ def check_search(config: Mapping[str, Any], stage: Any, many: bool) -> list[str]
             "blend, lr_find and resume=PATH, and give them with experiment=.../best.yaml afterwards."
         ]
     return []
+
+
+def check_panel(config: Mapping[str, Any], stage: Any) -> list[str]:
+    """Check what a panel of data sets goes with."""
+    panel = config.get("panel")
+    if not panel:
+        return ["stage=panel needs its sets: give panel.path=."] if stage == "panel" else []
+    if stage != "panel":
+        return [f"panel= goes with stage=panel, not with stage={stage}."]
+    mistakes = []
+    kinds, known = panel.get("negatives") or [], ("shuffle", "matched", "genomic", "given")
+    if not kinds or set(kinds) - set(known):
+        mistakes.append(f"panel.negatives={kinds}: give one or several of {', '.join(known)}.")
+    if config.get("resume") not in (None, "auto"):
+        mistakes.append("a panel continues each of its runs by itself: leave out resume=PATH.")
+    if config.get("lr_find"):
+        mistakes.append("lr_find looks for the rate of one stage: give stage=classify with it.")
+    return mistakes
 
 
 def _check_phase(phase: Any, where: str) -> list[str]:

@@ -18,7 +18,16 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gulmfit.checkpoint import DERIVED
-from gulmfit.checks import SEARCHED, check_kinds, check_many, check_ranges, check_search, check_tune, nearest
+from gulmfit.checks import (
+    SEARCHED,
+    check_kinds,
+    check_many,
+    check_panel,
+    check_ranges,
+    check_search,
+    check_tune,
+    nearest,
+)
 from gulmfit.errors import ConfigError
 from gulmfit.files import config_dir
 from gulmfit.moved import named
@@ -27,8 +36,8 @@ from gulmfit.schema import KINDS
 from gulmfit.seq.alphabet import ALPHABETS, DNA, held_alphabet
 from gulmfit.seq.labels.labelled import LabelledSequences
 
-STAGES = ("pretrain", "finetune", "classify", "label", "ulmfit", "learning_curve", "search")
-COMBINING = ("classify", "ulmfit")  # what `ensemble` and `blend` go with
+STAGES = ("pretrain", "finetune", "classify", "label", "ulmfit", "learning_curve", "search", "panel")
+COMBINING = ("classify", "ulmfit", "panel")  # what `ensemble` and `blend` go with
 
 TARGET_NODES = ("arch", "head", "loss", "tokenizer", "data", "split", "optimizer", "schedule", "trainer")
 TARGET_MAPPINGS = ("callbacks", "logger")
@@ -41,6 +50,8 @@ CHOICES = {
     "search.sampler": ("tpe", "random", "grid"),
     "search.pruner": ("median", "hyperband", "none"),
     "search.stage": SEARCHED,
+    "panel.score": ("auroc", "auprc", "mcc", "accuracy"),
+    "panel.near_duplicates": ("drop", "keep"),
 }
 
 # What Hydra says where a group has no file of a name.
@@ -314,6 +325,7 @@ def _check_sense(config: Mapping[str, Any], multirun: bool) -> list[str]:
         if value not in known:
             mistakes.append(f"{key}={value!r} is unknown; choose one of {', '.join(known)}.")
     mistakes += check_many(config, stage) + check_search(config, stage, many) + check_tune(config, stage)
+    mistakes += check_panel(config, stage)
     trainer = config.get("trainer") or {}
     if multirun and (trainer.get("devices") not in (1, "1") or trainer.get("num_nodes", 1) != 1):
         mistakes.append(

@@ -84,6 +84,8 @@ def expanded(words: Sequence[str]) -> list[str]:
 
 def _expanded(word: str) -> list[str]:
     key, _, value = word.partition("=")
+    if key == "panel" and value not in ("", "null") and not (config_dir() / key / f"{value}.yaml").is_file():
+        return [f"panel.path={value}"]  # stage=panel brings the rest
     if key != "experiment" or not value.endswith((".yaml", ".yml")):
         return [word]
     path = Path(_at_home(value))

@@ -95,6 +95,17 @@ _KEYS: dict[str, tuple[Any, str]] = {
     "search.seeds": (int, FROM_1),
     "search.space": (dict[str, Any], ""),
     "search.set": (dict[str, str], ""),
+    "panel.path": (str, ""),
+    "panel.least": (int, FROM_0),
+    "panel.negatives": (list[str], ""),
+    "panel.set": (dict[str, Any], ""),
+    "panel.workers": (int, FROM_1),
+    "panel.shard": (str | None, ""),
+    "panel.score": (str, ""),
+    "panel.by": (str | None, ""),
+    "panel.warm": (str | None, ""),
+    "panel.near_duplicates": (str, ""),
+    "panel.twin": (bool, ""),
     **{f"dropout.{name}_p": (float, "") for name in ("embed", "input", "weight", "hidden", "output")},
 }
 KINDS: dict[str, Any] = {key: kind for key, (kind, _) in _KEYS.items()}

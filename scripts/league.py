@@ -16,90 +16,32 @@ folder are refused. A run that fails does not stop the others. The table has all
 with 0 if no run failed, and with 1 otherwise.
 """
 
-import json
 import logging
 import shlex
-import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-from league_table import Result, closing, draw, every_model, mean, ranks, read, summary, write_tsv
-from omegaconf import DictConfig
+from league_table import closing, draw, every_model, mean, ranks, read, summary, write_tsv
 
 from gulmfit.cli.options import Function, Option, is_not_one_of
 from gulmfit.cli.words import HELP, command, log_to_stdout
-from gulmfit.config import compose, plain, read_plain, validate
 from gulmfit.errors import ConfigError
+from gulmfit.evaluate.outcomes import Outcome
 from gulmfit.files import write_whole
-from gulmfit.overrides import overrides_for_hydra
 from gulmfit.report.table import format_table
-from gulmfit.train.recipe import settle
+from gulmfit.train.panel.playing import PlannedRun, plan, play
 
 HERE = Path(__file__).resolve().parent
 OPTIONS = {"only": "", "output": "outputs/league", "sets": str(HERE / "league_sets.yaml"), "dry_run": False}
-# What does not decide the results of a run.
-ASIDE = ("resume", "overwrite", "callbacks", "paths", "logger")
 NOTE = (
     "Each score is that of the test part, or pooled over folds, with its 95 % interval; p of the sign-flip test of "
     "accuracy; seconds are those of training, twins included. The best baseline is the best on the test part itself."
 )
 
 logger = logging.getLogger("gulmfit.league")
-logging.getLogger("gulmfit.train.recipe").setLevel(logging.WARNING)  # each run says for itself what was chosen
-
-
-@dataclass(frozen=True)
-class Run:
-    """One `python train.py` of a set.
-
-    Attributes:
-        name: `run.name`.
-        part: What it is within its set; empty where it is the whole set.
-        words: Its overrides.
-        config: As composed from them.
-    """
-
-    name: str
-    part: str
-    words: list[str]
-    config: DictConfig
-
-    @property
-    def folder(self) -> Path:
-        """Its run folder."""
-        return Path(str(self.config.paths.run_dir))
-
-    @property
-    def command(self) -> list[str]:
-        """What a shell is given."""
-        return ["python", "train.py", *self.words]
-
-    def finished(self) -> bool:
-        """Tell whether its results are there.
-
-        Raises:
-            ConfigError: If its folder has those of other settings.
-        """
-        before = self.folder / "config.yaml"
-        if not before.is_file():
-            return False
-        then, now = (_settings(config) for config in (read_plain(before), self.config))
-        if different := [key for key in {**then, **now} if then.get(key) != now.get(key)]:
-            raise ConfigError(
-                f"{self.folder} was run with other settings than these (see {', '.join(sorted(different))} in its "
-                "config.yaml). Choose another output=, or remove that folder."
-            )
-        return (self.folder / "metrics.json").is_file()
-
-    def results(self, score: str) -> Result:
-        """Read its results."""
-        content = json.loads((self.folder / "metrics.json").read_text(encoding="utf-8"))
-        return read(self.part or self.name, score, content)
 
 
 def registry(path: Path) -> dict[str, dict[str, Any]]:
@@ -120,35 +62,17 @@ def registry(path: Path) -> dict[str, dict[str, Any]]:
     return dict(found)
 
 
-def runs_of(name: str, entry: Mapping[str, Any], output: str, extra: Sequence[str]) -> list[Run]:
+def runs_of(name: str, entry: Mapping[str, Any], output: str, extra: Sequence[str]) -> list[PlannedRun]:
     """Compose the runs of a set."""
     found = []
     for part, words in (entry.get("runs") or {"": entry.get("words")}).items():
         own = f"{name}_{part}" if part else name
         given = [*words, f"paths.output_dir={output}", f"run.name={own}", *extra, "resume=auto"]
-        given_to_hydra = overrides_for_hydra(given)
-        config = settle(compose(given_to_hydra), given_to_hydra)
-        validate(config)
-        found.append(Run(own, part, given, config))
+        found.append(plan(own, part, given))
     return found
 
 
-def play(run: Run, place: str) -> str:
-    """Bring a run to its end, and return why there are no results; an empty text if there are."""
-    try:
-        if run.finished():
-            logger.info("── %s (%s): already there ──", run.name, place)
-            return ""
-    except ConfigError as error:
-        return str(error)
-    logger.info("\n── %s (%s) ──\n%s", run.name, place, shlex.join(run.command))
-    start = time.perf_counter()
-    status = subprocess.run([sys.executable, str(HERE.parent / "train.py"), *run.words], check=False).returncode
-    logger.info("── %s: %.0f s ──", run.name, time.perf_counter() - start)
-    return f"exit status {status}" if status else ""
-
-
-def result_of(name: str, entry: Mapping[str, Any], runs: Sequence[Run]) -> Result | None:
+def result_of(name: str, entry: Mapping[str, Any], runs: Sequence[PlannedRun]) -> Outcome | None:
     """Read the results of a set; None where a run of it is missing or of other settings."""
     score = str(entry.get("score", "accuracy"))
     try:
@@ -156,11 +80,11 @@ def result_of(name: str, entry: Mapping[str, Any], runs: Sequence[Run]) -> Resul
             return None
     except ConfigError:
         return None
-    found = [run.results(score) for run in runs]
+    found = [read(run.part or run.name, score, run.results()) for run in runs]
     return mean(name, score, found) if "runs" in entry else found[0]
 
 
-def report(sets: Mapping[str, Mapping[str, Any]], results: Sequence[Result], output: Path) -> str:
+def report(sets: Mapping[str, Mapping[str, Any]], results: Sequence[Outcome], output: Path) -> str:
     """Write the table as TSV, Markdown and picture, and return what is printed."""
     titles = {name: str(entry["title"]) for name, entry in sets.items()}
     published = [
@@ -179,10 +103,6 @@ def report(sets: Mapping[str, Mapping[str, Any]], results: Sequence[Result], out
     write_tsv(output / "league.tsv", results)
     draw(output / "league.png", results)
     return f"\n{whole}\n\n{every_model(results)}\n\n{output / 'league.md'}\n\n{ending}"
-
-
-def _settings(config: DictConfig) -> dict[str, Any]:
-    return {key: value for key, value in plain(config).items() if key not in ASIDE}
 
 
 @command

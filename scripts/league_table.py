@@ -7,122 +7,21 @@ sign-flip test of accuracy; over several runs its one-sided p-values are combine
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from gulmfit.evaluate.outcomes import AUROC, BLEND, NETWORK, TWIN, UNDEFINED, Bounded, Outcome
+from gulmfit.evaluate.outcomes import mean_outcome as mean
+from gulmfit.evaluate.outcomes import read_outcome as read
 from gulmfit.files import write_whole
 from gulmfit.report.table import format_table
 from gulmfit.report.wording import heading, model_name, p_text
 
-NETWORK, SCRATCH, BLEND = "model", "scratch", "blend"
-SIGNIFICANT = 0.05
-AUROC = "auroc"
-SHOWN = {NETWORK: "network", SCRATCH: "twin from scratch", BLEND: "blend"}
-Score = tuple[float, float, float]  # value, low, high
-UNDEFINED = (math.nan, math.nan, math.nan)
-Models = dict[str, dict[str, Score]]  # by model and name of the score
+__all__ = ["closing", "draw", "every_model", "mean", "ranks", "read", "summary", "write_tsv"]
+
+SHOWN = {NETWORK: "network", TWIN: "twin from scratch", BLEND: "blend"}
 
 
-@dataclass
-class Result:
-    """One development set, or one of its runs.
-
-    Attributes:
-        name: Its name in the registry, or that of the run.
-        score: What it is judged by: `accuracy` or `mcc`.
-        models: Scores of the network ("model"), its twin ("scratch"), a blend and the baselines.
-        tests: By opponent of the network: the accuracy that the network gains, and the p-value.
-        blend_tests: The same for the blend.
-        seconds: Of training, that of the twin included.
-        tested: Test sequences.
-        ranks: By model, the accuracy at each rank of a taxonomy.
-        parts: Results of its runs, where there are several.
-    """
-
-    name: str
-    score: str
-    models: Models
-    tests: dict[str, tuple[float, float]] = field(default_factory=dict)
-    blend_tests: dict[str, tuple[float, float]] = field(default_factory=dict)
-    seconds: float = 0.0
-    tested: int = 0
-    ranks: dict[str, dict[str, float]] = field(default_factory=dict)
-    parts: list["Result"] = field(default_factory=list)
-
-    def value(self, model: str, score: str = "") -> float:
-        """Return a score of a model, or minus infinity where it has none."""
-        found = self.models.get(model, {}).get(score or self.score, UNDEFINED)[0]
-        return -math.inf if math.isnan(found) else found
-
-    def best(self, score: str = "") -> str:
-        """Name the baseline that scores highest."""
-        return max((name for name in self.models if name not in SHOWN), key=lambda name: self.value(name, score))
-
-    @property
-    def rank(self) -> str:
-        """Place of the network among itself, its twin and the baselines."""
-        others = [self.value(name) for name in self.models if name not in (NETWORK, BLEND)]
-        return f"{1 + sum(value > self.value(NETWORK) for value in others)} of {1 + len(others)}"
-
-    def verdict(self, model: str = NETWORK) -> tuple[bool, str, float]:
-        """Return whether a model is at or above the best baseline, what the test says of the two, and its p-value."""
-        best = self.best()
-        tests = self.blend_tests if model == BLEND else self.tests
-        gained, p_value = tests.get(best, (0.0, math.nan))
-        told = "tie" if p_value >= SIGNIFICANT or not gained else "won" if gained > 0 else "lost"
-        told = "not tested" if math.isnan(p_value) else told
-        return self.value(model) >= self.value(best), told, p_value
-
-
-def read(name: str, score: str, metrics: Mapping[str, Any]) -> Result:
-    """Read a `metrics.json` of `stage=classify`, over folds too, or of `stage=ulmfit`."""
-    counts = metrics["data"]["counts"]
-    result = Result(
-        name,
-        score,
-        {},
-        seconds=float(metrics["timing"]["seconds"]),
-        tested=int(counts.get("test", counts.get("all", 0))),
-    )
-    if pooled := metrics.get("pooled"):
-        found = {model: (scores, pooled["ci95"][model]) for model, scores in pooled["scores"].items()}
-    else:
-        found = {
-            model: tuple(_below(metrics[key], f"{prefix}test/") for key in ("metrics", "ci95"))
-            for model, prefix in ((NETWORK, ""), (SCRATCH, "scratch/"))
-        }
-        found |= {model: (scores, scores["ci95"]) for model, scores in metrics["baselines"].items()}
-    result.models = {
-        model: {key: _score(scores.get(key), bounds.get(key)) for key in dict.fromkeys((score, "accuracy", AUROC))}
-        for model, (scores, bounds) in found.items()
-        if scores
-    }
-    result.tests = _tests(pooled or metrics)
-    if blend := metrics.get("blend"):
-        scores, bounds = (_below(blend[key], "test/") for key in ("metrics", "ci95"))
-        result.models[BLEND] = {key: _score(scores.get(key), bounds.get(key)) for key in result.models[NETWORK]}
-    result.blend_tests = _tests((pooled or metrics).get("blend") or {})
-    result.ranks = {model: dict(ranks) for model, ranks in (metrics.get("ranks") or {}).items()}
-    return result
-
-
-def mean(name: str, score: str, parts: Sequence[Result]) -> Result:
-    """Return the mean of several runs on different test sequences; a model that one of them lacks is left out."""
-    shared = [model for model in parts[0].models if all(model in part.models for part in parts)]
-    result = Result(name, score, {}, parts=list(parts))
-    for model in shared:
-        result.models[model] = {
-            key: _mean([part.models[model][key] for part in parts]) for key in parts[0].models[model]
-        }
-    result.tests = _combined([part.tests for part in parts])
-    result.blend_tests = _combined([part.blend_tests for part in parts])
-    result.seconds = sum(part.seconds for part in parts)
-    result.tested = sum(part.tested for part in parts)
-    return result
-
-
-def summary(results: Sequence[Result], titles: Mapping[str, str]) -> str:
+def summary(results: Sequence[Outcome], titles: Mapping[str, str]) -> str:
     """Lay out a row for each set, and below it one for each of its runs."""
     blended = any(BLEND in result.models for result in results)
     rows: list[dict[str, object]] = []
@@ -143,7 +42,7 @@ def summary(results: Sequence[Result], titles: Mapping[str, str]) -> str:
     return format_table(rows, list(rows[0]))
 
 
-def every_model(results: Iterable[Result]) -> str:
+def every_model(results: Iterable[Outcome]) -> str:
     """Lay out a row for each model of each set and run, best first."""
     rows = [
         {
@@ -160,7 +59,7 @@ def every_model(results: Iterable[Result]) -> str:
     return format_table(rows, list(rows[0]))
 
 
-def ranks(results: Iterable[Result]) -> str:
+def ranks(results: Iterable[Outcome]) -> str:
     """Lay out the accuracy at each rank of a taxonomy; empty where no set has ranks."""
     rows = [
         {"set": result.name, "model": SHOWN.get(model, model_name(model)), **found}
@@ -170,7 +69,7 @@ def ranks(results: Iterable[Result]) -> str:
     return format_table(rows, list(dict.fromkeys(key for row in rows for key in row))) if rows else ""
 
 
-def closing(results: Sequence[Result]) -> str:
+def closing(results: Sequence[Outcome]) -> str:
     """Count sets on which the network, and a blend, reach the best baseline, and where they are significantly below."""
     lines = []
     for model in (NETWORK, BLEND):
@@ -192,7 +91,7 @@ def closing(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
-def write_tsv(path: Path, results: Iterable[Result]) -> None:
+def write_tsv(path: Path, results: Iterable[Outcome]) -> None:
     """Write a row for each model of each set and run, with plain numbers."""
     names = ["value", "low", "high"]
     header = ["set", "run", "model", "score", *names, *(f"auroc_{name}" for name in names), "p_against_network"]
@@ -208,7 +107,7 @@ def write_tsv(path: Path, results: Iterable[Result]) -> None:
     write_whole(path, "\n".join(lines) + "\n")
 
 
-def draw(path: Path, results: Sequence[Result]) -> None:
+def draw(path: Path, results: Sequence[Outcome]) -> None:
     """Draw a row of dots with intervals for each set: network, best baseline and, where there is one, blend."""
     from io import BytesIO
 
@@ -232,61 +131,22 @@ def draw(path: Path, results: Sequence[Result]) -> None:
     write_whole(path, picture.getvalue())
 
 
-def flat(results: Iterable[Result]) -> list[Result]:
+def flat(results: Iterable[Outcome]) -> list[Outcome]:
     """Return sets, each followed by its runs."""
     return [row for whole in results for row in (whole, *whole.parts)]
 
 
-def ordered(result: Result) -> list[str]:
+def ordered(result: Outcome) -> list[str]:
     """Name the models of a set, best first."""
     return sorted(result.models, key=lambda name: -result.value(name))
 
 
-def _below(scores: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    return {key.removeprefix(prefix): value for key, value in scores.items() if key.startswith(prefix)}
-
-
-def _score(value: float | None, bounds: Sequence[float | None] | None) -> Score:
-    numbers = [math.nan if number is None else float(number) for number in (value, *(bounds or (None, None)))]
-    return numbers[0], numbers[1], numbers[2]
-
-
-def _shown(result: Result, model: str, score: str = "") -> Score | None:
+def _shown(result: Outcome, model: str, score: str = "") -> Bounded | None:
     return result.models.get(model, {}).get(score or result.score)
 
 
-def _told(result: Result, model: str = NETWORK) -> str | None:
+def _told(result: Outcome, model: str = NETWORK) -> str | None:
     _, told, p_value = result.verdict(model)
     if model not in result.models:
         return None
     return told if math.isnan(p_value) else f"{told}, {p_text(p_value)}"
-
-
-def _tests(results: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    return {
-        name: (float(found["accuracy_difference"]), float(found["p_value"]))
-        for name, found in (results.get("sign_flip") or {}).items()
-    }
-
-
-def _mean(scores: Sequence[Score]) -> Score:
-    """Average scores of unrelated sequences; half-widths of their intervals add in quadrature."""
-    count = len(scores)
-    value = sum(score[0] for score in scores) / count
-    below = math.sqrt(sum((score[0] - score[1]) ** 2 for score in scores)) / count
-    above = math.sqrt(sum((score[2] - score[0]) ** 2 for score in scores)) / count
-    return value, value - below, value + above
-
-
-def _combined(tests: Sequence[Mapping[str, tuple[float, float]]]) -> dict[str, tuple[float, float]]:
-    """Combine two-sided tests of several runs: the mean gain, and the two-sided p-value of all."""
-    from scipy.stats import norm
-
-    found = {}
-    for name in (name for name in tests[0] if all(name in test for test in tests)):
-        pairs = [test[name] for test in tests]
-        # A p-value of exactly 0 would outweigh whatever the others say.
-        z = sum(math.copysign(norm.isf(max(p_value, 1e-300) / 2), gain) for gain, p_value in pairs)
-        gained = sum(gain for gain, _ in pairs) / len(pairs)
-        found[name] = (gained, float(2 * norm.sf(abs(z) / math.sqrt(len(pairs)))))
-    return found

@@ -5,7 +5,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gulmfit.files import write_whole
 from gulmfit.report.kept import keep_parts
@@ -16,6 +16,18 @@ if TYPE_CHECKING:
 
 Table = tuple[Sequence[str], Sequence[Sequence[object]]]  # header, rows
 Figure = tuple[str, str | bytes]  # caption; SVG text, PNG bytes or a data: address
+
+
+class Link(NamedTuple):
+    """A cell of a table that leads to another page.
+
+    Attributes:
+        text: What it says.
+        href: Address, relative to this page.
+    """
+
+    text: str
+    href: str
 
 
 @dataclass
@@ -88,7 +100,7 @@ def _template(name: str) -> "Template":
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"shown": format_value, "address": _address}
-    environment.tests["numeric"] = is_number
+    environment.tests |= {"numeric": is_number, "link": lambda cell: isinstance(cell, Link)}
     return environment.get_template(f"{name}.html.j2")
 
 

@@ -48,6 +48,7 @@ RESULTS = (
 )  # fmt: skip
 OF_A_START = ("split.tsv", "metrics.csv")  # a run that ended before its first checkpoint holds nothing to lose
 OF_A_SEARCH = ("study.journal", "trials", "finalists", "best.yaml")
+OF_A_PANEL = ("sets", "warm", "panel.tsv")
 PACKAGES = ("gulmfit", "torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy", "scikit-learn", "biopython")
 
 
@@ -99,7 +100,7 @@ class Run:
         """
         if not self.writes:
             return self
-        old = [name for name in (*RESULTS, *OF_A_SEARCH) if (self.folder / name).exists()]
+        old = [name for name in (*RESULTS, *OF_A_SEARCH, *OF_A_PANEL) if (self.folder / name).exists()]
         if old and not self.config.resume:
             if not self.config.overwrite and any(map(self._holds_results, old)):
                 raise ConfigError(

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig
 
@@ -17,7 +17,8 @@ from gulmfit.report.kept import parts_kept
 from gulmfit.report.kinds.kind import every_kind
 from gulmfit.shorthand import figures_asked, guessed
 from gulmfit.train.log import logged
-from gulmfit.train.recipe import settle
+from gulmfit.train.panel.running import run_panel
+from gulmfit.train.recipe import AUTO, settle
 from gulmfit.train.run import Run
 from gulmfit.train.search.searching import run_search
 from gulmfit.train.stages.cross_validation import run_repeatedly
@@ -44,6 +45,7 @@ STAGES: dict[str, Callable[[Run, Source], dict[str, Any]]] = {
     "ulmfit": run_ulmfit,
     "learning_curve": run_learning_curve,
     "search": run_search,
+    "panel": run_panel,
 }
 
 
@@ -69,10 +71,13 @@ def run_stage(
         config = settle(config, overrides)
     configuration.validate(config, multirun=multirun)
     config.paths.run_dir = str(folder)
+    if config.get("panel") and not config.overwrite:
+        config.resume = AUTO  # what is finished is skipped
     run = Run(config, folder, list(overrides))
-    source: Source = instantiate(config.data)
-    # Processes share a search, and hold their trials.
-    alone = held(folder) if run.writes and not config.get("search") else nullcontext()
+    source = cast("Source", None if config.get("panel") else instantiate(config.data))  # each set has its own
+    # Processes share a search or a panel, and hold its parts.
+    shared = config.get("search") or config.get("panel")
+    alone = held(folder) if run.writes and not shared else nullcontext()
     with foreign_classes_trusted(bool(config.trust)), alone:
         run.prepare()
         with logged(folder, run.command) if run.writes else nullcontext():

@@ -37,10 +37,11 @@ def everything() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("group", "name"), everything())
 def test_every_file_composes_and_validates(group: str, name: str) -> None:
     extra = GIVEN.get(name, []) if group in ("data", "arch") else []
+    extra = ["panel.path=peaks"] if "panel" in (group, name) else extra
     # A head and its dropout belong to a stage; everything else goes with the default one.
     stage = {"classifier": ["stage=classify"], "labeller": ["stage=label"]}.get(name, [])
-    if group == "search":
-        stage = ["stage=search"]
+    if group in ("search", "panel"):
+        stage = [f"stage={group}"]
     if group == "tune" and name != "none":
         stage = ["stage=label", "init_from=outputs/label/mine"]
     if name == "tracks":
@@ -140,6 +141,11 @@ def test_unknown_keys_and_files_are_named(overrides: list[str], message: str) ->
         (["stage=classify", "ensemble=2", "blend=true", "lr_find=true"], ["lr_find", "ensemble=2 blend=true"]),
         (["stage=classify", "head=regressor", "data=table", "data.path=a.csv", "blend=true"], ["blend=true", "values"]),
         (["stage=classify", "+ensembel=2"], ["'ensembel'", "'ensemble'"]),
+        (["stage=panel"], ["panel.path has no value"]),
+        (["stage=panel", "panel=x", "panel.negatives=[shufle]", "panel.score=f1"], ["shufle", "panel.score='f1'"]),
+        (["stage=panel", "panel=x", "resume=outputs/x"], ["resume=PATH"]),
+        (["stage=classify", "panel=default", "panel.path=x"], ["stage=panel"]),
+        (["stage=pretrain", "optimizer=ntasgd", "+optimizer.nonmon=1"], ["optimizer.nonmon", "'nonmono'"]),
     ],
 )
 def test_mistakes_are_found_before_anything_is_read(overrides: list[str], messages: list[str]) -> None:

@@ -13,7 +13,7 @@ from .conftest import ROOT, TINY, run
 pytestmark = pytest.mark.ddp
 
 
-@pytest.mark.parametrize("kind", ["classification", "language"])
+@pytest.mark.parametrize("kind", ["classification", "language", "averaged"])
 def test_ranks_stay_equal(kind: str, tmp_path: Path) -> None:
     script = ROOT / "tests" / "integration" / "ddp_ranks.py"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script), kind]

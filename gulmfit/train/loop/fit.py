@@ -33,6 +33,7 @@ from gulmfit.seq.alphabet import DEFAULT
 from gulmfit.seq.tokens.subword_training import Corpus, SubwordRecipe
 from gulmfit.seq.tokens.tokenizer import Tokenizer
 from gulmfit.threads import suited_threads
+from gulmfit.train.loop.ntasgd import Averaging
 from gulmfit.train.loop.plateau import Patient
 from gulmfit.train.loop.tasks import Task
 from gulmfit.train.run import CONFIG, Run
@@ -139,8 +140,15 @@ def _callbacks(run: Run, task: Task) -> list[pl.Callback]:
         if name == "checkpoint":
             node = {"dirpath": run.checkpoints, "monitor": config.stage.monitor, "mode": config.stage.mode, **node}
         callbacks.append(instantiate(node))
-    patient = Patient(str(config.stage.monitor), str(config.stage.mode))
-    return [*callbacks, patient, LossWatch(task.ignorance), RandomState(), *run.watchers]
+    judged_by = str(config.stage.monitor), str(config.stage.mode)
+    return [
+        *callbacks,
+        Averaging(*judged_by),
+        Patient(*judged_by),
+        LossWatch(task.ignorance),
+        RandomState(),
+        *run.watchers,
+    ]
 
 
 def _limits(run: Run, task: Task) -> dict[str, Any]:

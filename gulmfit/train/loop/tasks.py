@@ -17,6 +17,7 @@ from gulmfit.config import instantiate
 from gulmfit.models.classifier import LabelModel
 from gulmfit.models.encoder import check_encoder
 from gulmfit.models.language_model import LanguageModel
+from gulmfit.train.loop.ntasgd import averaging_optimizer
 from gulmfit.train.loop.plateau import Plateau
 from gulmfit.train.loop.schedule import OneCycle, OneCyclePhases
 from gulmfit.train.survive.identity import LEARNED_FROM
@@ -69,8 +70,10 @@ class Task(pl.LightningModule):
             self.plateau = Plateau(self.schedule.peak(self._planned_steps), self._planned_steps, unit, patience)
             if self._plateau_before:
                 self.plateau.take_up(self._plateau_before)
+        name = "language_factor" if isinstance(self.model, LanguageModel) else "rate_factor"
+        factor = getattr(optimizer, name, 1.0)
         scheduler = OneCyclePhases(
-            optimizer, self.schedule, self._planned_steps, lambda: 0.5**self.halvings, self._planned_step
+            optimizer, self.schedule, self._planned_steps, lambda: factor * 0.5**self.halvings, self._planned_step
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step", "name": "lr"}}
 
@@ -103,12 +106,17 @@ class Task(pl.LightningModule):
                 group["lr"] = rate
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save how often divergence has halved the rate, when the model was last judged, and what it has learned."""
+        """Save how often divergence has halved the rate, when the model was last judged, and what it has learned.
+
+        Weights that are averaged are saved as their average.
+        """
         checkpoint["halvings"] = self.halvings
         checkpoint[LEARNED_FROM] = self.learned_from
         checkpoint["validated_at"] = self.validated_at
         if self.plateau:
             checkpoint["plateau"] = self.plateau.state()
+        if optimizer := averaging_optimizer(self.trainer):
+            checkpoint["state_dict"] |= optimizer.averaged(self)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take it up again; the rate may have been halved once more since."""
@@ -142,6 +150,8 @@ class Task(pl.LightningModule):
         """
         if self.global_step in self.schedule.edges(self._planned_steps)[:-1]:
             self.trainer.optimizers[0].state.clear()
+            if optimizer := averaging_optimizer(self.trainer):
+                optimizer.start_phase()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Take the gradients of frozen groups away."""

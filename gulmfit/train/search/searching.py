@@ -15,7 +15,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -29,6 +28,7 @@ from gulmfit.overrides import experiment_of
 from gulmfit.report.kinds.kind import Judged, objective_of
 from gulmfit.report.search_page import search_report, search_rows
 from gulmfit.report.table import format_table
+from gulmfit.train.panel.playing import own_config_folders
 from gulmfit.train.run import Run
 from gulmfit.train.search.space import read_space
 from gulmfit.train.search.studies import Study
@@ -112,7 +112,7 @@ def _start_workers(run: Run, count: int) -> None:
     """
     code = "from gulmfit.cli import train; train()"
     words = [word for word in run.overrides if not word.startswith(("resume=", "overwrite="))]
-    command = [sys.executable, "-c", code, *_config_folder(), *words, "resume=auto"]
+    command = [sys.executable, "-c", code, *own_config_folders(), *words, "resume=auto"]
     environment = {**os.environ, WORKER: "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     processes = [subprocess.Popen(command, env=environment) for _ in range(count)]
 
@@ -136,16 +136,6 @@ def _start_workers(run: Run, count: int) -> None:
             f"{sum(map(bool, codes))} of {count} processes of the search failed; above they say why. Mend that, then "
             "continue with resume=auto."
         )
-
-
-def _config_folder() -> list[str]:
-    """Return the words that name the user's own folder of configuration, as the command line had them."""
-    from hydra.core.hydra_config import HydraConfig
-
-    if not HydraConfig.initialized():
-        return []
-    sources = HydraConfig.get().runtime.config_sources
-    return [word for one in sources if one.provider == "command-line" for word in ("--config-dir", str(Path(one.path)))]
 
 
 def _conclude(trials: Trials, study: Study) -> dict[str, Any]:

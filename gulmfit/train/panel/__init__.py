@@ -1,0 +1,1 @@
+"""One recipe over many data sets: which sets there are, their runs, and what these say together."""
