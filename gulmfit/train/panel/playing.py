@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -73,6 +74,7 @@ class PlannedRun:
         if not before.is_file():
             return False
         then, now = (_settings(config) for config in (read_plain(before), self.config))
+        then = {**_defaults(), **then}  # a key that an earlier state did not have was at its default
         if different := [key for key in {**then, **now} if then.get(key) != now.get(key)]:
             raise ConfigError(
                 f"{self.folder} was run with other settings than these (see {', '.join(sorted(different))} in its "
@@ -215,6 +217,11 @@ def own_config_folders() -> list[str]:
         return []
     sources = HydraConfig.get().runtime.config_sources
     return [word for one in sources if one.provider == "command-line" for word in ("--config-dir", str(Path(one.path)))]
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    return _settings(compose([]))
 
 
 def _settings(config: DictConfig) -> dict[str, Any]:
