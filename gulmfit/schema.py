@@ -98,7 +98,7 @@ _KEYS: dict[str, tuple[Any, str]] = {
     "panel.path": (str, ""),
     "panel.least": (int, FROM_0),
     "panel.negatives": (list[str], ""),
-    "panel.set": (dict[str, Any], ""),
+    "panel.set": (dict | None, ""),
     "panel.workers": (int, FROM_1),
     "panel.shard": (str | None, ""),
     "panel.score": (str, ""),

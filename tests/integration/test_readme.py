@@ -12,6 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 import gulmfit.cli
 from gulmfit.config import compose, validate
+from gulmfit.shorthand import guessed
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -120,13 +121,17 @@ def test_training_commands_compose_and_validate(
             monkeypatch.chdir(tmp_path)
             found = tmp_path / word.partition("=")[2]
             found.parent.mkdir(parents=True)
-            found.write_text("# @package _global_\ndefaults:\n  - override /stage: classify\n", encoding="utf-8")
+            stage = "label" if "tune=head" in words else "classify"
+            origin = "init_from: outputs/label/mine\n" if stage == "label" else ""
+            content = f"# @package _global_\ndefaults:\n  - override /stage: {stage}\n{origin}"
+            found.write_text(content, encoding="utf-8")
     multirun = bool({"-m", "--multirun"} & set(words))
     overrides = [word for word in words if "=" in word]
     flags = set(words) - set(overrides) - {"-m", "--multirun"}
     assert flags <= {"--help", "--cfg", "job", "--info"}
     chosen = first_values(overrides)
     assert multirun or chosen == overrides, "a list of values is a sweep and needs -m"
+    chosen = [*chosen, *guessed(chosen)]
     config = compose(chosen)
     if "--cfg" not in flags and "--help" not in flags:
         validate(config, multirun=multirun)

@@ -98,7 +98,7 @@ def run_panel(run: Run, source: object) -> dict[str, Any]:
 def _entries(run: Run, item: DataSet, sets: Sequence[DataSet], settings: Mapping[str, Any]) -> list[Entry]:
     """Return a set with each kind of negatives; those of other files than `.seq.gz` are its own."""
     own = [word for word in run.overrides if not is_of_the_panel(word)]
-    given = [f"{key}={'null' if value is None else value}" for key, value in settings["set"].items()]
+    given = [f"{key}={'null' if value is None else value}" for key, value in (settings["set"] or {}).items()]
     peaks = item.files and item.files[0].name.endswith(SUFFIX)
     found = []
     for kind in settings["negatives"] if peaks else [""]:
