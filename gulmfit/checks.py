@@ -88,6 +88,12 @@ def check_ranges(config: Mapping[str, Any]) -> list[str]:
     return mistakes
 
 
+def check_stage(config: Mapping[str, Any], stage: Any, many: bool) -> list[str]:
+    """Check what belongs to single stages; `many` says whether the run is a sweep."""
+    mistakes = check_many(config, stage) + check_search(config, stage, many)
+    return mistakes + check_tune(config, stage) + check_panel(config, stage)
+
+
 def check_many(config: Mapping[str, Any], stage: Any) -> list[str]:
     """Check what makes many runs of one."""
     folds, seeds = (config.get("cv") or {}).get("folds"), config.get("seeds", 1)

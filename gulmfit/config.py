@@ -18,16 +18,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gulmfit.checkpoint import DERIVED
-from gulmfit.checks import (
-    SEARCHED,
-    check_kinds,
-    check_many,
-    check_panel,
-    check_ranges,
-    check_search,
-    check_tune,
-    nearest,
-)
+from gulmfit.checks import SEARCHED, check_kinds, check_ranges, check_stage, nearest
 from gulmfit.errors import ConfigError
 from gulmfit.files import config_dir
 from gulmfit.moved import named
@@ -302,10 +293,8 @@ def _check_combined(config: Mapping[str, Any], stage: Any) -> list[str]:
 
 def _check_sense(config: Mapping[str, Any], multirun: bool) -> list[str]:
     """Check what holds between keys."""
-    mistakes = []
     stage = (config.get("stage") or {}).get("name", STAGES[0])
-    if stage not in STAGES:
-        mistakes.append(f"stage={stage!r} is unknown; choose one of {', '.join(STAGES)}.")
+    mistakes = [] if stage in STAGES else [f"stage={stage!r} is unknown; choose one of {', '.join(STAGES)}."]
     many = (config.get("cv") or {}).get("folds") is not None or config.get("seeds", 1) > 1
     if config.get("init_from") and config.get("resume") not in (None, "auto"):
         mistakes.append(
@@ -324,8 +313,7 @@ def _check_sense(config: Mapping[str, Any], multirun: bool) -> list[str]:
         value = ((config.get(group) or {}) if group else config).get(name, known[0])
         if value not in known:
             mistakes.append(f"{key}={value!r} is unknown; choose one of {', '.join(known)}.")
-    mistakes += check_many(config, stage) + check_search(config, stage, many) + check_tune(config, stage)
-    mistakes += check_panel(config, stage)
+    mistakes += check_stage(config, stage, many)
     trainer = config.get("trainer") or {}
     if multirun and (trainer.get("devices") not in (1, "1") or trainer.get("num_nodes", 1) != 1):
         mistakes.append(

@@ -86,7 +86,7 @@ class Training:
     def step(self) -> Tensor:
         """Learn one batch; return its tokens, `(B, T)`."""
         batch = next(self.batches)
-        batch = type(batch)(*(part.to(self.device) for part in batch))
+        batch = type(batch)(*(part if part is None else part.to(self.device) for part in batch))
         with torch.autocast(self.device, torch.bfloat16, enabled=self.reduced):
             loss, self.state = self.loss(batch, self.state)
         loss.backward()

@@ -68,7 +68,7 @@ trainer:
 
 def split_seeds() -> list[Case]:
     """Write a split, with folds and without."""
-    from gulmfit.seq.splits.split_file import _digest
+    from gulmfit.seq.splits.split_file import sequence_digest
 
     rows = [
         *zip(SPLIT_DATA[0], ("train", "train", "valid", "valid", "test", "test"), "001122", SPLIT_DATA[1], strict=True)
@@ -76,7 +76,7 @@ def split_seeds() -> list[Case]:
     texts = []
     for folds in ("001101", "010011"):
         lines = [
-            f"{name}\t{part}\t{group}\t{fold}\t{_digest(letters)}\n"
+            f"{name}\t{part}\t{group}\t{fold}\t{sequence_digest(letters)}\n"
             for fold, (name, part, group, letters) in zip(folds, rows, strict=True)
         ]
         texts.append("id\tpart\tgroup\tfold\tdigest\n" + "".join(lines))

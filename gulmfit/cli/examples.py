@@ -12,6 +12,7 @@ EXAMPLES = {
         "model=outputs/classify/mine input=- output=- < reads.fa | sort -k3,3gr | head",
     ),
     "annotate": ("model=outputs/label/genes input=genome.fa.gz output=genes.gff3,proteins.faa",),
+    "pseudolabel": ("model=outputs/label/genes genome=stranger.fa.gz output=outputs/pseudo/stranger",),
     "variants": (
         "model=outputs/classify/mine vcf=calls.vcf.gz genome=genome.fa.gz output=scored.vcf.gz",
         "model=bacteria vcf=- genome=genome.fa.gz window_bp=501 output=- < calls.vcf | bcftools view",

@@ -121,7 +121,8 @@ def take_over(model: Labeller, spec: Spec, source: LoadedModel, tune: Mapping[st
     if "tuned_size" not in source.spec["head"]:  # all but its last layer
         state |= {f"trunk.{name}": value for name, value in before.head[:-1].state_dict().items()}
     report = transfer(model, state, "encoder.", "trunk.")
-    if not tune["fresh"] and source.classes == spec["classes"]:
+    theirs, ours = source.classes, spec["classes"]
+    if not tune["fresh"] and theirs == ours:
         _start_from(model, spec, source)
     model.freeze_trunk()
     return report

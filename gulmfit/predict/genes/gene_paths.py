@@ -57,6 +57,9 @@ class GeneGrammar:
             shorter, down to a single base of the start or stop codon.
         gene_constant: Added for every gene.
         intron_constant: Added for every intron.
+        early_bp: Coding bases from the start codon on within which an intron is early.
+        early_bonus: Added for an early intron, on top of `intron_constant`.
+        late_bonus: Added for any other.
         splicing: What the letters say of the ends of introns; None for nothing but their dinucleotides.
         splice_weight: What that is multiplied by.
 
@@ -72,6 +75,9 @@ class GeneGrammar:
     min_exon_bp: int = 3
     gene_constant: float = 0.0
     intron_constant: float = 0.0
+    early_bp: int = 0
+    early_bonus: float = 0.0
+    late_bonus: float = 0.0
     splicing: SpliceSites | None = None
     splice_weight: float = 1.0
 
@@ -136,6 +142,8 @@ class _Search:
         # for another intron: where that ends, value, path.
         self.exon: list[_State] = [_NONE] * 3
         self.short: list[list[tuple[int, float, _Node]]] = [[], [], []]
+        # Starts that an intron may be early after: where that ends, where they are, value, path.
+        self.begun: list[deque[tuple[int, int, float, _Node]]] = [deque() for _ in range(3)]
         # What a stop codon ends, until its last base: an intron may still cut it.
         self.ending: list[tuple[int, list[tuple[int, float, _Node]]]] = [(-1, []), (-1, []), (-1, [])]
         self._known: dict[tuple[int, ...], tuple[int, ...]] = {}
@@ -175,6 +183,8 @@ class _Search:
                 value = before + pu + self.grammar.gene_constant - self.pc[t % 3][t - self.base]
                 if value > self.exon[t % 3][0]:
                     self.short[t % 3].append((t + 3, value, ("start", t, before_path)))
+                if self.grammar.early_bp:
+                    self.begun[t % 3].append((t + self.grammar.early_bp, t, value, ("start", t, before_path)))
         return free_path
 
     def _sums(self) -> Iterator[tuple[int, float, float]]:
@@ -250,19 +260,21 @@ class _Search:
     ) -> None:
         """Begin introns at base t, wherever a path may be."""
         codes, at = self.codes, t - self.base
-        found: list[tuple[tuple[Any, ...], float, _Node]] = [(("after",), after[0] + self.pu[at], after[1])]
+        early, late = self.grammar.early_bonus, self.grammar.late_bonus
+        found: list[tuple[tuple[Any, ...], float, _Node]] = [(("after",), after[0] + self.pu[at] + late, after[1])]
         if t:  # an exon has a base
-            found.append((("before",), recent[-2][0] + self.pu[at] - self.pu[at - 1], recent[-2][1]))
+            found.append((("before",), recent[-2][0] + self.pu[at] - self.pu[at - 1] + late, recent[-2][1]))
         for frame in range(3):
-            value, node = self._ripe(t, frame)
-            if value > _NEVER:
-                cut = tuple(codes[t - (t - frame) % 3 : t])
-                found.append((("codon", self._alike(cut)), value + self.pc[frame][at], node))
+            cut = tuple(codes[t - (t - frame) % 3 : t])
+            for (value, node), more in ((self._ripe(t, frame), late), (self._early(t, frame), early)):
+                if value > _NEVER:
+                    found.append((("codon", self._alike(cut)), value + self.pc[frame][at] + more, node))
         for size in (1, 2):  # of a start codon
             if t >= size and tuple(codes[t - size : t]) in self.begins:
                 frame = (t - size) % 3
                 value, node = recent[-1 - size]
                 value += self.grammar.gene_constant + self.pc[frame][at] - self.pc[frame][at - size]
+                value += early if self.grammar.early_bp else late
                 found.append((("start", tuple(codes[t - size : t])), value, ("start", t - size, node)))
         ready, own = t + self.grammar.min_intron_bp, self.donor.get(t, 0.0)
         for key, value, node in found:
@@ -272,6 +284,13 @@ class _Search:
                 # Otherwise what is there already is better, as long as it lasts.
                 if not known or relative > known[-1][1] or self.longest < float("inf"):
                     self.young.append((ready, kind, key, relative, ("donate", t, node)))
+
+    def _early(self, t: int, frame: int) -> _State:
+        """Return the best path of a frame that has coded for no more than `early_bp` bases."""
+        begun = self.begun[frame]
+        while begun and begun[0][0] < t:
+            begun.popleft()
+        return max(((value, node) for _, start, value, node in begun if start + 3 <= t), key=_value, default=_NONE)
 
     def _ripe(self, t: int, frame: int) -> _State:
         """Return the best path of a frame whose exon is long enough to end at t."""
@@ -298,6 +317,7 @@ class _Search:
             self.ends.setdefault(t + 3, []).append((value + self.pc[frame][t + 3 - self.base], ("stop", t + 3, node)))
             self.ending[frame] = (t + 3, ending)
         self.exon[frame], self.short[frame] = _NONE, []
+        self.begun[frame] = deque((min(last, t + 2), *one) for last, *one in self.begun[frame])  # one may cut the stop
 
     def _alike(self, cut: tuple[int, ...]) -> tuple[int, ...]:
         """Return the first of all beginnings of a codon that the same rests make stop codons."""

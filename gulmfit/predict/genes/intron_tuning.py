@@ -6,6 +6,7 @@ Shapes: `L` bases, `C` classes of both tracks; an axis of 2 is the strand.
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -17,10 +18,11 @@ from gulmfit.predict.genes.decoding import Decoding, Probabilities
 from gulmfit.predict.genes.gene_hmm import GeneDecoder
 from gulmfit.predict.genes.gene_paths import INTRONS
 from gulmfit.predict.genes.markov_genes import common_starts
-from gulmfit.predict.genes.splice_sites import SpliceSites
+from gulmfit.predict.genes.splice_sites import EARLY_BP, SpliceSites
 from gulmfit.predict.genes.start_choice import StartChoice
 from gulmfit.predict.genes.tuning import calibrated, climbed, ends_right, worth_of
-from gulmfit.predict.genes.weighing import starting, told_apart
+from gulmfit.predict.genes.weighing import starting as frames_with_starts
+from gulmfit.predict.genes.weighing import told_apart
 from gulmfit.seq.genome.genes import GeneModel
 from gulmfit.seq.labels.gene_labels import GeneLabels, LabelledContig, gene_labels
 from gulmfit.seq.labels.gene_models import GeneModels
@@ -72,18 +74,23 @@ def fit_gene_decoding(
         scores = gene_scores(true, _found(Decoding(decoder=decoder), chosen), masked)
         return worth_of(scores), scores
 
-    splicing, prior, mean_bp = SpliceSites.fit(train, INTRONS) or (None, 0.0, 0.0)
-    first = GeneDecoder(
-        code=code,
-        starts=common_starts(train),
-        splicing=splicing,
-        intron_constant=prior,
-        intron_bp=mean_bp,
-        max_intron_bp=_longest(train),
-        noncoding=1.0 if splicing else 0.0,
-        starting=_start_choice(train, valid, code),
-    )
-    constants = [prior + shift for shift in INTRON_SHIFTS] if splicing else INTRON_CONSTANTS
+    splicing = SpliceSites.fit(train, INTRONS)
+    learned: dict[str, Any] = {}
+    if splicing:
+        learned = {
+            "splicing": splicing.sites,
+            "intron_constant": splicing.prior,
+            "intron_bp": splicing.mean_bp,
+            # Longer than any that was seen, as far as the number of those tells.
+            "max_intron_bp": round(splicing.longest_bp * (1 + 5 / splicing.count)),
+            "early_bp": EARLY_BP,
+            "early_bonus": splicing.early,
+            "late_bonus": splicing.late,
+            "noncoding": 1.0,
+        }
+    starting = _start_choice(train, valid, code)
+    first = GeneDecoder(code=code, starts=common_starts(train), starting=starting, **learned)
+    constants = [splicing.prior + shift for shift in INTRON_SHIFTS] if splicing else INTRON_CONSTANTS
     grid = {**GENE_GRID, "intron_constant": constants, "noncoding": NONCODING}
     decoder, _ = climbed(first, grid, judged)
     decoder = _untranslated(decoder, chosen)
@@ -93,17 +100,11 @@ def fit_gene_decoding(
     return replace(own, calibration=calibrated(found, right) if found else None)
 
 
-def _longest(train: Sequence[LabelledContig]) -> int:
-    """Return how long an intron may be: longer than any that was seen, as far as the number of those tells."""
-    sizes = [end - start for contig in train for gene in contig.genes for start, end in gene.introns()]
-    return round(max(sizes) * (1 + 5 / len(sizes))) if sizes else 0
-
-
 def _start_choice(
     train: Sequence[LabelledContig], valid: Sequence[tuple[LabelledContig, Probabilities]], code: int
 ) -> StartChoice | None:
     """Weigh what speaks for the start of a gene, on genes of a single exon."""
-    frames = starting(train, code, PeriodicMarkov.fit(train))
+    frames = frames_with_starts(train, code, PeriodicMarkov.fit(train))
     alone = Decoding(decoder=frames)
     candidates = [
         (contig, frames.candidates(contig.codes, alone.log_odds(contig.codes, known))) for contig, known in valid

@@ -12,7 +12,6 @@ yeast tell by their ends and branch points.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +28,7 @@ ACCEPTOR = (12, 3)  # bases before the first base after an intron, and from it o
 BRANCH_BP = 7
 NEAREST, FARTHEST = 4, 60  # bases between the branch point's motif and the end of the intron
 LEAST = 20  # introns to learn from
+EARLY_BP = 120  # coding bases from the start codon on: in yeast most introns begin within them
 _PSEUDO = 1.0
 _ROUNDS = 10
 
@@ -50,7 +50,7 @@ class SpliceSites:
     usual: float
 
     @classmethod
-    def fit(cls, contigs: Iterable[LabelledContig], pairs: Mapping[str, float]) -> tuple[Self, float, float] | None:
+    def fit(cls, contigs: Iterable[LabelledContig], pairs: Mapping[str, float]) -> "Splicing | None":
         """Fit to the introns of contigs.
 
         Args:
@@ -58,13 +58,12 @@ class SpliceSites:
             pairs: The ends that introns may have, as "GT-AG".
 
         Returns:
-            The sites; the log-odds that an intron begins at a dinucleotide of its first bases and ends at one of its
-            last, which is what each intron adds to a path; and the mean length of introns. None where there are fewer
-            than `LEAST` introns.
+            None where there are fewer than `LEAST` introns.
         """
         donors, acceptors = _Places(DONOR), _Places(ACCEPTOR)
         before: list[Codes] = [[], []]  # type: ignore[list-item]
-        passed, bases = 0, 0
+        passed, sizes = 0, list[int]()
+        early, early_places = 0, 0
         for contig in contigs:
             for strand in "+-":
                 read, length = strand_codes(contig.codes, strand), len(contig.codes)
@@ -76,7 +75,12 @@ class SpliceSites:
                         own = [_turned(span, strand, length) for span in gene.introns()]
                         first |= {begin for begin, _ in own}
                         last |= {stop for _, stop in own}
-                        bases += sum(stop - begin for begin, stop in own)
+                        sizes += [stop - begin for begin, stop in own]
+                        exon = _turned(gene.cds[0], strand, length)
+                        early += sum(exon[0] < begin <= min(exon[1], exon[0] + EARLY_BP) for begin, _ in own)
+                        early_places += len(
+                            _pairs_at(read[exon[0] + 1 : min(exon[1], exon[0] + EARLY_BP) + 2], pairs, 0)
+                        )
                         passed += sum(len(_pairs_at(read[begin:stop], pairs, 1)) for begin, stop in own)
                 at = _pairs_at(read, pairs, 0)
                 donors.add(read, at[inside[at]], first)
@@ -93,8 +97,14 @@ class SpliceSites:
         branch = _motif(true_ones, _shares(other))
         sites = cls(donors.log_odds(), acceptors.log_odds(), branch, 0.0)
         usual = float(np.log(np.mean(np.exp(_best(branch, other)))))
+        whole = cls(sites.donor, sites.acceptor, branch, usual)
         prior = np.log(count / donors.places) + np.log(count / max(count, passed))
-        return cls(sites.donor, sites.acceptor, branch, usual), float(prior), bases / count
+        late, late_places = count - early, donors.places - early_places
+        bonus = [
+            float(np.log((some + 1) / (places + donors.places / count)) - np.log(count / donors.places))
+            for some, places in ((early, early_places), (late, late_places))
+        ]
+        return Splicing(whole, float(prior), float(np.mean(sizes)), max(sizes), bonus[0], bonus[1], len(sizes))
 
     def donors(self, codes: Codes, places: Ints) -> Floats:
         """Return the log-odds that introns begin at places (N,) of a strand, read as `codes` (L,)."""
@@ -105,6 +115,30 @@ class SpliceSites:
         around = _scores(self.acceptor, _windows(codes, places, ACCEPTOR))
         branch = _best(self.branch, _windows(codes, places, (FARTHEST + BRANCH_BP, -NEAREST)))
         return around + branch - self.usual
+
+
+@dataclass(frozen=True, eq=False)
+class Splicing:
+    """What introns tell of others.
+
+    Attributes:
+        sites: What the letters say.
+        prior: The log-odds that an intron begins at a dinucleotide of its first bases and ends at one of its last:
+            what each intron adds to a path.
+        mean_bp: Mean length.
+        longest_bp: Greatest length.
+        early: Added to `prior` for an intron that begins within `EARLY_BP` coding bases of the start codon.
+        late: Added for any other.
+        count: Number of introns.
+    """
+
+    sites: SpliceSites
+    prior: float
+    mean_bp: float
+    longest_bp: int
+    early: float
+    late: float
+    count: int
 
 
 class _Places:

@@ -164,7 +164,7 @@ class Averaging(Callback):
         optimizer.looks.append(loss)
 
 
-def averaging_optimizer(trainer: pl.Trainer) -> NTASGD | None:
+def averaging_optimizer(trainer: pl.Trainer | None) -> NTASGD | None:
     """Return the optimizer of a trainer if it averages."""
-    found = trainer.optimizers[0] if trainer.optimizers else None
+    found = trainer.optimizers[0] if trainer and trainer.optimizers else None
     return found if isinstance(found, NTASGD) else None

@@ -115,7 +115,7 @@ class Task(pl.LightningModule):
         checkpoint["validated_at"] = self.validated_at
         if self.plateau:
             checkpoint["plateau"] = self.plateau.state()
-        if optimizer := averaging_optimizer(self.trainer):
+        if optimizer := averaging_optimizer(self._trainer):  # None outside training
             checkpoint["state_dict"] |= optimizer.averaged(self)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

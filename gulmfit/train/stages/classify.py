@@ -221,8 +221,8 @@ def before_tuning(source: LoadedModel, spec: Spec) -> Predictor | None:
     Returns:
         None where it says other classes, or reads tracks that the data have not.
     """
-    theirs = source.spec.get(TRACKS_READ)
-    if source.classes != spec["classes"] or (theirs and theirs != spec.get(TRACKS_READ)):
+    theirs, ours = ([one["classes"], one.get(TRACKS_READ)] for one in (source.spec, spec))
+    if theirs[0] != ours[0] or (theirs[1] and theirs[1] != ours[1]):
         return None
     model = cast("Labeller", source.model)
     predictor = predictor_of(source.spec, model, source.tokenizer)

@@ -98,6 +98,8 @@ def gain(
         total += ENDS[f"{text[a : a + 2]}-{text[b - 2 : b]}"] + 2.0
         total += letters.begins[a] + letters.ends[b] if letters else 0.0
         total -= (b - a) / how["intron_bp"] if "intron_bp" in how else 0.0
+        early = cds[0][0] < a <= cds[0][0] + how.get("early_bp", 0) and a <= cds[0][1]
+        total += how.get("early_bonus" if early else "late_bonus", 0.0)
     place = {at: n % 3 for n, at in enumerate(at for start, end in cds for at in range(start, end))}
     for at in labels:
         value = classes[2, at] + phases[(1, 3, 2)[place[at]], at] if at in place else values[at]
@@ -145,7 +147,8 @@ def test_the_path_is_the_best_of_all(least_exon: int) -> None:
 
 
 def test_the_path_is_the_best_of_all_with_what_letters_and_lengths_say() -> None:
-    how = {"noncoding": 0.3, "untranslated_bonus": 0.4, "intron_bp": 6.0}
+    how = {"noncoding": 0.3, "untranslated_bonus": 0.4, "intron_bp": 6.0, "early_bp": 4}
+    how |= {"early_bonus": 1.5, "late_bonus": -0.5}
     lengths = list[int]()
     for seed in range(60):
         generator = np.random.default_rng(1000 + seed)
