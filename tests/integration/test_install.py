@@ -43,8 +43,8 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy2(source, copy)
     config = copy / "conf" / "train.yaml"
     text = config.read_text(encoding="utf-8")
-    assert "\nseed: 0\n" in text
-    config.write_text(text.replace("\nseed: 0\n", f"\nseed: {MARK}\n"), encoding="utf-8")
+    assert "\nseed: 0 " in text
+    config.write_text(text.replace("\nseed: 0 ", f"\nseed: {MARK} "), encoding="utf-8")
     (copy / "conf" / "local" / "default.yaml").write_text("seed: 1\n", encoding="utf-8")
     code = "from setuptools import build_meta; build_meta.build_sdist('dist')"
     run(sys.executable, "-c", code, cwd=copy)
