@@ -244,8 +244,8 @@ class _Search:
                 if t + missing > self.length or (key[0] == "start" and not self.is_start[codon]):
                     continue
                 if key[0] == "codon" and self.is_stop[codon]:
-                    ended = value + pc[frame][at + missing] - pc[frame][at]
-                    self.ends.setdefault(t + missing, []).append((ended, ("stop", t + missing, path)))
+                    stopped = value + pc[frame][at + missing] - pc[frame][at]
+                    self.ends.setdefault(t + missing, []).append((stopped, ("stop", t + missing, path)))
                     continue
             if value - pc[frame][at] > self.exon[frame][0]:  # otherwise what is there already is better
                 self.short[frame].append((ready, value - pc[frame][at], path))
