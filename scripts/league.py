@@ -24,12 +24,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from league_table import closing, draw, every_model, mean, ranks, read, summary, write_tsv
+from league_table import closing, draw, every_model, ranks, summary, write_tsv
 
 from gulmfit.cli.options import Function, Option, is_not_one_of
 from gulmfit.cli.words import HELP, command, log_to_stdout
 from gulmfit.errors import ConfigError
-from gulmfit.evaluate.outcomes import Outcome
+from gulmfit.evaluate.outcomes import Outcome, mean_outcome, read_outcome
 from gulmfit.files import write_whole
 from gulmfit.report.table import format_table
 from gulmfit.train.panel.playing import PlannedRun, plan, play
@@ -80,8 +80,8 @@ def result_of(name: str, entry: Mapping[str, Any], runs: Sequence[PlannedRun]) -
             return None
     except ConfigError:
         return None
-    found = [read(run.part or run.name, score, run.results()) for run in runs]
-    return mean(name, score, found) if "runs" in entry else found[0]
+    found = [read_outcome(run.part or run.name, score, run.results()) for run in runs]
+    return mean_outcome(name, score, found) if "runs" in entry else found[0]
 
 
 def report(sets: Mapping[str, Mapping[str, Any]], results: Sequence[Outcome], output: Path) -> str:

@@ -10,13 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from gulmfit.evaluate.outcomes import AUROC, BLEND, NETWORK, TWIN, UNDEFINED, Bounded, Outcome
-from gulmfit.evaluate.outcomes import mean_outcome as mean
-from gulmfit.evaluate.outcomes import read_outcome as read
 from gulmfit.files import write_whole
 from gulmfit.report.table import format_table
 from gulmfit.report.wording import heading, model_name, p_text
-
-__all__ = ["closing", "draw", "every_model", "mean", "ranks", "read", "summary", "write_tsv"]
 
 SHOWN = {NETWORK: "network", TWIN: "twin from scratch", BLEND: "blend"}
 

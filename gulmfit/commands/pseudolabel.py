@@ -24,7 +24,7 @@ from gulmfit.seq.genome.contigs import contigs_by_name
 from gulmfit.seq.genome.genes import GeneModel
 from gulmfit.seq.genome.store import GenomeStore
 from gulmfit.seq.labels.certain import dealt_sequences, distances, large_sequences, surest
-from gulmfit.seq.labels.gene_labels import CLASSES, gene_labels, labelled_contigs
+from gulmfit.seq.labels.gene_labels import CLASSES, labelled_contigs, labels_of
 from gulmfit.seq.labels.gene_models import GeneModels, read_genes
 from gulmfit.seq.splits.split import check_fractions
 
@@ -181,14 +181,13 @@ def _measured(
         if not own:
             continue
         codes = np.asarray(store.codes[contig.start : contig.start + contig.length])
-        labels = gene_labels(GeneModels(own, [], [contig.name]), contig.name, codes)
+        labels = labels_of(own, contig.name, codes)
         for start, end, part in parts[contig.name]:
             if end == start:
                 continue
             edges = np.linspace(start, end, max(1, round((end - start) / window_bp)) + 1).astype(np.int64)
             raw = found.probabilities(contig, start, end)[:, :, : len(CLASSES)]
-            here = type(labels)(*(one[:, start:end] for one in (labels.classes, labels.phases, labels.reasons)))
-            distance, intergenic = distances(here, raw, edges - start)
+            distance, intergenic = distances(labels.part(start, end), raw, edges - start)
             for at in np.flatnonzero(~np.isnan(distance)).tolist():
                 low, high = edges[at : at + 2].tolist()
                 yield _Window(contig.name, low, high, part, float(distance[at]), float(intergenic[at]))

@@ -13,6 +13,7 @@ import yaml
 from scipy.stats import norm
 
 from gulmfit.errors import ConfigError
+from gulmfit.evaluate.outcomes import mean_outcome, read_outcome
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
@@ -64,7 +65,7 @@ def test_a_single_run_is_read(table: ModuleType) -> None:
         "kmer_logistic": scores(0.85, 0.8),
         "majority": {**scores(0.5, 0.5), "mcc": None},
     }
-    result = table.read("a", "mcc", single(0.8, {"gc": (0.1, 0.01), "kmer_logistic": (-0.05, 0.2)}, baselines))
+    result = read_outcome("a", "mcc", single(0.8, {"gc": (0.1, 0.01), "kmer_logistic": (-0.05, 0.2)}, baselines))
     assert result.models["model"]["mcc"] == pytest.approx((0.6, 0.1, 0.2))
     assert result.models["kmer_logistic"]["auroc"] == pytest.approx((0.8, 0.78, 0.82))
     assert math.isnan(result.models["majority"]["mcc"][0])
@@ -80,7 +81,7 @@ def test_a_twin_and_a_blend_are_read_apart(table: ModuleType) -> None:
     content["ci95"]["scratch/test/accuracy"] = [0.7, 0.8]
     blend = single(0.9, {"gc": (0.2, 0.001)}, {})
     content["blend"] = {key: blend[key] for key in ("metrics", "ci95", "sign_flip")}
-    result = table.read("a", "accuracy", content)
+    result = read_outcome("a", "accuracy", content)
     assert result.models["scratch"]["accuracy"] == (0.75, 0.7, 0.8)
     assert result.models["blend"]["accuracy"] == pytest.approx((0.9, 0.88, 0.92))
     assert result.rank == "1 of 3"  # the blend is not a rival of the network that is in it
@@ -107,17 +108,17 @@ def test_pooled_folds_are_read_and_not_their_means(table: ModuleType) -> None:
             "sign_flip": {"gc": {"accuracy_difference": 0.06, "p_value": 1e-9}},
         },
     }
-    result = table.read("folds", "accuracy", content)
+    result = read_outcome("folds", "accuracy", content)
     assert result.models["model"]["accuracy"] == pytest.approx((0.84, 0.82, 0.86))
     assert set(result.models) == {"model", "gc", "scratch"}
     assert result.tested == 500
     assert result.verdict() == (True, "won", 1e-9)
     content["pooled"]["scores"]["blend"], content["pooled"]["ci95"]["blend"] = models["gc"], models["gc"]["ci95"]
-    blended = table.read("folds", "accuracy", content)
+    blended = read_outcome("folds", "accuracy", content)
     assert blended.verdict("blend")[:2] == (True, "not tested")
     assert table.closing([blended]).splitlines()[-1].endswith("; not tested on folds")
     content["pooled"]["blend"] = {"sign_flip": {"gc": {"accuracy_difference": 0.1, "p_value": 0.01}}}
-    assert table.read("folds", "accuracy", content).verdict("blend") == (True, "won", 0.01)
+    assert read_outcome("folds", "accuracy", content).verdict("blend") == (True, "won", 0.01)
 
 
 def test_the_mean_of_runs(table: ModuleType) -> None:
@@ -125,8 +126,8 @@ def test_the_mean_of_runs(table: ModuleType) -> None:
         single(0.9, {"gc": (0.1, 0.04), "cnn": (0.0, 1.0)}, {"gc": scores(0.8, 0.8, 0.03), "cnn": scores(0.9, 0.9)}),
         single(0.7, {"gc": (-0.1, 0.02)}, {"gc": scores(0.8, 0.8, 0.04)}),
     ]
-    parts = [table.read(f"part {number}", "accuracy", content) for number, content in enumerate(runs)]
-    result = table.mean("both", "accuracy", parts)
+    parts = [read_outcome(f"part {number}", "accuracy", content) for number, content in enumerate(runs)]
+    result = mean_outcome("both", "accuracy", parts)
     assert set(result.models) == {"model", "gc"}  # one run has no CNN
     assert result.models["model"]["accuracy"][0] == pytest.approx(0.8)
     half = math.hypot(0.03, 0.04) / 2
@@ -138,21 +139,21 @@ def test_the_mean_of_runs(table: ModuleType) -> None:
 
 def test_runs_that_agree_are_surer_together(table: ModuleType) -> None:
     content = single(0.7, {"gc": (-0.1, 0.06)}, {"gc": scores(0.8, 0.8)})
-    part = table.read("part", "accuracy", content)
+    part = read_outcome("part", "accuracy", content)
     assert part.verdict()[1] == "tie"
-    assert table.mean("three", "accuracy", [part] * 3).verdict()[:2] == (False, "lost")
-    certain = table.read("part", "accuracy", single(0.7, {"gc": (-0.1, 0.0)}, {"gc": scores(0.8, 0.8)}))
-    against = table.read("part", "accuracy", single(0.7, {"gc": (0.1, 0.0)}, {"gc": scores(0.8, 0.8)}))
-    assert table.mean("two", "accuracy", [certain, against]).tests["gc"] == pytest.approx((0.0, 1.0))
+    assert mean_outcome("three", "accuracy", [part] * 3).verdict()[:2] == (False, "lost")
+    certain = read_outcome("part", "accuracy", single(0.7, {"gc": (-0.1, 0.0)}, {"gc": scores(0.8, 0.8)}))
+    against = read_outcome("part", "accuracy", single(0.7, {"gc": (0.1, 0.0)}, {"gc": scores(0.8, 0.8)}))
+    assert mean_outcome("two", "accuracy", [certain, against]).tests["gc"] == pytest.approx((0.0, 1.0))
 
 
 def test_sets_are_counted(table: ModuleType) -> None:
     jury = {"gc": scores(0.8, 0.8)}
     results = [
-        table.read("won", "accuracy", single(0.9, {"gc": (0.1, 0.01)}, jury)),
-        table.read("equal", "accuracy", single(0.8, {"gc": (0.0, 1.0)}, jury)),
-        table.read("below", "accuracy", single(0.79, {"gc": (-0.01, 0.6)}, jury)),
-        table.read("lost", "accuracy", single(0.7, {"gc": (-0.1, 0.01)}, jury)),
+        read_outcome("won", "accuracy", single(0.9, {"gc": (0.1, 0.01)}, jury)),
+        read_outcome("equal", "accuracy", single(0.8, {"gc": (0.0, 1.0)}, jury)),
+        read_outcome("below", "accuracy", single(0.79, {"gc": (-0.01, 0.6)}, jury)),
+        read_outcome("lost", "accuracy", single(0.7, {"gc": (-0.1, 0.01)}, jury)),
     ]
     last = table.closing(results).splitlines()[-1]
     assert "at or above the best baseline on 2 of 4, significantly below on 1 (lost)" in last
@@ -160,8 +161,8 @@ def test_sets_are_counted(table: ModuleType) -> None:
 
 
 def test_the_tsv_has_every_number(table: ModuleType, tmp_path: Path) -> None:
-    part = table.read("MYC", "accuracy", single(0.9, {"gc": (0.1, 0.01)}, {"gc": scores(0.8, 0.85)}))
-    table.write_tsv(tmp_path / "league.tsv", [table.mean("chip", "accuracy", [part, part])])
+    part = read_outcome("MYC", "accuracy", single(0.9, {"gc": (0.1, 0.01)}, {"gc": scores(0.8, 0.85)}))
+    table.write_tsv(tmp_path / "league.tsv", [mean_outcome("chip", "accuracy", [part, part])])
     with (tmp_path / "league.tsv").open(encoding="utf-8", newline="") as handle:
         rows = list(csv.DictReader(handle, delimiter="\t"))
     assert [(row["set"], row["run"], row["model"]) for row in rows] == [
@@ -174,7 +175,7 @@ def test_the_tsv_has_every_number(table: ModuleType, tmp_path: Path) -> None:
 
 def test_the_picture_and_the_page(scripts: dict[str, ModuleType], tmp_path: Path) -> None:
     content = single(0.9, {"gc": (0.1, 0.01)}, {"gc": scores(0.8, 0.85)}, ranks={"model": {"genus": 0.9}})
-    result = scripts["league_table"].read("a", "accuracy", content)
+    result = read_outcome("a", "accuracy", content)
     sets = {"a": {"title": "Genera", "words": [], "published": "0.880 elsewhere"}}
     printed = scripts["league"].report(sets, [result], tmp_path)
     page = (tmp_path / "league.md").read_text(encoding="utf-8")

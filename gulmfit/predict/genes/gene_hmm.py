@@ -34,8 +34,8 @@ class GeneDecoder(GeneGrammar):
         untranslated_bonus: Added to the log-probability of an untranslated base.
         starting: Chooses the start of each gene that was found among the start codons of its first coding exon; None
             leaves it as the path has it.
-        code, starts, introns, min_intron_bp, max_intron_bp, min_exon_bp, gene_constant, intron_constant, splicing,
-            splice_weight: As of `GeneGrammar`.
+        code, starts, introns, min_intron_bp, max_intron_bp, min_exon_bp, gene_constant, intron_constant, early_bp,
+            early_bonus, late_bonus, splicing, splice_weight: As of `GeneGrammar`.
 
     Raises:
         ConfigError: The genetic code does not exist, a length is too small, or an intron is no pair of dinucleotides.

@@ -280,9 +280,9 @@ class _Search:
         for key, value, node in found:
             for kind, more in donors:
                 relative = value + more + own - (self.pi if len(key) > 1 else self.pr)[at]
-                known = self.open[kind].get(key)
-                # Otherwise what is there already is better, as long as it lasts.
-                if not known or relative > known[-1][1] or self.longest < float("inf"):
+                waiting = self.open[kind].get(key)
+                # Otherwise what is there already is better, for as long as it may last.
+                if self.longest < float("inf") or not waiting or relative > waiting[0][1]:
                     self.young.append((ready, kind, key, relative, ("donate", t, node)))
 
     def _early(self, t: int, frame: int) -> _State:

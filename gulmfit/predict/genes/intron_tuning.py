@@ -3,7 +3,6 @@
 Shapes: `L` bases, `C` classes of both tracks; an axis of 2 is the strand.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -24,10 +23,7 @@ from gulmfit.predict.genes.tuning import calibrated, climbed, ends_right, worth_
 from gulmfit.predict.genes.weighing import starting as frames_with_starts
 from gulmfit.predict.genes.weighing import told_apart
 from gulmfit.seq.genome.genes import GeneModel
-from gulmfit.seq.labels.gene_labels import GeneLabels, LabelledContig, gene_labels
-from gulmfit.seq.labels.gene_models import GeneModels
-
-logger = logging.getLogger(__name__)
+from gulmfit.seq.labels.gene_labels import GeneLabels, LabelledContig, labels_of
 
 GENE_GRID: Mapping[str, Sequence[float]] = {
     "temperature": (0.01, 0.02, 0.03, 0.05, 0.1, 0.3, 1.0),
@@ -121,22 +117,14 @@ def _start_choice(
 
 def _untranslated(decoder: GeneDecoder, chosen: Sequence[tuple[LabelledContig, Probabilities]]) -> GeneDecoder:
     """Choose how readily bases are untranslated, by the F1 of their class."""
-    truth = _end_to_end([contig.labels for contig, _ in chosen])
+    truth = GeneLabels.joined([contig.labels for contig, _ in chosen])
 
     def worth(other: GeneDecoder) -> float:
-        genes = [_found(Decoding(decoder=other), [one]) for one in chosen]
-        labels = [
-            gene_labels(GeneModels(own, [], [contig.name]), contig.name, contig.codes)
-            for own, (contig, _) in zip(genes, chosen, strict=True)
-        ]
-        return base_scores(truth, _end_to_end(labels)).get("UTR/f1", 0.0)
+        own = Decoding(decoder=other)
+        labels = [labels_of(_found(own, [one]), one[0].name, one[0].codes) for one in chosen]
+        return base_scores(truth, GeneLabels.joined(labels)).get("UTR/f1", 0.0)
 
     return max((replace(decoder, untranslated_bonus=bonus) for bonus in UNTRANSLATED), key=worth)
-
-
-def _end_to_end(labels: Sequence[GeneLabels]) -> GeneLabels:
-    names = ("classes", "phases", "reasons")
-    return GeneLabels(*(np.concatenate([getattr(one, name) for one in labels], axis=1) for name in names))
 
 
 def _found(decoding: Decoding, contigs: Sequence[tuple[LabelledContig, Probabilities]]) -> list[GeneModel]:

@@ -22,8 +22,7 @@ from gulmfit.seq.genome.genes import GeneModel
 from gulmfit.seq.genome.genetic_code import genetic_code
 from gulmfit.seq.genome.open_frames import longest_frames
 from gulmfit.seq.labels.annotated import AnnotatedWindows
-from gulmfit.seq.labels.gene_labels import CLASSES, GeneLabels, LabelledContig, gene_labels
-from gulmfit.seq.labels.gene_models import GeneModels
+from gulmfit.seq.labels.gene_labels import CLASSES, GeneLabels, LabelledContig, labels_of
 from gulmfit.seq.labels.labelled import LabelledSequences
 
 logger = logging.getLogger(__name__)
@@ -127,10 +126,7 @@ def _judged(
 
 def judged_genes(truth: Sequence[LabelledContig], found: Sequence[Sequence[GeneModel]], seed: int) -> dict[str, Any]:
     """Score predicted genes, and the bases that they say, against the truth of the same contigs; with `ci95`."""
-    labels = [
-        gene_labels(GeneModels(list(genes), [], [one.name]), one.name, one.codes)
-        for genes, one in zip(found, truth, strict=True)
-    ]
+    labels = [labels_of(genes, one.name, one.codes) for genes, one in zip(found, truth, strict=True)]
     scores = gene_scores(
         [gene for one in truth for gene in one.genes],
         [gene for genes in found for gene in genes],
@@ -141,13 +137,8 @@ def judged_genes(truth: Sequence[LabelledContig], found: Sequence[Sequence[GeneM
 
 
 def _bases(truth: Sequence[LabelledContig], predicted: Sequence[GeneLabels], seed: int) -> dict[str, Any]:
-    true, guess = _end_to_end([one.labels for one in truth]), _end_to_end(predicted)
+    true, guess = GeneLabels.joined([one.labels for one in truth]), GeneLabels.joined(predicted)
     return {**base_scores(true, guess), "ci95": base_intervals(true, guess, seed=seed)}
-
-
-def _end_to_end(labels: Sequence[GeneLabels]) -> GeneLabels:
-    names = ("classes", "phases", "reasons")
-    return GeneLabels(*(np.concatenate([getattr(one, name) for one in labels], axis=1) for name in names))
 
 
 def told_genes(scores: Mapping[str, Any]) -> str:

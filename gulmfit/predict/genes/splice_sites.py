@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from gulmfit.predict.genes.start_sites import log_odds_of, windows_around
 from gulmfit.seq.alphabet import AMBIGUOUS, DNA, Codes
 from gulmfit.seq.genome.open_frames import strand_codes
 from gulmfit.seq.labels.gene_labels import LabelledContig
@@ -31,6 +32,7 @@ LEAST = 20  # introns to learn from
 EARLY_BP = 120  # coding bases from the start codon on: in yeast most introns begin within them
 _PSEUDO = 1.0
 _ROUNDS = 10
+_OTHERS = 2_000  # places of a contig that end no intron, about as many, which tell what is usual
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +63,7 @@ class SpliceSites:
             None where there are fewer than `LEAST` introns.
         """
         donors, acceptors = _Places(DONOR), _Places(ACCEPTOR)
-        before: list[Codes] = [[], []]  # type: ignore[list-item]
+        before: tuple[list[Codes], list[Codes]] = [], []
         passed, sizes = 0, list[int]()
         early, early_places = 0, 0
         for contig in contigs:
@@ -88,32 +90,31 @@ class SpliceSites:
                 at = at[inside[at]]
                 acceptors.add(read, at, last)
                 true = np.isin(at, list(last))
-                for kind, those in enumerate((at[~true][:: max(1, (~true).sum() // 2000)], at[true])):
-                    before[kind].append(_windows(read, those, (FARTHEST + BRANCH_BP, -NEAREST)))  # type: ignore[attr-defined]
+                for kind, those in zip(before, (at[~true][:: max(1, (~true).sum() // _OTHERS)], at[true]), strict=True):
+                    kind.append(_before(read, those))
         count = donors.count
         if min(count, acceptors.count) < LEAST:
             return None
         other, true_ones = (np.concatenate(one) for one in before)
         branch = _motif(true_ones, _shares(other))
-        sites = cls(donors.log_odds(), acceptors.log_odds(), branch, 0.0)
         usual = float(np.log(np.mean(np.exp(_best(branch, other)))))
-        whole = cls(sites.donor, sites.acceptor, branch, usual)
+        sites = cls(donors.log_odds(), acceptors.log_odds(), branch, usual)
         prior = np.log(count / donors.places) + np.log(count / max(count, passed))
         late, late_places = count - early, donors.places - early_places
         bonus = [
             float(np.log((some + 1) / (places + donors.places / count)) - np.log(count / donors.places))
             for some, places in ((early, early_places), (late, late_places))
         ]
-        return Splicing(whole, float(prior), float(np.mean(sizes)), max(sizes), bonus[0], bonus[1], len(sizes))
+        return Splicing(sites, float(prior), float(np.mean(sizes)), max(sizes), bonus[0], bonus[1], len(sizes))
 
     def donors(self, codes: Codes, places: Ints) -> Floats:
         """Return the log-odds that introns begin at places (N,) of a strand, read as `codes` (L,)."""
-        return _scores(self.donor, _windows(codes, places, DONOR))
+        return _scores(self.donor, windows_around(codes, places, *DONOR))
 
     def acceptors(self, codes: Codes, places: Ints) -> Floats:
         """Return the log-odds that introns end before places (N,)."""
-        around = _scores(self.acceptor, _windows(codes, places, ACCEPTOR))
-        branch = _best(self.branch, _windows(codes, places, (FARTHEST + BRANCH_BP, -NEAREST)))
+        around = _scores(self.acceptor, windows_around(codes, places, *ACCEPTOR))
+        branch = _best(self.branch, _before(codes, places))
         return around + branch - self.usual
 
 
@@ -150,14 +151,13 @@ class _Places:
 
     def add(self, codes: Codes, places: Ints, true: Iterable[int]) -> None:
         right = np.isin(places, list(true)).astype(np.int64)
-        found = _windows(codes, places, self.around).astype(np.int64)
+        found = windows_around(codes, places, *self.around).astype(np.int64)
         np.add.at(self.counts, (right[:, None], np.arange(found.shape[1])[None], found), 1)
         self.places += len(places)
         self.count += int(right.sum())
 
     def log_odds(self) -> Floats:
-        shares = self.counts[..., :AMBIGUOUS] / self.counts[..., :AMBIGUOUS].sum(axis=-1, keepdims=True)
-        return np.pad(np.log(shares[1] / shares[0]), ((0, 0), (0, 1)))
+        return np.pad(log_odds_of(self.counts[..., :AMBIGUOUS]), ((0, 0), (0, 1)))
 
 
 def _motif(windows: Codes, background: Floats) -> Floats:
@@ -195,6 +195,11 @@ def _best(branch: Floats, windows: Codes) -> Floats:
     return np.asarray(np.max(scores, axis=1))
 
 
+def _before(codes: Codes, places: Ints) -> Codes:
+    """Return the bases before each place (N,) in which a branch point may lie."""
+    return windows_around(codes, places, FARTHEST + BRANCH_BP, 0)[:, :-NEAREST]
+
+
 def _shares(windows: Codes) -> Floats:
     counts = np.bincount(windows.ravel(), minlength=5)[:AMBIGUOUS] + _PSEUDO
     return np.asarray(counts / counts.sum())
@@ -202,14 +207,6 @@ def _shares(windows: Codes) -> Floats:
 
 def _scores(matrix: Floats, windows: Codes) -> Floats:
     return np.asarray(matrix[np.arange(len(matrix)), windows].sum(axis=1))
-
-
-def _windows(codes: Codes, places: Ints, around: tuple[int, int]) -> Codes:
-    """Return the bases from `around[0]` before each place up to `around[1]` after its first (N, sum(around))."""
-    before, after = around
-    at = places[:, None] + np.arange(-before, after)
-    inside = (at >= 0) & (at < len(codes))
-    return np.where(inside, codes[np.clip(at, 0, max(0, len(codes) - 1))], np.uint8(AMBIGUOUS))
 
 
 def _pairs_at(codes: Codes, pairs: Mapping[str, float], end: int) -> Ints:

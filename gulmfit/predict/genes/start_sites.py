@@ -81,7 +81,7 @@ class StartSites:
                 known = starts >= 0
                 is_true = (starts == frames.starts)[known].astype(np.int64)
                 at = frames.starts[known]
-                around = _windows(read, at, BEFORE, AFTER)
+                around = windows_around(read, at, BEFORE, AFTER)
                 np.add.at(windows, (is_true[:, None], np.arange(around.shape[1])[None], around.astype(np.int64)), 1)
                 np.add.at(runs, (is_true, _runs(read, at)), 1)
                 # The gene before, on this strand: the last one that begins before this one does.
@@ -90,9 +90,9 @@ class StartSites:
                 before = np.searchsorted(first, starts[known]) - 1
                 distance = np.where(before >= 0, at - last[before], GAP_MOST + 1)
                 np.add.at(gaps, (is_true, _bins(distance)), 1)
-        matrix = _log_odds(windows[:, :, :AMBIGUOUS])
+        matrix = log_odds_of(windows[:, :, :AMBIGUOUS])
         joined = _joined(gaps)
-        return cls(np.pad(matrix, ((0, 0), (0, 1))), _log_odds(runs), joined[:-1], float(joined[-1]))
+        return cls(np.pad(matrix, ((0, 0), (0, 1))), log_odds_of(runs), joined[:-1], float(joined[-1]))
 
     def sharpened(
         self,
@@ -130,7 +130,7 @@ class StartSites:
                 distance = np.where(before >= 0, at - ends[order][before], GAP_MOST + 1)
                 gap = np.append(self.gaps, self.far)[_bins(distance)]
                 # The columns in which a start has a 1: a base at each place, and the longest run of the motif.
-                around = _windows(read, at, WIDER[0], WIDER[1]).astype(np.int64) + 5 * np.arange(sum(WIDER))
+                around = windows_around(read, at, WIDER[0], WIDER[1]).astype(np.int64) + 5 * np.arange(sum(WIDER))
                 rows.append(np.column_stack([around, 5 * sum(WIDER) + _runs(read, at)]))
                 groups.append(end + taken)
                 taken += len(codes) + 1
@@ -154,7 +154,7 @@ class StartSites:
 
         That of the distance to the gene before is not in it. An edge of the contig has 0.
         """
-        around = _windows(codes, frames.starts, self.before, len(self.matrix) - self.before)
+        around = windows_around(codes, frames.starts, self.before, len(self.matrix) - self.before)
         scores = self.matrix[np.arange(around.shape[1]), around].sum(axis=1) + self.motif[_runs(codes, frames.starts)]
         return np.where(frames.open_start, 0.0, scores)
 
@@ -165,9 +165,10 @@ def _spans(genes: Sequence[GeneModel], strand: str, length: int) -> tuple[Ints, 
     return (spans[:, 0], spans[:, 1]) if strand == "+" else (length - spans[:, 1], length - spans[:, 0])
 
 
-def _windows(codes: Codes, starts: Ints, before: int, after: int) -> Codes:
+def windows_around(codes: Codes, places: Ints, before: int, after: int) -> Codes:
+    """Return the bases from `before` ones before each place (N,) on, `after` of them from it, (N, before + after)."""
     padded = np.pad(codes, (before, after), constant_values=AMBIGUOUS)
-    return np.asarray(padded[starts[:, None] + np.arange(before + after)])
+    return np.asarray(padded[places[:, None] + np.arange(before + after)])
 
 
 def _runs(codes: Codes, starts: Ints) -> Ints:
@@ -202,7 +203,7 @@ def _joined(counts: Floats) -> Floats:
     return log_odds
 
 
-def _log_odds(counts: Floats) -> Floats:
+def log_odds_of(counts: Floats) -> Floats:
     """Return ln p(true) - ln p(other) of counts whose first axis is other, true, and whose last sums to all."""
     shares = counts / counts.sum(axis=-1, keepdims=True)
     return np.asarray(np.log(shares[1] / shares[0]))

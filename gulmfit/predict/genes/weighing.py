@@ -58,9 +58,9 @@ def weighed(decoder: OrfDecoder, held_out: Sequence[tuple[LabelledContig, Eviden
     )
     evidence = np.concatenate(
         [
-            np.column_stack([*(own.bases for own in sources), sources[0].sites, sources[0].lengths, np.ones(len(one))])
+            np.column_stack([*(own.bases for own in sources), one.sites, one.lengths, np.ones(len(one.sites))])
             for sources in candidates
-            for one in [sources[0].left]
+            for one in sources[:1]
         ]
     )[counted]
     scale = np.abs(evidence).mean(axis=0) + 1e-12

@@ -127,7 +127,7 @@ class BaseScan(NamedTuple):
             batch = slice(number, number + self.batch_size)
             windows = list(zip(*(column[batch].tolist() for column in reach), strict=True))
             codes = [read_codes(self.store, one[0], one[1]) for one in windows]
-            found = self.reader.read(codes, *self._measured(contigs, windows)) if windows else ()
+            found = self.reader.read(codes, self._measured(contigs, windows)) if windows else ()
             grown = max([one[3] for one in windows], default=at) - at - len(sums)
             if grown > 0:
                 sums = np.concatenate([sums, np.zeros((grown, *sums.shape[1:]), np.float32)])
@@ -144,17 +144,15 @@ class BaseScan(NamedTuple):
                 yield self._means(sums[:size], counts[:size], at, size)
                 sums, counts, at = sums[size:], counts[size:], at + size
 
-    def _measured(self, contigs: Sequence[Contig], windows: Sequence[Sequence[int]]) -> list[list[Singles]]:
-        """Return what is measured of windows of a run, as an argument of `read`; none where nothing is."""
+    def _measured(self, contigs: Sequence[Contig], windows: Sequence[Sequence[int]]) -> list[Singles]:
+        """Return the values (A, L) of each of the windows of a run; nothing where nothing is measured."""
         if self.coverage is None:
             return []
         firsts = [contig.start for contig in contigs]
         own = [contigs[bisect_right(firsts, start) - 1] for start, *_ in windows]
         return [
-            [
-                self.coverage.values(contig.name, start - contig.start, end - contig.start)
-                for contig, (start, end, *_) in zip(own, windows, strict=True)
-            ]
+            self.coverage.values(contig.name, start - contig.start, end - contig.start)
+            for contig, (start, end, *_) in zip(own, windows, strict=True)
         ]
 
     def _means(self, sums: Singles, counts: Singles, at: int, size: int) -> Singles:

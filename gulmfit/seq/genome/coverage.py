@@ -178,13 +178,7 @@ class Coverage:
                     f"{track.path}: {len(missing)} of {len(known)} contigs of the genome are not in the file: "
                     f"{', '.join(map(repr, missing[:5]))}. Give the genome that the reads were aligned to"
                 )
-            for name, length in track.contigs.items():
-                wanted = known[name].length if name in known else length
-                if length > wanted or (track.tells_genome and length < wanted):
-                    raise DataError(
-                        f"{track.path}: contig {name!r} has {length:,} bases, in the genome {wanted:,}: the reads were "
-                        "aligned to another genome or version; give that one"
-                    )
+            track.check_lengths(known)
 
     def values(self, contig: str, start: int, end: int) -> Values:
         """Return the channels of bases [start, end) of a contig, float32 (A, end - start)."""

@@ -6,6 +6,7 @@ Shape: L bases. Coordinates are 0-based half-open, on the forward strand.
 from abc import ABC, abstractmethod
 from array import array
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,6 +19,7 @@ from gulmfit.seq.formats.features import whole_number
 from gulmfit.seq.formats.tables import not_one_of
 from gulmfit.seq.formats.track_checks import believing, check_bam_indexes, check_bigwig
 from gulmfit.seq.genome.contigs import contigs_by_name, missing_contigs
+from gulmfit.seq.genome.gatherer import Contig
 from gulmfit.seq.genome.store import GenomeStore
 from gulmfit.seq.text import numbered_lines
 
@@ -79,6 +81,20 @@ class Track(ABC):
             raise DataError(f"{self.path}: {start}-{end} does not lie in contig {contig!r} of {length:,} bases")
         return self._read(contig, start, end)
 
+    def check_lengths(self, known: Mapping[str, Contig]) -> None:
+        """Check the lengths of the contigs that a track shares with a genome.
+
+        Raises:
+            DataError: One has another length.
+        """
+        for name, length in self.contigs.items():
+            wanted = known[name].length if name in known else length
+            if length > wanted or (self.tells_genome and length < wanted):
+                raise DataError(
+                    f"{self.path}: contig {name!r} has {length:,} bases, in the genome {wanted:,}: the track belongs "
+                    "to another genome or version; give that one"
+                )
+
     def check_against(self, store: GenomeStore) -> None:
         """Check that a track belongs to a genome.
 
@@ -88,13 +104,7 @@ class Track(ABC):
             DataError: The genome lacks contigs of the track, a contig has another length, or the track lacks one.
         """
         known = contigs_by_name(store)
-        for name, length in self.contigs.items():
-            wanted = known[name].length if name in known else length
-            if length > wanted or (self.tells_genome and length < wanted):
-                raise DataError(
-                    f"{self.path}: contig {name!r} has {length:,} bases, in the genome {wanted:,}: the track belongs "
-                    "to another genome or version; give that one"
-                )
+        self.check_lengths(known)
         if missing := [name for name in self.contigs if name not in known]:
             raise DataError(f"{self.path}: {missing_contigs(missing, known)}. Is this the genome of the track?")
         lacking = [name for name in known if name not in self.contigs]

@@ -4,7 +4,7 @@ Shapes: `L` bases; the first axis of length 2 is the strand, "+" and "-". All po
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -59,6 +59,16 @@ class GeneLabels:
         """Where the phase is not known, or not one (2, L)."""
         return self.reasons > 0
 
+    def part(self, start: int, end: int) -> "GeneLabels":
+        """Return those of bases [start, end)."""
+        return GeneLabels(*(one[:, start:end] for one in (self.classes, self.phases, self.reasons)))
+
+    @classmethod
+    def joined(cls, labels: Sequence["GeneLabels"]) -> "GeneLabels":
+        """Lay the labels of several contigs end to end."""
+        names = [one.name for one in fields(cls)]
+        return cls(*(np.concatenate([getattr(own, name) for own in labels], axis=1) for name in names))
+
     def masked_bases(self) -> dict[str, int]:
         """Count the bases of both strands by the reason for which they are masked."""
         counts = np.bincount(self.reasons.ravel(), minlength=len(REASONS) + 1)[1:]
@@ -83,11 +93,8 @@ class LabelledContig(NamedTuple):
     def part(self, start: int, end: int) -> "LabelledContig":
         """Cut out bases [start, end)."""
         name = f"{self.name}:{start}-{end}"
-        labels = GeneLabels(
-            *(one[:, start:end] for one in (self.labels.classes, self.labels.phases, self.labels.reasons))
-        )
         genes = [replace(gene, contig=name) for gene in inside(self.genes, self.name, start, end)]
-        return LabelledContig(name, self.codes[start:end], labels, genes)
+        return LabelledContig(name, self.codes[start:end], self.labels.part(start, end), genes)
 
     def replaced(self, other: "LabelledContig", spans: Sequence[Span]) -> "LabelledContig":
         """Return it with the labels of another annotation of its contig in some intervals, and their genes there.
@@ -116,6 +123,11 @@ def labelled_contigs(models: GeneModels, store: GenomeStore) -> Iterator[Labelle
             codes = np.asarray(store.codes[contig.start : contig.start + contig.length])
             genes = [gene for gene in models.genes if gene.contig == contig.name]
             yield LabelledContig(contig.name, codes, gene_labels(models, contig.name, codes), genes)
+
+
+def labels_of(genes: Iterable[GeneModel], contig: str, codes: Codes) -> GeneLabels:
+    """Label every base of a contig by genes alone, nothing masked beforehand; arguments as of `gene_labels`."""
+    return gene_labels(GeneModels(list(genes), [], [contig]), contig, codes)
 
 
 def gene_labels(models: GeneModels, contig: str, codes: Codes) -> GeneLabels:

@@ -79,7 +79,7 @@ def knows(monkeypatch: pytest.MonkeyPatch, planted: dict[str, LabelledContig]) -
     sure = {"one": 0.9, "two": 0.8}
     read: list[int] = []
 
-    def told(self: GeneReader, windows: Sequence[Codes]) -> np.ndarray:
+    def told(self: GeneReader, windows: Sequence[Codes], coverage: Sequence[np.ndarray] = ()) -> np.ndarray:
         found = np.tile(GeneReader.unknown, (len(windows), 2, max(map(len, windows)), 1))
         for row, codes in zip(found, windows, strict=True):
             for name, text in texts.items():
@@ -201,7 +201,9 @@ def test_a_stopped_run_goes_on_to_the_same_files(
         del knows[:]
         left = [allowed]
 
-        def stopping(self: GeneReader, windows: Sequence[Codes], left: list[int] = left) -> np.ndarray:
+        def stopping(
+            self: GeneReader, windows: Sequence[Codes], _: Sequence[np.ndarray] = (), left: list[int] = left
+        ) -> np.ndarray:
             left[0] -= 1
             if left[0] < 0:
                 raise _StopError

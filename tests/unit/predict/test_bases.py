@@ -21,7 +21,7 @@ class Reader:
     def __init__(self) -> None:
         self.windows = 0
 
-    def read(self, windows: Sequence[Codes]) -> np.ndarray:
+    def read(self, windows: Sequence[Codes], coverage: Sequence[np.ndarray] = ()) -> np.ndarray:
         self.windows += len(windows)
         found = np.full((len(windows), 2, max(map(len, windows)), 3), np.nan, np.float32)
         for row, codes in zip(found, windows, strict=True):
