@@ -144,8 +144,8 @@ def gene_scores(
     lengths: Mapping[str, int] | None = None,
     also_true: Collection[GeneModel] = (),
 ) -> GeneScores:
-    """Compare genes: `three_prime` with the same last coding base, `exact` with the same coding parts; coding exons and
-    introns between them; `multi_exon`, those of `exact` with introns.
+    """Compare genes: `three_prime` with the same last coding base, `exact` with the same coding parts; each coding `exon`
+    and each `exact_intron` between two; `multi_exon`, those of `exact` with introns.
 
     Args:
         true: Genes of the annotation that count.
@@ -168,7 +168,7 @@ def gene_scores(
     return GeneScores(found, right, len(predicted) - len(kept))
 
 
-_KINDS = ("three_prime", "exact", "multi_exon", "exon", "intron")
+_KINDS = ("three_prime", "exact", "multi_exon", "exon", "exact_intron")  # "intron" is a class of bases
 
 
 def _things(kind: str, genes: Iterable[GeneModel], lengths: Mapping[str, int]) -> list[tuple[object, ...]]:

@@ -125,4 +125,4 @@ class Tracks(TargetKind):
 def gene_tracks(labels: GeneLabels) -> Labels:
     """Return the labels of a contig as tracks (2, 2, L), what is masked in each of them left out."""
     pairs = ((labels.classes, labels.masked), (labels.phases.astype(np.int16) + len(CLASSES), labels.phase_masked))
-    return np.stack([np.where(masked, IGNORED, own).astype(np.int8) for own, masked in pairs], axis=1)
+    return np.stack([np.where(masked, IGNORED, own.astype(np.int8)) for own, masked in pairs], axis=1)

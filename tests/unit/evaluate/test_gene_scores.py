@@ -77,7 +77,7 @@ def test_genes_exons_and_introns_by_hand() -> None:
         "exact/sensitivity": 1 / 4, "exact/precision": 1 / 4,
         "multi_exon/sensitivity": 1 / 2, "multi_exon/precision": 1 / 2,
         "exon/sensitivity": 3 / 6, "exon/precision": 3 / 6,
-        "intron/sensitivity": 1.0, "intron/precision": 1.0,
+        "exact_intron/sensitivity": 1.0, "exact_intron/precision": 1.0,
     }  # fmt: skip
     for name, (low, high) in scores.intervals().items():
         assert 0 <= low <= scores.scores()[name] <= high <= 1
