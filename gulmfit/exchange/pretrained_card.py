@@ -47,7 +47,7 @@ def page(card: Card) -> str:
         "How to use it": (
             f"```sh\ngulmfit-train stage=ulmfit init_from={name} data=table data.path=labelled.csv\n"
             f"gulmfit-score model={name} input=genome.fa.gz output=bits.bedgraph\n```\n\n"
-            f"A run that starts from it needs its settings: {_settings(card)}. They are the defaults of gulmfit."
+            f"A run that starts from it takes its network and tokens: {_settings(card)}."
         ),
         "How well it knows genomes": _scores(card),
         "What it has read": _read(card),
