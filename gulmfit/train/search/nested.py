@@ -59,12 +59,7 @@ def run_nested(run: Run, source: Source) -> dict[str, Any]:
                 left.remove(fold)
         time.sleep(WAIT_SECONDS if left else 0)
     told = {fold.name: json.loads((subs[fold.name].folder / METRICS).read_text(encoding="utf-8")) for fold in folds}
-    found = [
-        result
-        for model in (SEARCHED, DEFAULTS)
-        for fold in folds
-        for result in [_scored(subs[fold.name], fold, model, told[fold.name])]
-    ]
+    found = [_scored(subs[fold.name], fold, model, told[fold.name]) for model in (SEARCHED, DEFAULTS) for fold in folds]
     search = {
         "folds": [{"fold": name, **_fold_row(content)} for name, content in told.items()],
         "seconds": sum(content["timing"]["seconds"] for content in told.values()),
