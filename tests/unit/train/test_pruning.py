@@ -20,7 +20,7 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("pruner", ["median", "hyperband"])
+@pytest.mark.parametrize("pruner", ["median", "quarter", "hyperband"])
 def test_a_bad_trial_is_given_up_and_a_good_one_is_not(pruner: str, tmp_path: Path) -> None:
     space = read_space({"x": {"float": [0.0, 1.0]}}, {})
     study = Study(tmp_path, space, {**SETTINGS, "pruner": pruner}, minimise=True, defaults={}, seed=0)
