@@ -133,10 +133,10 @@ def test_each_fold_searches_by_itself_and_is_continued(space: list[str], tmp_pat
         folder = tmp_path / "outputs" / "search" / "nested"
         first = (folder / "fold_0" / "metrics.json").stat().st_mtime_ns
         found = train([*words, "resume=auto"])
-        train([*plain, "cv.folds=2"])
+        train([*plain, "split=file", f"split.path={folder / 'splits' / 'fold_1.tsv'}"])
     assert begun == ["fold_0", "fold_1"]
     assert (folder / "fold_0" / "metrics.json").stat().st_mtime_ns == first
-    alone = Predictions.read(tmp_path / "outputs/classify/plain/fold_1/predictions")
+    alone = Predictions.read(tmp_path / "outputs/classify/plain/predictions")
     default = Predictions.read(folder / "fold_1/trials/000/predictions")
     assert default.ids == alone.ids
     assert np.array_equal(default.by_model["model"], alone.by_model["model"])
@@ -162,7 +162,7 @@ def test_what_cannot_be_searched_is_refused_before_the_first_trial(space: list[s
     with pytest.raises(ConfigError, match="batch_size"):
         train(words_of("range", 2, "++search.space={classify.batch_size: {int: [0, 4]}}"))
     folder = tmp_path / "outputs" / "search"
-    assert not list(folder.glob("*/trials/*/metrics.csv"))
+    assert not [*folder.glob("*/trials/*/metrics.csv"), *folder.glob("*/study.journal")]
 
 
 def test_another_space_or_other_data_are_refused(space: list[str], tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ from gulmfit.train.panel.playing import own_config_folders
 from gulmfit.train.run import Run
 from gulmfit.train.search.earlier import take_in
 from gulmfit.train.search.space import read_space
-from gulmfit.train.search.studies import SCORE, SPACE, WAIT_SECONDS, Study, hold
+from gulmfit.train.search.studies import JOURNAL, SCORE, SPACE, WAIT_SECONDS, Study, hold
 from gulmfit.train.search.trial_runs import LABELLED, Trials, is_of_the_search, run_claim
 from gulmfit.train.survive.durable import held
 
@@ -71,6 +71,8 @@ def begin(run: Run) -> tuple[Trials, Study]:
     space = read_space(settings["space"], settings["set"])
     with locked(run.folder / ".start", wait=True):  # the split is written once, and trials are taken in once
         trials = Trials.of(run, str(settings["stage"]))
+        if not (run.folder / JOURNAL).is_file():  # a space that is refused leaves no study behind
+            trials.check(space)
         study = Study(
             run.folder, space, settings,
             minimise=trials.minimise, defaults=trials.defaults(space), seed=run.facts["seed"],
@@ -78,7 +80,6 @@ def begin(run: Run) -> tuple[Trials, Study]:
         study.check_same(_identity(trials, settings))
         run.write_config()
         if not study.trials():
-            trials.check(space)
             if study.costs and settings["pruner"] != "none":
                 logger.info("search.pruner: no trial is pruned, as Optuna prunes by one objective alone")
             if earlier := settings["earlier"]:
