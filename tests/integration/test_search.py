@@ -45,6 +45,11 @@ def storage(journal: Path) -> Any:
     return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(journal)))
 
 
+def trials_alone() -> Any:
+    """Let searches end with their trials."""
+    return mock.patch.multiple(searching, _train_again=mock.Mock(), _conclude=mock.Mock(return_value={}))
+
+
 def table(folder: Path) -> list[tuple[Any, ...]]:
     found = json.loads((folder / "metrics.json").read_text())
     return [(one["trial"], one["state"], one["params"], one["value"]) for one in found["trials"]]
@@ -105,7 +110,7 @@ def test_two_processes_that_are_killed_lose_no_trial_and_find_what_one_finds(spa
         train(words)
     with mock.patch.object(peer_cnn, "MOST_TIMES", 2):
         train([*words, "resume=auto"])
-    with mock.patch.object(searching, "_conclude", return_value={}):
+    with trials_alone():
         train(words_of("alone", 4, "search.seeds=1", *space))
     found = table(folder)
     assert [row[0] for row in found] == list(range(4))
@@ -167,7 +172,7 @@ def test_what_cannot_be_searched_is_refused_before_the_first_trial(space: list[s
 
 def test_another_space_or_other_data_are_refused(space: list[str], tmp_path: Path) -> None:
     first = words_of("same", 1, "search.seeds=1", *space)
-    with mock.patch.object(searching, "_conclude", return_value={}):
+    with trials_alone():
         train(first)
         changed = [word.replace("0.1, 0.5", "0.1, 0.6") for word in first]
         with pytest.raises(CheckpointError, match="the space"):
