@@ -10,6 +10,9 @@ from gulmfit.schema import PHASE, RANGES
 SEARCHED = ("classify", "label", "pretrain", "finetune")
 """What a trial of a search may be."""
 
+OBJECTIVES = (["score"], ["score", "seconds"], ["score", "parameters"])
+"""What a search may look for."""
+
 TUNED = ("none", "whole", "head")
 """What `tune` may be; the first one is not to."""
 
@@ -88,9 +91,9 @@ def check_ranges(config: Mapping[str, Any]) -> list[str]:
     return mistakes
 
 
-def check_stage(config: Mapping[str, Any], stage: Any, many: bool) -> list[str]:
-    """Check what belongs to single stages; `many` says whether the run is a sweep."""
-    mistakes = check_many(config, stage) + check_search(config, stage, many)
+def check_stage(config: Mapping[str, Any], stage: Any) -> list[str]:
+    """Check what belongs to single stages."""
+    mistakes = check_many(config, stage) + check_search(config, stage)
     return mistakes + check_tune(config, stage) + check_panel(config, stage)
 
 
@@ -100,7 +103,8 @@ def check_many(config: Mapping[str, Any], stage: Any) -> list[str]:
     mistakes = []
     if folds is not None and seeds > 1:
         mistakes.append("cv.folds and seeds both repeat a run: give cv.repeats with cv.folds, or seeds alone.")
-    if stage not in ("classify", "panel") and (folds is not None or seeds > 1 or config.get("with_scratch")):
+    trained = (config.get("search") or {}).get("stage", stage)
+    if trained not in ("classify", "panel") and (folds is not None or seeds > 1 or config.get("with_scratch")):
         mistakes.append(f"cv.folds, seeds and with_scratch go with stage=classify, not with stage={stage}.")
     if config.get("with_scratch") and folds is None and seeds == 1:
         mistakes.append("with_scratch goes with cv.folds or seeds; stage=ulmfit compares a single pair.")
@@ -122,7 +126,7 @@ def check_tune(config: Mapping[str, Any], stage: Any) -> list[str]:
     return mistakes
 
 
-def check_search(config: Mapping[str, Any], stage: Any, many: bool) -> list[str]:
+def check_search(config: Mapping[str, Any], stage: Any) -> list[str]:
     """Check what a search of hyper-parameters goes with."""
     search = config.get("search")
     if not search:
@@ -130,11 +134,19 @@ def check_search(config: Mapping[str, Any], stage: Any, many: bool) -> list[str]
     searched = search.get("stage", SEARCHED[0])
     if stage not in ("search", searched):
         return [f"this search is for stage={searched}: give that, or stage=search, or another search=."]
-    asked = many or config.get("ensemble", 1) != 1 or config.get("blend")
+    if search.get("objectives", OBJECTIVES[0]) not in OBJECTIVES:
+        return [f"search.objectives={search['objectives']}: give one of {', '.join(map(str, OBJECTIVES))}."]
+    if (config.get("trainer") or {}).get("limit_val_batches") == 0:
+        return [
+            "trainer.limit_val_batches=0 leaves no validation, by which a search chooses and whose curve it prunes by: "
+            "leave it out."
+        ]
+    asked = config.get("seeds", 1) > 1 or config.get("with_scratch")
+    asked = asked or config.get("ensemble", 1) != 1 or config.get("blend")
     if asked or config.get("lr_find") or config.get("resume") not in (None, "auto"):
         return [
-            "search: a trial is one model, with one validation curve: leave out cv.folds, seeds, ensemble, "
-            "blend, lr_find and resume=PATH, and give them with experiment=.../best.yaml afterwards."
+            "search: a trial is one model, with one validation curve: leave out seeds, with_scratch, ensemble, blend, "
+            "lr_find and resume=PATH, and give them with experiment=.../best.yaml afterwards."
         ]
     return []
 

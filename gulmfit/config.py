@@ -39,7 +39,7 @@ CHOICES = {
     "calibration": ("temperature", "isotonic", "none"),
     "on_divergence": ("stop", "rollback"),
     "search.sampler": ("tpe", "random", "grid"),
-    "search.pruner": ("median", "hyperband", "none"),
+    "search.pruner": ("median", "quarter", "hyperband", "none"),
     "search.stage": SEARCHED,
     "panel.score": ("auroc", "auprc", "mcc", "accuracy"),
     "panel.near_duplicates": ("drop", "keep"),
@@ -313,7 +313,7 @@ def _check_sense(config: Mapping[str, Any], multirun: bool) -> list[str]:
         value = ((config.get(group) or {}) if group else config).get(name, known[0])
         if value not in known:
             mistakes.append(f"{key}={value!r} is unknown; choose one of {', '.join(known)}.")
-    mistakes += check_stage(config, stage, many)
+    mistakes += check_stage(config, stage)
     trainer = config.get("trainer") or {}
     if multirun and (trainer.get("devices") not in (1, "1") or trainer.get("num_nodes", 1) != 1):
         mistakes.append(

@@ -16,20 +16,28 @@ def standing(values: Sequence[float]) -> tuple[float, float]:
     return float(np.mean(values)), error
 
 
-def choose(candidates: Mapping[int, Sequence[float]], *, minimise: bool) -> int:
+def choose(
+    candidates: Mapping[int, Sequence[float]], *, minimise: bool, costs: Mapping[int, float] | None = None
+) -> int:
     """Return the setting whose mean, made worse by its standard error, is best; of equal ones the first.
+
+    With costs it is the cheapest setting whose mean is within one standard error of that of the best one.
+
+    Source: Breiman, Friedman, Olshen & Stone 1984, "Classification and regression trees", section 3.4.3.
 
     Args:
         candidates: The values of each over the same seeds, none of which chose it.
         minimise: Whether less is better.
+        costs: What each costs.
     """
     sign = 1.0 if minimise else -1.0
-
-    def pessimistic(number: int) -> float:
-        mean, error = standing(candidates[number])
-        return sign * mean + (0.0 if math.isnan(error) else error)
-
-    return min(candidates, key=pessimistic)
+    found = {number: standing(values) for number, values in candidates.items()}
+    # Of one value no error is known.
+    worst = {number: sign * mean + (0.0 if math.isnan(error) else error) for number, (mean, error) in found.items()}
+    best = min(worst, key=worst.__getitem__)
+    if costs is None:
+        return best
+    return min((number for number in found if sign * found[number][0] <= worst[best]), key=costs.__getitem__)
 
 
 def spearman_interval(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[float, float, float]:

@@ -113,16 +113,19 @@ class Run:
         for name in ("", CHECKPOINTS, MODEL_FOLDER, "predictions", "splits"):
             remove_unfinished(self.folder / name)
         self.folder.mkdir(parents=True, exist_ok=True)
-        continued = self.config.resume and any((self.checkpoints / name).is_file() for name in (LAST, PREVIOUS))
+        journal = self.folder / OF_A_SEARCH[0]
+        saved = (self.checkpoints / LAST, self.checkpoints / PREVIOUS, journal)
+        continued = self.config.resume and any(path.is_file() for path in saved)
         if not (continued and (self.folder / CONFIG).is_file()):  # else it may still be refused: see `take_up`
-            self._write_config()
+            self.write_config()
         return self
 
     def _holds_results(self, name: str) -> bool:
         path = self.folder / name
         return name not in OF_A_START and (not path.is_dir() or any(path.iterdir()))
 
-    def _write_config(self) -> None:
+    def write_config(self) -> None:
+        """Write `config.yaml`, in one process of several."""
         if not self.writes:
             return
         text = OmegaConf.to_yaml(self.config, resolve=True)
@@ -139,7 +142,7 @@ class Run:
         """
         if (checkpoint := self.resume_from()) is not None:
             self.check_resumable(checkpoint, spec, identity)
-        self._write_config()
+        self.write_config()
 
     def check_checkpoint(self, identity: Identity) -> None:
         """Make sure that the checkpoint to continue from, if there is one, learned from the same.

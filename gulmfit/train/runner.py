@@ -20,6 +20,7 @@ from gulmfit.train.log import logged
 from gulmfit.train.panel.running import run_panel
 from gulmfit.train.recipe import AUTO, settle
 from gulmfit.train.run import Run
+from gulmfit.train.search.nested import run_nested
 from gulmfit.train.search.searching import run_search
 from gulmfit.train.stages.cross_validation import run_repeatedly
 from gulmfit.train.stages.ensembles import run_model
@@ -37,6 +38,11 @@ def run_classify(run: Run, source: Source) -> dict[str, Any]:
     return run_repeatedly(run, source) if many else run_model(run, source)
 
 
+def run_searches(run: Run, source: Source) -> dict[str, Any]:
+    """Run `stage=search`: one search, or one in each fold."""
+    return run_nested(run, source) if run.config.cv.folds is not None else run_search(run, source)
+
+
 STAGES: dict[str, Callable[[Run, Source], dict[str, Any]]] = {
     "pretrain": run_language_model,
     "finetune": run_language_model,
@@ -44,7 +50,7 @@ STAGES: dict[str, Callable[[Run, Source], dict[str, Any]]] = {
     "label": run_model,
     "ulmfit": run_ulmfit,
     "learning_curve": run_learning_curve,
-    "search": run_search,
+    "search": run_searches,
     "panel": run_panel,
 }
 

@@ -1,5 +1,6 @@
 """Ending trainings early that are worse than others were."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -23,15 +24,15 @@ class Pruning(Callback):
     Args:
         trial: Of Optuna.
         monitor: What is told.
-        never: Tell, and end nothing.
+        give_up: Says of so many tenths whether the training is to end there; None to tell, and end nothing.
 
     Raises:
         ConfigError: In training, if the monitor is not measured.
         PrunedError: In training, where the study gives the trial up.
     """
 
-    def __init__(self, trial: Any, monitor: str, *, never: bool = False) -> None:
-        self.trial, self.monitor, self.never = trial, monitor, never
+    def __init__(self, trial: Any, monitor: str, give_up: Callable[[int], bool] | None = None) -> None:
+        self.trial, self.monitor, self.give_up = trial, monitor, give_up
         self._told = 0
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -47,5 +48,5 @@ class Pruning(Callback):
             if step not in known:  # of a trial that is continued
                 self.trial.report(value, step)
         self._told = max(self._told, reached)
-        if not self.never and 0 < reached < DECILES and self.trial.should_prune():
+        if self.give_up is not None and 0 < reached < DECILES and self.give_up(reached):
             raise PrunedError(f"pruned after {trainer.current_epoch + 1} epochs")

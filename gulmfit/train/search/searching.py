@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -25,24 +26,28 @@ from gulmfit.errors import CheckpointError, StoppedError, TrainingError
 from gulmfit.evaluate.selection import choose, spearman_interval, standing
 from gulmfit.files import HeldError, locked, write_whole
 from gulmfit.overrides import experiment_of
+from gulmfit.predict.outputs.writers import write_tsv
 from gulmfit.report.kinds.kind import Judged, objective_of
-from gulmfit.report.search_page import search_report, search_rows
+from gulmfit.report.search_page import pareto_table, search_report, search_rows
 from gulmfit.report.table import format_table
 from gulmfit.train.panel.playing import own_config_folders
 from gulmfit.train.run import Run
+from gulmfit.train.search.earlier import take_in
 from gulmfit.train.search.space import read_space
-from gulmfit.train.search.studies import Study
+from gulmfit.train.search.studies import JOURNAL, SCORE, SPACE, WAIT_SECONDS, Study, hold
 from gulmfit.train.search.trial_runs import LABELLED, Trials, is_of_the_search, run_claim
 from gulmfit.train.survive.durable import held
 
 logger = logging.getLogger(__name__)
 
-BEST, FINALISTS = "best.yaml", "finalists"
+BEST, FINALISTS, VALIDATION = "best.yaml", "finalists", "validation.json"
+PARETO = "pareto.tsv"
 WORKER = "GULMFIT_SEARCH_WORKER"
 """Set in the processes that a search starts: they run trials, and leave the end to it."""
 # What may change when a search is continued.
-BUDGETS = ("trials", "hours", "workers", "finalists", "seeds")
+BUDGETS = ("trials", "hours", "workers", "ahead", "finalists", "seeds", "earlier")
 STOPPED = 75
+FACTS = ("scores", "alpha", "epochs", "seconds", "parameters", "words", "error")
 
 
 def run_search(run: Run, source: object) -> dict[str, Any]:
@@ -52,26 +57,50 @@ def run_search(run: Run, source: object) -> dict[str, Any]:
         run: Its configuration and folder.
         source: Not used: trials read their own.
     """
+    return conduct(*begin(run))
+
+
+def begin(run: Run) -> tuple[Trials, Study]:
+    """Read what the trials of a search learn from, and open its study.
+
+    Raises:
+        CheckpointError: If the study is of something else.
+        GulmfitError: Whatever its trials would refuse.
+    """
     settings: dict[str, Any] = plain(run.config.search)
     space = read_space(settings["space"], settings["set"])
-    with locked(run.folder / ".start", wait=True):  # the split is written once
+    with locked(run.folder / ".start", wait=True):  # the split is written once, and trials are taken in once
         trials = Trials.of(run, str(settings["stage"]))
-    study = Study(
-        run.folder, space, settings, minimise=trials.minimise, defaults=trials.defaults(space), seed=run.facts["seed"]
-    )
-    study.check_same(_identity(trials, settings))
-    if not study.trials():
-        trials.check(space)
-    workers = int(settings["workers"])
-    if WORKER in os.environ or workers == 1:
-        _work(trials, study)
-        if WORKER in os.environ:
-            return {}
-    else:
+        if not (run.folder / JOURNAL).is_file():  # a space that is refused leaves no study behind
+            trials.check(space)
+        study = Study(
+            run.folder, space, settings,
+            minimise=trials.minimise, defaults=trials.defaults(space), seed=run.facts["seed"],
+        )  # fmt: skip
+        study.check_same(_identity(trials, settings))
+        run.write_config()
+        if not study.trials():
+            if study.costs and settings["pruner"] != "none":
+                logger.info("search.pruner: no trial is pruned, as Optuna prunes by one objective alone")
+            if earlier := settings["earlier"]:
+                taken = take_in(study, Path(earlier))
+                logger.info("search.earlier: took in %d trials: %s", len(taken), ", ".join(map(str, taken)) or "none")
+    return trials, study
+
+
+def conduct(trials: Trials, study: Study) -> dict[str, Any]:
+    """Run what is left of a search.
+
+    Returns:
+        The results; none in a process that leaves the end to another one.
+    """
+    run, workers = trials.run, int(study.settings["workers"])
+    if WORKER not in os.environ and workers > 1:
         _start_workers(run, workers)
-    while study.is_running():  # another machine has some
-        _work(trials, study)
-        time.sleep(1)
+    _work(trials, study)
+    _train_again(trials, study)
+    if WORKER in os.environ:
+        return {}
     try:
         with held(run.folder):
             return _conclude(trials, study)
@@ -95,8 +124,10 @@ def _identity(trials: Trials, settings: Mapping[str, Any]) -> dict[str, str]:
     for key in ("paths", "run", "resume", "overwrite", "callbacks", "logger", "checkpoint"):
         base.pop(key, None)
     searched = {key: value for key, value in settings.items() if key not in BUDGETS}
+    if searched["objectives"] == [SCORE]:  # which earlier versions did not name
+        del searched["objectives"]
     data = trials.identity
-    parts = {"the space": searched, "the settings of its trials": base, "the data": data}
+    parts = {SPACE: searched, "the settings of its trials": base, "the data": data}
     return {
         name: hashlib.sha256(json.dumps(part, sort_keys=True, default=str).encode()).hexdigest()
         for name, part in parts.items()
@@ -140,17 +171,12 @@ def _start_workers(run: Run, count: int) -> None:
 
 def _conclude(trials: Trials, study: Study) -> dict[str, Any]:
     """Choose the winner, open the test part for it and for the first trial, and write everything."""
-    complete = study.complete()
-    if not any(trial.number == 0 for trial in complete):
-        raise TrainingError("the first trial, the settings without a search, has not been finished.")
-    by_number = {trial.number: trial for trial in complete}
-    others = [trial.number for trial in complete if trial.number]
-    numbers = [*others[: int(study.settings["finalists"])], 0]
+    by_number = {trial.number: trial for trial in study.complete()}
     start = time.perf_counter()
-    again = {number: _train_again(trials, study, by_number[number]) for number in numbers}
-    winner = choose(
-        {number: [value for value, _ in found] for number, found in again.items()}, minimise=trials.minimise
-    )
+    again = {frozen.number: [_told(path) for path in paths] for frozen, paths in _finalists(trials, study)}
+    values = {number: [value for value, _ in found] for number, found in again.items()}
+    costs = {number: by_number[number].values[1] for number in again} if study.costs else None
+    winner = choose(values, minimise=trials.minimise, costs=costs)
     words = by_number[winner].user_attrs["words"]
     # Without the folders of this machine.
     own = [word for word in trials.run.overrides if not is_of_the_search(word) and not word.startswith("paths.")]
@@ -161,6 +187,7 @@ def _conclude(trials: Trials, study: Study) -> dict[str, Any]:
     results = {
         **trials.run.facts,
         "searched": trials.stage,
+        "search": study.settings,
         "monitor": trials.monitor,
         "minimise": trials.minimise,
         "winner": winner,
@@ -172,11 +199,14 @@ def _conclude(trials: Trials, study: Study) -> dict[str, Any]:
                 "seeds": [value for value, _ in found],
                 "mean": standing([value for value, _ in found])[0],
                 "error": standing([value for value, _ in found])[1],
-                "first": float(by_number[number].value),
+                "first": float(by_number[number].values[0]),
+                **({study.costs[0]: costs[number]} if costs else {}),
                 "scores": _mean_scores([scores for _, scores in found]),
             }
             for number, found in again.items()
         ],
+        "objectives": [SCORE, *study.costs],
+        "front": sorted(study.front()) if study.costs else [],
         "importances": study.importances(),
         "alpha": _alpha(trials, study),
         "epochs": {"trained": sum(trial.user_attrs.get("epochs", 0) for trial in study.trials())},
@@ -195,6 +225,8 @@ def _conclude(trials: Trials, study: Study) -> dict[str, Any]:
     }
     report = search_report(page)
     trials.run.finish(results, report)
+    if study.costs:
+        write_tsv(trials.run.folder / PARETO, *pareto_table(results))
     rows = search_rows(results)
     logger.info("\n%s\n\n%s", format_table(rows, list(rows[0])), report.verdict)
     logger.info("the winner as an experiment: experiment=%s", trials.run.folder / BEST)
@@ -206,21 +238,50 @@ def _recipe(trials: Trials) -> list[str]:
     return [f"recipe={trials.base.recipe}"] if trials.stage == "classify" else []
 
 
-def _train_again(trials: Trials, study: Study, frozen: Any) -> list[tuple[float, dict[str, float]]]:
-    """Train the settings of a trial with new seeds; return the value and the validation scores of each."""
-    found = []
-    for seed in range(1, int(study.settings["seeds"]) + 1):
-        folder = trials.run.folder / FINALISTS / f"{frozen.number:03d}_seed_{seed}"
-        path = folder / "validation.json"
-        if not path.is_file():
-            logger.info("trial %d again, with seed %d", frozen.number, int(trials.base.seed) + seed)
-            run = trials.compose(folder, frozen.user_attrs["words"], int(trials.base.seed) + seed)
-            value, facts = trials.train(run.prepare())
-            write_whole(path, json.dumps({"value": value, **facts}, indent=2))
-            shutil.rmtree(run.checkpoints, ignore_errors=True)
-        told = json.loads(path.read_text(encoding="utf-8"))
-        found.append((float(told["value"]), {**told["scores"], "seconds": told["seconds"]}))
-    return found
+def _finalists(trials: Trials, study: Study) -> list[tuple[Any, list[Path]]]:
+    """Return the trials that are trained again, the best first, with the file of what each new seed gave.
+
+    Raises:
+        TrainingError: If the settings without a search are not among those that were finished.
+    """
+    default = [trial for trial in study.complete() if trial.number == 0]
+    if not default:
+        raise TrainingError("the first trial, the settings without a search, has not been finished.")
+    others = [trial for trial in study.candidates() if trial.number]
+    chosen = [*others[: int(study.settings["finalists"])], *default]
+    seeds, folder = range(1, int(study.settings["seeds"]) + 1), trials.run.folder / FINALISTS
+    return [(frozen, [folder / f"{frozen.number:03d}_seed_{seed}" / VALIDATION for seed in seeds]) for frozen in chosen]
+
+
+def _train_again(trials: Trials, study: Study) -> None:
+    """Train the finalists with new seeds; processes share them, and all wait until the last one is there."""
+    first = int(trials.base.seed)
+    tasks = [
+        (frozen, first + seed, path)
+        for frozen, paths in _finalists(trials, study)
+        for seed, path in enumerate(paths, start=1)
+    ]
+    while left := [task for task in tasks if not task[2].is_file()]:
+        for frozen, seed, path in left:
+            folder = path.parent
+            lock = hold(folder.parent / f".{folder.name}.lock")
+            if lock is None:
+                time.sleep(WAIT_SECONDS)
+                continue
+            with lock:
+                if path.is_file():
+                    continue
+                logger.info("trial %d again, with seed %d", frozen.number, seed)
+                run = trials.compose(folder, frozen.user_attrs["words"], seed)
+                value, facts = trials.train(run.prepare())
+                write_whole(path, json.dumps({"value": value, **facts}, indent=2))
+                shutil.rmtree(run.checkpoints, ignore_errors=True)
+
+
+def _told(path: Path) -> tuple[float, dict[str, float]]:
+    """Read the value and the validation scores of a finalist with a new seed."""
+    told = json.loads(path.read_text(encoding="utf-8"))
+    return float(told["value"]), {**told["scores"], "seconds": told["seconds"]}
 
 
 def _open_test(trials: Trials, study: Study, numbers: set[int]) -> dict[str, dict[str, Any]]:
@@ -266,16 +327,16 @@ def _row(trial: Any) -> dict[str, Any]:
     return {
         "trial": trial.number,
         "state": trial.state.name.lower(),
-        "value": trial.value,
+        "value": trial.values[0] if trial.values else None,
         "params": dict(trial.params),
-        **{name: attributes.get(name) for name in ("scores", "alpha", "epochs", "seconds", "words", "error")},
+        **{name: attributes.get(name) for name in FACTS},
         "told": {str(step): value for step, value in trial.intermediate_values.items()},
     }
 
 
 def _alpha(trials: Trials, study: Study) -> dict[str, Any]:
     """Return how mean alpha ranks the finished trials as validation does: positive where smaller alpha is better."""
-    pairs = [(trial.user_attrs["alpha"], trial.value) for trial in study.complete() if "alpha" in trial.user_attrs]
+    pairs = [(trial.user_attrs["alpha"], trial.values[0]) for trial in study.complete() if "alpha" in trial.user_attrs]
     sign = 1.0 if trials.minimise else -1.0
     rho, low, high = spearman_interval([alpha for alpha, _ in pairs], [sign * value for _, value in pairs])
     return {"trials": len(pairs), "spearman": rho, "low": low, "high": high}

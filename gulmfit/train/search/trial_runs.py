@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -138,8 +139,8 @@ class Trials:
         """Train one model, and score it on validation alone.
 
         Returns:
-            The monitored value, and what else is kept: `scores` on validation, `seconds`, `epochs`, and the mean
-            `alpha` of its weight matrices, where any is large enough.
+            The monitored value, and what else is kept: `scores` on validation, `seconds`, `epochs`, `parameters`, and
+            the mean `alpha` of its weight matrices, where any is large enough.
         """
         start = time.perf_counter()
         with held_back(), logged_in(run):
@@ -159,7 +160,9 @@ class Trials:
                 }
                 value = scores[self.monitor.removeprefix("val/")]
         facts: dict[str, Any] = {"scores": scores, "seconds": time.perf_counter() - start, "epochs": epochs_of(run)}
-        fits = [matrix_spectrum(one.weight.numpy()).fit for one in weight_matrices(load(run.folder).model)]
+        model = load(run.folder).model
+        facts["parameters"] = sum(parameter.numel() for parameter in model.parameters())
+        fits = [matrix_spectrum(one.weight.numpy()).fit for one in weight_matrices(model)]
         if alphas := [fit.alpha for fit in fits if fit.tail]:
             facts["alpha"] = float(np.mean(alphas))
         return value, facts
@@ -183,7 +186,9 @@ def run_claim(trials: Trials, study: Study, claim: Claim) -> None:
     run = Run(trials.base, folder)
     try:
         run = trials.compose(folder, words)
-        run.watchers = [Pruning(claim.trial, trials.monitor, never=claim.is_default)]
+        give_up = None if claim.is_default else partial(study.should_prune, claim)
+        # Of several objectives Optuna keeps no curve.
+        run.watchers = [] if study.costs else [Pruning(claim.trial, trials.monitor, give_up)]
         value, found = trials.train(run.prepare())
         study.tell(claim, value, facts | found)
         told = f"{trials.monitor} {value:.4f}"
@@ -215,7 +220,7 @@ def is_of_the_search(word: str) -> bool:
 
 def _free_disk(study: Study) -> None:
     """Remove the checkpoints of trials that cannot win any more; their models stay."""
-    kept = {0, *(trial.number for trial in study.complete()[: int(study.settings["finalists"]) + 1])}
+    kept = {0, *(trial.number for trial in study.candidates()[: int(study.settings["finalists"]) + 1])}
     for trial in study.trials():
         if trial.state.is_finished() and trial.number not in kept:
             shutil.rmtree(study.trial_folder(trial.number) / CHECKPOINTS, ignore_errors=True)

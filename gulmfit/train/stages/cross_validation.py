@@ -5,6 +5,7 @@ windows) together; a validation part is cut from the training folds by the same 
 """
 
 import logging
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from gulmfit.config import instantiate
 from gulmfit.data.sources.base import Source
 from gulmfit.predict.outputs.writers import write_tsv
+from gulmfit.report.html import Report
 from gulmfit.report.kinds.kind import AT_THRESHOLD, Judged, kind_named
 from gulmfit.report.kinds.predictions import Predictions
 from gulmfit.report.repeated import repeated_report, summary_table
@@ -67,11 +69,32 @@ def run_repeatedly(run: Run, source: Source) -> dict[str, Any]:
     data = source.labelled()
     check_targets(run.config, data)
     split = instantiate(run.config.split)
-    over_folds = run.config.cv.folds is not None
-    trials = fold_trials(run, data) if over_folds else seed_trials(run)
+    trials = fold_trials(run, data) if run.config.cv.folds is not None else seed_trials(run)
     found = run_trials(run, source, data, split.groups(data), trials, run_model)
     if len(found) < len(trials):  # a rank that does not evaluate
         return {}
+    return tell_together(run, found, len(data), str(run.config.stage.monitor))
+
+
+def tell_together(
+    run: Run,
+    found: Sequence[dict[str, Any]],
+    sequences: int,
+    monitor: str,
+    report_of: Callable[[dict[str, Any]], Report] = repeated_report,
+    **more: Any,
+) -> dict[str, Any]:
+    """Write what the runs over folds or seeds have in common.
+
+    Args:
+        run: Of the whole.
+        found: As `run_trials` returns them; the first one is of the main model.
+        sequences: How many there are in all.
+        monitor: What validation judged by.
+        report_of: Makes the page.
+        more: What else is told.
+    """
+    over_folds = run.config.cv.folds is not None
     by_model: dict[str, list[dict[str, Any]]] = {}
     for result in found:
         by_model.setdefault(result["facts"]["model"], []).append(result)
@@ -84,11 +107,11 @@ def run_repeatedly(run: Run, source: Source) -> dict[str, Any]:
         "positive": found[0]["positive"],
         "spread": _spread(by_model, main, independent=not over_folds),
         "trials": [_row(result) for result in found],
-        "data": found[0]["data"] | {"counts": {"all": len(data)}},
+        "data": found[0]["data"] | {"counts": {"all": sequences}},
         "leakage": {result["name"]: result["leakage"] for result in by_model[main]},
         "timing": {"seconds": sum(result["timing"]["seconds"] for result in found)},
+        **more,
     }
-    monitor = str(run.config.stage.monitor)
     results["metrics"] = {f"test/{name}": value["mean"] for name, value in results["spread"][main].items()}
     results["metrics"][monitor] = float(np.mean([result["metrics"][monitor] for result in by_model[main]]))
     page = dict(results)
@@ -102,7 +125,7 @@ def run_repeatedly(run: Run, source: Source) -> dict[str, Any]:
         results["pooled"] = _pooled_scores(pooled, int(run.config.seed))
         page = {**results, "predictions": pooled}
     page["config_yaml"] = run.config_yaml
-    report = repeated_report(page)
+    report = report_of(page)
     run.finish(results, report)
     logger.info("\n%s\n\n%s", summary_table(results), report.verdict)
     return page

@@ -1,6 +1,9 @@
 """Power laws against known ones and a brute-force fit, and hidden states whose dimension is known."""
 
+from collections.abc import Iterator
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from gulmfit.evaluate.power_law import (
@@ -73,6 +76,38 @@ def test_a_matrix_has_the_spectrum_it_was_made_with() -> None:
     assert found.norm == pytest.approx(np.linalg.norm(matrix))
     assert found.spectral_norm == pytest.approx(np.linalg.norm(matrix, 2))
     assert found.stable_rank == pytest.approx(eigenvalues.sum() / eigenvalues[0])
+
+
+def linear_layers() -> Iterator[npt.NDArray[np.float32]]:
+    """Yield weights with power laws of known exponents, heavy-tailed entries, and a few strong directions."""
+    random = np.random.default_rng(0)
+    for rows, columns, alpha in ((300, 200, 3.0), (256, 256, 2.5), (120, 400, 4.0), (500, 100, 2.2)):
+        size = min(rows, columns)
+        singular = np.sqrt(random.pareto(alpha - 1, size) + 1)
+        left, right = (np.linalg.qr(random.normal(size=(length, size)))[0] for length in (rows, columns))
+        yield ((left * singular) @ right.T).astype(np.float32)
+    yield random.standard_t(3, size=(300, 200)).astype(np.float32)
+    noise, strong = random.normal(size=(200, 100)), random.normal(size=(200, 5)) @ random.normal(size=(5, 100))
+    yield (noise + 0.5 * strong).astype(np.float32)
+
+
+# weightwatcher 0.7.7 (powerlaw 2.0.0) of the same layers, installed without its dependencies in a folder of its own:
+# WeightWatcher(model=torch.nn.Sequential(*linear layers without bias)).analyze()[["alpha", "xmin", "D"]]
+WEIGHTWATCHER = (
+    (2.877073, 1.146683, 0.033353),
+    (2.519375, 1.696310, 0.031707),
+    (4.539037, 1.125986, 0.048503),
+    (2.278463, 1.738957, 0.042794),
+    (4.570568, 1879.596283, 0.084693),
+    (2.024939, 116.515374, 0.122098),
+)
+
+
+def test_linear_layers_have_the_alpha_that_weightwatcher_gives_them() -> None:
+    fits = [matrix_spectrum(weight).fit for weight in linear_layers()]
+    assert [fit.alpha for fit in fits] == pytest.approx([alpha for alpha, _, _ in WEIGHTWATCHER], abs=1e-3)
+    assert [fit.x_min for fit in fits] == pytest.approx([x_min for _, x_min, _ in WEIGHTWATCHER], rel=1e-3)
+    assert [fit.distance for fit in fits] == pytest.approx([distance for _, _, distance in WEIGHTWATCHER], abs=1e-3)
 
 
 def test_scale_and_orientation_change_neither_alpha_nor_stable_rank() -> None:

@@ -16,6 +16,14 @@ def test_a_sure_mean_wins_over_a_better_one_that_is_not() -> None:
     assert choose({2: [0.4, 0.4], 0: [0.4, 0.4]}, minimise=True) == 2  # the first of equals
 
 
+def test_the_cheapest_within_one_error_of_the_best_wins() -> None:
+    values = {0: [0.50, 0.50], 1: [0.30, 0.34], 2: [0.33, 0.35], 3: [0.341, 0.341]}  # the best: 0.32 +- 0.02
+    assert choose(values, minimise=True, costs={0: 1, 1: 9, 2: 5, 3: 2}) == 2
+    assert choose(values, minimise=True, costs={0: 1, 1: 4, 2: 5, 3: 2}) == 1
+    flipped = {number: [-value for value in found] for number, found in values.items()}
+    assert choose(flipped, minimise=False, costs={0: 1, 1: 9, 2: 5, 3: 2}) == 2
+
+
 def test_the_error_is_that_of_the_mean() -> None:
     mean, error = standing([1.0, 2.0, 3.0, 4.0])
     assert (mean, error) == pytest.approx((2.5, np.std([1, 2, 3, 4], ddof=1) / 2))

@@ -9,10 +9,18 @@ from gulmfit.train.search.studies import Study
 
 optuna = pytest.importorskip("optuna")
 
-SETTINGS = {"trials": 12, "hours": None, "sampler": "random", "finalists": 1}
+SETTINGS = {
+    "objectives": ["score"],
+    "trials": 12,
+    "hours": None,
+    "sampler": "random",
+    "finalists": 1,
+    "ahead": 1,
+    "workers": 1,
+}
 
 
-@pytest.mark.parametrize("pruner", ["median", "hyperband"])
+@pytest.mark.parametrize("pruner", ["median", "quarter", "hyperband"])
 def test_a_bad_trial_is_given_up_and_a_good_one_is_not(pruner: str, tmp_path: Path) -> None:
     space = read_space({"x": {"float": [0.0, 1.0]}}, {})
     study = Study(tmp_path, space, {**SETTINGS, "pruner": pruner}, minimise=True, defaults={}, seed=0)
@@ -23,7 +31,7 @@ def test_a_bad_trial_is_given_up_and_a_good_one_is_not(pruner: str, tmp_path: Pa
         assert claim is not None
         for step in range(1, 11):
             claim.trial.report(offset + 1 / step, step)
-            if step < 10 and claim.trial.should_prune():
+            if step < 10 and study.should_prune(claim, step):
                 study.tell(claim, None, {}, pruned=True)
                 return step
         study.tell(claim, offset + 0.1, {})

@@ -13,6 +13,7 @@ import pytest
 from gulmfit.errors import CheckpointError
 from gulmfit.files import locked
 from gulmfit.train.search import studies
+from gulmfit.train.search.earlier import take_in
 from gulmfit.train.search.space import read_space
 from gulmfit.train.search.studies import JOURNAL, JournalLock, Study
 
@@ -26,7 +27,16 @@ SPACE = read_space(
     },
     {},
 )  # fmt: skip
-SETTINGS = {"trials": 24, "hours": None, "sampler": "tpe", "pruner": "median", "finalists": 3}
+SETTINGS = {
+    "objectives": ["score"],
+    "trials": 24,
+    "hours": None,
+    "sampler": "tpe",
+    "pruner": "median",
+    "finalists": 3,
+    "ahead": 3,
+    "workers": 1,
+}
 
 
 def study(folder: Path, **settings: Any) -> Study:
@@ -74,6 +84,39 @@ def test_killed_and_continued_is_the_same_study(tmp_path: Path) -> None:
     assert table(killed) == table(whole)
     assert [row[0] for row in table(whole)] == list(range(24))
     assert {row[1] for row in table(whole)} == {"COMPLETE"}
+
+
+def curve(values: dict[str, Any], step: int) -> float:
+    return value(values) + 1 / step
+
+
+def work_and_prune(folder: Path, seconds: float = 0.0) -> None:
+    """Run trials that are told step by step, of different lengths, and prune them."""
+    shared = study(folder)
+    while (claim := shared.claim()) is not None:
+        time.sleep(seconds * (1 + claim.number % 3))
+        pruned = False
+        for step in range(1, 11):
+            claim.trial.report(curve(claim.values, step), step)
+            pruned = pruned or (step < 10 and not claim.is_default and shared.should_prune(claim, step))
+            if pruned:
+                break
+        found = None if pruned else value(claim.values)
+        shared.tell(claim, found, {"process": os.getpid()}, pruned=pruned)
+
+
+def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir()
+    two.mkdir()
+    work_and_prune(one)
+    processes = [started(work_and_prune, two, 0.05) for _ in range(2)]
+    for process in processes:
+        process.join(120)
+        assert process.exitcode == 0
+    assert table(two) == table(one)
+    assert {row[1] for row in table(one)} == {"COMPLETE", "PRUNED"}
+    assert len({one.user_attrs["process"] for one in study(two).trials()}) == 2
 
 
 def test_two_processes_share_the_trials(tmp_path: Path) -> None:
@@ -128,6 +171,64 @@ def test_a_grid_ends_and_chance_does_not(sampler: str, tmp_path: Path) -> None:
     combinations = [str(one.params) for one in study(tmp_path).trials()[1:]]
     assert len(set(combinations)) == len(combinations)
     assert len(found) == (1 + 3 * (1 + 3) if sampler == "grid" else 20)
+
+
+def test_trials_of_an_earlier_space_are_taken_in_where_they_fit(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    new.mkdir()
+    first = study(old)
+    first.check_same({"the space": "a", "the data": "b"})
+    while (claim := first.claim()) is not None:
+        first.trial_folder(claim.number).mkdir()
+        (first.trial_folder(claim.number) / "number").write_text(str(claim.number))
+        words = first.space.words(claim.values)
+        first.tell(claim, None if claim.number == 3 else value(claim.values), {"words": words})
+    narrow = read_space(
+        {"x": {"float": [-0.5, 0.5]}, "kind": {"choice": ["b", "c"]}, "n": {"int": [2, 9], "when": {"kind": "b"}}}, {}
+    )
+    second = Study(new, narrow, SETTINGS, minimise=True, defaults={"x": 0.4}, seed=0)
+    second.check_same({"the space": "other", "the data": "b"})
+    taken = take_in(second, old)
+    fitting = [
+        one.number
+        for one in first.complete()
+        if one.params["kind"] == '"b"' and abs(one.params["x"]) <= 0.5 and one.params["n"] >= 2
+    ]
+    assert taken == [0, *sorted(fitting)]
+    assert len(taken) > 2
+    by_number = {one.number: one for one in first.trials()}
+    for here, there in enumerate(taken):
+        mine = second.trials()[here]
+        assert mine.values == by_number[there].values
+        assert mine.params == (by_number[there].params if there else {"x": 0.4})
+        assert (second.trial_folder(here) / "number").read_text() == str(there)
+    claim = second.claim()
+    assert claim is not None
+    assert claim.number == len(taken)
+    other = study(tmp_path)
+    other.check_same({"the space": "a", "the data": "c"})
+    with pytest.raises(CheckpointError, match="the data"):
+        take_in(other, old)
+    with pytest.raises(CheckpointError, match="nowhere"):
+        take_in(other, tmp_path / "nowhere")
+
+
+def test_the_front_holds_what_no_trial_beats(tmp_path: Path) -> None:
+    shared = study(tmp_path, objectives=["score", "parameters"])
+    points = []
+    while (claim := shared.claim()) is not None:
+        cost = (claim.number * 7) % 24
+        shared.tell(claim, value(claim.values), {"parameters": cost})
+        points.append((value(claim.values), cost))
+    beaten = {
+        number
+        for number, (score, cost) in enumerate(points)
+        if any(a <= score and b <= cost and (a, b) != (score, cost) for a, b in points)
+    }
+    assert shared.front() == set(range(24)) - beaten
+    scores = [one.values[0] for one in shared.candidates()]
+    assert scores == sorted(points[number][0] for number in shared.front())
 
 
 def test_failed_and_pruned_trials_are_kept_and_never_win(tmp_path: Path) -> None:
