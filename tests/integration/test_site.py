@@ -1,0 +1,60 @@
+"""The documentation site: it builds without a warning, has every page, and nothing in it is fetched from elsewhere."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytest.importorskip("mkdocs", reason="mkdocs is not installed: pip install 'gulmfit[docs]'")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build it as `make docs` does; a warning, such as for a link into nowhere, is an error."""
+    folder = tmp_path_factory.mktemp("site")
+    result = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
+        cwd=ROOT, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "WARNING" not in result.stderr
+    return folder
+
+
+def test_every_document_is_a_page(site: Path) -> None:
+    docs = ROOT / "docs"
+    for page in [*docs.rglob("*.md"), *docs.rglob("*.ipynb")]:
+        assert (site / page.relative_to(docs).with_suffix(".html")).is_file(), page
+
+
+def test_nothing_is_fetched(site: Path) -> None:
+    for page in site.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        loaded = re.findall(r"<(?:script|img|iframe|source)\b[^>]*?\bsrc=\"([^\"]+)", text)
+        loaded += re.findall(r"<link\b[^>]*?\bhref=\"([^\"]+)", text)
+        assert loaded
+        for target in loaded:
+            path = f"{site}{target}" if re.match("/(?!/)", target) else page.parent / target  # of 404.html, from the top
+            assert target.startswith("data:") or Path(path).exists(), f"{page}: {target}"
+    for style in site.rglob("*.css"):
+        assert not re.search(r"url\([\"']?(?:https?:)?//", style.read_text(encoding="utf-8")), style
+
+
+def test_search_has_read_pages_docstrings_and_notebooks(site: Path) -> None:
+    index = (site / "search" / "search_index.js").read_text(encoding="utf-8").removeprefix("var __index = ")
+    found = {entry["location"].partition("#")[0] for entry in json.loads(index)["docs"]}
+    assert {"workflow.html", "api.html", "contributing.html", "tutorials/few_labels.html"} <= found
+
+
+def test_the_python_reference_has_docstrings(site: Path) -> None:
+    text = (site / "api.html").read_text(encoding="utf-8")
+    for name in ("gulmfit.api.Model.predict", "gulmfit.predict.predictor.Predictor", "gulmfit.errors.DataError"):
+        assert f'id="{name}"' in text
+    assert "&gt;&gt;&gt;" in text or 'class="gp"' in text
+    assert "<blockquote>" not in text, "examples are code"
