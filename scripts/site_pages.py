@@ -1,7 +1,7 @@
 """What the documentation site has besides docs/*.md: notebooks as pages, docstrings, and pages of the top folder.
 
-MkDocs calls the functions by their names, and mkdocstrings the class (mkdocs.yml). Links in docs/ are those that work in the
-repository.
+MkDocs calls the functions by their names, and mkdocstrings the class (mkdocs.yml). Links in docs/ are those that work
+in the repository.
 """
 
 import re

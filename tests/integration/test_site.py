@@ -20,7 +20,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     result = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
-        cwd=ROOT, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, timeout=600, check=False,
+        cwd=ROOT, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, timeout=600,
+        check=False,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert "WARNING" not in result.stderr
@@ -40,7 +41,7 @@ def test_nothing_is_fetched(site: Path) -> None:
         loaded += re.findall(r"<link\b[^>]*?\bhref=\"([^\"]+)", text)
         assert loaded
         for target in loaded:
-            path = f"{site}{target}" if re.match("/(?!/)", target) else page.parent / target  # of 404.html, from the top
+            path = f"{site}{target}" if re.match("/(?!/)", target) else page.parent / target  # 404.html's, from the top
             assert target.startswith("data:") or Path(path).exists(), f"{page}: {target}"
     for style in site.rglob("*.css"):
         assert not re.search(r"url\([\"']?(?:https?:)?//", style.read_text(encoding="utf-8")), style
