@@ -69,9 +69,12 @@ def notebook_page(path: Path) -> dict[str, str | bytes]:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Turn links into the repository into links of the site."""
+    """Turn links of the repository into links of the site; a pipe in the code of a table needs no escape here."""
     for name, page in TOP.items():
         markdown = markdown.replace(f"](../{name}", f"]({page}")
+    markdown = re.sub(
+        r"(?<=[ |(])`[^`\n]+`(?=.*\|$)", lambda span: span[0].replace("\\|", "|"), markdown, flags=re.MULTILINE
+    )
     return re.sub(r"(\]\([^()\s:]+)\.ipynb\)", r"\1.md)", markdown)
 
 

@@ -59,3 +59,11 @@ def test_the_python_reference_has_docstrings(site: Path) -> None:
         assert f'id="{name}"' in text
     assert "&gt;&gt;&gt;" in text or 'class="gp"' in text
     assert "<blockquote>" not in text, "examples are code"
+
+
+def test_tables_show_what_github_shows(site: Path) -> None:
+    text = (site / "reference.html").read_text(encoding="utf-8")
+    assert "<code>str | None</code>" in text
+    for page in site.rglob("*.html"):
+        article = page.read_text(encoding="utf-8").partition("<article")[2].partition("</article")[0]
+        assert "\\|" not in "".join(re.findall(r"<td.*?</td>", article, re.DOTALL)), page
