@@ -1,5 +1,6 @@
 """The documentation site: it builds without a warning, has every page, and nothing in it is fetched from elsewhere."""
 
+import html
 import json
 import os
 import re
@@ -8,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from .test_browser import BROWSER
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,3 +70,33 @@ def test_tables_show_what_github_shows(site: Path) -> None:
     for page in site.rglob("*.html"):
         article = page.read_text(encoding="utf-8").partition("<article")[2].partition("</article")[0]
         assert "\\|" not in "".join(re.findall(r"<td.*?</td>", article, re.DOTALL)), page
+
+
+# Added to a page of the site: what the browser has fetched so far (files are not listed), and how wide it became.
+PROBE = """<pre id="probe"></pre><script>
+setInterval(() => {
+  document.getElementById("probe").textContent = JSON.stringify({
+    fetched: performance.getEntriesByType("resource").map(item => item.name),
+    wider: document.documentElement.scrollWidth - innerWidth,
+    found: document.querySelectorAll(".md-search-result__item").length,
+  });
+}, 200);
+</script></body>"""
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine (Debian: apt install chromium)")
+@pytest.mark.parametrize("width", [400, 1400])
+def test_it_is_searched_in_a_folder_without_a_server(site: Path, tmp_path: Path, width: int) -> None:
+    page = site / f"probed_{width}.html"
+    page.write_text((site / "reference.html").read_text(encoding="utf-8").replace("</body>", PROBE), encoding="utf-8")
+    result = subprocess.run(
+        [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={width},900",
+         "--virtual-time-budget=10000", "--dump-dom", f"--user-data-dir={tmp_path}", f"{page.as_uri()}?q=calibration"],
+        capture_output=True, text=True, timeout=600, check=True,
+    )  # fmt: skip
+    probe = re.search(r'<pre id="probe">(.*?)</pre>', result.stdout, re.DOTALL)
+    assert probe
+    seen = json.loads(html.unescape(probe[1]))
+    assert not seen["fetched"]
+    assert seen["wider"] <= 1, "the page would scroll sideways"
+    assert seen["found"] > 3
