@@ -1,4 +1,4 @@
-# make demo | make test | make lint | make bench. Each sets up .venv first, once, and again when a dependency changes.
+# make demo | make test | make lint | make docs | make bench. Each sets up .venv first, once, and again when a dependency changes.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,12 +7,13 @@ READY := $(VENV)/.ready
 FASTAI := .venv-fastai
 BENCH ?=
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint docs bench clean
 
 help:
 	@echo "make demo    the three stages on a bacterial genome, into outputs/ulmfit/demo (minutes on a laptop)"
 	@echo "make test    lint, then all tests"
 	@echo "make lint    ruff and mypy"
+	@echo "make docs    the documentation as a site, outputs/site/index.html"
 	@echo "make bench   speed and memory on this machine, beside fastai; BENCH='--only train,predict' for some rows"
 	@echo "make clean   remove $(VENV), $(FASTAI) and what tools have cached"
 	@echo "PYTHON=python3.12 make ...  chooses the interpreter (3.11 to 3.13) that $(VENV) is made with"
@@ -29,6 +30,10 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The variable silences an announcement of the theme's makers.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(READY) $(FASTAI)/.ready
 	$(BIN)/python scripts/benchmark.py --json outputs/benchmark.json $(BENCH)

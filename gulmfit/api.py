@@ -191,7 +191,7 @@ class Model:
             with np.load(folder / "out.npz", allow_pickle=False) as found:
                 return dict(found)
 
-        return self._run("gulmfit.commands.embed:embed_file", data, sequence, id, options, ("out.npz",), arrays)
+        return self._run("gulmfit.commands.embed:embed_file", data, sequence, id, options, arrays, "out.npz")
 
     def explain(self, data: Any, *, sequence: str = "sequence", id: str = "", **options: Any) -> Any:
         """Explain sequences as `gulmfit-explain` does: a row for each base; a notebook shows the page.
@@ -207,8 +207,23 @@ class Model:
         def page(folder: Path) -> Any:
             return _as_given(Table.read(folder / "out.tsv", (folder / "out.html").read_text(encoding="utf-8")), data)
 
-        files = ("out.tsv", "out.html")
-        return self._run("gulmfit.commands.explain:explain_file", data, sequence, id, options, files, page)
+        return self._run(
+            "gulmfit.commands.explain:explain_file", data, sequence, id, options, page, "out.tsv", "out.html"
+        )
+
+    def motifs(self, data: Any, *, sequence: str = "sequence", id: str = "", **options: Any) -> Any:
+        """Find the motifs that the model looks at as `gulmfit-motifs` does: a row for each; a notebook shows the page.
+
+        Args:
+            data: 40 or more sequences that have what is looked for, as of `predict`.
+            sequence, id, options: As of `predict`, with those of the command, such as `database="jaspar.meme"`.
+        """
+
+        def found(folder: Path) -> Any:
+            page = (folder / "motifs" / "motifs.html").read_text(encoding="utf-8")
+            return _as_given(Table.read(folder / "motifs" / "motifs.tsv", page), data)
+
+        return self._run("gulmfit.commands.motifs:find_motifs_of", data, sequence, id, options, found, "motifs")
 
     def annotate(self, genome: str | Path, **options: Any) -> Table:
         """Find the genes of a genome as `gulmfit-annotate` does: a row for each line of its GFF3.
@@ -225,7 +240,7 @@ class Model:
             cells = zip(*rows, strict=True) if rows else [()] * len(names)
             return Table({name: _numbers(column) for name, column in zip(names, cells, strict=True)})
 
-        found = self._run("gulmfit.commands.annotate:annotate_file", genome, "", "", options, ("out.gff3",), lines)
+        found = self._run("gulmfit.commands.annotate:annotate_file", genome, "", "", options, lines, "out.gff3")
         return found  # type: ignore[no-any-return]
 
     def _loaded(self) -> Any:
@@ -239,17 +254,10 @@ class Model:
         def table(folder: Path) -> Any:
             return _as_given(Table.read(folder / "out.tsv"), data)
 
-        return self._run(target, data, sequence, id, options, ("out.tsv",), table)
+        return self._run(target, data, sequence, id, options, table, "out.tsv")
 
     def _run(
-        self,
-        target: str,
-        data: Any,
-        sequence: str,
-        id: str,
-        options: Mapping[str, Any],
-        files: Sequence[str],
-        read: Any,
+        self, target: str, data: Any, sequence: str, id: str, options: Mapping[str, Any], read: Any, *files: str
     ) -> Any:
         """Let a command work from files to files, and read what it wrote."""
         from gulmfit.moved import named

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,6 +58,8 @@ def without_empty_lines(text: str) -> str:
 def logged(folder: Path, command: str) -> Iterator[None]:
     """Write what gulmfit says into `log` of a run folder, behind what an earlier command has said there.
 
+    Meanwhile Lightning speaks in warnings alone, wherever it writes: a notebook has no `Console`.
+
     Args:
         folder: It is there.
         command: First line of what is written.
@@ -68,10 +71,16 @@ def logged(folder: Path, command: str) -> Iterator[None]:
     if ours.getEffectiveLevel() > logging.INFO:  # as in a notebook
         ours.setLevel(logging.INFO)
     ours.addHandler(handler)
+    lightning = logging.getLogger("pytorch_lightning")
+    lightnings = lightning.level
+    lightning.setLevel(logging.WARNING)
     try:
         handler.emit(logging.LogRecord("gulmfit", logging.INFO, "", 0, command, None, None))
-        yield
+        with warnings.catch_warnings():  # of Lightning to torch
+            warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
+            yield
     finally:
         ours.removeHandler(handler)
         ours.setLevel(level)
+        lightning.setLevel(lightnings)
         handler.close()

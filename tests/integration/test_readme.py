@@ -15,7 +15,7 @@ from gulmfit.config import compose, validate
 from gulmfit.shorthand import guessed
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # The library function that each command of gulmfit ends in: words that reach it have been understood.
 ENDS_IN = {
     "predict": ["gulmfit.commands.predict.predict_file"],

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS]
 FORBIDDEN = re.compile(
     r"\b(is no (?!longer\b)|are no (?!longer\b)|anew\b|passed over\b|beside\b|parted by\b|told by (its|the) name)",
@@ -82,8 +82,10 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_the_index_lists_every_page() -> None:
-    listed = set(LINK.findall((ROOT / "docs" / "README.md").read_text(encoding="utf-8")))
-    assert {page.name for page in DOCS} - {"README.md"} <= listed
+    docs = ROOT / "docs"
+    listed = set(LINK.findall((docs / "index.md").read_text(encoding="utf-8")))
+    pages = [*DOCS, *docs.rglob("*.ipynb")]
+    assert {page.relative_to(docs).as_posix() for page in pages} - {"index.md"} <= listed
 
 
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)

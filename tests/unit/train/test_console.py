@@ -5,6 +5,7 @@ import itertools
 import logging
 import re
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,21 @@ def test_the_log_goes_on_where_it_was(tmp_path: Path) -> None:
 
 def clocks(wall: float, own: float, all_: float, used: float, waited: float) -> Clocks:
     return Clocks(wall, own, all_, 2, {"1": (used, waited), "2": (0.0, 0.0)})
+
+
+def test_lightning_is_silent_meanwhile_and_warns_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+) -> None:
+    lightning = logging.getLogger("pytorch_lightning.utilities")
+    caplog.set_level(logging.INFO, "pytorch_lightning")
+    with logged(tmp_path, "train.py"):
+        lightning.info("a tip")
+        lightning.warning("a warning")
+        warnings.warn("`isinstance(treespec, LeafSpec)` is deprecated", FutureWarning, stacklevel=1)
+        warnings.warn("something else", FutureWarning, stacklevel=1)
+    lightning.info("afterwards")
+    assert [record.message for record in caplog.records if "lightning" in record.name] == ["a warning", "afterwards"]
+    assert [str(warning.message) for warning in recwarn] == ["something else"]
 
 
 def test_waiting_is_worked_out_from_the_clocks() -> None:

@@ -1,0 +1,73 @@
+"""The notebooks of docs/tutorials: they run, show what the files show, and find what they are about."""
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "docs" / "tutorials"
+
+pytest.importorskip("ipykernel", reason="ipykernel is not installed: pip install 'gulmfit[dev]'")
+
+# Run behind the cells of each: what has to hold whatever the machine rounds.
+MUST_HOLD = {
+    "few_labels": """
+assert transferred.results["leakage"]["corpus"]["test"]["fraction"] < 0.1
+assert scores["from bacteria"][0] > max(value for name, (value, _) in scores.items() if name != "from bacteria") + 0.05
+assert test["p_value"] < 0.001
+""",
+    "peaks_to_motifs": """
+sites = [genome.find(word, start, start + 60) for start in starts[3:4] for word in ("TGACTCA", "TGAGTCA")]
+strongest = int(np.argmax(np.convolve(found["contribution"], np.ones(7), "valid")))
+assert abs(strongest + starts[3] - max(sites)) <= 1
+assert motifs["like"][0].startswith("AP-1")
+assert motifs["in_input"][0] > 0.7 and motifs["in_background"][0] < 0.1
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def notebooks() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("notebooks", ROOT / "scripts" / "notebooks.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def shown(cell: Any) -> list[tuple[str, str]]:
+    """Return what a cell has given: kinds of content, with texts."""
+    found = []
+    for output in cell.get("outputs", []):
+        content = output.get("data", {"text/plain": output.get("text", "")})
+        found += [(kind, text if kind == "text/plain" else "") for kind, text in sorted(content.items())]
+    return found
+
+
+def numbers(text: str) -> list[float]:
+    return [float(number) for number in re.findall(r"(?<![\w.])[+-]?\d*\.\d+(?![\w.])", text)]
+
+
+def test_every_notebook_is_checked() -> None:
+    assert {path.stem for path in FOLDER.glob("*.ipynb")} == set(MUST_HOLD)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MUST_HOLD)
+def test_a_notebook_runs_and_is_current(notebooks: ModuleType, name: str, tmp_path: Path) -> None:
+    path = FOLDER / f"{name}.ipynb"
+    kept = nbformat.read(path, as_version=4).cells
+    run = notebooks.executed(path, tmp_path, MUST_HOLD[name]).cells
+    assert any(shown(cell) for cell in kept)
+    for old, new in zip(kept, run[: len(kept)], strict=True):
+        before, now = shown(old), shown(new)
+        assert [kind for kind, _ in now] == [kind for kind, _ in before], "run python scripts/notebooks.py"
+        for (_, text), (_, written) in zip(now, before, strict=True):
+            assert numbers(text) == pytest.approx(numbers(written), abs=0.1), "run python scripts/notebooks.py"
+    assert path.stat().st_size < 100_000
