@@ -6,18 +6,15 @@ import time
 from collections.abc import Sequence
 from typing import Literal
 
-from tqdm import tqdm
-
-from gulmfit.commands.provenance import note_of, write_notes
+from gulmfit.commands.provenance import noted
 from gulmfit.errors import ConfigError
 from gulmfit.evaluate.calibration import CALIBRATED_FORWARD
 from gulmfit.evaluate.target_calibration import LabelCalibration
-from gulmfit.files import claimed
-from gulmfit.model_files import files_of
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.labelling import write_labels
 from gulmfit.predict.outputs.registry import FEATURES, RECORDS, WINDOWS, Output, parse_outputs
 from gulmfit.predict.predictor import STRANDS, PositionPredictor, Predictor
+from gulmfit.predict.progress import counting
 from gulmfit.predict.records import check_input, open_records, sequence_records, write_records
 from gulmfit.predict.scans.genome import Wanted, scan_genome
 from gulmfit.predict.scans.grid import Windows
@@ -114,7 +111,7 @@ def predict_file(
         check_input(input, genome, features)
     outputs = parse_outputs(output, WINDOWS if window_bp else FEATURES if genome else RECORDS)
     written = [path for one in outputs for path in one.by_strand(STRANDS[strand]).values()]
-    with claimed([*written, *map(note_of, written)], [input, genome, *files_of(model)]):
+    with noted(written, [input, genome], asked):
         keep_freed_memory()
         predictor = Predictor.load(model, precision=precision, positions=True)
         letters = predictor.letters = predictor.letters.asked(case, ambiguity)
@@ -136,10 +133,9 @@ def predict_file(
                     "and raw= out, or give a classifier."
                 )
             records = sequence_records(input, sequence=sequence, id=id, alphabet=alphabet, letters=letters)
-            known = tqdm(records, desc="label", unit=" records")
+            known = counting(records, "label", "records")
             count = write_labels(predictor, known, outputs, batch_size=batch_size, where=f"{input}, ")
             logger.info("%s: %d records in %.1f s", output, count, time.perf_counter() - start)
-            write_notes(written, model, asked)
             return
         column, spread = _column(predictor, positive, outputs), Spread(predictor, abstain)
         if window_bp:
@@ -160,14 +156,13 @@ def predict_file(
                 cache_dir=cache_dir,
             )  # fmt: skip
             count = write_records(
-                predictor, tqdm(records, desc="predict", unit=" records"), outputs, strand=strand,
+                predictor, counting(records, "predict", "records"), outputs, strand=strand,
                 batch_size=batch_size, where=f"{input}, ", raw=raw, positive=column, store=placed, spread=spread,
             )  # fmt: skip
         seconds = time.perf_counter() - start
         what = "windows" if window_bp else "records"
         rate = count / max(seconds, 1e-9)
         logger.info("%s: %d %s in %.1f s (%.0f a second)%s", output, count, what, seconds, rate, spread.told())
-        logger.info("model: %s, SHA-256 %s", model, write_notes(written, model, asked))
 
 
 def _column(predictor: Predictor, name: str, outputs: Sequence[Output]) -> int:
