@@ -7,13 +7,15 @@ READY := $(VENV)/.ready
 FASTAI := .venv-fastai
 BENCH ?=
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench wheels container clean
 
 help:
 	@echo "make demo    the three stages on a bacterial genome, into outputs/ulmfit/demo (minutes on a laptop)"
 	@echo "make test    lint, then all tests"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   speed and memory on this machine, beside fastai; BENCH='--only train,predict' for some rows"
+	@echo "make wheels  the wheel and the source archive on every Python found, in clean environments (gigabytes, minutes)"
+	@echo "make container  the image where an engine runs, else its steps in an empty folder"
 	@echo "make clean   remove $(VENV), $(FASTAI) and what tools have cached"
 	@echo "PYTHON=python3.12 make ...  chooses the interpreter (3.11 to 3.13) that $(VENV) is made with"
 
@@ -32,6 +34,12 @@ lint: $(READY)
 
 bench: $(READY) $(FASTAI)/.ready
 	$(BIN)/python scripts/benchmark.py --json outputs/benchmark.json $(BENCH)
+
+wheels: $(READY)
+	$(BIN)/python scripts/try_wheels.py
+
+container: $(READY)
+	$(BIN)/python scripts/try_container.py
 
 clean:
 	rm -rf $(VENV) $(FASTAI) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist gulmfit.egg-info

@@ -4,8 +4,11 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Literal
 
+from gulmfit.checkpoint import load
 from gulmfit.commands.provenance import noted
 from gulmfit.errors import ConfigError
 from gulmfit.evaluate.calibration import CALIBRATED_FORWARD
@@ -20,7 +23,7 @@ from gulmfit.predict.scans.genome import Wanted, scan_genome
 from gulmfit.predict.scans.grid import Windows
 from gulmfit.predict.scans.scan import Scan
 from gulmfit.predict.spread import Spread
-from gulmfit.seq.formats.tables import not_one_of
+from gulmfit.seq.formats.tables import is_table, not_one_of
 from gulmfit.seq.genome.contigs import contigs_by_name
 from gulmfit.seq.genome.store import GenomeStore
 from gulmfit.seq.names import check_names
@@ -77,7 +80,8 @@ def predict_file(
         id: Column of the ids in a table; the number of the record by default.
         genome: FASTA on which features lie.
         features: Types of features to predict, separated by commas, such as CDS,tRNA; all by default.
-        window_bp: Bases of a sliding window; 0 for no scan.
+        window_bp: Bases of a sliding window; left out, the length of the training sequences where an output is one of a
+            scan alone (.bw, .bedgraph, .bed), else no scan.
         step_bp: Bases from one window to the next; half a window by default.
         max_ambiguous: Windows with a greater share of ambiguous bases are skipped.
         threshold: Score from which on a window belongs to a call; the one chosen in validation by default.
@@ -103,12 +107,13 @@ def predict_file(
         raise ConfigError(f"max_ambiguous={max_ambiguous}: a share from 0 to 1 is needed.")
     if window_bp and (genome or features):
         raise ConfigError("window_bp= scans the genome that is the input; genome= and features= are for its features.")
+    if not window_bp:
+        check_input(input, genome, features)
+        window_bp = asked["window_bp"] = 0 if genome else _window_of_training(model, input, output)
     if step_bp and not window_bp:
         raise ConfigError(f"step_bp={step_bp} needs window_bp=, the bases of a window.")
     if not window_bp and (threshold is not None or merge_bp or restart):
         raise ConfigError("threshold=, merge_bp= and restart= are for a scan of a genome, which needs window_bp=.")
-    if not window_bp:
-        check_input(input, genome, features)
     outputs = parse_outputs(output, WINDOWS if window_bp else FEATURES if genome else RECORDS)
     written = [path for one in outputs for path in one.by_strand(STRANDS[strand]).values()]
     with noted(written, [input, genome], asked):
@@ -163,6 +168,20 @@ def predict_file(
         what = "windows" if window_bp else "records"
         rate = count / max(seconds, 1e-9)
         logger.info("%s: %d %s in %.1f s (%.0f a second)%s", output, count, what, seconds, rate, spread.told())
+
+
+def _window_of_training(model: str, input: str, output: str) -> int:
+    """Return the usual length of the training sequences, where outputs can only be those of a scan; else 0."""
+    with suppress(ConfigError):
+        parse_outputs(output, RECORDS)
+        return 0
+    with suppress(ConfigError):
+        parse_outputs(output, WINDOWS)
+        found = 0 if is_table(Path(input)) else int(load(model).spec.get("sequence_bp") or 0)
+        if found:
+            logger.info("window_bp=%d: as long as the model's training sequences", found)
+        return found
+    return 0
 
 
 def _column(predictor: Predictor, name: str, outputs: Sequence[Output]) -> int:
