@@ -422,6 +422,6 @@ def test_models_are_told_apart(tmp_path: Path) -> None:
 def test_the_window_must_be_known(command, monkeypatch: pytest.MonkeyPatch) -> None:
     models = Models.load("m", "", "32")
     monkeypatch.setattr(Models, "load", lambda *words: models._replace(sequence_bp=0))
-    with pytest.raises(ConfigError, match="window_bp= is missing: .*safetensors does not say"):
+    with pytest.raises(ConfigError, match=r"window_bp= is missing: .*safetensors does not say"):
         command(line(SUBSTITUTION))
     assert "WindowBp=33" in command(line(SUBSTITUTION), window_bp=33).read_text()
