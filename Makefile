@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 FASTAI := .venv-fastai
 BENCH ?=
 
-.PHONY: help demo test lint docs bench clean
+.PHONY: help demo test lint docs bench wheels container clean
 
 help:
 	@echo "make demo    the three stages on a bacterial genome, into outputs/ulmfit/demo (minutes on a laptop)"
@@ -15,6 +15,8 @@ help:
 	@echo "make lint    ruff and mypy"
 	@echo "make docs    the documentation as a site, outputs/site/index.html"
 	@echo "make bench   speed and memory on this machine, beside fastai; BENCH='--only train,predict' for some rows"
+	@echo "make wheels  the wheel and the source archive on every Python found, in clean environments (gigabytes, minutes)"
+	@echo "make container  the image where an engine runs, else its steps in an empty folder"
 	@echo "make clean   remove $(VENV), $(FASTAI) and what tools have cached"
 	@echo "PYTHON=python3.12 make ...  chooses the interpreter (3.11 to 3.13) that $(VENV) is made with"
 
@@ -37,6 +39,12 @@ docs: $(READY)
 
 bench: $(READY) $(FASTAI)/.ready
 	$(BIN)/python scripts/benchmark.py --json outputs/benchmark.json $(BENCH)
+
+wheels: $(READY)
+	$(BIN)/python scripts/try_wheels.py
+
+container: $(READY)
+	$(BIN)/python scripts/try_container.py
 
 clean:
 	rm -rf $(VENV) $(FASTAI) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist gulmfit.egg-info

@@ -70,6 +70,7 @@ COMMANDS = {
     "tokens": Command(("gulmfit.commands.tokens:compare_tokens",)),
     "inspect": Command(("gulmfit.commands.inspect:inspect_models",)),
     "models": Command(("gulmfit.commands.models:show_models",)),
+    "completion": Command(("gulmfit.cli.completing:print_completion",), "bash|zsh", lambda word: True),
     "export onnx": Command(("gulmfit.exchange.to_onnx:export_onnx",)),
     "export card": Command(("gulmfit.exchange.card:write_card",)),
     "export push": Command(("gulmfit.exchange.hub:push",)),
@@ -155,3 +156,4 @@ train, evaluate, predict, compare, codons = map(_named, ("train", "evaluate", "p
 variants, embed, score, generate = map(_named, ("variants", "embed", "score", "generate"))
 explain, motifs, annotate, tokens = map(_named, ("explain", "motifs", "annotate", "tokens"))
 inspect, models, export, pseudolabel = map(_named, ("inspect", "models", "export", "pseudolabel"))
+completion = _named("completion")

@@ -35,6 +35,7 @@ EXAMPLES = {
     "tokens": ("input=genome.fa.gz tokenizers=kmer:5:2,kmer:3:3,bpe:512 output=outputs/tokens",),
     "inspect": ("model=outputs/pretrain/mine model=bacteria output=outputs/inspect",),
     "models": ("", "name=bacteria"),
+    "completion": ("bash > ~/.gulmfit-completion", "zsh > ~/.gulmfit-completion"),
     "export onnx": ("model=outputs/classify/mine output=mine.onnx",),
     "export card": ("model=outputs/classify/mine output=README.md",),
     "export push": ("model=outputs/classify/mine repo=NAME/mine",),

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from gulmfit.commands.progress import bases_bar
+from gulmfit.commands.provenance import noted
 from gulmfit.errors import ConfigError
-from gulmfit.files import claimed, hidden
-from gulmfit.model_files import files_of
+from gulmfit.files import hidden
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.genes.decoding import Decoding
 from gulmfit.predict.genes.gene_reader import GeneReader
 from gulmfit.predict.genes.genome_genes import GenomeGenes
 from gulmfit.predict.outputs.gene_files import FoundGenes, numbered
 from gulmfit.predict.outputs.registry import GENES, Output, parse_outputs
+from gulmfit.predict.progress import Bar
 from gulmfit.predict.scans.bases import BaseScan
 from gulmfit.predict.scans.scan import network_digest
 from gulmfit.seq.checksums import checksums
@@ -82,6 +82,7 @@ def annotate_file(
         ConfigError: If an option is out of range, or there is no such genetic code.
         GulmfitError: If the model or the input cannot be read, or an output not be written.
     """
+    asked_for = dict(locals())
     if not 0 <= confidence <= 1:
         raise ConfigError(f"confidence={confidence}: a score from 0 to 1 is needed.")
     if temperature is not None and not temperature > 0:
@@ -89,7 +90,7 @@ def annotate_file(
     outputs = parse_outputs(output, GENES)
     by_path = {one.path: one.by_class(CLASSES) for one in outputs if one.format.track}
     written = [path for one in outputs for path in (by_path[one.path].values() if one.format.track else [one.path])]
-    with claimed(written, [input, *files_of(model)]):
+    with noted(written, [input], asked_for):
         keep_freed_memory()
         reader = GeneReader.load(model, precision=precision)
         letters = reader.letters.asked(case, ambiguity)
@@ -120,7 +121,7 @@ def annotate_file(
         found = GenomeGenes(scan, decoding, folder, asked, keep=bool(by_path), restart=restart)
         start = time.perf_counter()
         try:
-            with bases_bar(len(store.codes), "annotate") as bar:
+            with Bar("annotate", "bases", total=len(store.codes)) as bar:
                 genes = found.find(bar.update)
             contigs = {name: store.codes[one.start : one.start + one.length] for name, one in by_name.items()}
             lengths = {name: one.length for name, one in by_name.items()}

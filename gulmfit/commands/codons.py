@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
+from gulmfit.commands.provenance import noted
 from gulmfit.errors import CheckpointError, ConfigError, SequenceError
-from gulmfit.files import claimed, whole_file
-from gulmfit.model_files import files_of
+from gulmfit.files import whole_file
 from gulmfit.models.codon_labeller import CodonLabeller
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.predictor import PositionPredictor, Predictor, Record
+from gulmfit.predict.progress import counting
 from gulmfit.seq.alphabet import PROTEIN, encode
 from gulmfit.seq.formats.tables import not_one_of
 from gulmfit.seq.genome.coding_sequences import RECODED
@@ -69,6 +69,7 @@ def choose_codons(
         SequenceError: If a residue has no codon, naming record and position.
         GulmfitError: If the model or the input cannot be read, or the output not be written.
     """
+    asked = dict(locals())
     target = Path(output)
     if target.suffix.lower() not in (".fasta", ".fa", ".fna"):
         raise ConfigError(f"output={output}: sequences are written as .fasta, .fa or .fna. Name the file so.")
@@ -76,7 +77,7 @@ def choose_codons(
         raise ConfigError(
             f"temperature={temperature:g} seed={seed} batch_size={batch_size}: 0 or more, and a batch of 1 or more."
         )
-    with claimed([target], [input, *files_of(model)]):
+    with noted([target], [input], asked):
         keep_freed_memory()
         predictor = Predictor.load(model, positions=True)
         if not isinstance(predictor, PositionPredictor) or not isinstance(predictor.model, CodonLabeller):
@@ -89,7 +90,7 @@ def choose_codons(
         header = f"temperature={temperature:g} seed={seed}" if temperature else "temperature=0"
         with whole_file(target) as unfinished, unfinished.open("w", encoding="utf-8", newline="\n") as handle:
             chosen = chooser.each(_proteins(input, sequence, id, chooser.classes), batch_size)
-            for name, bases in tqdm(chosen, desc="codons", unit=" proteins"):
+            for name, bases in counting(chosen, "codons", "proteins"):
                 handle.write(f">{name} {header}\n")
                 handle.writelines(f"{bases[at : at + LINE_BP]}\n" for at in range(0, len(bases), LINE_BP))
                 count += 1

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
-from tqdm import tqdm
 
+from gulmfit.commands.provenance import noted
 from gulmfit.errors import ConfigError, DataError
-from gulmfit.files import claimed, whole_file
-from gulmfit.model_files import files_of
+from gulmfit.files import whole_file
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.language.vectors import Embedder, Embedding, Vectors
 from gulmfit.predict.outputs.writers import pyarrow
+from gulmfit.predict.progress import counting
 from gulmfit.report.html import write_report
 from gulmfit.report.maps import map_report
 from gulmfit.seq.alphabet import Letters, clean_sequence
@@ -79,12 +79,13 @@ def embed_file(
         ConfigError: If an option is out of range, or the name of an output is of no known kind.
         GulmfitError: If the model or the input cannot be read, or the output not be written.
     """
+    asked = dict(locals())
     target = Path(output)
     if target.suffix not in (".parquet", ".npz"):
         raise ConfigError(f"output={output}: vectors are written as .parquet or .npz. Name the file so.")
     if map and (level != "sequence" or not map.endswith(".html")):
         raise ConfigError(f"map={map}: a map shows level=sequence and is written as .html.")
-    with claimed([target, *([Path(map)] if map else [])], [input, *files_of(model)]):
+    with noted([target, *([Path(map)] if map else [])], [input], asked):
         keep_freed_memory()
         embedder = Embedder.load(model, layer=layer, precision=precision)
         embedder.letters = embedder.letters.asked(case, ambiguity)
@@ -103,7 +104,7 @@ def embed_file(
         )
         writer = _parquet if target.suffix == ".parquet" else _npz
         with whole_file(target) as unfinished, writer(unfinished, embedder, level, bool(label), facts) as add:
-            for found in tqdm(vectors, desc="embed", unit=" records"):
+            for found in counting(vectors, "embed", "records"):
                 name = labels.pop(0) if label else None
                 add(found, name)
                 count += 1

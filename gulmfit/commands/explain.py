@@ -8,18 +8,17 @@ from contextlib import ExitStack
 from typing import Literal
 
 import numpy as np
-from tqdm import tqdm
 
+from gulmfit.commands.provenance import noted
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.explain.attribution import Attribution
 from gulmfit.explain.explained import LOG_ODDS, Explained
 from gulmfit.explain.explainer import Explainer, Sanity, Settings, against_random_weights
 from gulmfit.explain.outputs import FORMATS, About, check_outputs, sink
 from gulmfit.explain.patterns import WINDOW_BP, Word, profile, strongest_words
-from gulmfit.files import claimed
-from gulmfit.model_files import files_of
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.outputs.registry import FEATURES, RECORDS, parse_outputs
+from gulmfit.predict.progress import counting
 from gulmfit.predict.records import check_input, open_records
 from gulmfit.report.explain_page import (
     ExplainedRecord,
@@ -104,11 +103,12 @@ def explain_file(
         ConfigError: If options are out of range or do not go together, or the model cannot be explained so.
         GulmfitError: If the model or the input cannot be read, or an output not be written.
     """
+    asked = dict(locals())
     if top < 1:
         raise ConfigError(f"top={top}: a page shows 1 sequence or more.")
     check_input(input, genome, features)
     outputs = parse_outputs(output, FEATURES if genome else RECORDS, FORMATS)
-    with claimed([one.path for one in outputs], [input, genome, *files_of(model)]):
+    with noted([one.path for one in outputs], [input, genome], asked):
         keep_freed_memory()
         explained = Explained.load(model, precision=precision, positive=positive, position=position)
         letters = explained.letters = explained.letters.asked(case, ambiguity)
@@ -131,7 +131,7 @@ def explain_file(
         with ExitStack() as stack:
             files = [one for one in outputs if one.format.name != "page"]
             sinks = [stack.enter_context(sink(one, about)) for one in files]
-            for attribution in tqdm(explainer.explain(records, f"{input}, "), desc="explain", unit=" records"):
+            for attribution in counting(explainer.explain(records, f"{input}, "), "explain", "records"):
                 for add in sinks:
                     add(attribution)
                 found.add(attribution)

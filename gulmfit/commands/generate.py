@@ -10,15 +10,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from tqdm import tqdm
 
+from gulmfit.commands.provenance import noted
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.evaluate.composition import Spectrum, longest_repeat, spectrum
-from gulmfit.files import claimed, whole_file
-from gulmfit.model_files import files_of
+from gulmfit.files import whole_file
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.language.likelihood import LikelihoodScorer
 from gulmfit.predict.language.sampling import Sample, Sampler
+from gulmfit.predict.progress import counting
 from gulmfit.report.html import write_report
 from gulmfit.report.maps import SpectrumRow, spectrum_report, spectrum_table
 from gulmfit.report.table import format_table
@@ -71,11 +71,12 @@ def generate_file(
         ConfigError: If a number is out of range or the output's name is none of a FASTA.
         GulmfitError: If the model or the genome cannot be read, or the output not be written.
     """
+    asked = dict(locals())
     target = Path(output)
     if target.suffix.lower() not in (".fasta", ".fa", ".fna"):
         raise ConfigError(f"output={output}: sequences are written as .fasta, .fa or .fna. Name the file so.")
     page = target.with_suffix(".html")
-    with claimed([target, *([page] if compare else [])], [compare, *files_of(model)]):
+    with noted([target, *([page] if compare else [])], [compare], asked):
         keep_freed_memory()
         scorer = LikelihoodScorer.load(model)
         alphabet = scorer.tokenizer.alphabet
@@ -86,7 +87,7 @@ def generate_file(
         sampler = Sampler(scorer, temperature=temperature, top_k=top_k)
         start = time.perf_counter()
         drawn = sampler.draw(num_sequences, length_bp, prompt=prompt, seed=seed, batch_size=batch_size)
-        samples = list(tqdm(drawn, total=num_sequences, desc="generate", unit=" sequences"))
+        samples = list(counting(drawn, "generate", "sequences", num_sequences))
         _write_fasta(target, samples, f"temperature={temperature:g} top_k={top_k} seed={seed}")
         seconds, nats = time.perf_counter() - start, sum(sample.nats for sample in samples)
         bits = -nats / np.log(2) / sum(sample.bases for sample in samples)

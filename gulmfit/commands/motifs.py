@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
+from gulmfit.commands.provenance import noted
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.evaluate.motif_matches import Match, MotifScanner, Site, adjusted, enrichment, match_motif
 from gulmfit.explain.attribution import Attribution, shuffles
@@ -21,6 +21,7 @@ from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.outputs.track_files import bed_line, write_lines
 from gulmfit.predict.outputs.writers import Cell, Value, tsv_table
 from gulmfit.predict.predictor import Record
+from gulmfit.predict.progress import counting
 from gulmfit.predict.records import check_input, open_records, sequence_records
 from gulmfit.report.html import write_report
 from gulmfit.report.motif_page import FoundMotif, motif_report
@@ -101,12 +102,14 @@ def find_motifs_of(
         ConfigError: If options are out of range, or the model has no single output to explain.
         GulmfitError: If the model, the input or the database cannot be read, or an output not be written.
     """
+    asked = dict(locals())
     if most < 1:
         raise ConfigError(f"most={most}: 1 motif or more is needed.")
     check_input(input, genome, features)
     folder = Path(output)
-    read: list[str | Path] = [input, genome, background, database, *files_of(model)]
-    with claimed([folder / name for name in FILES], read):
+    table, *more = (folder / name for name in FILES)
+    read: list[str | Path] = [input, genome, background, database]
+    with claimed(more, [*read, *files_of(model)]), noted([table], read, asked):
         keep_freed_memory()
         targets = read_meme(database) if database else []
         explained = Explained.load(model, precision=precision, positive=positive)
@@ -141,9 +144,7 @@ def find_motifs_of(
         else:
             others = [shuffles(one.codes, 1, explained.tokenizer, seed)[0] for one in tested]
         attributions = list(
-            tqdm(
-                explainer.explain(records[::2], f"{input}, "), desc="explain", unit=" records", total=len(records[::2])
-            )
+            counting(explainer.explain(records[::2], f"{input}, "), "explain", "records", len(records[::2]))
         )
         motifs, seqlets = find_motifs(attributions, 0, most=most, seed=seed)
         counted = [_counted(motif, records, others) for motif in motifs]

@@ -4,26 +4,26 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Literal
 
-from tqdm import tqdm
-
-from gulmfit.commands.provenance import note_of, write_notes
+from gulmfit.checkpoint import load
+from gulmfit.commands.provenance import noted
 from gulmfit.errors import ConfigError
 from gulmfit.evaluate.calibration import CALIBRATED_FORWARD
 from gulmfit.evaluate.target_calibration import LabelCalibration
-from gulmfit.files import claimed
-from gulmfit.model_files import files_of
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.labelling import write_labels
 from gulmfit.predict.outputs.registry import FEATURES, RECORDS, WINDOWS, Output, parse_outputs
 from gulmfit.predict.predictor import STRANDS, PositionPredictor, Predictor
+from gulmfit.predict.progress import counting
 from gulmfit.predict.records import check_input, open_records, sequence_records, write_records
 from gulmfit.predict.scans.genome import Wanted, scan_genome
 from gulmfit.predict.scans.grid import Windows
 from gulmfit.predict.scans.scan import Scan
 from gulmfit.predict.spread import Spread
-from gulmfit.seq.formats.tables import not_one_of
+from gulmfit.seq.formats.tables import is_table, not_one_of
 from gulmfit.seq.genome.contigs import contigs_by_name
 from gulmfit.seq.genome.store import GenomeStore
 from gulmfit.seq.names import check_names
@@ -80,7 +80,8 @@ def predict_file(
         id: Column of the ids in a table; the number of the record by default.
         genome: FASTA on which features lie.
         features: Types of features to predict, separated by commas, such as CDS,tRNA; all by default.
-        window_bp: Bases of a sliding window; 0 for no scan.
+        window_bp: Bases of a sliding window; left out, the length of the training sequences where an output is one of a
+            scan alone (.bw, .bedgraph, .bed), else no scan.
         step_bp: Bases from one window to the next; half a window by default.
         max_ambiguous: Windows with a greater share of ambiguous bases are skipped.
         threshold: Score from which on a window belongs to a call; the one chosen in validation by default.
@@ -106,15 +107,16 @@ def predict_file(
         raise ConfigError(f"max_ambiguous={max_ambiguous}: a share from 0 to 1 is needed.")
     if window_bp and (genome or features):
         raise ConfigError("window_bp= scans the genome that is the input; genome= and features= are for its features.")
+    if not window_bp:
+        check_input(input, genome, features)
+        window_bp = asked["window_bp"] = 0 if genome else _window_of_training(model, input, output)
     if step_bp and not window_bp:
         raise ConfigError(f"step_bp={step_bp} needs window_bp=, the bases of a window.")
     if not window_bp and (threshold is not None or merge_bp or restart):
         raise ConfigError("threshold=, merge_bp= and restart= are for a scan of a genome, which needs window_bp=.")
-    if not window_bp:
-        check_input(input, genome, features)
     outputs = parse_outputs(output, WINDOWS if window_bp else FEATURES if genome else RECORDS)
     written = [path for one in outputs for path in one.by_strand(STRANDS[strand]).values()]
-    with claimed([*written, *map(note_of, written)], [input, genome, *files_of(model)]):
+    with noted(written, [input, genome], asked):
         keep_freed_memory()
         predictor = Predictor.load(model, precision=precision, positions=True)
         letters = predictor.letters = predictor.letters.asked(case, ambiguity)
@@ -136,10 +138,9 @@ def predict_file(
                     "and raw= out, or give a classifier."
                 )
             records = sequence_records(input, sequence=sequence, id=id, alphabet=alphabet, letters=letters)
-            known = tqdm(records, desc="label", unit=" records")
+            known = counting(records, "label", "records")
             count = write_labels(predictor, known, outputs, batch_size=batch_size, where=f"{input}, ")
             logger.info("%s: %d records in %.1f s", output, count, time.perf_counter() - start)
-            write_notes(written, model, asked)
             return
         column, spread = _column(predictor, positive, outputs), Spread(predictor, abstain)
         if window_bp:
@@ -160,14 +161,27 @@ def predict_file(
                 cache_dir=cache_dir,
             )  # fmt: skip
             count = write_records(
-                predictor, tqdm(records, desc="predict", unit=" records"), outputs, strand=strand,
+                predictor, counting(records, "predict", "records"), outputs, strand=strand,
                 batch_size=batch_size, where=f"{input}, ", raw=raw, positive=column, store=placed, spread=spread,
             )  # fmt: skip
         seconds = time.perf_counter() - start
         what = "windows" if window_bp else "records"
         rate = count / max(seconds, 1e-9)
         logger.info("%s: %d %s in %.1f s (%.0f a second)%s", output, count, what, seconds, rate, spread.told())
-        logger.info("model: %s, SHA-256 %s", model, write_notes(written, model, asked))
+
+
+def _window_of_training(model: str, input: str, output: str) -> int:
+    """Return the usual length of the training sequences, where outputs can only be those of a scan; else 0."""
+    with suppress(ConfigError):
+        parse_outputs(output, RECORDS)
+        return 0
+    with suppress(ConfigError):
+        parse_outputs(output, WINDOWS)
+        found = 0 if is_table(Path(input)) else int(load(model).spec.get("sequence_bp") or 0)
+        if found:
+            logger.info("window_bp=%d: as long as the model's training sequences", found)
+        return found
+    return 0
 
 
 def _column(predictor: Predictor, name: str, outputs: Sequence[Output]) -> int:

@@ -1,11 +1,19 @@
 """Which model and which options made a file: a note next to it, `NAME.json`."""
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gulmfit.model_files import digest_of_model
+from gulmfit.files import claimed
+from gulmfit.model_files import digest_of_model, files_of
 from gulmfit.train.run import versions, write_json
+
+logger = logging.getLogger(__name__)
+
+# The options that name a model.
+MODELS = ("model", "language_model")
 
 
 def note_of(path: Path) -> Path:
@@ -13,16 +21,25 @@ def note_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def write_notes(paths: Iterable[Path], model: str, options: Mapping[str, Any]) -> str:
-    """Write a note next to each file, and return the SHA-256 of the model's weights.
+@contextmanager
+def noted(outputs: Iterable[Path], inputs: Iterable[str | Path], options: Mapping[str, Any]) -> Iterator[None]:
+    """Claim what a command writes; once it is written, write a note next to each file, and say which model it was.
 
     Args:
-        paths: What was written; what is not there has no note.
-        model: As it was named.
-        options: What the command was asked for.
+        outputs: What may be written; what is not there in the end has no note.
+        inputs: Files that are read, besides those of the models.
+        options: What the command was asked for, the models among it.
+
+    Raises:
+        ConfigError: If an output is an input, or another process is writing it.
     """
-    digest = digest_of_model(model)
-    for path in filter(Path.is_file, paths):
-        content = {"file": path.name, "model": model, "model_sha256": digest, "gulmfit": versions()["gulmfit"]}
-        write_json(note_of(path), {**content, "options": dict(options)})
-    return digest
+    written, named = list(outputs), {key: str(options[key]) for key in MODELS if options.get(key)}
+    read = [*inputs, *(file for model in named.values() for file in files_of(model))]
+    with claimed([*written, *map(note_of, written)], read):
+        yield
+        digests = {f"{key}_sha256": digest_of_model(model) for key, model in named.items()}
+        content = {**named, **digests, "gulmfit": versions()["gulmfit"], "options": dict(options)}
+        for path in filter(Path.is_file, written):
+            write_json(note_of(path), {"file": path.name, **content})
+        for key, model in named.items():
+            logger.info("%s: %s, SHA-256 %s", key.replace("_", " "), model, digests[f"{key}_sha256"])

@@ -9,7 +9,6 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from omegaconf import OmegaConf
 
-from gulmfit.commands.progress import bases_bar
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.files import claimed, hidden, write_whole
 from gulmfit.model_files import files_of
@@ -18,6 +17,7 @@ from gulmfit.predict.genes.gene_reader import GeneReader
 from gulmfit.predict.genes.genome_genes import GenomeGenes
 from gulmfit.predict.genes.judging import judged_genes, told_genes
 from gulmfit.predict.outputs.gene_files import numbered, write_gff3
+from gulmfit.predict.progress import Bar
 from gulmfit.predict.scans.bases import BaseScan
 from gulmfit.predict.scans.scan import network_digest
 from gulmfit.seq.genome.contigs import contigs_by_name
@@ -123,7 +123,7 @@ def pseudolabel(
         }  # fmt: skip
         found = GenomeGenes(scan, decoding, hidden(folder, ".partial"), asked, keep=True, restart=restart)
         try:
-            with bases_bar(len(store.codes), "pseudolabel") as bar:
+            with Bar("pseudolabel", "bases", total=len(store.codes)) as bar:
                 genes = numbered(found.find(bar.update), lengths)
             windows = list(_measured(found, genes, parts, window_bp))
             chosen = _chosen(windows, keep)

@@ -9,17 +9,16 @@ from tempfile import TemporaryDirectory
 from typing import Literal, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
+from gulmfit.commands.provenance import noted
 from gulmfit.errors import ConfigError
-from gulmfit.files import claimed
-from gulmfit.model_files import files_of
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.language.likelihood import LikelihoodScorer, check_options
 from gulmfit.predict.language.reading import groups_of_records
 from gulmfit.predict.outputs.registry import WINDOWS, Output, parse_outputs
 from gulmfit.predict.outputs.track_files import TrackSpan
 from gulmfit.predict.outputs.writers import tsv_table
+from gulmfit.predict.progress import Bar, counting
 from gulmfit.predict.scans.bits import check_windows, score_genome
 from gulmfit.seq.formats.tables import is_table
 from gulmfit.seq.genome.store import GenomeStore
@@ -83,6 +82,7 @@ def score_file(
         ConfigError: If an option is out of range, or the output's name says neither a track nor a table.
         GulmfitError: If the model or the input cannot be read, or the output not be written.
     """
+    asked = dict(locals())
     check_options(strand, batch_size)
     step_bp = step_bp or window_bp
     check_windows(window_bp, step_bp)
@@ -92,7 +92,7 @@ def score_file(
         raise ConfigError(f"output={output}: name tracks (.bedgraph, .bw), or one table of records (.tsv).")
     if tracks and is_table(Path(input)):
         raise ConfigError(f"output={output}: a track needs a FASTA, and {input} is a table. Write a .tsv of records.")
-    with claimed([one.path for one in outputs], [input, *files_of(model)]):
+    with noted([one.path for one in outputs], [input], asked):
         keep_freed_memory()
         scorer = LikelihoodScorer.load(model, precision=precision)
         scorer.letters = scorer.letters.asked(case, ambiguity)
@@ -134,7 +134,7 @@ def _scores(
 def _write_records(target: Path, rows: Iterable[RecordBits]) -> tuple[float, float]:
     totals = np.zeros(2)
     with tsv_table(target, list(RecordBits.__annotations__.items())) as write:
-        for row in tqdm(rows, desc="score", unit=" records"):
+        for row in counting(rows, "score", "records"):
             totals += row.bits, row.scored_bp
             write([row])
     return float(totals[0]), float(totals[1])
@@ -148,7 +148,7 @@ def _write_tracks(
         store = GenomeStore.build(input, folder, case=scorer.letters.case, alphabet=scorer.tokenizer.alphabet.name)
         readings = len(store.codes) * (2 if strand == "average" else 1)
         with (
-            tqdm(total=readings, desc="score", unit="b", unit_scale=True) as bar,
+            Bar("score", "bases", total=readings) as bar,
             score_genome(
                 scorer, store, step_bp=step_bp, strand=strand, batch_size=batch_size, folder=Path(folder),
                 progress=bar.update,

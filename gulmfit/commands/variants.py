@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from gulmfit.checkpoint import load
+from gulmfit.commands.provenance import noted
 from gulmfit.errors import ConfigError, DataError
-from gulmfit.files import claimed, whole_file
-from gulmfit.model_files import files_of
+from gulmfit.files import whole_file
 from gulmfit.models.hardware import keep_freed_memory
 from gulmfit.predict.language.likelihood import LikelihoodScorer
 from gulmfit.predict.outputs.writers import parquet_table, tsv_table
 from gulmfit.predict.predictor import Predictor
+from gulmfit.predict.progress import Bar
 from gulmfit.predict.variant_check import NO_BASES, Contigs, left_out, survey
 from gulmfit.predict.variant_effects import AMBIGUOUS_NOTE, NO_SCORE, Allele, Score, VariantScorer, contig_codes
 from gulmfit.seq.alphabet import Letters
@@ -134,14 +134,14 @@ def score_vcf(
         DataError: If the VCF is damaged, does not fit the genome, or the output cannot be written.
         GulmfitError: If a model or the genome cannot be read.
     """
+    asked = dict(locals())
     if not output.endswith((*VCF_SUFFIXES, ".tsv", ".parquet")):
         allowed = ", ".join((*VCF_SUFFIXES, ".tsv, .parquet"))
         raise ConfigError(f"output={output}: give a name with one of the endings {allowed}.")
     if on_mismatch not in MISMATCH_POLICIES:
         raise ConfigError(f"on_mismatch={on_mismatch!r} is unknown; choose {' or '.join(MISMATCH_POLICIES)}.")
     mismatches = Path(f"{output}.mismatches.tsv")
-    read: list[str | Path] = [vcf, genome, *files_of(model), *(files_of(language_model) if language_model else [])]
-    with claimed([output, mismatches], read):
+    with noted([Path(output), mismatches], [vcf, genome], asked):
         keep_freed_memory()
         calls = Vcf(vcf)
         models = Models.load(model, language_model, precision)
@@ -173,7 +173,7 @@ def score_vcf(
                     "records without scores: on_mismatch=skip."
                 )
             start, unscored = time.perf_counter(), Counter[str]()
-            with tqdm(total=found.alleles, desc="variants", unit=" alleles") as bar:
+            with Bar("variants", "alleles", total=found.alleles) as bar:
                 outcomes = _outcomes(calls, scorer, contigs, unscored, bar.update)
                 if output.endswith(VCF_SUFFIXES):
                     _write_vcf(Path(output), outcomes, calls, scorer, models)

@@ -37,6 +37,19 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, -1))
 
 
+def memory_so_far() -> str:
+    """Say how much memory this process has held at most: what work that goes on in equal steps needs throughout."""
+    held = []
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        held.append(f"{torch.cuda.max_memory_allocated() / 1e9:.1f} GB of the GPU's memory")
+    try:
+        import resource
+    except ImportError:  # Windows
+        return held[0] if held else "memory is not measured here"
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return " and ".join([*held, f"{most / 1e9:.1f} GB of memory so far"])
+
+
 @contextmanager
 def threads(count: int) -> Iterator[None]:
     """Compute with so many threads, and with as many as before afterwards.

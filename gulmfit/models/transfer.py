@@ -1,7 +1,7 @@
 """Move what one model has learned into another of the same vocabulary, and prove that it has arrived."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -22,12 +22,16 @@ class TransferReport:
     """Rows of the vocabulary."""
     kmers_fresh: int = 0
     """Rows that the source did not have: none, since models of another vocabulary are refused."""
+    begun: list[str] = field(default_factory=list)
+    """Names of new tensors that give at first what those of the source give."""
 
     def summary(self) -> str:
         """Say in one line what moved."""
         return (
             f"{len(self.moved)} tensors with {self.parameters_moved:,} parameters moved, {self.kmers_matched} "
             f"vocabulary rows among them; fresh: {', '.join(self.fresh) or 'nothing'}"
+            + f"; new, and at first as in what is tuned: {', '.join(self.begun)}"
+            * bool(self.begun)
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from gulmfit.evaluate.calibration import CALIBRATED_FORWARD
 from gulmfit.report import figures
+from gulmfit.report.cautions import cautions
 from gulmfit.report.combined import blend_scores, blend_section, blend_verdict, ensemble_section
 from gulmfit.report.html import Figure, Report, Section
 from gulmfit.report.kinds.kind import Kind, objective_of
@@ -73,6 +74,11 @@ def classification_report(results: Results) -> Report:
     ]
     verdict = _classifier_verdict(objective, models["model"], baselines, tests, _split(results)) + _below(results)
     verdict += blend_verdict(results)
+    reached = {"": models["model"], **baselines}
+    headlines = {
+        name: scores[objective.headline][0] for name, scores in reached.items() if objective.headline in scores
+    }
+    verdict += cautions(results, headlines, objective.headline, tests)
     return Report(title(objective.model, results), subtitle(results), verdict, _worthless(results), present(sections))
 
 

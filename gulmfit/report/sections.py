@@ -160,7 +160,10 @@ def calibration_section(results: Results) -> Section:
         "temperature": f"Logits are divided by {found['temperature']:.3f}, fitted on the validation part.",
         "isotonic": f"An isotonic map of {len(found['knots'])} knots was fitted on the validation part.",
     }[found["kind"]]
-    section.text.append(f"{how} Of the sequences to which a well-calibrated model gives 0.8, 80 % are positive.")
+    section.text.append(
+        f"{how} Of the sequences to which a well-calibrated model gives 0.8, 80 % are positive. Chance alone makes ECE "
+        "larger than 0; its interval takes that out, and so lies below the score rather than around it."
+    )
     rows = [[name, *scores.values()] for name, scores in found["test"].items()]
     section.tables.append((["calibration", "ECE", "Brier score", "log loss"], rows))
     if found.get("at_threshold"):

@@ -13,6 +13,8 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import TQDMProgressBar
 
+from gulmfit.models.hardware import memory_so_far
+from gulmfit.predict.progress import duration
 from gulmfit.train.log import SHOWN
 from gulmfit.train.survive.callbacks import Throughput
 
@@ -95,8 +97,9 @@ class Progress(TQDMProgressBar):
             plateau = getattr(pl_module, "plateau", None)
             more = f", up to {plateau.patience.longest:g} times that while validation improves" if plateau else ""
             logger.info(
-                "%s steps in %s, about %s%s (%.3g steps/s)", f"{left:,}", epochs, duration(left / rate), more, rate
-            )
+                "%s steps in %s, about %s%s (%.3g steps/s); %s", f"{left:,}", epochs, duration(left / rate), more, rate,
+                memory_so_far(),
+            )  # fmt: skip
             self._told = now
         elif now - self._told >= LONG_S:
             self._tell(trainer, f"epoch {trainer.current_epoch + 1}/{self._epochs}, step {batch_idx + 1:,}", {})
@@ -143,20 +146,6 @@ def _is_number(value: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return True
-
-
-def duration(seconds: float) -> str:
-    """Write a time as people say it."""
-    if seconds < 9.5:
-        return f"{seconds:.1f} s"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    if minutes < 48 * 60:
-        return f"{minutes // 60} h {minutes % 60:02} min"
-    return f"{minutes / 60 / 24:.1f} days"
 
 
 @dataclass

@@ -123,14 +123,20 @@ def take_over(model: Labeller, spec: Spec, source: LoadedModel, tune: Mapping[st
     report = transfer(model, state, "encoder.", "trunk.")
     theirs, ours = source.classes, spec["classes"]
     if not tune["fresh"] and theirs == ours:
-        _start_from(model, spec, source)
+        begun = set(_start_from(model, spec, source))
+        report.begun = [name for name in report.fresh if name in begun]
+        report.fresh = [name for name in report.fresh if name not in begun]
     model.freeze_trunk()
     return report
 
 
 @torch.no_grad()
-def _start_from(model: Any, spec: Spec, source: LoadedModel) -> None:
-    """Let new layers give what those of another labeller give, where they are built alike; tracks are worth 0."""
+def _start_from(model: Any, spec: Spec, source: LoadedModel) -> list[str]:
+    """Let new layers give what those of another labeller give, where they are built alike; tracks are worth 0.
+
+    Returns:
+        Names of the tensors that do; none where the layers are not alike.
+    """
     before: Any = source.model
     ours, theirs = model.head, before.head if "tuned_size" in source.spec["head"] else before.head[-1:]
     same_tracks = spec.get(TRACKS_READ) == source.spec.get(TRACKS_READ)
@@ -143,3 +149,6 @@ def _start_from(model: Any, spec: Spec, source: LoadedModel) -> None:
         ours[0].weight.zero_()
         ours[0].weight[:, :shared] = theirs[0].weight[:, :shared]
         ours[0].bias.copy_(theirs[0].bias)
+    else:
+        return []
+    return [f"head.{name}" for name, _ in ours.named_parameters()]

@@ -49,6 +49,7 @@ RESULTS = (
 OF_A_START = ("split.tsv", "metrics.csv")  # a run that ended before its first checkpoint holds nothing to lose
 OF_A_SEARCH = ("study.journal", "trials", "finalists", "best.yaml")
 OF_A_PANEL = ("sets", "warm", "panel.tsv")
+OF_OTHER_SHARDS = ("sets", "warm")
 PACKAGES = ("gulmfit", "torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy", "scikit-learn", "biopython")
 
 
@@ -100,7 +101,9 @@ class Run:
         """
         if not self.writes:
             return self
-        old = [name for name in (*RESULTS, *OF_A_SEARCH, *OF_A_PANEL) if (self.folder / name).exists()]
+        kept = OF_OTHER_SHARDS if (self.config.get("panel") or {}).get("shard") else ()  # which replace their own
+        names = [name for name in (*RESULTS, *OF_A_SEARCH, *OF_A_PANEL) if name not in kept]
+        old = [name for name in names if (self.folder / name).exists()]
         if old and not self.config.resume:
             if not self.config.overwrite and any(map(self._holds_results, old)):
                 raise ConfigError(

@@ -1,5 +1,6 @@
 """Every YAML composes and validates; every mistake is named."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -195,3 +196,35 @@ def test_jobs_of_a_cluster_are_described() -> None:
         config = hydra_compose("train", ["hydra/launcher=slurm"], return_hydra_config=True)
     assert config.hydra.launcher._target_.endswith("SlurmLauncher")
     assert config.hydra.launcher.signal_delay_s == 120
+
+
+def test_a_job_of_a_cluster_asks_for_what_the_profile_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The script that sbatch would be given, made by the launcher's own library; only the cluster is made up."""
+    submitit = pytest.importorskip("submitit", reason="needs the extra sweep")
+    launcher = pytest.importorskip("hydra_plugins.hydra_submitit_launcher.config", reason="needs the extra sweep")
+    (tmp_path / "srun").write_text("#!/bin/sh\n")
+    (tmp_path / "srun").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    words = [
+        "hydra/launcher=slurm",
+        "hydra.launcher.partition=gpu",
+        "+hydra.launcher.additional_parameters.mail-type=END",
+    ]
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        config = hydra_compose("train", ["hydra/launcher=slurm", *words], return_hydra_config=True)
+    asked = config.hydra.launcher
+    known = OmegaConf.structured(launcher.SlurmQueueConf)
+    assert set(asked) == set(known)  # every option of the launcher stands in the profile
+    general, own = set(OmegaConf.structured(launcher.BaseQueueConf)), ("_target_", "submitit_folder", "max_num_timeout")
+    options = {
+        key if key in general else f"slurm_{key}": value
+        for key, value in OmegaConf.to_container(asked, resolve=False).items()
+        if key not in (*own, "name")
+    }
+    executor = submitit.AutoExecutor(tmp_path, cluster="slurm", slurm_max_num_timeout=asked.max_num_timeout)
+    executor.update_parameters(**options)
+    script = executor._executor._make_submission_file_text("true", "x").splitlines()
+    given = {line.removeprefix("#SBATCH --") for line in script if line.startswith("#SBATCH")}
+    assert {"partition=gpu", "time=720", "signal=USR2@120", "requeue", "mem=32GB", "mail-type=END"} <= given
+    assert {"gpus-per-node=1", "cpus-per-task=8", "ntasks-per-node=1", "nodes=1"} <= given
+    assert not any(line.startswith(("account", "qos", "constraint", "gres")) for line in given)

@@ -98,7 +98,8 @@ def test_score_writes_the_same_track_in_both_formats(files: dict[str, str], tmp_
             (int(row[1]), int(row[2]), pytest.approx(float(row[3]), abs=1e-4)) for row in rows if row[0] == name
         ]
         assert list(track.records(name)) == expected
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bits.bedgraph", "bits.bw"]  # nothing else is left
+    tracks = ["bits.bedgraph", "bits.bw"]  # and nothing else is left but a note next to each
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*tracks, *(f"{name}.json" for name in tracks)])
 
 
 def test_a_table_of_records_adds_up_to_the_track(files: dict[str, str], tmp_path: Path) -> None:

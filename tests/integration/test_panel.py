@@ -61,3 +61,8 @@ def test_a_panel_of_toys(tmp_path: Path) -> None:
         "GOOD_K562": "ran", "BAD_K562": "left out", "SMALL_HepG2": "left out",
     }  # fmt: skip
     assert found["metrics"]["test/auroc_median_shuffle"] == metrics["metrics"]["test/auroc"]
+
+    run(*words, "panel.shard=1/2", "overwrite=true", cwd=tmp_path)
+    assert path.stat().st_mtime_ns == written  # a set of the other shard
+    run(*words, "panel.shard=2/2", "overwrite=true", cwd=tmp_path)
+    assert path.stat().st_mtime_ns > written

@@ -85,6 +85,9 @@ def test_new_layers_leave_the_trunk_as_it_was(parent: Path, deeper: Path) -> Non
 def test_a_new_final_layer_starts_as_the_old_one(parent: Path, files: list[str]) -> None:
     run = tuned(parent, files, "start", "tune=head", "tune.epochs=1", "tune.lr=1e-12", "loss.transition_weight=1")
     check_frozen(parent, run)
+    transfer = json.loads((run / "metrics.json").read_text())["transfer"]
+    assert transfer["fresh"] == []
+    assert transfer["begun"] == ["head.0.weight", "head.0.bias"]
     assert spec(run)["loss"] == {**spec(parent)["loss"], "transition_weight": 1}  # what was asked for wins
     tokens, lengths = torch.arange(60).view(1, -1) % 60 + 3, torch.tensor([60])
     whole, model = load(parent).model, load(run).model

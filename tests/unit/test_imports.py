@@ -141,7 +141,7 @@ ALLOWED = {
     | LIBRARY,
     # What commands do is found by name, so that words are understood without it.
     "cli": {"gulmfit", "gulmfit.checkpoint", "gulmfit.config", "gulmfit.errors", "gulmfit.moved", "gulmfit.seq"}
-    | {"gulmfit.train"},
+    | {"gulmfit.files", "gulmfit.train", "yaml"},
 }
 
 # Rooms of `seq`, each of which may import those before it only; "" are the files outside them.

@@ -39,14 +39,14 @@ class IntervalsSource(Source):
         label: `name` or `score` of a feature, its `kind`, or `attribute:KEY`, as in attribute:gene_biotype.
         kinds: Types of features to take from GFF3, GTF and GenBank, such as [CDS, tRNA]; all if null.
         join: Whether parts of one feature, such as the exons of a transcript, count as one from first to last base.
-        window, anchor, upstream_bp, downstream_bp, window_bp, flank_bp, edges: As in
+        window, anchor, upstream_bp, downstream_bp, window_bp, flank_bp, jitter_bp, edges: As in
             `gulmfit.seq.labels.feature_windows.WindowRule`.
         conflicts: One window with two classes: `error`, the default, `warn`, which keeps one for each class, or `drop`.
             The same letters at two places with two classes: `warn`, the default, `error` or `drop`.
         positive: The positive one of two classes; the last by default.
         negatives: Arguments of `gulmfit.data.sources.positives.NegativeSettings`; `how` is null where none are made.
         cache_dir: Folder of the genome's store.
-        seed: Of the negatives. It belongs to the data, so it does not follow the seed of a run.
+        seed: Of the negatives and the jitter. It belongs to the data, so it does not follow the seed of a run.
 
     Attributes:
         windows: The rule, and the counts of windows and of what was left out; ready for JSON, empty before `labelled`.
@@ -67,6 +67,7 @@ class IntervalsSource(Source):
     downstream_bp: int = 0
     window_bp: int = 0
     flank_bp: int = 0
+    jitter_bp: int = 0
     edges: str = "drop"
     positive: str | int | None = None
     negatives: Mapping[str, Any] = field(default_factory=dict)
@@ -96,8 +97,8 @@ class IntervalsSource(Source):
         if not self.genome and not all(map(is_genbank, self._files())):
             raise ConfigError("data.genome is missing: give the FASTA file (or files) that the windows are cut from.")
         check_distinct(self._files())
-        names = ("window", "anchor", "upstream_bp", "downstream_bp", "window_bp", "flank_bp", "edges")
-        rule = {name: getattr(self, name) for name in names}
+        lengths = ("upstream_bp", "downstream_bp", "window_bp", "flank_bp", "jitter_bp")
+        rule = {name: getattr(self, name) for name in ("window", "anchor", *lengths, "seed", "edges")}
         self._rule = WindowRule(**rule, conflicts=self.conflicts or "error")
         self._settings = NegativeSettings.of(self.negatives) if made else None
         self.windows: dict[str, Any] = {}
@@ -114,7 +115,11 @@ class IntervalsSource(Source):
         cut = cut_windows(self._features(), store, self._rule)
         self.windows = cut.record
         files = [str(file) for file in (*self._files(), *(expand_paths(self.genome) if self.genome else ()))]
-        logger.info("%s: windows %s", ", ".join(files), self.windows)
+        reasons = "; ".join(f"{count:,} {why}" for why, count in cut.record["left_out"].items() if count)
+        logger.info(
+            "%s: %s windows of %s features%s", ", ".join(files), f"{len(cut.ids):,}", f"{cut.record['features']:,}",
+            f"; left out: {reasons}" if reasons else "",
+        )  # fmt: skip
         if self._settings is None:
             return cut.labelled(positive=self.positive, files=files, ambiguity=self.ambiguity)
         sequences = [

@@ -5,14 +5,12 @@ Shape letters: `N` windows, `S` strands, `C` classes.
 
 import heapq
 import logging
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from gulmfit.errors import DataError
 from gulmfit.files import hidden
@@ -20,6 +18,7 @@ from gulmfit.predict.outputs.registry import LOCUS, Output, opened
 from gulmfit.predict.outputs.track_files import Placed, TrackSpan, bed_line, digits
 from gulmfit.predict.outputs.writers import Row
 from gulmfit.predict.predictor import Probabilities
+from gulmfit.predict.progress import Bar, duration
 from gulmfit.predict.scans.calls import Call, Floats, Integers, merge
 from gulmfit.predict.scans.grid import Stretch
 from gulmfit.predict.scans.partial import PartialScores
@@ -32,9 +31,6 @@ logger = logging.getLogger(__name__)
 WINDOWS_AT_ONCE = 1024
 # Bases that are read together at most, where windows are long.
 BASES_AT_ONCE = 1 << 22
-
-# A rate is told once it has been measured for so long.
-MEASURE_SECONDS = 2.0
 
 
 class Wanted(NamedTuple):
@@ -92,17 +88,12 @@ def score_windows(scan: Scan, scores: PartialScores, wanted: Wanted) -> None:
     """Score the windows that are not done yet, telling how long it will take and how it goes."""
     total = len(scan.windows)
     size = max(1, min(WINDOWS_AT_ONCE, BASES_AT_ONCE // scan.windows.window_bp))
-    start, before, told = time.perf_counter(), scores.done, False
-    with tqdm(total=total, initial=before, desc="scan", unit=" windows", smoothing=0.05) as bar:
+    estimate = partial(_estimate, scan, scores, wanted)
+    with Bar("scan", "windows", total=total, done=scores.done, estimate=estimate) as bar:
         while scores.done < total:
             block = scan.score(scores.done, min(total, scores.done - scores.done % size + size))
             scores.append(block)
             bar.update(len(block))
-            seconds = time.perf_counter() - start
-            if not told and (told := seconds > MEASURE_SECONDS) and scores.done < total:
-                rate = (scores.done - before) / seconds
-                with tqdm.external_write_mode():
-                    logger.info(_estimate(scan, scores, wanted, rate))
     scores.save()
 
 
@@ -247,14 +238,7 @@ def _estimate(scan: Scan, scores: PartialScores, wanted: Wanted, rate: float) ->
     rows = total * len(scan.strands)
     size = rows * sum(output.format.row_bytes(characters) for output in wanted.outputs)
     return (
-        f"{left:,} of {total:,} windows are left: about {_duration(left / rate)} at {rate:,.0f} windows a second; "
+        f"{left:,} of {total:,} windows are left: about {duration(left / rate)} at {rate:,.0f} windows a second; "
         f"about {size / 1e6:,.1f} MB of output, and {rows * 8 * scan.columns / 1e6:,.1f} MB beside it "
         "until it is written"
     )
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if minutes < 2:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,6 +1,7 @@
 """Windows of a genome, cut by a rule at each of its labelled features, on the strand of the feature."""
 
 import logging
+import zlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -49,6 +50,9 @@ class WindowRule:
         downstream_bp: Of around: bases from the anchor on.
         window_bp: Of inside: bases of a window.
         flank_bp: Bases to add on either side of every window.
+        jitter_bp: Move the windows of a feature by up to so many bases at random, in either direction, so that what it
+            is centred on has no fixed index. Features at one place are moved alike.
+        seed: Of that.
         edges: A window that reaches over the end of its contig is left out (`drop`), is an error (`error`), or has N
             there (`pad`), unless no base of it lies in the contig.
         conflicts: Features of different classes that give one and the same window are an error, or (`warn`) it is
@@ -64,6 +68,8 @@ class WindowRule:
     downstream_bp: int = 0
     window_bp: int = 0
     flank_bp: int = 0
+    jitter_bp: int = 0
+    seed: int = 0
     edges: str = "drop"
     conflicts: str = "error"
 
@@ -71,7 +77,7 @@ class WindowRule:
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"data.{name}: {not_one_of(str(getattr(self, name)), allowed)}")
-        for name in (*_USED_BY, "flank_bp"):
+        for name in (*_USED_BY, "flank_bp", "jitter_bp"):
             if (length := getattr(self, name)) < 0:
                 raise ConfigError(f"data.{name}={length} is not allowed: at least 0")
             if length and _USED_BY.get(name, self.window) != self.window:
@@ -98,10 +104,17 @@ class WindowRule:
         else:
             size = self.window_bp
             local = [(at, at + size) for at in range(0, length - size + 1, size)]
+        moved = self._shift(feature) if self.jitter_bp else 0
+        local = [(start + moved, end + moved) for start, end in local]
         # Local positions count from the feature's own start, in its reading direction.
         if feature.strand == "-":
             return [(feature.end - end - flank, feature.end - start + flank) for start, end in local]
         return [(feature.start + start - flank, feature.start + end + flank) for start, end in local]
+
+    def _shift(self, feature: Feature) -> int:
+        """Draw by how much the windows of a feature are moved; the same for all features at its place."""
+        place = [self.seed, zlib.crc32(feature.contig.encode()), feature.start, feature.end]
+        return int(np.random.default_rng(place).integers(-self.jitter_bp, self.jitter_bp + 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +209,7 @@ def cut_windows(features: Iterable[tuple[str, Feature]], store: GenomeStore, rul
         for key in contested:
             del found[key]
     record = {
-        **asdict(rule),
+        **{name: value for name, value in asdict(rule).items() if rule.jitter_bp or name not in ("jitter_bp", "seed")},
         "features": len(features),
         "windows": sum(map(len, found.values())),
         "left_out": dict(left_out),

@@ -7,6 +7,7 @@ Shapes: N sequences, C classes, P parts or folds.
 """
 
 import logging
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -259,6 +260,9 @@ class HomologySplit(FractionSplit):
             ConfigError: mmseqs is asked for and not installed.
             DataError: mmseqs failed.
         """
+        global _found_last
+        if _found_last and _found_last[0]() is data and _found_last[1] == self:
+            return _found_last[2]
         groupings, known = [inseparable(data)], ["copies"]
         if self.k is not None:
             k = related_k(len(data), sum(map(len, data.sequences)), data.alphabet) if self.k == "auto" else int(self.k)
@@ -274,7 +278,13 @@ class HomologySplit(FractionSplit):
         sizes = np.bincount(groups, minlength=1)
         message = "homology split: %d sequences in %d groups by %s, the largest of %d"
         _log.info(message, len(data), len(sizes), ", ".join(known), sizes.max())
+        groups.setflags(write=False)
+        _found_last = weakref.ref(data), self, groups
         return groups
+
+
+# A run asks for the parts of its sequences, and then for the groups that they were dealt by.
+_found_last: tuple["weakref.ref[LabelledSequences]", HomologySplit, Groups] | None = None
 
 
 @dataclass(frozen=True)

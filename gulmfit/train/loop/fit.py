@@ -257,7 +257,7 @@ def _ctrl_c_passed_on(run: Run, trainer: pl.Trainer) -> Iterator[None]:
     try:
         yield
     except SystemExit as stopped:
-        if not trainer.interrupted:
+        if not isinstance(stopped.__context__, KeyboardInterrupt):  # whoever else ends the process, such as a launcher
             raise
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.default_int_handler)  # which Lightning has switched off

@@ -6,6 +6,7 @@
 """
 
 import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -77,6 +78,9 @@ def run_panel(run: Run, source: object) -> dict[str, Any]:
     shard = str(settings["shard"]).replace("/", "_of_") if settings["shard"] else "whole"
     with held(run.folder / ".shards" / shard):
         mine = {item.name for item in shard_of(sets, settings["shard"])}
+        if run.config.overwrite:
+            for name in mine:
+                shutil.rmtree(run.folder / SETS / name, ignore_errors=True)
         entries = [entry for item in sets for entry in _entries(run, item, sets, settings)]
         failed = _warm(run, entries, mine, settings) if settings["warm"] else {}
         entries = [_planned(run, entry, failed) for entry in entries]
@@ -165,6 +169,9 @@ def _warm(run: Run, entries: Sequence[Entry], mine: set[str], settings: Mapping[
         folder.mkdir(parents=True, exist_ok=True)
         try:
             with locked(folder / f".{group}.lock", wait=True):  # another shard may be at it
+                if run.config.overwrite and {entry.item.name for entry in members} <= mine:  # else others start from it
+                    shutil.rmtree(folder / group, ignore_errors=True)
+                    (folder / f"{group}.fa").unlink(missing_ok=True)
                 configs = [_of_a_set(one.name, one.words, folder).config for one in _one_each(members)]
                 planned = language_run(group, folder, configs, own, str(settings["near_duplicates"]))
                 for why in play_all([planned], 1, own_config_folders()).values():

@@ -161,11 +161,14 @@ class RunCheckpoint(Checkpoint):
     def _stop_if_told(self, trainer: pl.Trainer, reason: int) -> None:
         """Stop if the reason for saving was a signal."""
         if reason > 1:
-            if signal.Signals(reason).name == "SIGUSR1" and trainer.is_global_zero:
+            name = signal.Signals(reason).name
+            if name == "SIGUSR1" and trainer.is_global_zero:
                 requeue()
+            if name == "SIGUSR2":
+                self.signals.hand_on(reason)  # a launcher's handler ends the process
             raise StoppedError(
-                f"stopped by {signal.Signals(reason).name} after step {self._saved_at}, which is saved. The same "
-                "command with resume=auto goes on from there."
+                f"stopped by {name} after step {self._saved_at}, which is saved. The same command with resume=auto "
+                "goes on from there."
             )
 
     def _steps_due(self, trainer: pl.Trainer) -> bool:

@@ -18,8 +18,9 @@ from torch import distributed
 
 from gulmfit.errors import DivergenceError
 
-# `kill`, a shutdown and most schedulers send SIGTERM; SLURM is asked to send SIGUSR1 before the time is up.
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name))
+# `kill`, a shutdown and most schedulers send SIGTERM; SLURM is asked to send SIGUSR1 before the time is up, and by the
+# launcher of sweeps SIGUSR2: its own handler puts the job back into the queue.
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, name))
 
 # Losses are judged by quartiles of so many: a few huge ones, as squared errors are, make no trend.
 WINDOW = 50
@@ -36,7 +37,7 @@ EVERY_ON_GPU = 10
 
 
 class Signals:
-    """Note SIGTERM and SIGUSR1 instead of dying of them."""
+    """Note SIGTERM, SIGUSR1 and SIGUSR2 instead of dying of them."""
 
     def __init__(self) -> None:
         self.received = 0
@@ -52,6 +53,13 @@ class Signals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}
+
+    def hand_on(self, number: int) -> None:
+        """Give the signals back, and let the handler of before, where it is a function, have the one that was noted."""
+        before = self._before.get(number)
+        self.leave()
+        if callable(before):
+            before(number, None)
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         self.received = signum

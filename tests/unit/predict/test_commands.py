@@ -1,6 +1,7 @@
 """`predict_file` from every kind of input to every kind of output."""
 
 import csv
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -319,3 +320,20 @@ def test_features_that_overlap_make_no_track(tmp_path: Path, model: Path, contig
     with pytest.raises(DataError, match="'one' and 'other' overlap"):
         predict(tmp_path, model, "f.bed", "out/a.bedgraph,out/a.tsv", genome="genome.fa")
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_scan_has_windows_as_long_as_what_was_learned(
+    tmp_path: Path, model: Path, contigs: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    spec = model / "config.json"
+    spec.write_text(json.dumps(json.loads(spec.read_text()) | {"sequence_bp": 30}))
+    predict(tmp_path, model, "genome.fa", "a.bedgraph")
+    predict(tmp_path, model, "genome.fa", "b.bedgraph", window_bp=30)
+    assert (tmp_path / "a.bedgraph").read_bytes() == (tmp_path / "b.bedgraph").read_bytes()
+    assert "window_bp=30: " in caplog.text
+    assert json.loads((tmp_path / "a.bedgraph.json").read_text())["options"]["window_bp"] == 30
+    table = tmp_path / "t.csv"
+    table.write_text(f"sequence\n{contigs['10'][:40]}\n")
+    with pytest.raises(ConfigError, match=r"lie on no genome|not for"):  # records have no place
+        predict(tmp_path, model, "t.csv", "t.bed")

@@ -11,7 +11,7 @@ import pytest
 from gulmfit.commands.predict import predict_file
 from gulmfit.errors import ConfigError, SequenceError
 from gulmfit.files import whole_file
-from gulmfit.predict import predictor
+from gulmfit.predict import predictor, progress
 from gulmfit.predict.outputs import registry as outputs
 from gulmfit.predict.outputs.registry import FEATURES, FORMATS, GENOMIC, RECORDS, WINDOWS, Format, parse_outputs
 from gulmfit.predict.outputs.track_files import OnGenome
@@ -111,7 +111,7 @@ def test_every_format_has_a_size_before_it_is_written(
     folder: Path, make_model: Callable[..., Path], blocks: list[int], monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(genome, "MEASURE_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "MEASURE_S", 0.0)
     monkeypatch.setattr(genome, "WINDOWS_AT_ONCE", 4)
     caplog.set_level(logging.INFO)
     fitting = [one for one in outputs.FORMATS if WINDOWS in one.inputs]

@@ -374,3 +374,16 @@ def test_what_the_source_holds_together_stays_together(split: StratifiedSplit | 
     data = LabelledSequences([str(i) for i in range(80)], texts, np.repeat([0, 1], 40), ["n", "p"], groups=pairs)
     for numbers in (split(data), split.folds(data, 4)):
         assert all(len(set(numbers[pairs == pair].tolist())) == 1 for pair in range(40))
+
+
+def test_relatives_are_looked_for_once(caplog):
+    caplog.set_level("INFO")
+    data, same = families(3), families(3)
+    split = HomologySplit(0.1, 0.2, 0)
+    parts, groups = split(data), split.groups(data)
+    assert len(caplog.messages) == 1
+    np.testing.assert_array_equal(split.groups(same), groups)
+    HomologySplit(0.1, 0.2, 0, k=25).groups(same)
+    assert len(caplog.messages) == 3
+    for group in np.unique(groups):
+        assert len(set(parts[groups == group])) == 1

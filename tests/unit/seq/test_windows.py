@@ -52,6 +52,23 @@ def test_windows_of_a_feature_worked_out_by_hand(
     assert cut([gene(20, 31, ".")], **rule).loci == [("1", start, end, "+") for start, end in plus]
 
 
+def test_windows_are_moved_alike_at_one_place_and_every_way() -> None:
+    genes = [gene(start, start + 6) for start in range(10, 44)]
+
+    def moved(seed: int) -> list[int]:
+        made = [cut([one], jitter_bp=2, seed=seed) for one in genes]
+        assert [one.sequences for one in made] == [[GENOME[start:end]] for one in made for _, start, end, _ in one.loci]
+        assert all(end - start == 6 for one in made for _, start, end, _ in one.loci)
+        return [one.loci[0][1] - feature.start for one, feature in zip(made, genes, strict=True)]
+
+    assert set(moved(3)) == {-2, -1, 0, 1, 2}
+    assert moved(3) == moved(3) != moved(4)
+    with pytest.raises(DataError, match="conflicts=drop"):  # still one window, though moved
+        cut([gene(20, 26), gene(20, 26, line=2)], ["a", "b"], jitter_bp=9)
+    with pytest.raises(ConfigError, match="jitter_bp"):
+        WindowRule(jitter_bp=-1)
+
+
 @given(st.data())
 def test_the_mirrored_genome_gives_the_same_windows(data: st.DataObject) -> None:
     start = data.draw(st.integers(0, LENGTH - 1))

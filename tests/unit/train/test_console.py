@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gulmfit.train.console import QUIET_S, WINDOW_S, Clocks, Load, duration, read_clocks, waiting
+from gulmfit.train.console import QUIET_S, WINDOW_S, Clocks, Load, read_clocks, waiting
 from gulmfit.train.log import SHOWN, Console, logged
 from gulmfit.train.runner import train
 
@@ -19,14 +19,6 @@ TINY = [
     "arch=awd_lstm_tiny", "arch.hidden_size=8", "arch.embed_size=8", "tokenizer.k=3", "batch_size=16",
     "trainer.precision=32-true", "pretrain.epochs=3", "holdout.block_bp=2000", "holdout.margin_bp=10",
 ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.44, "0.4 s"), (75, "75 s"), (200, "3 min"), (7500, "2 h 05 min"), (3 * 86400, "3.0 days")],
-)
-def test_times_are_said_as_people_say_them(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 def test_a_run_says_one_line_an_epoch_and_keeps_it_in_its_log(tmp_path: Path) -> None:

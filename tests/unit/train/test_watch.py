@@ -10,9 +10,18 @@ import numpy as np
 import pytest
 import torch
 
+from gulmfit.checkpoint import read_progress
 from gulmfit.errors import CheckpointError, DivergenceError
+from gulmfit.train.console import Load
+from gulmfit.train.runner import train
 from gulmfit.train.survive.ranks import gather, job_id, own, requeue
 from gulmfit.train.survive.watch import WINDOW, LossWatch, Signals
+
+TINY = [
+    "stage=pretrain", "data.length_bp=40000", "data.num_train=4", "data.num_valid=4", "data.num_test=4",
+    "arch=awd_lstm_tiny", "arch.hidden_size=8", "arch.embed_size=8", "tokenizer.k=3", "batch_size=16",
+    "trainer.precision=32-true", "pretrain.epochs=3", "holdout.block_bp=2000", "holdout.margin_bp=10",
+]  # fmt: skip
 
 
 def step(watch: LossWatch, loss: float) -> None:
@@ -108,6 +117,37 @@ def test_signals_are_noted_and_given_back() -> None:
     assert signals.received == signal.SIGTERM
     signals.leave()
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR2"), reason="Windows has no such signal")
+def test_a_launcher_has_its_signal_once_the_step_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As submitit does: its handler, there before training, puts the job back into the queue and exits."""
+    folder, steps = tmp_path / "pretrain" / "default" / "checkpoints", []
+
+    def handler(number: int, frame: object) -> None:
+        steps.append((number, read_progress(folder / "last.ckpt")[1]))
+        raise SystemExit(-1)
+
+    asked = 0
+
+    def look(self: Load) -> str:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            signal.raise_signal(signal.SIGUSR2)
+        return ""
+
+    monkeypatch.setattr(Load, "look", look)
+    before = signal.signal(signal.SIGUSR2, handler)
+    try:
+        with pytest.raises(SystemExit):
+            train([*TINY, f"paths.output_dir={tmp_path}"])
+        assert signal.getsignal(signal.SIGUSR2) is handler
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    ((number, step),) = steps
+    assert number == signal.SIGUSR2
+    assert step in (3, 4)  # whether the step that was being done is counted before or after callbacks
 
 
 def test_one_process_keeps_its_own_and_refuses_what_two_have_saved() -> None:
