@@ -3,12 +3,6 @@
 import os
 import sys
 import time
-
-# Before torch is imported: several test processes with several threads each would fight for the cores.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Some images ask for this. The tests start some hundred processes, each of which would compile all modules again.
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest import mock
@@ -22,6 +16,14 @@ from .quick import hurry
 settings.register_profile("gulmfit", deadline=None)
 settings.load_profile("gulmfit")
 
+# Whatever this machine says, and before torch is imported: test processes with several threads each would fight for the
+# cores, what runs in a job of a cluster would take itself for a part of it, and each of some hundred processes that are
+# started would compile all modules again.
+OTHERS = ("MKL_NUM_THREADS", "PL_GLOBAL_SEED", "PYTHONDONTWRITEBYTECODE", "RANK", "LOCAL_RANK", "WORLD_SIZE")
+for variable in [*os.environ]:
+    if variable in OTHERS or variable.startswith(("MASTER_", "SLURM_", "TORCHELASTIC_")):
+        del os.environ[variable]
+os.environ["OMP_NUM_THREADS"] = "1"
 sys.dont_write_bytecode = False
 hurry()
 
