@@ -23,8 +23,8 @@ help:
 demo: $(READY)
 	$(BIN)/python scripts/demo.py
 
-# One worker a core, one thread each. Files go out in their order, integration before units: xdist's own order, most tests
-# first, would leave the slowest files, which hold few tests, for the end, where one core works and the others wait.
+# One worker a core, one thread each. Files go out in the order of tests/conftest.py: xdist's own order, most tests first,
+# would leave the slowest files, which hold few tests, for the end, where one core works and the others wait.
 test: lint
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 

@@ -67,8 +67,7 @@ def data_dir() -> str:
     return next((path for path in candidates if Path(path).is_dir()), candidates[0])
 
 
-if not OmegaConf.has_resolver("gulmfit.data_dir"):
-    OmegaConf.register_new_resolver("gulmfit.data_dir", data_dir)
+OmegaConf.register_new_resolver("gulmfit.data_dir", data_dir, replace=True)
 
 
 def targets_of(target: str) -> str:
@@ -77,8 +76,7 @@ def targets_of(target: str) -> str:
     return learned.labels.name if learned else LabelledSequences.targets
 
 
-if not OmegaConf.has_resolver("gulmfit.targets"):
-    OmegaConf.register_new_resolver("gulmfit.targets", targets_of)
+OmegaConf.register_new_resolver("gulmfit.targets", targets_of, replace=True)
 
 
 @contextmanager
@@ -93,6 +91,10 @@ def _initialised() -> Iterator[None]:
 
 def compose(overrides: Sequence[str] = ()) -> DictConfig:
     """Compose the configuration as the command line would, without leaving Hydra initialised.
+
+    >>> config = compose(["stage=classify", "batch_size=7"])
+    >>> config.stage.name, config.batch_size, config.paths.run_dir
+    ('classify', 7, 'outputs/classify/default')
 
     Raises:
         ConfigError: If an override or a file cannot be composed.
@@ -200,9 +202,8 @@ def validate(config: DictConfig, *, multirun: bool = False) -> None:
     Raises:
         ConfigError: Listing every mistake at once, each with the nearest valid name.
     """
-    mistakes: list[str] = []
-    for key in _missing(config):
-        mistakes.append(f"{key} has no value: give {key}=...")
+    missing = sorted(map(str, OmegaConf.missing_keys(config)))
+    mistakes = [f"{key} has no value: give {key}=..." for key in missing]
     try:
         resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
     except OmegaConfBaseException as error:
@@ -234,10 +235,6 @@ def instantiate(node: Any) -> Any:
         return named(target)(**arguments)
     except ModuleNotFoundError as error:
         raise ConfigError(f"{target} needs a library that is not installed: {error}") from error
-
-
-def _missing(config: DictConfig) -> list[str]:
-    return sorted(str(key) for key in OmegaConf.missing_keys(config))
 
 
 def _check_target(node: Any, where: str, filled: set[str]) -> list[str]:

@@ -1,22 +1,43 @@
-"""What all tests share: one thread a process, and where real data lies."""
+"""What all tests share: one thread a process, no waiting, and where real data lies."""
 
 import os
+import sys
 import time
-
-# Before torch is imported: several test processes with several threads each would fight for the cores.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import settings
+
+from .quick import hurry
 
 # A busy machine is slow at times; that is no failure.
 settings.register_profile("gulmfit", deadline=None)
 settings.load_profile("gulmfit")
 
+# Whatever this machine says, and before torch is imported: test processes with several threads each would fight for the
+# cores, what runs in a job of a cluster would take itself for a part of it, and each of some hundred processes that are
+# started would compile all modules again.
+OTHERS = ("MKL_NUM_THREADS", "PL_GLOBAL_SEED", "PYTHONDONTWRITEBYTECODE", "RANK", "LOCAL_RANK", "WORLD_SIZE")
+for variable in [*os.environ]:
+    if variable in OTHERS or variable.startswith(("MASTER_", "SLURM_", "TORCHELASTIC_")):
+        del os.environ[variable]
+os.environ["OMP_NUM_THREADS"] = "1"
+sys.dont_write_bytecode = False
+hurry()
+
 REPOSITORY = Path(__file__).resolve().parent.parent
+# The files that take longest, so that none of them is left for the end, when all workers but one have finished.
+FIRST = ("integration/", "unit/train/", "unit/models/", "unit/test_fuzz", "unit/test_collection", "unit/test_new_kind")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        name = item.path.as_posix()
+        return next((number for number, start in enumerate(FIRST) if f"/tests/{start}" in name), len(FIRST))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +47,17 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real data not found in {folder}: set GULMFIT_DATA")
     return folder
+
+
+@pytest.fixture(scope="module")
+def unrendered() -> Iterator[None]:
+    """In a module that looks at no pictures: those of runs in this process are drawn but not rendered."""
+    from gulmfit.report import figures
+
+    from .integration.forked import drawn_only
+
+    with mock.patch.object(figures.Sheet, "svg", drawn_only):
+        yield
 
 
 REFERENCE_SECONDS = 0.25  # of the loop below on a slow core that is idle

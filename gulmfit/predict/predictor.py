@@ -56,6 +56,10 @@ class Record(NamedTuple):
 class Predictor:
     """A classifier, of whatever kind of target, that is ready to use.
 
+    >>> predictor = Predictor.load(MODEL)  # a model folder, or the run folder around it
+    >>> predictor.classes, predictor.predict(["ACGTACGTACGT", "TTGACATATAAT"]).shape
+    (['no', 'yes'], (2, 2))
+
     Args:
         spec: The model's specification.
         model: The classifier, or an ensemble of them.

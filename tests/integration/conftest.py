@@ -15,9 +15,9 @@ from unittest import mock
 import pytest
 from filelock import FileLock
 
-from gulmfit.report import figures
+from gulmfit.evaluate.baselines import fits
 
-from .forked import Forked, drawn_only, run_forked
+from .forked import Forked, fitted_once, run_forked
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -132,8 +132,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return Trained(own, own / "outputs" / "ulmfit" / "tiny", printed.read_text(encoding="utf-8"))
 
 
-@pytest.fixture(scope="module")
-def unrendered() -> Iterator[None]:
-    """In a module that reads no pages: pictures of runs in this process are drawn but not rendered."""
-    with mock.patch.object(figures.Sheet, "svg", drawn_only):
+@pytest.fixture(autouse=True, scope="module")
+def quick_runs(unrendered: None) -> Iterator[None]:
+    """What is trained in this process has neither rendered pictures nor baselines that were fitted before."""
+    with mock.patch.object(fits, "cached", fitted_once(fits.cached)):
         yield

@@ -133,7 +133,7 @@ def _child(
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = [str(script or command), *words]
-    fits.cached = _fitted_once(fits.cached, Path(shared))
+    fits.cached = fitted_once(fits.cached, Path(shared))
     if not rendered:
         figures.Sheet.svg = drawn_only  # type: ignore[method-assign]
     if script is not None:
@@ -148,8 +148,9 @@ def drawn_only(sheet: figures.Sheet) -> str:
     return "<svg></svg>" if sheet.axes else ""
 
 
-def _fitted_once(cached: Callable[..., Any], folder: Path) -> Callable[..., Any]:
+def fitted_once(cached: Callable[..., Any], folder: Path | None = None) -> Callable[..., Any]:
     """Return what looks in a folder of all commands before it fits what the command's own folder does not have."""
+    folder = folder or Path(_shared().name)
 
     def known(run: Callable[[], Any], cache_dir: Path | None, *rest: Any) -> Any:
         return cached(lambda: cached(run, folder, *rest), cache_dir, *rest)

@@ -114,7 +114,7 @@ def test_a_planted_hang_is_found(fuzzing: Any) -> None:
 
 def test_a_planted_wait_is_found(fuzzing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fuzzing, "MOST_CRASHES", 1)
-    _, told = _planted(fuzzing, _sleeping_reader, stall=2.0)
+    _, told = _planted(fuzzing, _sleeping_reader, stall=6.0)
     assert told["hangs"] == 1
     assert b"-1" in told["found"][0].case["a.txt"]
 

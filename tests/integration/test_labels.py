@@ -13,8 +13,6 @@ from gulmfit.commands.evaluate import evaluate_file
 from gulmfit.report.kinds.predictions import Predictions
 from gulmfit.train.runner import train
 
-pytestmark = pytest.mark.usefixtures("unrendered")
-
 TINY = (
     "arch=awd_lstm_tiny", "arch.hidden_size=8", "arch.embed_size=4", "tokenizer.k=3", "trainer.precision=32-true",
     "trainer.max_steps=2", "trainer.accelerator=cpu", "trainer.enable_progress_bar=false", "cv.folds=2",

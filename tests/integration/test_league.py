@@ -3,13 +3,12 @@
 import csv
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from .conftest import ROOT, TINY
+from .conftest import TINY, run_script
 
 
 @pytest.mark.slow
@@ -24,8 +23,7 @@ def test_a_league_of_toys(tmp_path: Path) -> None:
     (tmp_path / "sets.yaml").write_text(yaml.safe_dump(sets), encoding="utf-8")
 
     def league(*words: str) -> subprocess.CompletedProcess[str]:
-        given = [str(ROOT / "scripts" / "league.py"), "sets=sets.yaml", "output=league", *words]
-        return subprocess.run([sys.executable, *given], cwd=tmp_path, text=True, capture_output=True, check=False)
+        return run_script("league.py", "sets=sets.yaml", "output=league", *words, cwd=tmp_path)
 
     first = league("trainer.max_steps=3")
     assert first.returncode == 1

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ from gulmfit.cli import predict
 from gulmfit.predict.predictor import Predictor
 from gulmfit.seq.alphabet import reverse_complement_text
 
-from .conftest import ROOT, run
+from .conftest import ROOT, run, start
 
 
 def write_model(folder: Path, hidden_size: int) -> Path:
@@ -57,12 +58,6 @@ def write_genome(path: Path, *lengths: int) -> None:
             handle.write(f">{number}\n".encode() + lines.tobytes())
 
 
-def start(*words: str, cwd: Path, code: str = "") -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", f"from gulmfit.cli import predict; predict(){code}"]
-    return subprocess.Popen([*command, *words], cwd=cwd, env=environment, text=True, stdout=-1, stderr=-1)
-
-
 @pytest.mark.slow
 def test_a_killed_scan_ends_with_the_same_bytes(tmp_path: Path) -> None:
     write_genome(tmp_path / "genome.fa", 70_000, 50_000)
@@ -76,14 +71,14 @@ def test_a_killed_scan_ends_with_the_same_bytes(tmp_path: Path) -> None:
         (tmp_path / name).unlink()
     journal, delays, done = tmp_path / ".a.tsv.partial" / "journal.json", random.Random(0), 0
     for _ in range(2):
-        process = start(*words, f"output={outputs}", cwd=tmp_path)
+        process = start(*words, f"output={outputs}", cwd=tmp_path, command="predict")
         before = done
         while done == before and process.poll() is None:
             time.sleep(0.02)
             if journal.exists():
                 done = json.loads(journal.read_text())["windows"]
         time.sleep(delays.random() / 4)
-        process.kill()
+        process.send_signal(signal.SIGKILL)
         process.communicate()
         assert process.returncode == -9, "it ended before it was killed: the genome is too short for this test"
     assert not any((tmp_path / name).exists() for name in names)
@@ -97,18 +92,23 @@ def test_a_killed_scan_ends_with_the_same_bytes(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read as Linux has it")
 def test_memory_does_not_grow_with_the_genome(model: Path, tmp_path: Path) -> None:
-    # Not what getrusage says, which counts the process that started this one.
-    measure = ";print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+    # Of a process of its own, and not what getrusage says, which counts the process that started this one.
+    code = "from gulmfit.cli import predict; predict()"
+    code += ";print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     peaks = {}
     for megabases in (2, 20):
         write_genome(tmp_path / f"{megabases}.fa", *[megabases * 250_000] * 4)
-        process = start(
+        words = [
             f"model={model}", f"input={megabases}.fa", "window_bp=30", "step_bp=500", "threshold=0.5",
-            "output=a.tsv,a.parquet,a.bedgraph,a.bw,a.bed", cwd=tmp_path, code=measure,
+            "output=a.tsv,a.parquet,a.bedgraph,a.bw,a.bed",
+        ]  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words], cwd=tmp_path, env=environment, text=True, capture_output=True,
+            timeout=900,
         )  # fmt: skip
-        printed, errors = process.communicate(timeout=900)
-        assert process.returncode == 0, errors
-        peaks[megabases] = int(printed.split()[-2]) / 1024
+        assert done.returncode == 0, done.stderr
+        peaks[megabases] = int(done.stdout.split()[-2]) / 1024
     sys.stdout.write(f"peak memory in MiB by megabases: {peaks}\n")
     assert peaks[20] < 1.05 * peaks[2]
 

@@ -7,6 +7,9 @@ import importlib
 
 from gulmfit.config import compose, validate
 from gulmfit.report.kinds.kind import every_kind
+from tests.quick import hurry
+
+hurry()
 
 for name in (
     "gulmfit.cli", "gulmfit.commands.predict", "gulmfit.evaluate.baselines.classes", "gulmfit.models.peer_cnn",
@@ -17,4 +20,7 @@ for name in (
     importlib.import_module(name)
 
 every_kind()
-validate(compose(["stage=classify", "classify.phases=[{epochs: 2, lr: 1e-2}]", "data=table", "data.path=a b.csv"]))
+for stage in ("pretrain", "finetune", "ulmfit"):
+    compose([f"stage={stage}", "arch=awd_lstm_tiny"])
+words = ["data=table", "data.path=a b.csv"]
+validate(compose(["stage=classify", "arch=awd_lstm_tiny", "classify.phases=[{epochs: 2, lr: 1e-2}]", *words]))

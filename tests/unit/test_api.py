@@ -5,18 +5,21 @@ import doctest
 import re
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
 import gulmfit
-from gulmfit import api
+from gulmfit import api, config
 from gulmfit.commands.embed import embed_file
 from gulmfit.commands.predict import predict_file
 from gulmfit.commands.score import score_file
 from gulmfit.errors import CheckpointError, ConfigError, DataError
 from gulmfit.models import peer_cnn
+from gulmfit.predict import predictor
+from gulmfit.seq.tokens import tokenizer
 
 MODELS = Path(__file__).resolve().parents[1] / "fixtures" / "models_of_0_1"
 TEXTS = ["".join(np.random.default_rng(seed).choice(list("ACGT"), 30 + seed)) for seed in range(12)]
@@ -120,11 +123,19 @@ def test_a_frame_comes_back_where_one_is_given(library: str, monkeypatch: pytest
     assert list(found["id"])[:2] == ["1", "2"]
 
 
-def test_the_examples_run() -> None:
+@pytest.mark.parametrize(("module", "least"), [(api, 12), (config, 2), (predictor, 2), (tokenizer, 5)])
+def test_the_examples_run(module: ModuleType, least: int) -> None:
     names = {"gulmfit": gulmfit, "MODEL": MODELS / "classes"}
-    found = doctest.testmod(api, extraglobs=names)
-    assert found.attempted >= 12
+    found = doctest.testmod(module, extraglobs=names)
+    assert found.attempted >= least
     assert not found.failed
+
+
+def test_everything_public_has_an_example() -> None:
+    """Of classes, in the class or in a method."""
+    for name in gulmfit.__all__:
+        found = doctest.DocTestFinder().find(getattr(gulmfit, name))
+        assert any(one.examples for one in found), name
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -124,16 +124,23 @@ def configured(path: str) -> Callable[[], Any]:
 
 
 @cache
+def assigned() -> list[tuple[str, str, ast.expr]]:
+    """Return what the modules of the package assign: name of the module, name of the variable, value."""
+    return [
+        (path.stem, target.id, node.value)
+        for path in sorted((ROOT / "gulmfit").rglob("*.py"))
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    ]
+
+
 def constant(name: str, module: str = "") -> Any:
     """Return a module-level constant of the package, wherever it is; `module` is needed where several have it."""
-    found = [
-        ast.literal_eval(node.value)
-        for path in sorted((ROOT / "gulmfit").rglob(f"{module or '*'}.py"))
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.Assign) and [getattr(target, "id", "") for target in node.targets] == [name]
-    ]
+    found = [value for stem, known, value in assigned() if known == name and module in ("", stem)]
     assert len(found) == 1, f"{name} is defined in {len(found)} modules"
-    return found[0]
+    return ast.literal_eval(found[0])
 
 
 # Page, its sentence or row with the number as a group (a space also matches a line end), where the number comes from.

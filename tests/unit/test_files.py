@@ -17,6 +17,8 @@ from gulmfit.errors import CheckpointError, ConfigError, DataError
 from gulmfit.files import check_apart, claimed, hidden, remove_unfinished, whole_file, whole_folder, write_whole
 from gulmfit.model_files import files_of
 
+SECONDS = 900.0  # in which a process of its own has begun, on a busy machine too; nothing waits so long that works
+
 SPEC = {
     "arch": {"_target_": "gulmfit.models.awd_rnn.AWDRNN", "embed_size": 8, "hidden_size": 8, "num_layers": 1},
     "head": {"_target_": "gulmfit.models.language_model.LanguageModel", "legal_successors": False},
@@ -208,7 +210,7 @@ def test_two_outputs_of_one_name_are_refused(tmp_path: Path) -> None:
 def hold(path: Path, ready: "multiprocessing.synchronize.Event", done: "multiprocessing.synchronize.Event") -> None:
     with claimed([path], []):
         ready.set()
-        done.wait(30)
+        done.wait(SECONDS)
 
 
 def test_a_second_process_is_refused_and_the_first_one_named(tmp_path: Path) -> None:
@@ -217,14 +219,14 @@ def test_a_second_process_is_refused_and_the_first_one_named(tmp_path: Path) -> 
     first = forking.Process(target=hold, args=(tmp_path / "a.tsv", ready, done))
     first.start()
     try:
-        assert ready.wait(30)
+        assert ready.wait(SECONDS)
         (tmp_path / "link.tsv").symlink_to("a.tsv")
         for name in ("a.tsv", "link.tsv"):
             with pytest.raises(DataError, match=rf"{name}.*process {first.pid}\b"), claimed([tmp_path / name], []):
                 pytest.fail("claimed")
     finally:
         done.set()
-        first.join(30)
+        first.join(SECONDS)
     with claimed([tmp_path / "a.tsv"], []):
         assert hidden(tmp_path / "a.tsv", ".lock").exists()
     assert names(tmp_path) == ["link.tsv"]
@@ -249,7 +251,7 @@ def test_writers_at_once_never_mix(tmp_path: Path) -> None:
 
     def write(text: str) -> None:
         with whole_file(path) as unfinished:
-            started.wait(10)
+            started.wait(SECONDS)
             unfinished.write_text(text)
 
     threads = [threading.Thread(target=write, args=(text,)) for text in parts]

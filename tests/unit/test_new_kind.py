@@ -153,6 +153,8 @@ def forget() -> None:
     objective._KINDS.pop("counts", None)
 
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 TRAIN = [
     "stage=classify", "data=table", "data.path=counts.csv", "data.label=reads", "split=stratified",
     "head._target_=counted.CountHead", "loss=mse", "loss._target_=counted.PoissonLoss", "trust=true",

@@ -153,6 +153,14 @@ class KmerTokenizer(Tokenizer):
     bases fall outside every token, and so does the gap between two tokens when `stride > k`. A k-mer that
     holds an ambiguous base is the token `unk`.
 
+    >>> from gulmfit.seq.alphabet import encode
+    >>> tokenizer = KmerTokenizer(k=3, stride=2)
+    >>> tokens = tokenizer.encode(encode("ACGTACN"))
+    >>> [tokenizer.spell(token) for token in tokens]
+    ['ACG', 'GTA', '<unk>']
+    >>> len(tokenizer), tokens.tolist()
+    (67, [9, 47, 1])
+
     Args:
         k: Bases per token, 1 to 8; of a larger alphabet fewer, so that the vocabulary keeps below 2^20.
         stride: Bases from the start of one token to the start of the next, 1 or more.

@@ -14,6 +14,8 @@ from gulmfit.train.console import QUIET_S, WINDOW_S, Clocks, Load, read_clocks, 
 from gulmfit.train.log import SHOWN, Console, logged
 from gulmfit.train.runner import train
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 TINY = [
     "stage=pretrain", "data.length_bp=40000", "data.num_train=4", "data.num_valid=4", "data.num_test=4",
     "arch=awd_lstm_tiny", "arch.hidden_size=8", "arch.embed_size=8", "tokenizer.k=3", "batch_size=16",

@@ -13,6 +13,7 @@ from gulmfit.errors import CheckpointError
 from gulmfit.train.survive import durable
 from gulmfit.train.survive.durable import LAST, PREVIOUS, DurableCheckpointIO, held, newest_sound
 
+SECONDS = 900.0  # in which a process has begun that imports all there is, on a busy machine too
 SPEC = {"arch": {}, "head": {}, "dropout": {}, "tokenizer": {}}
 
 
@@ -78,7 +79,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
 def _hold(folder: Path, begun: Any, done: Any) -> None:
     with held(folder):
         begun.set()
-        done.wait(30)
+        done.wait(SECONDS)
 
 
 def test_a_second_writer_is_refused_until_the_first_ends(tmp_path: Path) -> None:
@@ -86,7 +87,7 @@ def test_a_second_writer_is_refused_until_the_first_ends(tmp_path: Path) -> None
     begun, done = context.Event(), context.Event()
     process = context.Process(target=_hold, args=(tmp_path, begun, done))
     process.start()
-    assert begun.wait(60)
+    assert begun.wait(SECONDS)
     message = rf"another process \(process {process.pid} on .*run\.name="
     with pytest.raises(CheckpointError, match=message), held(tmp_path):
         pass
