@@ -53,7 +53,7 @@ def explain_file(
     top: int = 100,
     sanity: bool = True,
     batch_size: int = 64,
-    precision: Literal["32", "bf16", "auto"] = "32",
+    precision: Literal["mixed", "32", "bf16", "auto"] = "mixed",
     sequence: str = "sequence",
     id: str = "",
     genome: str = "",
@@ -89,7 +89,8 @@ def explain_file(
         top: Sequences on a page, those with the highest scores.
         sanity: Whether to compare with the same network with random weights.
         batch_size: Sequences that are explained together.
-        precision: `auto` takes `bf16` where the hardware computes in it; scores then move by some thousandths.
+        precision: `mixed` computes in 32 bits, and where the hardware is fast at bf16, in it what versions of a
+            sequence change in an LSTM; `auto` takes `bf16` for everything there.
         sequence: Column of the sequence in a table.
         id: Column of the id in a table; the number of the record by default.
         genome: FASTA on which features lie.

@@ -22,6 +22,7 @@ from gulmfit.models.ensemble import Ensemble
 from gulmfit.models.hardware import place
 from gulmfit.models.labeller import Labeller
 from gulmfit.models.language_model import LanguageModel
+from gulmfit.models.precision import fast_precision
 from gulmfit.report.kinds.kind import kind_of
 from gulmfit.seq.formats.tables import not_one_of
 
@@ -37,7 +38,8 @@ class Explained:
         loaded: The model.
         source: Where it comes from, for messages.
         device: Where to run; the first GPU if there is one.
-        precision: `32`; `bf16` or `auto`, with which scores move by some thousandths.
+        precision: `32`; `mixed`, the same but for what versions of a sequence change in an AWD-LSTM, which is
+            multiplied in bf16 where the hardware does; `bf16` or `auto`, with which scores move by some thousandths.
         positive: Name of the class, label or value to explain. By default the positive one of two classes, else all.
         position: Base whose label a labeller explains, 0-based.
 
@@ -64,7 +66,8 @@ class Explained:
         model = loaded.model
         if not isinstance(model, SequenceClassifier | Ensemble | Labeller | LanguageModel):
             raise CheckpointError(f"{source}: a {type(model).__name__} has no scores that could be explained.")
-        self.device, self.reduced = place(model, device, precision)
+        self.device, self.reduced = place(model, device, "32" if precision == "mixed" else precision)
+        self.mixed = precision == "mixed" and fast_precision("cpu") == "bf16-mixed"
         self.model, self.tokenizer, self.letters, self.kept = model, loaded.tokenizer, loaded.letters, loaded
         self.networks: list[nn.Module] = list(model.members) if isinstance(model, Ensemble) else [model]
         self.language = isinstance(model, LanguageModel)

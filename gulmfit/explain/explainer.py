@@ -2,16 +2,19 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple, Protocol
 
 import numpy as np
+import torch
 
 from gulmfit.errors import ConfigError
 from gulmfit.explain.attribution import Attribution, check_length
 from gulmfit.explain.explained import Explained
 from gulmfit.explain.gradients import IntegratedGradients
 from gulmfit.explain.substituting import Deletion, Mutagenesis, Substituting
+from gulmfit.models.hardware import threads
 from gulmfit.predict.predictor import Record
 from gulmfit.seq.alphabet import reverse_complement
 
@@ -93,10 +96,16 @@ class Explainer:
             for record in ahead:
                 check_length(record, self.explained.tokenizer, self.explained.position, where)
             order = sorted(range(len(ahead)), key=lambda number: len(ahead[number].codes))
+            # A thread for each batch: their products are too small for two threads to meet in.
+            workers = torch.get_num_threads() if isinstance(self.method, Substituting) else 1
+            size = min(size, -(-len(ahead) // workers))
+            batches = [order[start : start + size] for start in range(0, len(order), size)]
             found: dict[int, Attribution] = {}
-            for start in range(0, len(order), size):
-                numbers = order[start : start + size]
-                found.update(zip(numbers, self._together([ahead[number] for number in numbers]), strict=True))
+            with threads(1), ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                given = [[ahead[number] for number in numbers] for numbers in batches]
+                explained = pool.map(self._together, given) if workers > 1 else map(self._together, given)
+                for numbers, some in zip(batches, explained, strict=True):
+                    found.update(zip(numbers, some, strict=True))
             yield from (found[number] for number in range(len(ahead)))
 
     def _together(self, records: list[Record]) -> list[Attribution]:
@@ -113,7 +122,7 @@ class Explainer:
             return ""
         scorer = self.method.scorer
         share = scorer.tokens_run / scorer.tokens_whole
-        return f"; {self.method.versions:,} versions, for which {share:.0%} of their tokens were read"
+        return f"; {scorer.versions:,} versions, for which {share:.0%} of their tokens were read"
 
 
 class Sanity(NamedTuple):

@@ -6,6 +6,8 @@ until then: it is computed once. Other encoders, and labellers, read every versi
 Shape letters: `P` originals, `N` versions of them, `T` tokens, `E` encoder outputs, `F` features, `O` outputs.
 """
 
+from collections.abc import Iterator
+from threading import Lock
 from typing import Any, Protocol, Self, cast
 
 import numpy as np
@@ -13,7 +15,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from gulmfit.explain.differences import Differences, can_differ
 from gulmfit.explain.explained import Explained
+from gulmfit.models.awd_rnn import AWDRNN
 from gulmfit.models.classifier import EVALUATION_WINDOW, ConcatPooling, SequenceClassifier
 from gulmfit.models.encoder import Encoder, State, encode_window, is_causal, keep_rows
 from gulmfit.models.hardware import computing
@@ -34,13 +38,21 @@ class VersionScorer:
         explained: The model.
 
     Attributes:
+        versions: How many versions were looked at.
         tokens_run: How many tokens were run through an encoder.
         tokens_whole: How many that would have been, had every version been read from its start.
     """
 
     def __init__(self, explained: Explained) -> None:
         self.explained = explained
-        self.tokens_run = self.tokens_whole = 0
+        self.versions = self.tokens_run = self.tokens_whole = 0
+        self._lock = Lock()
+
+    def count(self, **more: int) -> None:
+        """Add to what was run; several threads may."""
+        with self._lock:
+            for name, number in more.items():
+                setattr(self, name, getattr(self, name) + number)
 
     @torch.inference_mode()
     def scores(
@@ -74,9 +86,9 @@ class VersionScorer:
                 found = torch.cat([
                     explained.scores(tokens, sizes) for tokens, sizes in zip(*_cut(tensors[2], tensors[3]), strict=True)
                 ])  # fmt: skip
-                self.tokens_run += tensors[2].numel() * len(explained.networks)
+                self.count(tokens_run=tensors[2].numel() * len(explained.networks))
         strands = sum(2 if getattr(one, "other_strand", None) is not None else 1 for one in explained.networks)
-        self.tokens_whole += versions.size * strands
+        self.count(tokens_whole=versions.size * strands)
         scores: Floats = found.double().cpu().numpy()[inverse.ravel()]
         return scores
 
@@ -117,30 +129,55 @@ class VersionScorer:
             first = torch.where(differs.any(1), differs.int().argmax(1), versions.shape[1])
             # Where the number of tokens differs, so does what was pooled of them.
             first[sizes != lengths[original_of]] = 0
+        reader: _Reader = _Windows(encoder, fed, window)
+        if self.explained.mixed and can_differ(encoder, versions):
+            reader = Differences(cast(AWDRNN, encoder), fed, fed_versions)
         found: Tensor | None = None
-        state: State = None
         at = 0
         for start in sorted(set(first.tolist())):
             if start > at:
-                outputs, state = encode_window(encoder, fed[:, at:start], state)
+                outputs = reader.originals(at, start)
                 gathered.add(outputs)
-                self.tokens_run += outputs.shape[0] * outputs.shape[1]
+                self.count(tokens_run=len(fed) * (start - at))
                 at = start
             here = (first == start).nonzero().squeeze(-1)
             most = max(1, TOKENS_AT_ONCE // max(1, versions.shape[1] - start))
             for rows in here.split(most):
                 parents = original_of[rows]
                 fork = gathered.forked(parents, fed_versions[rows], versions[rows], sizes[rows])
-                state_here = keep_rows(state, parents.tolist())
-                for begin in range(start, versions.shape[1], window):
-                    tokens = fed_versions[rows, begin : begin + window]
-                    outputs, state_here = encode_window(encoder, tokens, state_here)
+                for outputs in reader.versions(fed_versions[rows], parents, start):
                     fork.add(outputs)
-                    self.tokens_run += tokens.numel()
+                self.count(tokens_run=len(rows) * (versions.shape[1] - start))
                 result = fork.result()
                 found = result.new_empty(len(versions), *result.shape[1:]) if found is None else found
                 found[rows] = result
         return cast(Tensor, found)
+
+
+class _Reader(Protocol):
+    """What runs an encoder."""
+
+    def originals(self, start: int, end: int) -> Tensor: ...
+
+    def versions(self, tokens: Tensor, parents: Tensor, start: int) -> Iterator[Tensor]: ...
+
+
+class _Windows:
+    """Any encoder, window by window: originals in order, and versions of them from where they have been read to."""
+
+    def __init__(self, encoder: Encoder, tokens: Tensor, window: int) -> None:
+        self.encoder, self.tokens, self.window = encoder, tokens, window
+        self.state: State = None
+
+    def originals(self, start: int, end: int) -> Tensor:
+        outputs, self.state = encode_window(self.encoder, self.tokens[:, start:end], self.state)
+        return outputs
+
+    def versions(self, tokens: Tensor, parents: Tensor, start: int) -> Iterator[Tensor]:
+        state = keep_rows(self.state, parents.tolist())
+        for begin in range(start, tokens.shape[1], self.window):
+            outputs, state = encode_window(self.encoder, tokens[:, begin : begin + self.window], state)
+            yield outputs
 
 
 class _Gathered(Protocol):

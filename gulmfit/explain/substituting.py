@@ -32,12 +32,11 @@ class Substituting:
         explained: The model.
 
     Attributes:
-        versions: How many versions were looked at.
-        scorer: Runs the model, and counts tokens.
+        scorer: Runs the model, and counts versions and tokens.
     """
 
     def __init__(self, explained: Explained) -> None:
-        self.explained, self.scorer, self.versions = explained, VersionScorer(explained), 0
+        self.explained, self.scorer = explained, VersionScorer(explained)
 
     def _run(self, records: Sequence[Record], jobs: Iterator[_Job]) -> None:
         """Score the jobs of records, as many together as memory holds."""
@@ -56,14 +55,14 @@ class Substituting:
     def _score(self, records: Sequence[Record], jobs: Sequence[_Job]) -> None:
         tokenizer, known = self.explained.tokenizer, sorted({job.record for job in jobs})
         originals = [tokenizer.encode(records[number].codes) for number in known]
-        versions = [tokenizer.encode(codes) for job in jobs for codes in job.versions]
+        versions = [row for job in jobs for row in tokenizer.encode_rows(job.versions)]
         rows, lengths = padded([*originals, *versions], tokenizer.pad_id)
         places = {number: place for place, number in enumerate(known)}
         parents = np.concatenate([
             np.arange(len(known)), *(np.full(len(job.versions), places[job.record]) for job in jobs)
         ]).astype(np.int64)  # fmt: skip
         found = self.scorer.scores(rows[: len(known)], lengths[: len(known)], rows, lengths, parents)
-        self.versions += len(versions)
+        self.scorer.count(versions=len(versions))
         at = len(known)
         for job in jobs:
             job.take(found[places[job.record]], found[at : at + len(job.versions)])

@@ -48,8 +48,9 @@ class ConcatPooling:
         steps = torch.arange(self.seen, self.seen + outputs.shape[1], device=outputs.device)
         mask = steps < self.lengths.unsqueeze(1)
         real = mask.unsqueeze(-1)
-        is_last = (steps == self.lengths.unsqueeze(1) - 1).unsqueeze(-1)
-        last = (outputs * is_last).sum(1)
+        place = self.lengths - 1 - self.seen  # of the last token, in this window or outside
+        here = ((place >= 0) & (place < outputs.shape[1])).unsqueeze(-1)
+        last = outputs[torch.arange(len(outputs), device=outputs.device), place.clamp(0, outputs.shape[1] - 1)] * here
         maximum = outputs.masked_fill(~real, float("-inf")).amax(1)
         total = (outputs * real).sum(1)
         if self.bins:

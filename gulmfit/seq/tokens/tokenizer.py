@@ -56,6 +56,10 @@ class Tokenizer(ABC):
     def encode(self, codes: Codes) -> Tokens:
         """Turn base codes `(L,)` into token ids `(T,)`, int32."""
 
+    def encode_rows(self, rows: Codes) -> list[Tokens]:
+        """Turn the base codes of sequences of one length, `(N, L)`, into the token ids of each."""
+        return [self.encode(codes) for codes in rows]
+
     @abstractmethod
     def spans(self, codes: Codes) -> Spans:
         """Return the base span `[start, end)` of every token of base codes `(L,)`, `(T, 2)`."""
@@ -205,6 +209,15 @@ class KmerTokenizer(Tokenizer):
         ids = np.empty(self.num_tokens(len(codes)), dtype=np.int32)
         self.encode_into(codes, ids)
         return ids
+
+    def encode_rows(self, rows: Codes) -> list[Tokens]:
+        # Laid end to end with every start on the stride, they are one sequence.
+        count, length = rows.shape
+        steps = -(-length // self.stride)
+        ids = np.zeros(count * steps, dtype=np.int32)
+        found = self.encode(np.pad(rows, ((0, 0), (0, steps * self.stride - length))).ravel())
+        ids[: len(found)] = found
+        return list(ids.reshape(count, steps)[:, : self.num_tokens(length)])
 
     def encode_into(self, codes: Codes, ids: npt.NDArray[Any]) -> None:
         """Write the token ids of base codes `(L,)` to `ids` `(T,)`, of any type that holds the whole vocabulary."""

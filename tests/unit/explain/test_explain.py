@@ -12,13 +12,14 @@ from torch import Tensor, nn
 
 from gulmfit.checkpoint import LoadedModel, build_model
 from gulmfit.errors import CheckpointError, ConfigError, SequenceError
-from gulmfit.explain import prefixes, substituting
+from gulmfit.explain import differences, prefixes, substituting
 from gulmfit.explain.attribution import substitutions
 from gulmfit.explain.explained import Explained
 from gulmfit.explain.explainer import Explainer, Settings, against_random_weights
 from gulmfit.explain.gradients import COMPLETE, IntegratedGradients
 from gulmfit.explain.patterns import profile, strongest_words
 from gulmfit.explain.substituting import Deletion
+from gulmfit.models.hardware import threads
 from gulmfit.predict.language.likelihood import LikelihoodScorer
 from gulmfit.predict.predictor import PositionPredictor, Predictor, Record
 from gulmfit.seq.alphabet import alphabet_named, decode, encode, reverse_complement
@@ -109,6 +110,40 @@ def test_mutagenesis_is_brute_force(name: str) -> None:
         base = 7
         alternatives = np.delete(one.effects[:, base], record.codes[base], axis=1)
         np.testing.assert_allclose(one.contributions[:, base], -alternatives.mean(1))
+
+
+@pytest.mark.parametrize("name", ["causal", "both strands", "ensemble", "language model", "sub-words"])
+def test_differences_are_brute_force(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Products of differences in bf16 move each effect by a share of the effects, however small these are."""
+    monkeypatch.setattr(differences, "NARROWEST", 8)
+    language = {"_target_": "gulmfit.models.language_model.LanguageModel"}
+    whole = explained(language, classes=()) if name == "language model" else MODELS[name]()
+    given = records()
+    exact = list(Explainer(whole, Settings()).explain(given))
+    whole.mixed = True  # whether or not this machine is fast at it
+    for batch_size in (1, 4):
+        for one, other in zip(exact, Explainer(whole, Settings(batch_size=batch_size)).explain(given), strict=True):
+            assert one.effects is not None
+            assert other.effects is not None
+            np.testing.assert_allclose(other.scores, one.scores, atol=1e-4)
+            error = other.effects - one.effects
+            assert np.sqrt((error**2).mean()) < 0.01 * np.sqrt((one.effects**2).mean())
+            # Not all of them are large: a share of the largest would hide that.
+            small = np.abs(one.effects) < np.median(np.abs(one.effects))
+            assert np.sqrt((error[small] ** 2).mean()) < 0.05 * np.sqrt((one.effects[small] ** 2).mean()) + 2e-5
+
+
+def test_threads_change_nothing() -> None:
+    model, given = explained(), records((30, 41, 8, 25, 33))
+    with threads(1):
+        alone = list(Explainer(model, Settings()).explain(given))
+    with threads(3):
+        explainer = Explainer(model, Settings())
+        for one, other in zip(alone, explainer.explain(given), strict=True):
+            assert one.record is other.record
+            np.testing.assert_allclose(one.effects, other.effects, atol=1e-5)
+        assert torch.get_num_threads() == 3
+    assert explainer.method.scorer.versions == sum(len(substitutions(one.codes, 4)[0]) for one in given)  # type: ignore[attr-defined]
 
 
 def test_prefixes_save_what_they_should() -> None:

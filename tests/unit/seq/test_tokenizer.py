@@ -58,6 +58,13 @@ def test_any_type_that_holds_the_vocabulary_will_do(sequence, k, stride):
     assert ids.tolist() == tokenizer.encode(codes).tolist()
 
 
+@given(dna_with_unknown, ks, strides, st.integers(1, 3))
+def test_rows_are_encoded_each_by_itself(sequence, k, stride, count):
+    tokenizer, width = KmerTokenizer(k, stride), len(sequence) // count
+    rows = encode(sequence)[: count * width].reshape(count, width)
+    assert [row.tolist() for row in tokenizer.encode_rows(rows)] == [tokenizer.encode(row).tolist() for row in rows]
+
+
 @given(dna, st.integers(1, 4), strides)
 def test_ids_are_places_in_the_sorted_vocabulary(sequence, k, stride):
     places = {kmer: place for place, kmer in enumerate(vocabulary(k))}
