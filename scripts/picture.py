@@ -5,10 +5,11 @@
 Those in docs/images were taken so; `python scripts/fetch.py promoters_ecoli_regulondb` fetches the data:
 
     python train.py experiment=regulondb run.name=regulondb
-    gzip -dc data/promoters_ecoli_regulondb/promoter.fasta.gz | head -n 80 | \\
-        gulmfit-explain model=outputs/classify/regulondb input=- output=outputs/promoters.html
-    python scripts/picture.py outputs/classify/regulondb/report.html docs/images/report.png
-    python scripts/picture.py outputs/promoters.html docs/images/explain.png --top 0 --height 700
+    gzip -dc data/promoters_ecoli_regulondb/promoter.fasta.gz | \\
+        grep -A1 --no-group-separator "SIGMA70 STRONG" | head -n 80 | \\
+        gulmfit-explain model=outputs/classify/regulondb input=- output=outputs/promoters.html sanity=false
+    python scripts/picture.py outputs/classify/regulondb/report.html docs/images/report.png --width 1400 --height 812
+    python scripts/picture.py outputs/promoters.html docs/images/explain.png --width 900 --top 2040 --height 645
 """
 
 import argparse

@@ -8,8 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from .conftest import Trained, run
+from .conftest import ROOT, Trained, run, run_script
 
 BROWSER = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
@@ -141,3 +142,14 @@ def test_paper_holds_everything_and_the_dark_is_readable(pages: dict[str, Path],
     assert not seen["unseen"], "what is folded on a screen has to be unfolded on paper"
     assert seen["page"] <= seen["width"] + 1
     assert all(not picture["broken"] and picture["width"] > 100 for picture in seen["pictures"])
+
+
+def test_a_picture_is_the_part_of_a_page(pages: dict[str, Path], tmp_path: Path) -> None:
+    output = tmp_path / "part.png"
+    words = ["--width", "600", "--top", "40", "--height", "300"]
+    result = run_script("picture.py", str(pages["compare"]), str(output), *words, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    with Image.open(output) as picture:
+        assert picture.size == (600, 300)
+        assert len(set(picture.convert("L").tobytes())) > 10, "it is not blank"
+    assert all(path.stat().st_size < 200_000 for path in (ROOT / "docs" / "images").iterdir())
