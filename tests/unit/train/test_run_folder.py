@@ -54,3 +54,16 @@ def test_a_library_that_is_missing_is_named() -> None:
 class NeedsMore:
     def __init__(self) -> None:
         import module_that_nobody_has  # type: ignore[import-not-found]  # noqa: F401
+
+
+@pytest.mark.parametrize(("shard", "kept"), [("panel.shard=1/2", True), ("panel.shard=null", False)])
+def test_a_shard_leaves_the_sets_of_others(tmp_path: Path, shard: str, kept: bool) -> None:
+    for name in ("sets/ONE", "warm/all"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "metrics.json").write_text("{}")
+    (tmp_path / "panel.tsv").write_text("set\n")
+    config = compose(["stage=panel", "panel=peaks", shard, "overwrite=true"])
+    Run(config, tmp_path).prepare()
+    assert not (tmp_path / "panel.tsv").exists()
+    assert (tmp_path / "sets" / "ONE" / "metrics.json").exists() == kept
+    assert (tmp_path / "warm" / "all" / "metrics.json").exists() == kept
