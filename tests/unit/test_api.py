@@ -139,6 +139,7 @@ def test_everything_public_has_an_example() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("unrendered")
 def test_the_page_of_the_documents_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its blocks, one after the other, and what they leave."""
     random = np.random.default_rng(0)

@@ -54,6 +54,7 @@ def test_copies_do_not_narrow_an_interval(tmp_path: Path) -> None:
     assert tenfold[1] - tenfold[0] == pytest.approx(once[1] - once[0], rel=0.25)  # by single sequences a third
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_the_validated_threshold_is_judged_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
         found = evaluated(tmp_path, 1, "average")
