@@ -144,8 +144,8 @@ def gene_scores(
     lengths: Mapping[str, int] | None = None,
     also_true: Collection[GeneModel] = (),
 ) -> GeneScores:
-    """Compare genes: `three_prime` with the same last coding base, `exact` with the same coding parts; each coding `exon`
-    and each `exact_intron` between two; `multi_exon`, those of `exact` with introns.
+    """Compare genes: `three_prime` with the same last coding base, `exact` with the same coding parts; each coding
+    `exon` and each `exact_intron` between two; `multi_exon`, those of `exact` with introns.
 
     Args:
         true: Genes of the annotation that count.

@@ -26,7 +26,8 @@ def cautions(results: Mapping[str, Any], scores: Mapping[str, float], headline: 
 
 def _rare_class(results: Mapping[str, Any], headline: str) -> str:
     counts = ((results.get("data") or {}).get("classes") or {}).get("train") or {}
-    if len(counts) != 2 or len(results.get("classes") or ()) != 2 or headline != "accuracy":
+    told_apart = len(results.get("classes") or ())
+    if len(counts) != 2 or told_apart != 2 or headline != "accuracy":
         return ""
     name, count = min(counts.items(), key=lambda item: item[1])
     if (share := count / sum(counts.values())) >= RARE:
