@@ -26,7 +26,8 @@ from gulmfit.predict.records import check_input, open_records, sequence_records
 from gulmfit.report.html import write_report
 from gulmfit.report.motif_page import FoundMotif, motif_report
 from gulmfit.seq.alphabet import Codes
-from gulmfit.seq.formats.motif_files import Motif, read_meme, write_jaspar, write_meme
+from gulmfit.seq.formats.motif_databases import read_database
+from gulmfit.seq.formats.motif_files import Motif, write_jaspar, write_meme
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def find_motifs_of(
     strand: Literal["forward", "average"] = "forward",
     most: int = 20,
     batch_size: int = 64,
-    precision: Literal["32", "bf16", "auto"] = "32",
+    precision: Literal["mixed", "32", "bf16", "auto"] = "mixed",
     sequence: str = "sequence",
     id: str = "",
     genome: str = "",
@@ -82,13 +83,15 @@ def find_motifs_of(
         input: Sequences that have what is looked for: FASTA, FASTQ or table, or with genome= features.
         output: Folder for motifs.tsv, .meme, .jaspar and .html, matches.tsv, sites.tsv and, of features, sites.bed.
         background: Sequences that do not have it; by default shuffles that keep pairs of neighbouring bases.
-        database: MEME file of known motifs, such as JASPAR's; without it motifs have no names.
+        database: Known motifs: a file in MEME's or JASPAR's format, JASPAR's SQLite database, or `jaspar`, the
+            vertebrates of the release in pyjaspar (`jaspar:plants` for others); without it motifs have no names.
         positive: Class, label or value; needed where the model has several.
         method: As for gulmfit-explain.
         strand: `average` explains both strands.
         most: Motifs at most.
         batch_size: Sequences that are explained together.
-        precision: `auto` takes `bf16` where the hardware computes in it.
+        precision: `mixed` computes in 32 bits, and where the hardware is fast at bf16, in it what versions of a
+            sequence change in an LSTM; `auto` takes `bf16` for everything there.
         sequence: Column of the sequence in a table.
         id: Column of the id in a table; the number of the record by default.
         genome: FASTA on which features lie.
@@ -111,7 +114,7 @@ def find_motifs_of(
     read: list[str | Path] = [input, genome, background, database]
     with claimed(more, [*read, *files_of(model)]), noted([table], read, asked):
         keep_freed_memory()
-        targets = read_meme(database) if database else []
+        targets = read_database(database) if database else []
         explained = Explained.load(model, precision=precision, positive=positive)
         letters = explained.letters = explained.letters.asked(case, ambiguity)
         alphabet = explained.tokenizer.alphabet

@@ -18,7 +18,7 @@ from gulmfit.explain.attribution import Attribution
 from gulmfit.predict.predictor import Predictor
 from gulmfit.report import explain_page
 from gulmfit.seq.alphabet import decode, encode, reverse_complement_text
-from gulmfit.seq.formats.motif_files import Motif, read_meme, write_meme
+from gulmfit.seq.formats.motif_files import Motif, read_motifs, write_meme
 from tests.integration.test_language_tools import save
 
 CLASSIFIER = {"_target_": "gulmfit.models.classifier.SequenceClassifier", "hidden_size": 4}
@@ -182,7 +182,7 @@ def test_motifs_are_found_tested_and_named(
     assert float(row["q"]) < 1e-6
     assert float(row["in_input"]) == pytest.approx(2 / 3, abs=0.1)
     assert float(row["in_background"]) < 0.1
-    (motif,) = read_meme(tmp_path / "found/motifs.meme")
+    (motif,) = read_motifs(tmp_path / "found/motifs.meme")
     assert any(word in one.consensus() for one in (motif, motif.turned()) for word in ["TGACGTCA"])
     width = len(motif.probabilities)
     sites = [line.split("\t") for line in (tmp_path / "found/sites.bed").read_text().splitlines()]

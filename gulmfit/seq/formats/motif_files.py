@@ -46,21 +46,59 @@ class Motif(NamedTuple):
         return "".join("ACGT"[row.argmax()] if row.max() >= 0.5 else "N" for row in self.probabilities)
 
 
-def read_meme(path: str | Path) -> list[Motif]:
-    """Read the motifs of a MEME file.
+def read_motifs(path: str | Path) -> list[Motif]:
+    """Read the motifs of a file in MEME's or JASPAR's format.
 
     Raises:
-        DataError: It is no MEME file of nucleotides, or damaged; names the line.
+        DataError: It is neither, not of nucleotides, or damaged; names the line.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}.") from error
-    if not any(line.startswith("MEME version") for line in lines[:20]):
+    if any(line.startswith("MEME version") for line in lines[:20]):
+        motifs = _read_meme(path, lines)
+    elif next((line for line in lines if line.strip()), "").startswith(">"):
+        motifs = _read_jaspar(path, lines)
+    else:
         raise DataError(
-            f"{path}: not a MEME file: no line begins with 'MEME version'. Give motifs in the minimal MEME format, as "
-            "JASPAR offers them."
+            f"{path}: neither a MEME nor a JASPAR file: no line begins with 'MEME version', and the first not with "
+            "'>'. Give motifs in the minimal MEME format or in JASPAR's, as JASPAR offers them."
         )
+    if not motifs:
+        raise DataError(f"{path}: there is no motif in it.")
+    return motifs
+
+
+def _read_jaspar(path: str | Path, lines: Sequence[str]) -> list[Motif]:
+    """Read counts: a line `>ID name`, then one for each letter, with or without its letter and brackets."""
+    motifs: list[Motif] = []
+    held = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
+    for start in range(0, len(held), 5):
+        (number, head), rows = held[start], held[start + 1 : start + 5]
+        name, *other = head[1:].split() if head.startswith(">") else [""]
+        counts: list[list[float]] = []
+        for letter, (_, line) in zip("ACGT", rows, strict=False):
+            cells = line.removeprefix(letter).replace("[", " ").replace("]", " ").split()
+            try:
+                counts.append([float(cell) for cell in cells])
+            except ValueError:
+                break
+        widths = {len(row) for row in counts}
+        if not name or len(counts) != 4 or len(widths) != 1 or widths == {0}:
+            raise DataError(
+                f"{path}, line {number}: {head!r}: a line '>ID name' and four lines of as many counts each, of A, C, G "
+                "and T, are needed."
+            )
+        columns = np.array(counts).T
+        if not np.isfinite(columns).all() or columns.min() < 0 or columns.sum(1).min() <= 0:
+            raise DataError(f"{path}, line {number}: {head!r}: counts of 0 or more, not all 0 in a column, are needed.")
+        sites = round(columns.sum(1).max())
+        motifs.append(Motif(name, columns / columns.sum(1, keepdims=True), sites, " ".join(other)))
+    return motifs
+
+
+def _read_meme(path: str | Path, lines: Sequence[str]) -> list[Motif]:
     motifs: list[Motif] = []
     names: list[str] = []
     number = 0
@@ -89,8 +127,6 @@ def read_meme(path: str | Path) -> list[Motif]:
             if not rows or not names:
                 raise DataError(f"{path}, line {number}: a motif without a {'matrix' if names else 'name'}.")
             motifs.append(Motif(names[0], np.array(rows), int(sites[1]) if sites else 0, " ".join(names[1:])))
-    if not motifs:
-        raise DataError(f"{path}: there is no motif in it.")
     return motifs
 
 

@@ -1,5 +1,7 @@
 """Motifs: files, matches, sites and enrichment against slower ways, and planted motifs that are found again."""
 
+import sqlite3
+import sys
 from itertools import product
 from pathlib import Path
 
@@ -13,7 +15,8 @@ from gulmfit.explain.attribution import Attribution
 from gulmfit.explain.seqlets import find_motifs
 from gulmfit.predict.predictor import Record
 from gulmfit.seq.alphabet import encode, reverse_complement
-from gulmfit.seq.formats.motif_files import Motif, read_meme, write_jaspar, write_meme
+from gulmfit.seq.formats.motif_databases import read_database
+from gulmfit.seq.formats.motif_files import Motif, read_motifs, write_jaspar, write_meme
 
 
 def of_word(word: str, name: str = "w", strength: float = 0.94) -> Motif:
@@ -29,27 +32,96 @@ def random_motifs(count: int, seed: int = 0) -> list[Motif]:
 def test_meme_files_are_read_back(tmp_path: Path) -> None:
     motifs = [one._replace(other="Aβ 1") for one in random_motifs(3)]
     write_meme(tmp_path / "a.meme", motifs)
-    for one, other in zip(motifs, read_meme(tmp_path / "a.meme"), strict=True):
+    for one, other in zip(motifs, read_motifs(tmp_path / "a.meme"), strict=True):
         assert (one.name, one.sites, one.other) == (other.name, other.sites, other.other)
         np.testing.assert_allclose(one.probabilities, other.probabilities, atol=2e-6)
     write_jaspar(tmp_path / "a.jaspar", [of_word("ACG")])
     assert (tmp_path / "a.jaspar").read_text().splitlines()[1].split() == ["A", "[", "94", "2", "2", "]"]
 
 
+def test_jaspar_files_are_read_back(tmp_path: Path) -> None:
+    motifs = [one._replace(sites=100_000, other="ETS 1") for one in random_motifs(3)]
+    write_jaspar(tmp_path / "a.jaspar", motifs)
+    for one, other in zip(motifs, read_motifs(tmp_path / "a.jaspar"), strict=True):
+        assert (one.name, one.other) == (other.name, other.other)
+        assert abs(one.sites - other.sites) < 3
+        np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-4)
+    (tmp_path / "raw.pfm").write_text(">MA1 X\n8 0\n0 2\n0 0\n0 6\n")
+    (motif,) = read_motifs(tmp_path / "raw.pfm")
+    assert motif.probabilities.tolist() == [[1, 0, 0, 0], [0, 0.25, 0, 0.75]]
+
+
+def jaspar_database(path: Path) -> None:
+    """A database as JASPAR's, of three profiles, one of them in two versions."""
+    with sqlite3.connect(path) as database:
+        database.executescript(
+            "create table MATRIX (ID, COLLECTION, BASE_ID, VERSION integer, NAME);"
+            "create table MATRIX_ANNOTATION (ID, TAG, VAL); create table MATRIX_DATA (ID, row, col integer, val);"
+        )
+        profiles = [("CORE", "MA1", 1, "Old", "vertebrates"), ("CORE", "MA1", 2, "New", "vertebrates"),
+                    ("CORE", "MA2", 1, "Leaf", "plants"), ("UNVALIDATED", "UN1", 3, "X", "vertebrates")]  # fmt: skip
+        for number, (collection, base, version, name, group) in enumerate(profiles):
+            database.execute("insert into MATRIX values (?, ?, ?, ?, ?)", [number, collection, base, version, name])
+            database.execute("insert into MATRIX_ANNOTATION values (?, 'tax_group', ?)", [number, group])
+            cells = [(number, letter, column + 1, 2.0 * (letter == "ACGT"[(column + version) % 4]))
+                     for column in range(12) for letter in "TGCA"]  # fmt: skip
+            database.executemany("insert into MATRIX_DATA values (?, ?, ?, ?)", cells)
+    database.close()
+
+
+def test_jaspars_own_database_is_read(tmp_path: Path) -> None:
+    jaspar_database(tmp_path / "JASPAR.sqlite")
+    (motif,) = read_database(str(tmp_path / "JASPAR.sqlite"))
+    assert (motif.name, motif.other, motif.sites, motif.consensus()) == ("MA1.2", "New", 2, "GTACGTACGTAC")
+
+
+def test_jaspar_by_name_comes_from_pyjaspar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pyjaspar/data").mkdir(parents=True)
+    (tmp_path / "pyjaspar/__init__.py").touch()
+    (tmp_path / "pyjaspar/data/JASPAR2024.sqlite").write_text("older, and not read")
+    jaspar_database(tmp_path / "pyjaspar/data/JASPAR2026.sqlite")
+    monkeypatch.delitem(sys.modules, "pyjaspar", raising=False)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert [one.other for one in read_database("jaspar:plants")] == ["Leaf"]
+    with pytest.raises(DataError, match=r"'fungi'.*plants, vertebrates"):
+        read_database("jaspar:fungi")
+    monkeypatch.setitem(sys.modules, "pyjaspar", None)
+    with pytest.raises(DataError, match=r"gulmfit\[jaspar\]"):
+        read_database("jaspar")
+
+
+@pytest.mark.parametrize("content", [b"SQLite format 3\x00 and no more", None])
+def test_a_damaged_database_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "x.sqlite"
+    if content is None:
+        with sqlite3.connect(path) as database:
+            database.execute("create table t (a)")
+        database.close()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=r"x\.sqlite: not a database of JASPAR"):
+        read_database(str(path))
+
+
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        (">M1\nA [1 2]\n", "not a MEME file"),
+        ("GATTACA\n", "neither a MEME nor a JASPAR file"),
+        ("", "neither a MEME nor a JASPAR file"),
+        (">M1\nA [1 2]\n", "line 1.*M1"),
+        (">M1\nA [1 2]\nC [1 2]\nG [1 2]\nT [1]\n", "line 1.*M1"),
+        (">M1\nA [1]\nC [1]\nG [1]\nT [1]\n>M2\nA [-1]\nC [1]\nG [1]\nT [1]\n", "line 6.*M2"),
+        (">peak1\nACGTACGT\n", "line 1.*peak1"),
         ("MEME version 4\nALPHABET= ACDEFGHIKLMNPQRSTVWY\n", "line 2"),
         ("MEME version 4\nMOTIF a\nletter-probability matrix: w= 1\n0.5 0.5 0.5 0.5\n", "line 4"),
         ("MEME version 4\nMOTIF a\nletter-probability matrix: w= 1\n\n", "line 3"),
         ("MEME version 4\n", "no motif"),
     ],
 )
-def test_what_is_no_meme_is_refused(tmp_path: Path, text: str, place: str) -> None:
+def test_what_holds_no_motifs_is_refused(tmp_path: Path, text: str, place: str) -> None:
     (tmp_path / "a.meme").write_text(text)
     with pytest.raises(DataError, match=rf"a\.meme.*{place}"):
-        read_meme(tmp_path / "a.meme")
+        read_motifs(tmp_path / "a.meme")
 
 
 def test_sites_are_those_of_brute_force() -> None:
