@@ -37,7 +37,7 @@ STAGES = (
     Stage(
         "3. classify, or label",
         "20 to 1,000,000 labels",
-        ("learns labels, and is judged next", "to its twin from scratch and to", "ten baselines on the same split"),
+        ("learns labels, and is judged next", "to its twin from scratch and to", "strong baselines on the same split"),
         "classifier, or labeller of bases",
     ),
     Stage(
