@@ -50,7 +50,8 @@ class ConcatPooling:
         real = mask.unsqueeze(-1)
         place = self.lengths - 1 - self.seen  # of the last token, in this window or outside
         here = ((place >= 0) & (place < outputs.shape[1])).unsqueeze(-1)
-        last = outputs[torch.arange(len(outputs), device=outputs.device), place.clamp(0, outputs.shape[1] - 1)] * here
+        index = place.clamp(0, outputs.shape[1] - 1).view(-1, 1, 1).expand(-1, 1, outputs.shape[2])
+        last = outputs.gather(1, index).squeeze(1) * here
         maximum = outputs.masked_fill(~real, float("-inf")).amax(1)
         total = (outputs * real).sum(1)
         if self.bins:
