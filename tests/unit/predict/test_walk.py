@@ -6,7 +6,8 @@ Counted are the files and functions of the package that are entered, or gone on 
 - of the model: in `Predictor.load`, from its folder to a model that is ready.
 
 Not counted are functions that only wait meanwhile for those they have called, what comes before and after (the words of
-the command, the locks and names of outputs), class bodies, and comprehensions.
+the command, the locks and names of outputs), what counts records for the bar and sees none of them, class bodies, and
+comprehensions.
 """
 
 import importlib
@@ -25,6 +26,7 @@ import gulmfit
 PACKAGE = str(Path(gulmfit.__file__).parent)
 Place = tuple[str, str]
 LOAD, OPEN, WRITE = "Predictor.load", "_blocks", "tsv_table.<locals>.write"
+ASIDE = "/predict/progress.py"
 
 
 class Walk:
@@ -38,7 +40,7 @@ class Walk:
     def __call__(self, frame: FrameType, event: str, _: object) -> None:
         code = frame.f_code
         function = code.co_flags & inspect.CO_OPTIMIZED and (code.co_name == "<lambda>" or code.co_name[0] != "<")
-        if not function or not code.co_filename.startswith(PACKAGE):
+        if not function or not code.co_filename.startswith(PACKAGE) or code.co_filename.endswith(ASIDE):
             return
         if event == "call":
             if code.co_qualname in (LOAD, OPEN):

@@ -182,10 +182,11 @@ def test_the_classifier_page_has_every_section() -> None:
 
 def test_the_classifier_verdict_names_the_winner() -> None:
     verdict = classification_report(facts()).verdict
-    assert verdict == (
+    assert verdict.startswith(
         "This run's model reaches 0.962 [0.952, 0.972] accuracy on the test sequences; "
         "the positional one-hot baseline wins: 0.983 (McNemar p < 0.001)."
     )
+    assert "data.jitter_bp" in verdict  # what such a baseline tells of the data
     better = classification_report(facts(0.99)).verdict
     assert "the best baseline, positional one-hot, reaches 0.983" in better
     assert "does as well: 0.983" in classification_report(facts(0.983)).verdict
