@@ -81,12 +81,12 @@ def script(shell: str) -> str:
 
 def words_of(name: str) -> list[str]:
     """Return the words that a command understands: `option=`, or `option=choice` where there are choices."""
+    if name == "completion":
+        return [*SHELLS, "--help"]
     options = {key: one for target in COMMANDS[name].targets for key, one in read_signature(target).options.items()}
     found = [word for option in options.values() for word in _of_option(option)]
     if name == "train":
         found += _of_training()
-    if name == "completion":
-        return [*SHELLS, "--help"]
     return [*found, *_of_option(TRUST), "--help"]
 
 

@@ -96,17 +96,29 @@ class Explainer:
             for record in ahead:
                 check_length(record, self.explained.tokenizer, self.explained.position, where)
             order = sorted(range(len(ahead)), key=lambda number: len(ahead[number].codes))
-            # A thread for each batch: their products are too small for two threads to meet in.
-            workers = torch.get_num_threads() if isinstance(self.method, Substituting) else 1
-            size = min(size, -(-len(ahead) // workers))
-            batches = [order[start : start + size] for start in range(0, len(order), size)]
+            workers = self._workers()
+            most = min(size, -(-len(ahead) // workers))
+            batches = [order[start : start + most] for start in range(0, len(order), most)]
+            explained = self._side_by_side([[ahead[number] for number in numbers] for numbers in batches], workers)
             found: dict[int, Attribution] = {}
-            with threads(1), ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                given = [[ahead[number] for number in numbers] for numbers in batches]
-                explained = pool.map(self._together, given) if workers > 1 else map(self._together, given)
-                for numbers, some in zip(batches, explained, strict=True):
-                    found.update(zip(numbers, some, strict=True))
+            for numbers, some in zip(batches, explained, strict=True):
+                found.update(zip(numbers, some, strict=True))
             yield from (found[number] for number in range(len(ahead)))
+
+    def _workers(self) -> int:
+        """Return how many batches are explained at once.
+
+        On a CPU a thread takes a batch, as products of versions are too small for two threads to meet in. Gradients
+        keep all threads for one batch, and so does a GPU.
+        """
+        alone = not isinstance(self.method, Substituting) or self.explained.device.type != "cpu"
+        return 1 if alone else torch.get_num_threads()
+
+    def _side_by_side(self, batches: Sequence[list[Record]], workers: int) -> list[list[Attribution]]:
+        if workers == 1:
+            return list(map(self._together, batches))
+        with threads(1), ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(self._together, batches))
 
     def _together(self, records: list[Record]) -> list[Attribution]:
         found = self.method.explain(records)

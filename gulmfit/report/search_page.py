@@ -70,7 +70,8 @@ def pareto_table(results: Results) -> tuple[list[str], Iterator[tuple[str, list[
         (
             str(one["trial"]),
             [
-                str(int(one["trial"] in results["front"])), one["value"], *(one[cost] for cost in costs),
+                str(int(one["trial"] in results["front"])), one["value"],
+                *(str(one[cost]) if isinstance(one[cost], int) else one[cost] for cost in costs),
                 " ".join(one["words"]),
             ],
         )

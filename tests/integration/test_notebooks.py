@@ -1,6 +1,6 @@
 """The notebooks of docs/tutorials: they run, show what the files show, and find what they are about."""
 
-import importlib.util
+import importlib
 import re
 from pathlib import Path
 from types import ModuleType
@@ -31,14 +31,10 @@ assert motifs["in_input"][0] > 0.7 and motifs["in_background"][0] < 0.1
 }
 
 
-@pytest.fixture(scope="module")
-def notebooks() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("notebooks", ROOT / "scripts" / "notebooks.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def notebooks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    return importlib.import_module("notebooks")
 
 
 def shown(cell: Any) -> list[tuple[str, str]]:

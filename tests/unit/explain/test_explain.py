@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gulmfit.checkpoint import LoadedModel, build_model
 from gulmfit.errors import CheckpointError, ConfigError, SequenceError
 from gulmfit.explain import differences, prefixes, substituting
-from gulmfit.explain.attribution import substitutions
+from gulmfit.explain.attribution import Attribution, substitutions
 from gulmfit.explain.explained import Explained
 from gulmfit.explain.explainer import Explainer, Settings, against_random_weights
 from gulmfit.explain.gradients import COMPLETE, IntegratedGradients
@@ -144,6 +144,22 @@ def test_threads_change_nothing() -> None:
             np.testing.assert_allclose(one.effects, other.effects, atol=1e-5)
         assert torch.get_num_threads() == 3
     assert explainer.method.scorer.versions == sum(len(substitutions(one.codes, 4)[0]) for one in given)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("method", "expected"), [("gradients", (8, 4)), ("mutagenesis", (1, 2))])
+def test_a_thread_takes_a_batch_of_versions(method: str, expected: tuple[int, int]) -> None:
+    """Gradients have all threads for each batch; batches are as large later on as they are at first."""
+    given, seen = records((9,) * 64), list[tuple[int, int]]()
+
+    def together(some: list[Record]) -> list[Attribution]:
+        seen.append((torch.get_num_threads(), len(some)))
+        return [Attribution(one, np.zeros(1), np.zeros((1, 9)), None, np.zeros(1)) for one in some]
+
+    with threads(8):
+        explainer = Explainer(explained(), Settings(method=method, batch_size=4))
+        explainer._together = together  # type: ignore[method-assign]
+        assert [one.record.name for one in explainer.explain(given)] == [one.name for one in given]
+    assert set(seen) == {expected}
 
 
 def test_prefixes_save_what_they_should() -> None:

@@ -1,5 +1,6 @@
 """Motifs: files, matches, sites and enrichment against slower ways, and planted motifs that are found again."""
 
+import importlib
 import sqlite3
 import sys
 from itertools import product
@@ -73,6 +74,18 @@ def test_jaspars_own_database_is_read(tmp_path: Path) -> None:
     jaspar_database(tmp_path / "JASPAR.sqlite")
     (motif,) = read_database(str(tmp_path / "JASPAR.sqlite"))
     assert (motif.name, motif.other, motif.sites, motif.consensus()) == ("MA1.2", "New", 2, "GTACGTACGTAC")
+
+
+def test_the_script_writes_a_database_to_a_meme_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[3] / "scripts"))
+    script, source, target = importlib.import_module("jaspar"), tmp_path / "J.sqlite", tmp_path / "j.meme"
+    jaspar_database(source)
+    assert script.main([str(source), str(target)]) == 0
+    for one, other in zip(read_database(str(source)), read_motifs(target), strict=True):
+        assert (one.name, one.other) == (other.name, other.other)
+        np.testing.assert_allclose(one.probabilities, other.probabilities, atol=2e-6)
+    assert script.main([str(tmp_path / "none"), str(target)]) == 1
+    assert script.main([str(source)]) == 2
 
 
 def test_jaspar_by_name_comes_from_pyjaspar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

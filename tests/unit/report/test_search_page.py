@@ -67,5 +67,5 @@ def test_a_line_goes_over_parameters_that_are_not_there_and_the_front_is_drawn()
     columns, rows = pareto_table(results)
     assert columns[:4] == ["trial", "front", "val/loss", "parameters"]
     assert [(name, cells[0], *cells[1:3]) for name, cells in rows] == [
-        ("0", "1", 0.5, 10), ("1", "1", 0.4, 20), ("2", "0", 0.6, 30),
+        ("0", "1", 0.5, "10"), ("1", "1", 0.4, "20"), ("2", "0", 0.6, "30"),
     ]  # fmt: skip
