@@ -6,15 +6,14 @@ killed loses nothing that it has written, and no test cuts the power.
 """
 
 import contextlib
-import copy
 import functools
 import os
+import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra._internal import config_repository, defaults_list
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import OmegaConf
@@ -33,21 +32,24 @@ def hurry() -> None:
 
 
 def _read_once(load_config: LoadConfig) -> LoadConfig:
-    """Parse a file once, and again where it has changed since."""
-    known: dict[tuple[Any, ...], ConfigResult | None] = {}
+    """Parse a file once, and again where it has changed since; what comes with Hydra itself does not change."""
+    known: dict[tuple[Any, ...], bytes] = {}
 
     @functools.wraps(load_config)
     def read(self: Any, config_path: str) -> ConfigResult | None:
         source = self._find_object_source(config_path=config_path, object_type=ObjectType.CONFIG)
-        if not isinstance(source, FileConfigSource):
+        if source is None or source.scheme() not in ("file", "pkg"):
             return load_config(self, config_path)
-        path = Path(source.path, source._normalize_file_name(config_path)).resolve()
-        status = path.stat()
         # Where it is from is part of the result.
-        key = (source.provider, source.path, config_path, path, status.st_ino, status.st_mtime_ns, status.st_size)
+        key: tuple[Any, ...] = (source.provider, source.path, config_path)
+        if source.scheme() == "file":
+            path = Path(source.path, source._normalize_file_name(config_path)).resolve()
+            status = path.stat()
+            key = (*key, path, status.st_ino, status.st_mtime_ns, status.st_size)
         if key not in known:
-            known[key] = load_config(self, config_path)
-        return copy.deepcopy(known[key])
+            known[key] = pickle.dumps(load_config(self, config_path))
+        result: ConfigResult | None = pickle.loads(known[key])
+        return result
 
     return read
 

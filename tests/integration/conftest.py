@@ -36,6 +36,13 @@ def _forks(words: tuple[str, ...]) -> bool:
     return sys.platform == "linux" and not {"-m", "--multirun"} & set(words)
 
 
+def _further(words: tuple[str, ...]) -> int:
+    """How many processes a command starts by itself."""
+    asked = dict(word.split("=", 1) for word in words if "=" in word)
+    ranks = int(asked.get("trainer.devices", 2)) - 1 if asked.get("trainer") == "ddp_sim" else 0
+    return ranks + int(asked.get("search.workers", 0)) + int(asked.get("panel.workers", 0))
+
+
 def _script(command: str) -> Path | None:
     return ROOT / "train.py" if command == "train" else None
 
@@ -49,7 +56,7 @@ def _environment(more: Mapping[str, str] = MappingProxyType({})) -> dict[str, st
 
 
 def run(
-    *words: str, cwd: Path, check: bool = True, command: str = "train", rendered: bool = False
+    *words: str, cwd: Path, check: bool = True, command: str = "train", rendered: bool = False, further: bool = True
 ) -> subprocess.CompletedProcess[str]:
     """Run a command of this checkout as a user would, and return what it printed.
 
@@ -59,8 +66,9 @@ def run(
         check: Whether it has to end with 0.
         command: Its name in `gulmfit.cli`.
         rendered: Whether the pictures of its pages have to be there, where it is forked.
+        further: Whether the processes that it starts may be forked as well.
     """
-    return _finished(_script(command), command, words, cwd, check, rendered)
+    return _finished(_script(command), command, words, cwd, check, rendered, _further(words) if further else 0)
 
 
 def run_script(name: str, *words: str, cwd: Path, check: bool = False) -> subprocess.CompletedProcess[str]:
@@ -69,10 +77,16 @@ def run_script(name: str, *words: str, cwd: Path, check: bool = False) -> subpro
 
 
 def _finished(
-    script: Path | None, command: str, words: tuple[str, ...], cwd: Path, check: bool, rendered: bool = False
+    script: Path | None,
+    command: str,
+    words: tuple[str, ...],
+    cwd: Path,
+    check: bool,
+    rendered: bool = False,
+    further: int = 0,
 ) -> subprocess.CompletedProcess[str]:
     if _forks(words):
-        result = run_forked(script, command, words, cwd, _environment(), rendered=rendered)
+        result = run_forked(script, command, words, cwd, _environment(), rendered=rendered, further=further)
     else:
         result = subprocess.run(
             [*_begin(script, command), *words], cwd=cwd, env=_environment(), text=True, capture_output=True,
@@ -96,7 +110,8 @@ def start(
         environment: What differs from this process's.
     """
     if _forks(words) and not fresh:
-        return Forked(_script(command), command, words, cwd, _environment(environment), joined=True)
+        given = (_script(command), command, words, cwd, _environment(environment))
+        return Forked(*given, joined=True, further=_further(words))
     return subprocess.Popen(
         [*_begin(_script(command), command), *words], cwd=cwd, env=_environment(environment), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,

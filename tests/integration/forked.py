@@ -1,15 +1,18 @@
 """Commands in processes that are forked from one that has imported everything: some six seconds less for each.
 
 What runs is the same: a process of its own, with its own words, folder, environment and exit code. It finds itself as
-the script that it runs, so the further processes of a distributed run are started as always. Two things are shared or
-left out, because they take most of the time that is left: baselines of the same sequences are fitted once for all
-commands of a test process, and pictures are drawn but not rendered unless that is asked for.
+the script that it runs. The further processes that it starts, as of a distributed run, are forked too, as many as were
+asked for: they are its children, and know nothing of what it did before. Two things are shared or left out, because
+they take most of the time that is left: baselines of the same sequences are fitted once for all commands of a test
+process, and pictures are drawn but not rendered unless that is asked for.
 """
 
 import functools
 import multiprocessing
 import os
+import pickle
 import runpy
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,7 +22,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import gulmfit.cli
+from pytorch_lightning.utilities import rank_zero_only
+from torch.distributed.elastic.multiprocessing.subprocess_handler import subprocess_handler
+
 from gulmfit.evaluate.baselines import fits
 from gulmfit.report import figures
 
@@ -55,19 +60,20 @@ class Forked:
         environment: All of its environment.
         joined: Whether it is the head of a process group, and errors go where output goes.
         rendered: Whether pictures become SVG.
+        further: How many of the processes that it starts are forked, too.
     """
 
     def __init__(
         self, script: Path | None, command: str, words: Sequence[str], cwd: Path, environment: Mapping[str, str],
-        *, joined: bool = False, rendered: bool = False,
+        *, joined: bool = False, rendered: bool = False, further: int = 0,
     ) -> None:  # fmt: skip
         self.args = [command, *words]
         self._folder = tempfile.TemporaryDirectory()
         self._printed = [Path(self._folder.name) / name for name in ("stdout", "stderr")[: 1 if joined else 2]]
         for path in self._printed:
             path.touch()
-        arguments = (script, command, list(words), cwd, dict(environment), self._printed, rendered, _shared().name)
-        self._process = _server().Process(target=_child, args=arguments)
+        arguments = (script, command, list(words), cwd, dict(environment), self._printed, rendered, further)
+        self._process = _server().Process(target=_child, args=(*arguments, _shared().name))
         self._process.start()
         self.pid: int = self._process.pid
 
@@ -110,20 +116,32 @@ def run_forked(
     environment: Mapping[str, str],
     *,
     rendered: bool = False,
+    further: int = 0,
 ) -> subprocess.CompletedProcess[str]:
     """Run a script, or else a command of `gulmfit.cli`, to its end; arguments as of `Forked`.
 
     Raises:
         TimeoutError: If it does not end.
     """
-    process = Forked(script, command, words, cwd, environment, rendered=rendered)
+    process = Forked(script, command, words, cwd, environment, rendered=rendered, further=further)
     printed = process.communicate()
     return subprocess.CompletedProcess(process.args, process.returncode or 0, *printed)
 
 
+def forked_train(command: Sequence[str], env: Mapping[str, str]) -> Forked:
+    """Stand for `subprocess.Popen` where what a test runs in its own process starts `python -c CODE ...` to train."""
+    return Forked(None, "train", command[3:], Path.cwd(), env)
+
+
+def start_torchrun(*words: str, cwd: Path, environment: Mapping[str, str]) -> Forked:
+    """Start torchrun, whose two processes are forked as well; what all print, errors too, is one text."""
+    script = Path(__file__).with_name("torchrun.py")
+    return Forked(script, "torchrun", words, cwd, environment, joined=True, further=2)
+
+
 def _child(
     script: Path | None, command: str, words: list[str], cwd: Path, environment: dict[str, str], printed: list[Path],
-    rendered: bool, shared: str,
+    rendered: bool, further: int, shared: str,
 ) -> None:  # fmt: skip
     if len(printed) == 1:
         os.setsid()
@@ -133,6 +151,9 @@ def _child(
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = [str(script or command), *words]
+    code = f"import gulmfit.cli; gulmfit.cli.{command}()"
+    if told := _hold_ready(further):
+        script, code, sys.argv = told
     fits.cached = fitted_once(fits.cached, Path(shared))
     if not rendered:
         figures.Sheet.svg = drawn_only  # type: ignore[method-assign]
@@ -140,7 +161,65 @@ def _child(
         sys.path.insert(0, str(script.parent))
         runpy.run_path(str(script), run_name="__main__")
     else:
-        getattr(gulmfit.cli, command)()
+        exec(code, {"__name__": "__main__"})
+
+
+def _hold_ready(count: int) -> tuple[Path | None, str, list[str]] | None:
+    """Fork processes for those that the command will start: `python SCRIPT ...` and `python -c CODE ...`.
+
+    Returns:
+        None in the command itself. In each of the others, once it is needed: the script or None, the code, `sys.argv`.
+    """
+    ready: list[tuple[int, socket.socket]] = []
+    for _ in range(count):
+        mine, theirs = socket.socketpair()
+        if not (pid := os.fork()):
+            for _, other in [*ready, (0, mine)]:
+                other.close()
+            return _wait_for_work(theirs)
+        theirs.close()
+        ready.append((pid, mine))
+
+    class Popen(subprocess.Popen):  # type: ignore[type-arg]
+        def _execute_child(self, args: Any, *rest: Any) -> None:
+            if not ready or isinstance(args, str) or args[0] != sys.executable:
+                return super()._execute_child(args, *rest)  # type: ignore[misc,no-any-return]
+            cwd, environment, pipes, apart = rest[4], rest[5], rest[9:15], rest[20]
+            self.pid, told = ready.pop(0)
+            with told:
+                socket.send_fds(told, [b"."], [pipes[3] if pipes[3] != -1 else 1, pipes[5] if pipes[5] != -1 else 2])
+                work = pickle.dumps((list(map(str, args[1:])), cwd, dict(environment or os.environ), apart))
+                told.sendall(work)
+                told.shutdown(socket.SHUT_WR)
+                told.recv(1)  # it has begun
+            self._child_created = True
+            self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
+
+    for module in (subprocess, subprocess_handler):
+        module.Popen = Popen  # type: ignore[attr-defined]
+    return None
+
+
+def _wait_for_work(told: socket.socket) -> tuple[Path | None, str, list[str]]:
+    """Wait to be told what to run, and be as if one had just been started for it; end where nobody asks any more."""
+    _, descriptors, _, _ = socket.recv_fds(told, 1, 2)
+    if not descriptors:
+        os._exit(0)
+    with told, told.makefile("rb") as handle:
+        words, cwd, environment, apart = pickle.load(handle)
+        for number, descriptor in enumerate(descriptors, start=1):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        if apart:
+            os.setsid()
+        os.environ.clear()
+        os.environ.update(environment)
+        os.chdir(cwd or ".")
+        rank_zero_only.rank = int(environment.get("RANK", environment.get("LOCAL_RANK", 0)))  # as when it is imported
+        words = words[words[0] == "-u" :]
+        Path("/proc/self/comm").write_text(Path(words[0]).name)
+        told.sendall(b".")
+    return (None, words[1], words[:1] + words[2:]) if words[0] == "-c" else (Path(words[0]), "", words)
 
 
 def drawn_only(sheet: figures.Sheet) -> str:

@@ -121,7 +121,7 @@ def test_a_dead_process_ends_the_others(rank: int, tmp_path: Path) -> None:
     process = start(*PRETRAIN, "trainer=ddp_sim", "run.name=two", cwd=tmp_path)
     wait_until((tmp_path / "outputs/pretrain/two/checkpoints/last.ckpt").is_file, process)
     children = [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
-    workers = [pid for pid in children if b"train.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    workers = [pid for pid in children if Path(f"/proc/{pid}/comm").read_text() == "train.py\n"]
     os.kill([process.pid, *workers][rank], signal.SIGKILL)
     assert process.wait(timeout=SECONDS)
     end = time.monotonic() + SECONDS

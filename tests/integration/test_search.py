@@ -19,6 +19,7 @@ from gulmfit.train.search import nested, searching
 from gulmfit.train.search.studies import JOURNAL, NAME
 
 from .conftest import TINY, start
+from .forked import forked_train
 from .test_interruption import wait_until
 
 optuna = pytest.importorskip("optuna")
@@ -108,8 +109,10 @@ def test_two_processes_that_are_killed_lose_no_trial_and_find_what_one_finds(spa
     process.communicate()
     with pytest.raises(ConfigError, match="resume=auto"):
         train(words)
-    with mock.patch.object(peer_cnn, "MOST_TIMES", 2):
+    begun = mock.Mock(Popen=mock.Mock(wraps=forked_train))
+    with mock.patch.object(peer_cnn, "MOST_TIMES", 2), mock.patch.object(searching, "subprocess", begun):
         train([*words, "resume=auto"])
+    assert begun.Popen.call_count == 2
     with trials_alone():
         train(words_of("alone", 4, "search.seeds=1", *space))
     found = table(folder)

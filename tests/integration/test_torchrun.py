@@ -22,6 +22,7 @@ import pytest
 import torch
 
 from .conftest import ROOT, run
+from .forked import Forked, start_torchrun
 
 pytestmark = pytest.mark.ddp
 
@@ -101,27 +102,24 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
-Start = Callable[[Path], subprocess.Popen[str]]
+Start = Callable[[Path], Forked]
 
 
 @pytest.fixture
 def torchrun(genome: Path, tmp_path: Path) -> Iterator[Start]:
-    """Yield what starts a script on two processes; what they print goes to `printed.txt`."""
-    processes: list[subprocess.Popen[str]] = []
+    """Yield what starts a script on two processes."""
+    processes: list[Forked] = []
 
-    def start(script: Path) -> subprocess.Popen[str]:
+    def start(script: Path) -> Forked:
         place = ["--nproc-per-node=2", "--master-addr=127.0.0.1", f"--master-port={free_port()}"]
-        command = [*TORCHRUN, *place, str(script), *words(genome), "trainer=ddp_sim"]
-        with (tmp_path / "printed.txt").open("a") as printed:
-            process = subprocess.Popen(
-                command, cwd=tmp_path, env=ENVIRONMENT, text=True, stdout=printed, stderr=subprocess.STDOUT
-            )
-        processes.append(process)
-        return process
+        command = [*place, str(script), *words(genome), "trainer=ddp_sim"]
+        processes.append(start_torchrun(*command, cwd=tmp_path, environment=ENVIRONMENT))
+        return processes[-1]
 
     yield start
     for process in processes:  # told to stop, it ends its processes too, which a kill would leave
-        process.terminate()
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
         process.wait(SECONDS)
 
 
@@ -132,7 +130,7 @@ def test_what_torchrun_lost_goes_on_to_the_same_end(
     checkpoints = tmp_path / "outputs" / "pretrain" / "run" / "checkpoints"
     dying = tmp_path / "dying.py"
     dying.write_text(DIES_WHILE_SAVING.format(train=str(TRAIN)))
-    assert torchrun(dying).wait(SECONDS) != 0
+    assert torchrun(dying).wait(SECONDS)
     names = {path.name for path in checkpoints.iterdir()}
     assert {"best.ckpt", "last.ckpt", "previous.ckpt"} < names
     assert any(name.startswith(".last.ckpt.") for name in names)
@@ -141,14 +139,15 @@ def test_what_torchrun_lost_goes_on_to_the_same_end(
     process = torchrun(TRAIN)
     end = time.monotonic() + SECONDS
     while (checkpoints / "last.ckpt").stat().st_ino == fourth.st_ino:
-        assert process.poll() is None, (tmp_path / "printed.txt").read_text()
+        assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < end
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(SECONDS) != 0
-    assert "stopped by SIGTERM after step" in (tmp_path / "printed.txt").read_text()
+    assert process.wait(SECONDS)
+    assert "stopped by SIGTERM after step" in process.communicate()[0]
 
-    assert torchrun(TRAIN).wait(SECONDS) == 0, (tmp_path / "printed.txt").read_text()
+    last = torchrun(TRAIN)
+    assert last.wait(SECONDS) == 0, last.communicate()[0]
     assert left(tmp_path) == launched
 
 

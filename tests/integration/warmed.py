@@ -15,7 +15,7 @@ for name in (
     "gulmfit.cli", "gulmfit.commands.predict", "gulmfit.evaluate.baselines.classes", "gulmfit.models.peer_cnn",
     "gulmfit.evaluate.baselines.values", "gulmfit.train.runner", "jinja2", "matplotlib.backends.backend_svg",
     "scipy.optimize", "scipy.signal", "scipy.stats", "sklearn.ensemble", "sklearn.isotonic", "sklearn.linear_model",
-    "sklearn.metrics", "sklearn.model_selection", "sklearn.pipeline", "sklearn.preprocessing",
+    "sklearn.metrics", "sklearn.model_selection", "sklearn.pipeline", "sklearn.preprocessing", "torch.distributed.run",
 ):  # fmt: skip
     importlib.import_module(name)
 

@@ -38,8 +38,10 @@ ELSEWHERE = {
 def names(places: list[Path], folder: Path, later: float, umask: int, **environment: str) -> list[str]:
     """Collect in a process of its own, from a folder of its own; return the tests, with plain parameters, in order."""
     folder.mkdir()
-    # Names do not follow from assertions, which take half of the time to be rewritten.
+    # Names do not follow from assertions, which take half of the time to be rewritten, nor from the constants of the
+    # source, which Hypothesis collects.
     options = ["--collect-only", "-qq", "-p", "no:cacheprovider", "-p", "no:xdist", "--assert=plain"]
+    options += ["-p", "no:hypothesispytest"]
     options += [f"--rootdir={ROOT}"]
     options += ["-o", "addopts=--import-mode=importlib --strict-markers"]  # a second -q would leave the names out
     command = [sys.executable, "-c", LATER, str(later), "-c", str(ROOT / "pyproject.toml"), *options]

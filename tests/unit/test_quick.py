@@ -1,6 +1,7 @@
 """What is quicker in the tests is the same: they compose what a user composes."""
 
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hydra import compose as hydra_compose
@@ -40,3 +41,11 @@ def test_a_file_that_changes_is_read_again(tmp_path: Path, monkeypatch: pytest.M
         (tmp_path / "other" / "two_more.yaml").write_text(f"of: {number}\n")
         with initialize_config_dir(str(tmp_path), version_base="1.3"):
             assert hydra_compose("main") == {"number": number, "part": {"of": "two"}, "other": {"of": number}}
+
+
+def test_no_file_is_parsed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = [OmegaConf.to_yaml(compose(words)) for words in WORDS]
+    parsed = mock.Mock(wraps=OmegaConf.load)
+    monkeypatch.setattr(OmegaConf, "load", parsed)
+    assert [OmegaConf.to_yaml(compose(words)) for words in WORDS] == before
+    assert not parsed.called
