@@ -1,5 +1,6 @@
 """What all tests share: one thread a process, no waiting, and where real data lies."""
 
+import gc
 import os
 import sys
 import time
@@ -38,6 +39,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((number for number, start in enumerate(FIRST) if f"/tests/{start}" in name), len(FIRST))
 
     items.sort(key=place)
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported stays: do not look through it again and again for what could go."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

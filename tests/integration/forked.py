@@ -210,6 +210,7 @@ def _wait_for_work(told: socket.socket) -> tuple[Path | None, str, list[str]]:
         for number, descriptor in enumerate(descriptors, start=1):
             os.dup2(descriptor, number)
             os.close(descriptor)
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2))
         if apart:
             os.setsid()
         os.environ.clear()

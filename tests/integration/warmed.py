@@ -3,6 +3,7 @@
 Hydra looks for its plugins, and its grammar learns to parse, once in each process: composing does both.
 """
 
+import gc
 import importlib
 
 from gulmfit.config import compose, validate
@@ -24,3 +25,8 @@ for stage in ("pretrain", "finetune", "ulmfit"):
     compose([f"stage={stage}", "arch=awd_lstm_tiny"])
 words = ["data=table", "data.path=a b.csv"]
 validate(compose(["stage=classify", "arch=awd_lstm_tiny", "classify.phases=[{epochs: 2, lr: 1e-2}]", *words]))
+
+# What is there by now stays: nobody need look through half a million objects for those that could go, again in each
+# process, which copies the pages that they lie on.
+gc.collect()
+gc.freeze()
