@@ -263,6 +263,7 @@ def _parts(text: str) -> list[str] | None:
     return None if quote or open_brackets else [*parts, last] if parts or last.strip() else []
 
 
+@functools.lru_cache(maxsize=1024)
 def _read(value: str) -> Any:
     """Return what Hydra reads in a value."""
     try:

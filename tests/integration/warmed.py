@@ -8,6 +8,7 @@ import importlib
 
 from gulmfit.config import compose, validate
 from gulmfit.report.kinds.kind import every_kind
+from gulmfit.seq.simulate.synthetic_task import simulate
 from tests.quick import hurry
 
 hurry()
@@ -25,6 +26,8 @@ for stage in ("pretrain", "finetune", "ulmfit"):
     compose([f"stage={stage}", "arch=awd_lstm_tiny"])
 words = ["data=table", "data.path=a b.csv"]
 validate(compose(["stage=classify", "arch=awd_lstm_tiny", "classify.phases=[{epochs: 2, lr: 1e-2}]", *words]))
+for length_bp in (200_000, 400_000):  # of most tests
+    simulate(length_bp=length_bp, num_train=40, num_valid=20, num_test=20)
 
 # What is there by now stays: nobody need look through half a million objects for those that could go, again in each
 # process, which copies the pages that they lie on.

@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 MAX_ORDER = 11  # 4**12 words: 134 MB of counts
 MAX_WORDS = 4 ** (MAX_ORDER + 1)
 CHUNK_BASES = 1 << 22
+SPARSE = 4  # fewer words than a fourth of a table are counted where they lie, without going through all of it
 HELD_OUT_BLOCK = 10_000
 HELD_OUT_EVERY = 10
 HELD_OUT_MAX = 1 << 22
@@ -204,16 +205,28 @@ def _count(
     counts = [np.zeros(letters ** (k + 1), dtype=np.int64) for k in range(max_order + 1)]
     for chunk in _chunks(codes, intervals, max_order, CHUNK_BASES, letters):
         for k, _, words in _words(chunk, max_order, letters):
-            counts[k] += np.bincount(words, minlength=len(counts[k]))
+            if len(words) < len(counts[k]) // SPARSE:
+                np.add.at(counts[k], words, 1)
+            else:
+                counts[k] += np.bincount(words, minlength=len(counts[k]))
     if both:
-        counts = [table + _reverse_complement_counts(table, k + 1) for k, table in enumerate(counts)]
+        for k, table in enumerate(counts):
+            _add_reverse_complements(table, k + 1)
     return [table.reshape(-1, letters) for table in counts]
 
 
-def _reverse_complement_counts(table: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.int64]:
-    """Return the counts (4**length,) that the reverse complements of the counted words have."""
-    # Transposing all axes reverses a word; reversing the flat table complements every base (3 - b).
-    return table.reshape((4,) * length).transpose().reshape(-1)[::-1]
+def _add_reverse_complements(table: npt.NDArray[np.int64], length: int) -> None:
+    """Add to the counts (4**length,) of words those that their reverse complements have."""
+    seen = np.flatnonzero(table)
+    if len(seen) < len(table) // SPARSE:
+        turned, rest = np.zeros_like(seen), seen
+        for _ in range(length):
+            rest, base = np.divmod(rest, 4)
+            turned = turned * 4 + 3 - base
+        found = table[seen]
+        table[turned] += found  # no two words have the same reverse complement
+    else:  # transposing all axes reverses a word; reversing the flat table complements every base (3 - b)
+        table += table.reshape((4,) * length).transpose().reshape(-1)[::-1]
 
 
 def _interpolate(counts: list[npt.NDArray[np.int64]], weights: Sequence[float]) -> tuple[npt.NDArray[np.float64], ...]:
@@ -222,8 +235,10 @@ def _interpolate(counts: list[npt.NDArray[np.int64]], weights: Sequence[float]) 
     lower = np.full((1, letters), 1 / letters)
     for k, (table, weight) in enumerate(zip(counts, weights, strict=False)):
         # The context without its first base is the row number modulo A**(k-1): rows repeat in A blocks.
-        prior = np.tile(lower, (letters, 1)) if k > 0 else lower
-        lower = (table + weight * prior) / (table.sum(axis=1, keepdims=True) + weight)
+        blocks = table.reshape(letters if k > 0 else 1, -1, letters)
+        found = blocks + weight * lower
+        found /= blocks.sum(axis=2, keepdims=True) + weight
+        lower = found.reshape(-1, letters)
         tables.append(np.log2(lower))
     return tuple(tables)
 
@@ -267,7 +282,7 @@ def _choose_weights(
     weights, bits = [], []
     for k, positions, words in _words(chunk, max_order, letters):
         seen = counts[k].ravel()[words]
-        context_seen = counts[k].sum(axis=1)[words // letters]
+        context_seen = counts[k][words // letters].sum(axis=1)
         lower = probability[positions]
         candidates = ((weight, (seen + weight * lower) / (context_seen + weight)) for weight in BACKOFF_WEIGHTS)
         weight, probability[positions] = max(candidates, key=lambda pair: float(np.log2(pair[1]).sum()))
