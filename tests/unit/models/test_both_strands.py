@@ -1,5 +1,8 @@
 """Both strands through one encoder: what is read is the other strand, and answers can be the same for either."""
 
+import functools
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -57,9 +60,9 @@ def test_features_are_turned_within_the_real_length() -> None:
 
 
 @pytest.mark.parametrize("head", [SequenceClassifier, MultiLabelClassifier, SequenceRegressor])
-@pytest.mark.parametrize("encoder", [AWDRNN, ConvRNN])
+@pytest.mark.parametrize("encoder", [functools.partial(AWDRNN, hidden_size=12), ConvRNN], ids=["AWDRNN", "ConvRNN"])
 def test_a_symmetric_classifier_answers_the_same_for_either_strand(
-    head: type[SequenceClassifier], encoder: type[torch.nn.Module]
+    head: type[SequenceClassifier], encoder: Callable[[int, int], torch.nn.Module]
 ) -> None:
     tokenizer = KmerTokenizer(2, 1)
     complement = tokenizer.complement()
