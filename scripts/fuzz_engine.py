@@ -110,6 +110,7 @@ class Runner:
     def __init__(self, target: Target, folder: Path, remember: Callable[[Case], None] = lambda case: None) -> None:
         self.target, self.folder, self.remember = target, folder, remember
         self.reached: dict[CodeType, set[int]] = {}
+        self._tracers: dict[int, tuple[CodeType, Any]] = {}  # by the identity of the code
         self._fresh = False
 
     def warm_up(self, seeds: Sequence[Case]) -> None:
@@ -166,16 +167,24 @@ class Runner:
 
     def _trace(self, frame: FrameType, event: str, argument: object) -> Any:
         code = frame.f_code
-        lines = self.reached.get(code)
-        if lines is None:
-            if not code.co_filename.startswith(PACKAGE):
-                return None
-            lines = self.reached.setdefault(code, set())
+        known = self._tracers.get(id(code))  # the hash of code itself is that of all that is in it
+        if known is None:
+            known = self._tracers[id(code)] = code, self._tracer(code)
+        return known[1]
+
+    def _tracer(self, code: CodeType) -> Any:
+        """Return what notes the lines of a function of the package for as long as some were not reached."""
+        if not code.co_filename.startswith(PACKAGE):
+            return None
+        lines = self.reached.setdefault(code, set())
+        there = {line for _, _, line in code.co_lines() if line} - {code.co_firstlineno}
 
         def local(frame: FrameType, event: str, argument: object) -> Any:
             if event == "line" and frame.f_lineno not in lines:
                 lines.add(frame.f_lineno)
                 self._fresh = True
+                if there and there <= lines:
+                    self._tracers[id(code)] = code, None
             return local
 
         return local

@@ -71,9 +71,19 @@ def run(
     return _finished(_script(command), command, words, cwd, check, rendered, _further(words) if further else 0)
 
 
-def run_script(name: str, *words: str, cwd: Path, check: bool = False) -> subprocess.CompletedProcess[str]:
-    """Run a script of `scripts/` as a user would, and return what it printed."""
-    return _finished(ROOT / "scripts" / name, name, words, cwd, check)
+def run_script(
+    name: str, *words: str, cwd: Path, check: bool = False, further: int = 0
+) -> subprocess.CompletedProcess[str]:
+    """Run a script of `scripts/` as a user would, and return what it printed.
+
+    Args:
+        name: Its file.
+        words: Of its command line.
+        cwd: Folder that it stands in.
+        check: Whether it has to end with 0.
+        further: How many of the processes that it starts are forked as well.
+    """
+    return _finished(ROOT / "scripts" / name, name, words, cwd, check, further=further)
 
 
 def _finished(

@@ -7,8 +7,10 @@ they take most of the time that is left: baselines of the same sequences are fit
 process, and pictures are drawn but not rendered unless that is asked for.
 """
 
+import fcntl
 import functools
 import multiprocessing
+import multiprocessing.util
 import os
 import pickle
 import runpy
@@ -30,6 +32,7 @@ from gulmfit.report import figures
 
 ROOT = Path(__file__).resolve().parents[2]
 PRELOADED = ["tests.integration.warmed"]
+ABOVE = 200  # file descriptors from here on are free
 SECONDS = 900.0  # a command hangs that takes longer: a busy machine makes one of ten seconds take minutes
 
 
@@ -176,39 +179,58 @@ def _hold_ready(count: int) -> tuple[Path | None, str, list[str]] | None:
         if not (pid := os.fork()):
             for _, other in [*ready, (0, mine)]:
                 other.close()
-            return _wait_for_work(theirs)
+            with theirs:  # its number may be needed
+                told = socket.socket(fileno=fcntl.fcntl(theirs, fcntl.F_DUPFD, ABOVE))
+            return _wait_for_work(told)
         theirs.close()
         ready.append((pid, mine))
+
+    def begun(words: Sequence[str], cwd: str | None, environment: Any, apart: bool, given: Mapping[int, int]) -> int:
+        pid, told = ready.pop(0)
+        with told:
+            socket.send_fds(told, [b"."], list(given.values()))
+            work = list(map(str, words)), cwd, dict(environment or os.environ), apart, list(given)
+            told.sendall(pickle.dumps(work))
+            told.shutdown(socket.SHUT_WR)
+            told.recv(1)
+        return pid
 
     class Popen(subprocess.Popen):  # type: ignore[type-arg]
         def _execute_child(self, args: Any, *rest: Any) -> None:
             if not ready or isinstance(args, str) or args[0] != sys.executable:
                 return super()._execute_child(args, *rest)  # type: ignore[misc,no-any-return]
             cwd, environment, pipes, apart = rest[4], rest[5], rest[9:15], rest[20]
-            self.pid, told = ready.pop(0)
-            with told:
-                socket.send_fds(told, [b"."], [pipes[3] if pipes[3] != -1 else 1, pipes[5] if pipes[5] != -1 else 2])
-                work = pickle.dumps((list(map(str, args[1:])), cwd, dict(environment or os.environ), apart))
-                told.sendall(work)
-                told.shutdown(socket.SHUT_WR)
-                told.recv(1)  # it has begun
+            given = {1: pipes[3] if pipes[3] != -1 else 1, 2: pipes[5] if pipes[5] != -1 else 2}
+            self.pid = begun(args[1:], cwd, environment, apart, given)
             self._child_created = True
             self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
 
+    spawnv_passfds = multiprocessing.util.spawnv_passfds  # type: ignore[attr-defined]
+
+    def spawned(path: str, args: Sequence[Any], passed: Sequence[int]) -> int:
+        """Start what `multiprocessing` starts anew: it finds its pipes at the numbers that its code names."""
+        if not ready or "--multiprocessing-fork" not in args:
+            return int(spawnv_passfds(path, args, passed))
+        words = list(map(os.fsdecode, args))
+        return begun(words[words.index("-c") :], None, None, False, {number: number for number in (1, 2, *passed)})
+
     for module in (subprocess, subprocess_handler):
         module.Popen = Popen  # type: ignore[attr-defined]
+    multiprocessing.util.spawnv_passfds = spawned  # type: ignore[attr-defined]
     return None
 
 
 def _wait_for_work(told: socket.socket) -> tuple[Path | None, str, list[str]]:
     """Wait to be told what to run, and be as if one had just been started for it; end where nobody asks any more."""
-    _, descriptors, _, _ = socket.recv_fds(told, 1, 2)
+    _, descriptors, _, _ = socket.recv_fds(told, 1, 16)
     if not descriptors:
         os._exit(0)
     with told, told.makefile("rb") as handle:
-        words, cwd, environment, apart = pickle.load(handle)
-        for number, descriptor in enumerate(descriptors, start=1):
+        words, cwd, environment, apart, numbers = pickle.load(handle)
+        moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, ABOVE) for descriptor in descriptors]
+        for number, descriptor in zip(numbers, moved, strict=True):
             os.dup2(descriptor, number)
+        for descriptor in {*descriptors, *moved} - {*numbers}:
             os.close(descriptor)
         sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2))
         if apart:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from .conftest import ROOT, run_script
+from .conftest import run_script
 
 FASTAI = ("train_fastai", "predict_fastai")
 BUSY = ("train_busy", "train_small_busy")
@@ -19,12 +19,8 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 GROWTH = ("memory_x1", "memory_x10", "memory_x100")
 
 
-def benchmark(*words: str, folder: Path, fresh: bool = False) -> subprocess.CompletedProcess[str]:
-    given = ["--json", str(folder / "results.json"), *words]
-    if not fresh:
-        return run_script("benchmark.py", *given, cwd=folder)
-    command = [sys.executable, str(ROOT / "scripts" / "benchmark.py"), *given]
-    return subprocess.run(command, cwd=folder, text=True, capture_output=True, timeout=900, check=False)
+def benchmark(*words: str, folder: Path, further: int = 0) -> subprocess.CompletedProcess[str]:
+    return run_script("benchmark.py", "--json", str(folder / "results.json"), *words, cwd=folder, further=further)
 
 
 def results(folder: Path) -> dict[str, dict]:
@@ -40,7 +36,7 @@ def known_rows(folder: Path) -> list[str]:
 
 @pytest.mark.slow
 def test_every_row_works(tmp_path: Path) -> None:
-    done = benchmark("--tiny", "--fastai-python", "nowhere/python", folder=tmp_path, fresh=True)
+    done = benchmark("--tiny", "--fastai-python", "nowhere/python", folder=tmp_path, further=9)
     assert done.returncode == 0, done.stderr
     records = results(tmp_path)
     assert list(records) == known_rows(tmp_path)
