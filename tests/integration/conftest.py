@@ -32,8 +32,8 @@ TINY = [
 
 
 def _forks(words: tuple[str, ...]) -> bool:
-    """Whether a command can be forked: not a sweep, whose jobs are started by other means."""
-    return sys.platform == "linux" and not {"-m", "--multirun"} & set(words)
+    """Whether a command can be forked: not a sweep whose jobs are started by other means."""
+    return sys.platform == "linux" and not any(word.startswith("hydra/launcher=") for word in words)
 
 
 def _further(words: tuple[str, ...]) -> int:
