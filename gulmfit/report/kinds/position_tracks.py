@@ -11,6 +11,7 @@ from typing import Any, ClassVar, cast
 import numpy as np
 
 from gulmfit.evaluate.baselines.position_lookups import run_position_baselines
+from gulmfit.evaluate.borders import border_scores
 from gulmfit.evaluate.calibration import TINY, Calibration, fit_calibration
 from gulmfit.evaluate.position_scores import confusions, scores_by_class, weighted_position_scores
 from gulmfit.evaluate.uncertainty import Weighted
@@ -19,7 +20,7 @@ from gulmfit.report import figures
 from gulmfit.report.html import Section
 from gulmfit.report.kinds.kind import Floats, Ints, Judged, Labelled, Models, Results
 from gulmfit.report.kinds.paired import Bootstrapped, by_target
-from gulmfit.report.kinds.positions import classes_section
+from gulmfit.report.kinds.positions import borders_section, classes_section
 from gulmfit.report.target_figures import strip
 from gulmfit.seq.alphabet import reverse_complement_text
 from gulmfit.seq.labels.position_labels import END
@@ -146,7 +147,8 @@ class TrackLabels(Bootstrapped):
     def details(
         self, truth: Any, raw: Floats, judged: Models, calibration: Calibration, groups: Ints, seed: int
     ) -> dict[str, Any]:
-        """Return confusion counts and the scores of each class, by track, and what calibration did."""
+        """Return the scores near borders of the first track, by track confusion counts and the scores of each class, and
+        what calibration did."""
         model, numbers = judged["model"][0], range(len(self.tracks))
         pairs = {"before": raw, "after": model}
         test = {name: {"log_loss": self.scores(truth, item)["log_loss"]} for name, item in pairs.items()}
@@ -155,6 +157,7 @@ class TrackLabels(Bootstrapped):
             scored = {name: scores_by_class(*self.of_track(truth, item, number)) for name, (item, _) in judged.items()}
             by_class |= by_target(scored, self.classes[own], groups, seed)
         return {
+            "borders": self._borders(truth, judged, groups, seed),
             "confusion": {
                 name: confusions(*self.of_track(truth, model, number)).sum(axis=0).astype(int).tolist()
                 for number, name in zip(numbers, self.tracks, strict=True)
@@ -163,10 +166,23 @@ class TrackLabels(Bootstrapped):
             "by_target": by_class,
         }
 
+    def _borders(self, truth: Any, judged: Models, groups: Ints, seed: int) -> dict[str, Any]:
+        """Score the first track near borders and elsewhere, each strand as a sequence of its own."""
+        width, own = truth.shape[-1], next(iter(self.tracks.values()))
+        strands = {name: self.of_track(truth, item, 0) for name, (item, _) in judged.items()}
+        return border_scores(
+            strands["model"][0].reshape(-1, width),
+            {name: item.reshape(-1, width, item.shape[-1]) for name, (_, item) in strands.items()},
+            self.classes[own],
+            np.repeat(groups, 2),
+            seed,
+        )
+
     def sections(self, results: Results) -> list[Section]:
         return [
             *_gene_sections(results),
             classes_section(results),
+            borders_section(results),
             _confusion_section(results),
             self._strips_section(results),
         ]
