@@ -154,8 +154,7 @@ def gene_scores(
         lengths: Bases of contigs that are circular.
         also_true: Genes that are not looked for, but no error either if predicted, such as other transcripts.
     """
-    ends = {_end(gene) for gene in (*true, *also_true)}
-    kept = [gene for gene in predicted if _end(gene) in ends or _masked_share(gene, masked) < IGNORED_SHARE]
+    kept = counted_genes((*true, *also_true), predicted, masked)
     around = lengths or {}
     found: dict[str, Bools] = {}
     right: dict[str, Bools] = {}
@@ -166,6 +165,15 @@ def gene_scores(
         found[kind] = np.array([one in claims for one in looked_for], bool)
         right[kind] = np.array([one in truths for one in claimed], bool)
     return GeneScores(found, right, len(predicted) - len(kept))
+
+
+def counted_genes(
+    true: Sequence[GeneModel], predicted: Sequence[GeneModel], masked: Mapping[str, Bools]
+) -> list[GeneModel]:
+    """Leave out the predicted genes that lie on masked bases, unless a true one ends where they do; arguments as of
+    `gene_scores`."""
+    ends = {_end(gene) for gene in true}
+    return [gene for gene in predicted if _end(gene) in ends or _masked_share(gene, masked) < IGNORED_SHARE]
 
 
 _KINDS = ("three_prime", "exact", "multi_exon", "exon", "exact_intron")  # "intron" is a class of bases

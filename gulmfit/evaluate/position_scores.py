@@ -57,11 +57,10 @@ def weighted_position_scores(truth: NDArray[np.int16], predicted: Floats) -> Cal
         with np.errstate(divide="ignore", invalid="ignore"):
             loss = weights @ nats / total
             accuracy = np.trace(matrix, axis1=1, axis2=2) / total
-        f1 = np.where(matrix.sum(axis=2) > 0, _by_class(matrix)["f1"], np.nan)
         return {
             "accuracy": accuracy,
             "log_loss": np.where(np.isfinite(loss), loss, np.nan),
-            "f1_macro": np.nansum(f1, axis=1) / np.maximum((~np.isnan(f1)).sum(axis=1), 1),
+            "f1_macro": macro_f1(matrix),
         }
 
     return scores
@@ -70,7 +69,7 @@ def weighted_position_scores(truth: NDArray[np.int16], predicted: Floats) -> Cal
 def scores_by_class(truth: NDArray[np.int16], predicted: Floats) -> Callable[[Floats], Mapping[str, Floats]]:
     """Return what gives the `CLASS_METRICS` of each class, (D, C) each, from (D, N) weights."""
     counted, classes = confusions(truth, predicted).reshape(len(truth), -1), predicted.shape[2]
-    return lambda weights: _by_class((weights @ counted).reshape(-1, classes, classes))
+    return lambda weights: by_class((weights @ counted).reshape(-1, classes, classes))
 
 
 def circular_shifts(
@@ -110,8 +109,15 @@ def circular_shifts(
     }
 
 
-def _by_class(matrix: Floats) -> dict[str, Floats]:
-    """(D, C) scores of (D, C, C) counts; nan where a class neither is there nor predicted."""
+def macro_f1(matrix: Floats) -> Floats:
+    """Return the mean F1 (D,) of the classes that are there, from counts (D, C, C); 0 where none is."""
+    f1 = np.where(matrix.sum(axis=2) > 0, by_class(matrix)["f1"], np.nan)
+    found: Floats = np.nansum(f1, axis=1) / np.maximum((~np.isnan(f1)).sum(axis=1), 1)
+    return found
+
+
+def by_class(matrix: Floats) -> dict[str, Floats]:
+    """Return the `CLASS_METRICS` (D, C) of (D, C, C) counts; nan where a class neither is there nor predicted."""
     right, there, called = np.diagonal(matrix, axis1=1, axis2=2), matrix.sum(axis=2), matrix.sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         return {"f1": 2 * right / (there + called), "precision": right / called, "recall": right / there}

@@ -58,6 +58,7 @@ ALLOWED = {
         "yaml",
         "gulmfit.label_tracks",
         "Bio",
+        "hmmlearn",
         "pyarrow",
         "pybigtools",
         "pyrodigal",

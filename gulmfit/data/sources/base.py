@@ -113,6 +113,10 @@ class Source:
         """Return what can be predicted of sequences by whoever knows how they were simulated, by name; else nothing."""
         return {}
 
+    def baselines(self, train: LabelledSequences, data: LabelledSequences) -> dict[str, npt.NDArray[np.float64]]:
+        """Return what baselines of this source alone, fitted to a training part, predict of sequences, by name."""
+        return {}
+
     @property
     def _options(self) -> ReadOptions:
         """How the policies, and keys of this source, say that labelled records are read."""

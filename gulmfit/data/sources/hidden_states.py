@@ -12,6 +12,7 @@ from gulmfit.errors import ConfigError
 from gulmfit.seq.alphabet import decode, encode
 from gulmfit.seq.labels.labelled import LabelledSequences
 from gulmfit.seq.labels.position_labels import POSITIONS
+from gulmfit.seq.simulate.fitted_hmm import fit_unlabelled
 from gulmfit.seq.simulate.hmm import Floats, HiddenMarkov
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,8 @@ class HmmSource(Source):
         num_train, num_valid, num_test: Sequences of each part.
         length_bp: Bases of each.
         seed: Of the simulation.
+        hmmlearn: Fit a model to the training sequences without their labels, as a baseline
+            (`gulmfit.seq.simulate.fitted_hmm`).
 
     Raises:
         ConfigError: A number is out of range, or `hmm` is not a model.
@@ -39,6 +42,7 @@ class HmmSource(Source):
     num_test: int = 1000
     length_bp: int = 500
     seed: int = 0
+    hmmlearn: bool = False
     stranded: bool = True
 
     def __post_init__(self) -> None:
@@ -56,6 +60,16 @@ class HmmSource(Source):
     def ceilings(self, data: LabelledSequences) -> dict[str, Floats]:
         """Return what can be said of sequences with the true parameters, each `(N, L, C)`."""
         return self._model.ceilings([encode(text, alphabet=data.alphabet) for text in data.sequences])
+
+    def baselines(self, train: LabelledSequences, data: LabelledSequences) -> dict[str, Floats]:
+        """Return what a model says that was fitted to the training sequences without labels, if that is asked for."""
+        if not self.hmmlearn:
+            return {}
+        codes = [encode(text, alphabet=train.alphabet) for text in train.sequences]
+        known = [label[: len(own)].astype(np.int64) for label, own in zip(train.labels, codes, strict=True)]
+        model = fit_unlabelled(codes, known, self._model.states, train.alphabet, seed=self.seed)
+        found = model.ceilings([encode(text, alphabet=data.alphabet) for text in data.sequences])
+        return {"hmmlearn": found["posterior"]}
 
     def _labelled(self) -> LabelledSequences:
         """Simulate all parts at once."""

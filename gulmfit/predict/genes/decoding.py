@@ -20,6 +20,7 @@ from gulmfit.checkpoint import DECODER
 from gulmfit.errors import CheckpointError, GulmfitError
 from gulmfit.evaluate.baselines.gene_markov import PeriodicMarkov
 from gulmfit.files import write_whole
+from gulmfit.predict.genes.exon_scores import with_exon_scores
 from gulmfit.predict.genes.gene_hmm import GeneDecoder
 from gulmfit.predict.genes.orfs import Candidates, OrfDecoder, frame_log_odds
 from gulmfit.predict.genes.splice_sites import ACCEPTOR, BRANCH_BP, DONOR, SpliceSites
@@ -55,6 +56,8 @@ class Decoding:
         decoder: Finds genes.
         calibration: Turns what a gene is worth into a probability; without it a gene of `OrfDecoder` has 1 / (1 +
             e^-worth), and one of `GeneDecoder` the mean probability of its coding bases.
+        exons: Turns what speaks for the coding part of an exon into a probability (`exon_scores`); without it each has
+            the score of its gene.
         markov: Log-odds of bases that are added to those of the network, for `OrfDecoder`.
         markov_weight: What they are multiplied by.
     """
@@ -63,6 +66,7 @@ class Decoding:
     calibration: GeneCalibration | None = None
     markov: PeriodicMarkov | None = None
     markov_weight: float = 0.0
+    exons: GeneCalibration | None = None
 
     @classmethod
     def untuned(cls, kind: str) -> Self:
@@ -83,13 +87,17 @@ class Decoding:
         return replace(self, decoder=replace(self.decoder, **weights))
 
     def __call__(self, codes: Codes, read: Read, contig: str) -> list[GeneModel]:
-        """Return the genes of a contig by position, with scores from 0 to 1.
+        """Return the genes of a contig by position, with scores from 0 to 1, also of the coding parts of exons.
 
         Args:
             codes: Its bases (L,).
             read: Gives its probabilities.
             contig: Its name.
         """
+        found = self._genes(codes, read, contig)
+        return with_exon_scores(found, self.exons, len(codes), read) if self.exons else found
+
+    def _genes(self, codes: Codes, read: Read, contig: str) -> list[GeneModel]:
         if isinstance(self.decoder, GeneDecoder):
             strands = [[_Strand(read, len(codes), row, own) for own in (_CLASSES, _PHASES)] for row in (0, 1)]
             found = [
@@ -184,9 +192,11 @@ class Decoding:
                     raise ValueError(f"a Markov model of order {order}")
                 shape = (len(markov["log_odds"]), 3, 4 ** (order + 1))
                 own_markov = PeriodicMarkov(order, _array(markov["log_odds"], np.float32, shape))
+            exons = content.get("exons")  # which older models lack
             return cls(
                 decoder=kind(**plain),
-                calibration=calibration and GeneCalibration(*(_number(calibration[it]) for it in ("slope", "offset"))),
+                calibration=calibration and _calibration(calibration),
+                exons=exons and _calibration(exons),
                 markov=own_markov,
                 markov_weight=float(_number(content["markov_weight"])),
             )
@@ -207,6 +217,10 @@ class _Strand:
         logs = np.log(np.maximum(values, np.float32(_LEAST)))
         found: npt.NDArray[np.float32] = (logs[:, ::-1] if self.row else logs)[lines]
         return found
+
+
+def _calibration(content: Any) -> GeneCalibration:
+    return GeneCalibration(*(_number(content[name]) for name in ("slope", "offset")))
 
 
 def _start_sites(content: Any) -> StartSites:

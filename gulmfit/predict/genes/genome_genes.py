@@ -180,4 +180,5 @@ def _gene(content: Mapping[str, Any]) -> GeneModel:
     """Make a gene of what JSON makes of one."""
     parts = {name: tuple((int(start), int(end)) for start, end in content[name]) for name in ("cds", "exons")}
     first, last = content["partial"]
-    return GeneModel(**{**content, **parts, "partial": (bool(first), bool(last))})
+    scores = tuple(map(float, content.get("cds_scores", ())))
+    return GeneModel(**{**content, **parts, "partial": (bool(first), bool(last)), "cds_scores": scores})

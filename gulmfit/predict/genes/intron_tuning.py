@@ -12,6 +12,7 @@ import numpy as np
 from gulmfit.errors import DataError
 from gulmfit.evaluate.baselines.gene_markov import PeriodicMarkov
 from gulmfit.evaluate.gene_scores import GeneScores, base_scores, gene_scores
+from gulmfit.predict.genes import exon_scores
 from gulmfit.predict.genes.choice import conditional_logit
 from gulmfit.predict.genes.decoding import Decoding, Probabilities
 from gulmfit.predict.genes.gene_hmm import GeneDecoder
@@ -92,8 +93,10 @@ def fit_gene_decoding(
     decoder = _untranslated(decoder, chosen)
     own = Decoding(decoder=decoder)
     found = _found(own, valid)
-    right = ends_right(found, [contig for contig, _ in valid])
-    return replace(own, calibration=calibrated(found, right) if found else None)
+    if not found:
+        return own
+    calibration = calibrated(found, ends_right(found, [contig for contig, _ in valid]))
+    return replace(own, calibration=calibration, exons=exon_scores.fitted(calibration(found), valid))
 
 
 def _start_choice(

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gulmfit.evaluate.gene_scores import base_intervals, base_scores, gene_scores
+from gulmfit.evaluate.gene_lengths import length_distributions
+from gulmfit.evaluate.gene_scores import base_intervals, base_scores, counted_genes, gene_scores
 from gulmfit.predict.genes.decoding import Decoding
 from gulmfit.predict.genes.intron_tuning import fit_gene_decoding
 from gulmfit.predict.genes.markov_genes import MarkovGenes, common_starts
@@ -82,17 +83,27 @@ def judge_genes(
     for name, decoding in decodings.items():
         finders[name] = _finder(decoding)
     for name, find in finders.items():
-        methods[name] = _judged(tested, find, seed)
+        found = [find(one, own) for one, own in tested]  # the last ones are of the decoding that is kept
+        methods[name] = judged_genes(truth, found, seed)
         logger.info("%s: %s", name, told_genes(methods[name]))
     if before is not None:
         own = joined(test, before[1])
         untuned = (before[0] and Decoding.load(before[0])) or Decoding.untuned(test.decode)
-        methods["before tuning, base by base"] = _bases(truth, [raw_labels(found) for _, found in own], seed)
-        methods["before tuning, decoded"] = _judged(own, _finder(untuned), seed)
+        methods["before tuning, base by base"] = _bases(truth, [raw_labels(values) for _, values in own], seed)
+        methods["before tuning, decoded"] = judged_genes(truth, [_finder(untuned)(*one) for one in own], seed)
         logger.info("before tuning, decoded: %s", told_genes(methods["before tuning, decoded"]))
     kept, decoding = list(decodings.items())[-1]
-    true = sum(len(one.genes) for one in truth)
-    genes = {"true": true, "methods": methods, "kept": kept, "markov_weight": decoding.markov_weight}
+    true = [gene for one in truth for gene in one.genes]
+    counted = counted_genes(
+        true, [gene for genes in found for gene in genes], {one.name: one.labels.masked for one in truth}
+    )
+    genes = {
+        "true": len(true),
+        "methods": methods,
+        "kept": kept,
+        "markov_weight": decoding.markov_weight,
+        "lengths": length_distributions(true, counted),
+    }
     return {"genes": genes, "decoding": decoding}
 
 
@@ -115,13 +126,6 @@ def raw_labels(predicted: Floats) -> GeneLabels:
 
 def _finder(decoding: Decoding) -> Callable[[LabelledContig, Floats], list[GeneModel]]:
     return lambda one, own: decoding(one.codes, lambda start, end: own[start:end], one.name)
-
-
-def _judged(
-    tested: Sequence[Read], find: Callable[[LabelledContig, Floats], list[GeneModel]], seed: int
-) -> dict[str, Any]:
-    """Score the bases and the genes of a gene finder."""
-    return judged_genes([one for one, _ in tested], [find(one, own) for one, own in tested], seed)
 
 
 def judged_genes(truth: Sequence[LabelledContig], found: Sequence[Sequence[GeneModel]], seed: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from gulmfit.errors import DataError
 from gulmfit.evaluate.gene_scores import GeneScores, gene_scores
@@ -40,10 +41,11 @@ class GeneCalibration:
 
     def __call__(self, genes: Sequence[GeneModel]) -> list[GeneModel]:
         """Return genes with probabilities as scores."""
-        return [
-            replace(gene, score=float(1 / (1 + np.exp(-np.clip(self.slope * gene.score + self.offset, -700, 700)))))
-            for gene in genes
-        ]
+        return [replace(gene, score=self.probability(gene.score)) for gene in genes]
+
+    def probability(self, worth: float) -> float:
+        """Return the probability of one worth."""
+        return float(1 / (1 + np.exp(-np.clip(self.slope * worth + self.offset, -700, 700))))
 
 
 def tuned(decoder: OrfDecoder, held_out: Sequence[HeldOut]) -> tuple[OrfDecoder, GeneScores]:
@@ -107,11 +109,15 @@ def ends_right(genes: Sequence[GeneModel], contigs: Iterable[LabelledContig]) ->
 
 
 def calibrated(genes: Sequence[GeneModel], right: Bools) -> GeneCalibration:
-    """Fit a calibration to the worth of predicted genes, and whether each is right, by Newton's method.
+    """Fit a calibration to the worth of predicted genes, and whether each is right."""
+    return platt(np.array([gene.score for gene in genes]), right)
+
+
+def platt(worth: npt.NDArray[np.float64], right: Bools) -> GeneCalibration:
+    """Fit a calibration to worths (N,), and whether each is right, by Newton's method.
 
     The targets are those of Platt, a little inside of 0 and 1, so that a decoder without error gets no infinite slope.
     """
-    worth = np.array([gene.score for gene in genes])
     spread = worth.std() or 1.0
     design = np.column_stack([worth / spread, np.ones(len(worth))])
     hits = right.sum()

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from gulmfit.errors import DataError
 from gulmfit.evaluate.baselines.gene_markov import PeriodicMarkov
 from gulmfit.evaluate.gene_scores import gene_scores
+from gulmfit.predict.genes import exon_scores
 from gulmfit.predict.genes.choice import conditional_logit
 from gulmfit.predict.genes.decoding import Decoding, Probabilities
 from gulmfit.predict.genes.markov_genes import common_starts
@@ -163,7 +164,10 @@ def weighed_decoding(
     contigs = [contig for contig, _ in valid]
     odds = (own.log_odds(contig.codes, known) for contig, known in valid)
     found = [gene for one, odd in zip(contigs, odds, strict=True) for gene in decoder(one.codes, odd, one.name)]
-    return replace(own, calibration=calibrated(found, ends_right(found, contigs)) if found else None)
+    if not found:
+        return own
+    calibration = calibrated(found, ends_right(found, contigs))
+    return replace(own, calibration=calibration, exons=exon_scores.fitted(calibration(found), valid))
 
 
 def starting(train: Sequence[LabelledContig], code: int, model: PeriodicMarkov) -> OrfDecoder:

@@ -80,13 +80,13 @@ def write_gff3(
         lengths: Bases of each contig; each gets a `##sequence-region`.
         code: Number of the genetic code, for the attribute transl_table.
         model: What made the genes, such as the hash of a model.
-        exon_score: Gives the score of an exon, from 0 to 1; the score of its gene by default.
+        exon_score: Gives the score of an exon or a part of one, from 0 to 1; that of its coding part by default.
         circular: Names of the contigs that are circular; each gets a line that says so.
 
     Raises:
         DataError: The file cannot be written.
     """
-    return write_lines(path, _gff3(genes, lengths, code, model, exon_score or (lambda gene, _: gene.score), circular))
+    return write_lines(path, _gff3(genes, lengths, code, model, exon_score or GeneModel.score_of, circular))
 
 
 def write_proteins(path: Path, genes: Iterable[GeneModel], contigs: Mapping[str, Codes], *, code: int) -> int:

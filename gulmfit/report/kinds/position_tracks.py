@@ -11,6 +11,7 @@ from typing import Any, ClassVar, cast
 import numpy as np
 
 from gulmfit.evaluate.baselines.position_lookups import run_position_baselines
+from gulmfit.evaluate.borders import border_scores
 from gulmfit.evaluate.calibration import TINY, Calibration, fit_calibration
 from gulmfit.evaluate.position_scores import confusions, scores_by_class, weighted_position_scores
 from gulmfit.evaluate.uncertainty import Weighted
@@ -19,8 +20,9 @@ from gulmfit.report import figures
 from gulmfit.report.html import Section
 from gulmfit.report.kinds.kind import Floats, Ints, Judged, Labelled, Models, Results
 from gulmfit.report.kinds.paired import Bootstrapped, by_target
-from gulmfit.report.kinds.positions import classes_section
+from gulmfit.report.kinds.positions import borders_section, classes_section
 from gulmfit.report.target_figures import strip
+from gulmfit.report.wording import finite
 from gulmfit.seq.alphabet import reverse_complement_text
 from gulmfit.seq.labels.position_labels import END
 from gulmfit.seq.labels.track_labels import TRACKS, Tracks
@@ -33,7 +35,12 @@ _GENE_SCORES = {
     "three_prime/precision": "3' precision",
     "exact/sensitivity": "exact sensitivity",
     "exact/precision": "exact precision",
+    "exon/sensitivity": "exon sensitivity",
+    "exon/precision": "exon precision",
+    "exact_intron/sensitivity": "intron sensitivity",
+    "exact_intron/precision": "intron precision",
 }
+_MEASURED = {"gene": "Coding bases of genes", "exon": "Coding exons", "intron": "Introns between coding exons"}
 _BASELINES = ("majority", "window_lookup", "window_logistic")
 
 
@@ -146,7 +153,8 @@ class TrackLabels(Bootstrapped):
     def details(
         self, truth: Any, raw: Floats, judged: Models, calibration: Calibration, groups: Ints, seed: int
     ) -> dict[str, Any]:
-        """Return confusion counts and the scores of each class, by track, and what calibration did."""
+        """Return the scores near borders of the first track, by track confusion counts and scores of each class, and
+        what calibration did."""
         model, numbers = judged["model"][0], range(len(self.tracks))
         pairs = {"before": raw, "after": model}
         test = {name: {"log_loss": self.scores(truth, item)["log_loss"]} for name, item in pairs.items()}
@@ -155,6 +163,7 @@ class TrackLabels(Bootstrapped):
             scored = {name: scores_by_class(*self.of_track(truth, item, number)) for name, (item, _) in judged.items()}
             by_class |= by_target(scored, self.classes[own], groups, seed)
         return {
+            "borders": self._borders(truth, judged, groups, seed),
             "confusion": {
                 name: confusions(*self.of_track(truth, model, number)).sum(axis=0).astype(int).tolist()
                 for number, name in zip(numbers, self.tracks, strict=True)
@@ -163,10 +172,23 @@ class TrackLabels(Bootstrapped):
             "by_target": by_class,
         }
 
+    def _borders(self, truth: Any, judged: Models, groups: Ints, seed: int) -> dict[str, Any]:
+        """Score the first track near borders and elsewhere, each strand as a sequence of its own."""
+        width, own = truth.shape[-1], next(iter(self.tracks.values()))
+        strands = {name: self.of_track(truth, item, 0) for name, (item, _) in judged.items()}
+        return border_scores(
+            strands["model"][0].reshape(-1, width),
+            {name: item.reshape(-1, width, item.shape[-1]) for name, (_, item) in strands.items()},
+            self.classes[own],
+            np.repeat(groups, 2),
+            seed,
+        )
+
     def sections(self, results: Results) -> list[Section]:
         return [
             *_gene_sections(results),
             classes_section(results),
+            borders_section(results),
             _confusion_section(results),
             self._strips_section(results),
         ]
@@ -210,17 +232,37 @@ def _gene_sections(results: Results) -> list[Section]:
     if not found:
         return []
     genes = results["genes"]
+    shown = [name for name in _GENE_SCORES if any(finite(scores.get(name)) is not None for scores in found.values())]
     rows: list[list[object]] = []
     for name, scores in found.items():
         bounds = scores.get("ci95") or {}
-        rows.append([name, *((scores.get(item), *(bounds.get(item) or (None, None))) for item in _GENE_SCORES)])
+        rows.append([name, *((scores.get(item), *(bounds.get(item) or (None, None))) for item in shown)])
     text = [
         f"{genes['true']} genes lie wholly in the test part. Masked bases count for nothing, and a predicted gene is "
         "left out if half of it is masked and no true gene ends where it does. Weights of decoders were chosen on the "
         "validation part.",
         f"The model folder keeps: {genes['kept']}.",
     ]
-    return [Section("Genes", text, [(["", *_GENE_SCORES.values()], rows)])]
+    table = (["", *(_GENE_SCORES[name] for name in shown)], rows)
+    return [Section("Genes", text, [table]), _lengths_section(genes.get("lengths") or {})]
+
+
+def _lengths_section(found: Mapping[str, Results]) -> Section:
+    """Draw how long true and predicted genes, exons and introns are."""
+    section, rows = Section("How long genes are"), list[list[object]]()
+    for kind, own in found.items():
+        curves = {}
+        for side in ("true", "predicted"):
+            counts = np.asarray(own[side], np.float64)
+            rows.append([f"{kind}, {side}", int(counts.sum()), own["median"][side], own["distance"]])
+            there = np.flatnonzero(np.add(own["true"], own["predicted"]))
+            here = slice(max(0, there[0] - 1), there[-1] + 2) if len(there) and counts.any() else slice(0, 0)
+            curves[side] = (own["edges"][here], (counts / max(1, counts.sum()))[here])
+        picture = figures.line_plot(curves, marker=".", height=3.2, xscale="log", xlabel="bases", ylabel="share")
+        section.figures.append((f"{_MEASURED[kind]}: shares of lengths, ten bins in a power of ten.", picture))
+    if rows:
+        section.tables.append((["", "number", "median (bases)", "Kolmogorov-Smirnov distance"], rows))
+    return section
 
 
 def _confusion_section(results: Results) -> Section:

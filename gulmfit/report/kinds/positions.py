@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gulmfit.evaluate.baselines.position_lookups import run_position_baselines
+from gulmfit.evaluate.borders import border_scores
 from gulmfit.evaluate.calibration import TINY, Calibration, fit_calibration
 from gulmfit.evaluate.position_scores import (
     CLASS_METRICS,
@@ -25,9 +26,10 @@ from gulmfit.report.html import Section
 from gulmfit.report.kinds.kind import Floats, Ints, Judged, Labelled, Models, Results
 from gulmfit.report.kinds.paired import Bootstrapped, by_target
 from gulmfit.report.target_figures import strip
-from gulmfit.report.wording import heading
+from gulmfit.report.wording import heading, model_name
 from gulmfit.seq.labels.position_labels import POSITIONS, Positions
 
+_BORDER_SCORES = ("accuracy", "f1_macro", "log_loss")
 _SHOWN = 1000  # positions of a sequence that are drawn
 
 
@@ -94,11 +96,14 @@ class PositionLabels(Bootstrapped):
     def details(
         self, truth: Any, raw: Floats, judged: Models, calibration: Calibration, groups: Ints, seed: int
     ) -> dict[str, Any]:
-        """Return the confusion counts, what calibration did, the scores of each class, and a test by shifts."""
+        """Return the scores near borders, the confusion counts, what calibration did, the scores of each class, and a
+        test by shifts."""
         model = judged["model"][0]
         pairs = {"before": raw, "after": model}
         test = {name: {"log_loss": self.scores(truth, item)["log_loss"]} for name, item in pairs.items()}
+        predicted = {name: item for name, (item, _) in judged.items()}
         return {
+            "borders": border_scores(truth, predicted, self.classes, groups, seed),
             "confusion": confusions(truth, model).sum(axis=0).astype(int).tolist(),
             "circular_shift": circular_shifts(truth, model, seed=seed),
             "calibration": {**calibration.to_dict(), "test": test},
@@ -124,6 +129,7 @@ class PositionLabels(Bootstrapped):
         return [
             _shift_section(results),
             classes_section(results),
+            borders_section(results),
             _confusion_section(results),
             _strips_section(results),
         ]
@@ -149,6 +155,37 @@ def classes_section(results: Results) -> Section:
             for model, scores in (record.get("baselines") or {}).items()
         ]
     return Section("Each class by itself", tables=[(["", *map(heading, CLASS_METRICS)], rows)] if rows else [])
+
+
+def borders_section(results: Results) -> Section:
+    """Show the scores near borders between labels and elsewhere, and F1 by the distance to a border."""
+    found: Results = results.get("borders") or {}
+    section = Section("Near borders and elsewhere")
+    if not found:
+        return section
+    section.text.append(
+        f"A position is near if it is one of the {found['near_bp']} on either side of a border between two labels: "
+        f"{found['positions']['near']:,} are, {found['positions']['elsewhere']:,} are not. Entropy, in nats, is how "
+        "uncertain the predictions are, whether right or wrong."
+    )
+    rows: list[list[object]] = []
+    for side, place in (("near", "near a border"), ("elsewhere", "elsewhere")):
+        for name, scores in found[side].items():
+            bounds = scores.get("ci95") or {}
+            cells = ((scores.get(item), *(bounds.get(item) or (None, None))) for item in _BORDER_SCORES)
+            rows.append([f"{model_name(name)}, {place}", *cells, scores.get("entropy")])
+    section.tables.append((["", *map(heading, _BORDER_SCORES), "entropy"], rows))
+    by_distance = found["by_distance"]
+    ends = [end if end else 2 * by_distance["up_to"][-2] for end in by_distance["up_to"]]
+    curves: dict[str, tuple[Any, Any]] = {}
+    for name, own in by_distance["models"].items():
+        shown = [(end, value) for end, value in zip(ends, own["f1_macro"], strict=True) if value is not None]
+        curves[model_name(name)] = ([end for end, _ in shown], [value for _, value in shown])
+    picture = figures.line_plot(
+        curves, marker="o", xscale="log", xlabel="positions to the nearest border, or fewer", ylabel=heading("f1_macro")
+    )
+    section.figures.append(("F1 by the distance to a border; the last point is all that is further away.", picture))
+    return section
 
 
 def _strips_section(results: Results) -> Section:

@@ -29,6 +29,7 @@ class GeneModel:
         exons: Exons, which hold the coding parts; the same as `cds` where nothing is known of untranslated regions.
         name: As in the annotation, or as predicted.
         score: Probability that it is a gene, nan where unknown.
+        cds_scores: Probability that each coding part begins and ends where it does; empty where unknown.
         partial: Whether it runs over the (5', 3') end of its contig.
         place: Where it stands in a file, for messages.
     """
@@ -41,6 +42,7 @@ class GeneModel:
     score: float = float("nan")
     partial: tuple[bool, bool] = (False, False)
     place: str = ""
+    cds_scores: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.exons:
@@ -65,6 +67,11 @@ class GeneModel:
     def three_prime(self) -> int:
         """The last coding base."""
         return self.cds[-1][1] - 1 if self.strand == "+" else self.cds[-1][0]
+
+    def score_of(self, span: Span) -> float:
+        """Return the probability of the coding part that a span overlaps; that of the gene if none, or if unknown."""
+        pairs = zip(self.cds, self.cds_scores, strict=False)
+        return next((own for (start, end), own in pairs if start < span[1] and span[0] < end), self.score)
 
     def introns(self, contig_length: int = 0) -> list[Span]:
         """List what lies between the exons, in reading order; over an origin in two pieces."""
@@ -133,7 +140,9 @@ def unwrapped(gene: GeneModel, contig_length: int) -> GeneModel:
                 joined.append((start + shift, end + shift))
         return tuple(joined if gene.strand == "+" else joined[::-1])
 
-    return replace(gene, cds=moved(gene.cds), exons=moved(gene.exons))
+    cds = moved(gene.cds)
+    scores = gene.cds_scores if len(cds) == len(gene.cds) else ()
+    return replace(gene, cds=cds, exons=moved(gene.exons), cds_scores=scores)
 
 
 def with_untranslated(gene: GeneModel, before_bp: int, after_bp: int, contig_length: int) -> GeneModel:

@@ -59,6 +59,7 @@ def conclude(
         baseline_seed=judged_by,
         cache_dir=cache_dir,
         ceilings=material.source.ceilings(parts["test"]),
+        fitted=material.source.baselines(parts["train"], parts["test"]),
         before=before,
     )
     folder = run.folder / "predictions"

@@ -46,6 +46,7 @@ def score(
     baseline_seed: int,
     cache_dir: Path,
     ceilings: Mapping[str, Predicted] | None = None,
+    fitted: Mapping[str, Predicted] | None = None,
     before: Predictor | None = None,
 ) -> dict[str, Any]:
     """Score a classifier and the baselines on the test part; the test part is touched here and nowhere else.
@@ -60,6 +61,7 @@ def score(
         baseline_seed: Of the baselines.
         cache_dir: Where baselines of a split are kept.
         ceilings: What can be said of the test sequences where the truth was simulated, by name.
+        fitted: What baselines of the source alone predict of them, by name.
         before: The labeller that was tuned to the classifier, judged as a baseline.
     """
     train, valid, test = (parts[part] for part in PARTS)
@@ -68,6 +70,7 @@ def score(
     raw = predictor.of_part(test, batch_size=batch_size, raw=True)
     judged: dict[str, Judged] = {"model": (predictor.calibrated(raw), own)}
     judged |= plain.baselines(train, valid, test, seed=baseline_seed, cache_dir=cache_dir)
+    judged |= {name: (predicted, plain) for name, predicted in (fitted or {}).items()}
     untuned = {}
     if before is not None:
         raw_before = before.of_part(test, batch_size=batch_size, raw=True)
