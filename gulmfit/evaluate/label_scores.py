@@ -65,7 +65,7 @@ def weighted_label_scores(
     """
     truth, scores = checked_sets(labels, probabilities)
     known = truth != UNKNOWN_LABEL
-    pairs = [_areas(truth, scores, weights, label) for label in np.flatnonzero(varying(truth))]
+    pairs = [_areas(truth, scores, weights, label) for label in np.flatnonzero(varying(truth)).tolist()]
     nothing = np.full(len(weights), np.nan)
     macro = [np.mean(values, axis=0) for values in zip(*pairs, strict=True)] or [nothing, nothing]
     micro = areas(truth[known] == 1, scores[known], np.repeat(weights, known.sum(axis=1), axis=1))
