@@ -108,6 +108,7 @@ _KEYS: dict[str, tuple[Any, str]] = {
     "panel.by": (str | None, ""),
     "panel.warm": (str | None, ""),
     "panel.near_duplicates": (str, ""),
+    "panel.multi_label": (bool, ""),
     "panel.twin": (bool, ""),
     **{f"dropout.{name}_p": (float, "") for name in ("embed", "input", "weight", "hidden", "output")},
 }

@@ -1,4 +1,4 @@
-"""Scores of label sets: of each label by itself, over labels, and of whole sets.
+"""Scores of label sets: of each label by itself, over labels, and of whole sets. Unknown labels do not count.
 
 Shapes: `N` sequences, `C` labels, `D` sets of weights (bootstrap draws).
 """
@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gulmfit.errors import DataError
 from gulmfit.evaluate.scores import areas, ratio
+from gulmfit.seq.labels.label_sets import UNKNOWN_LABEL
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -19,14 +20,14 @@ _EPSILON = float(np.finfo(np.float64).eps)
 
 
 def label_scores(labels: ArrayLike, probabilities: ArrayLike, thresholds: ArrayLike | None = None) -> dict[str, float]:
-    """Score the probabilities of labels.
+    """Score the probabilities of the labels that are known.
 
     `macro` is the mean over labels, `micro` takes every label of every sequence for a case of its own. A label that
     no or every sequence has, has no area and is left out of the means of areas. `log_loss` is in nats, the mean over
     labels. `hamming_loss` is the share of labels called wrongly, `exact_match` that of sequences with all labels right.
 
     Args:
-        labels: (N, C) 1 where a label is there, else 0.
+        labels: (N, C) 1 where a label is there, 0 where it is not, `UNKNOWN_LABEL` where nobody knows.
         probabilities: (N, C) probabilities.
         thresholds: (C,) probabilities from which on a label is called; without them nothing is called.
 
@@ -35,7 +36,7 @@ def label_scores(labels: ArrayLike, probabilities: ArrayLike, thresholds: ArrayL
         an area is nan where no label has one.
 
     Raises:
-        DataError: The shapes do not fit, a label is not 0 or 1, or a probability is not finite.
+        DataError: The shapes do not fit, a label is none of these, or a probability is not finite.
     """
     weights = np.ones((1, np.shape(labels)[0] if np.ndim(labels) else 0))
     return {
@@ -63,41 +64,51 @@ def weighted_label_scores(
         DataError: As `label_scores`.
     """
     truth, scores = checked_sets(labels, probabilities)
-    total = weights.sum(axis=1)
-    varying = np.flatnonzero(truth.min(axis=0) != truth.max(axis=0))
-    pairs = [areas(truth[:, label] == 1, scores[:, label], weights) for label in varying]
+    known = truth != UNKNOWN_LABEL
+    pairs = [_areas(truth, scores, weights, label) for label in np.flatnonzero(varying(truth)).tolist()]
     nothing = np.full(len(weights), np.nan)
     macro = [np.mean(values, axis=0) for values in zip(*pairs, strict=True)] or [nothing, nothing]
-    micro = areas(truth.ravel() == 1, scores.ravel(), np.repeat(weights, truth.shape[1], axis=1))
-    surprise = -np.log(np.maximum(np.where(truth == 1, scores, 1 - scores), _EPSILON)).mean(axis=1)
+    micro = areas(truth[known] == 1, scores[known], np.repeat(weights, known.sum(axis=1), axis=1))
+    surprise = -np.log(np.maximum(np.where(truth == 1, scores, 1 - scores), _EPSILON)) * known
     values = {
         "auroc_macro": macro[0],
         "auroc_micro": micro[0],
         "auprc_macro": macro[1],
         "auprc_micro": micro[1],
-        "log_loss": weights @ surprise / total,
+        "log_loss": weights @ surprise.sum(axis=1) / (weights @ known.sum(axis=1)),
     }
     return values if thresholds is None else values | _decided(truth, scores >= np.asarray(thresholds), weights)
 
 
+def varying(truth: Ints) -> NDArray[np.bool_]:
+    """Tell which labels (C,) are known of sequences with and without them."""
+    found: NDArray[np.bool_] = (truth == 1).any(axis=0) & (truth == 0).any(axis=0)
+    return found
+
+
+def _areas(truth: Ints, scores: Floats, weights: Floats, label: int) -> tuple[Floats, Floats]:
+    """Return both areas of a label, over the sequences whose label is known."""
+    known = truth[:, label] != UNKNOWN_LABEL
+    return areas(truth[known, label] == 1, scores[known, label], weights[:, known])
+
+
 def _decided(truth: Ints, called: NDArray[np.bool_], weights: Floats) -> dict[str, Floats]:
-    is_true = truth == 1
+    is_true, known = truth == 1, truth != UNKNOWN_LABEL
     hits = weights @ (is_true & called)  # (D, C)
-    both = weights @ is_true.astype(np.float64) + weights @ called.astype(np.float64)
-    wrong = is_true != called
-    total = weights.sum(axis=1)
+    both = weights @ is_true.astype(np.float64) + weights @ (called & known).astype(np.float64)
+    wrong = (is_true != called) & known
     return {
         "f1_macro": ratio(2 * hits, both).mean(axis=1),
         "f1_micro": ratio(2 * hits.sum(axis=1), both.sum(axis=1)),
-        "hamming_loss": weights @ wrong.mean(axis=1) / total,
-        "exact_match": weights @ (~wrong.any(axis=1)) / total,
+        "hamming_loss": weights @ wrong.sum(axis=1) / (weights @ known.sum(axis=1)),
+        "exact_match": weights @ (~wrong.any(axis=1)) / weights.sum(axis=1),
     }
 
 
 def scores_by_label(
     labels: ArrayLike, probabilities: ArrayLike, weights: Floats, thresholds: ArrayLike
 ) -> dict[str, Floats]:
-    """Score each label by itself.
+    """Score each label by itself, on the sequences whose label is known.
 
     Args:
         labels: (N, C) labels.
@@ -112,10 +123,10 @@ def scores_by_label(
         DataError: As `label_scores`.
     """
     truth, scores = checked_sets(labels, probabilities)
-    called = scores >= np.asarray(thresholds)
+    called = (scores >= np.asarray(thresholds)) & (truth != UNKNOWN_LABEL)
     hits = weights @ ((truth == 1) & called)
-    actual, predicted = weights @ truth.astype(np.float64), weights @ called.astype(np.float64)
-    pairs = [areas(truth[:, label] == 1, scores[:, label], weights) for label in range(truth.shape[1])]
+    actual, predicted = (weights @ there.astype(np.float64) for there in (truth == 1, called))
+    pairs = [_areas(truth, scores, weights, label) for label in range(truth.shape[1])]
     auroc, auprc = (np.stack(values, axis=1) for values in zip(*pairs, strict=True))
     return {
         "auroc": auroc,
@@ -131,8 +142,8 @@ def checked_sets(labels: ArrayLike, probabilities: ArrayLike) -> tuple[Ints, Flo
     truth, scores = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
     if truth.ndim != 2 or truth.shape != scores.shape or not truth.size:
         raise DataError(f"labels {truth.shape} and probabilities {scores.shape}: expected (N, C) twice, with N >= 1")
-    if not np.isin(truth, (0, 1)).all():
-        raise DataError("labels of sets are 1 where a label is there, else 0; found other values")
+    if not np.isin(truth, (0, 1, UNKNOWN_LABEL)).all():
+        raise DataError(f"labels of sets are 1 where a label is there, else 0, or {UNKNOWN_LABEL} where nobody knows")
     broken = np.flatnonzero(~np.isfinite(scores).all(axis=1))
     if len(broken):
         raise DataError(f"probabilities at index {broken[0]} are not finite: {scores[broken[0]].tolist()}")

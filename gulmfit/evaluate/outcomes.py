@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-NETWORK, TWIN, BLEND = "model", "scratch", "blend"
-OURS = (NETWORK, TWIN, BLEND)
+NETWORK, TWIN, BLEND, MERGED = "model", "scratch", "blend", "multi_label"
+OURS = (NETWORK, TWIN, BLEND, MERGED)
 SIGNIFICANT = 0.05
 AUROC = "auroc"
 UNDEFINED = (math.nan, math.nan, math.nan)
@@ -26,7 +26,8 @@ class Outcome:
     Attributes:
         name: That of the set, or of the run.
         score: What it is judged by, such as `accuracy`.
-        models: By model and name of the score: the network ("model"), its twin ("scratch"), a blend, the baselines.
+        models: By model and name of the score: the network ("model"), its twin ("scratch"), a blend, one network for
+            all sets of a panel ("multi_label"), the baselines.
         tests: By opponent of the network: the accuracy that the network gains, and the p-value.
         blend_tests: The same for the blend.
         seconds: Of training, that of the twin included.

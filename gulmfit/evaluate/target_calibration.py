@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gulmfit.errors import CheckpointError, ConfigError
 from gulmfit.evaluate.calibration import TINY, Calibration, choose_threshold, fit_temperature
+from gulmfit.seq.labels.label_sets import UNKNOWN_LABEL
 from gulmfit.seq.labels.targets import LABEL_SETS, VALUES
 
 Floats = NDArray[np.float64]
@@ -86,7 +87,7 @@ def fit_label_calibration(raw: Floats, labels: ArrayLike, how: str = "temperatur
 
     Args:
         raw: (N, C) probabilities of labels.
-        labels: (N, C) 1 where a label is there, else 0.
+        labels: (N, C) 1 where a label is there, 0 where it is not, `UNKNOWN_LABEL` where nobody knows.
         how: One of `LABEL_KINDS`.
 
     Raises:
@@ -104,13 +105,19 @@ def fit_label_calibration(raw: Floats, labels: ArrayLike, how: str = "temperatur
 
 def choose_thresholds(probabilities: Floats, labels: ArrayLike) -> tuple[float, ...]:
     """Choose the threshold of each label (C) at which its F1 is highest; one half where F1 says nothing."""
-    pairs = zip(probabilities.T, np.asarray(labels).T, strict=True)
+    pairs = [_known(*pair) for pair in zip(probabilities.T, np.asarray(labels).T, strict=True)]
     return tuple(
         choose_threshold(truth, column, "f1") if len(np.unique(truth)) == 2 else 0.5 for column, truth in pairs
     )
 
 
+def _known(column: Floats, truth: NDArray[np.int64]) -> tuple[Floats, NDArray[np.int64]]:
+    """Return what is said of the sequences whose label is known."""
+    return column[truth != UNKNOWN_LABEL], truth[truth != UNKNOWN_LABEL]
+
+
 def _temperature(probability: Floats, truth: NDArray[np.int64]) -> float:
+    probability, truth = _known(probability, truth)
     if len(np.unique(truth)) < 2:
         return 1.0
     pair = np.stack([1 - probability, probability], axis=1)

@@ -203,15 +203,16 @@ class IntegratedGradients:
         # cuDNN has no way back through a recurrent layer that is not being trained.
         with _embeddings(self.explained, between), torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
             scores = self.explained.scores(pairs.tokens[pair], pairs.lengths[pair])
-            if not scores.requires_grad:
-                raise ConfigError(
-                    f"method=gradients: no gradient comes through {type(self.explained.encoders[0]).__name__}. Give "
-                    "method=mutagenesis."
-                )
             for output in range(scores.shape[1]):
-                found = torch.autograd.grad(
-                    scores[:, output].sum(), leaves, retain_graph=output + 1 < scores.shape[1], allow_unused=True
-                )
+                found: Sequence[Tensor | None] = ()
+                if scores.requires_grad:  # if only through the layers behind the encoder, it reaches no leaf
+                    kept, total = output + 1 < scores.shape[1], scores[:, output].sum()
+                    found = torch.autograd.grad(total, leaves, retain_graph=kept, allow_unused=True)
+                if all(part is None for part in found):
+                    raise ConfigError(
+                        f"method=gradients: no gradient comes through {type(self.explained.encoders[0]).__name__}. "
+                        "Give method=mutagenesis."
+                    )
                 for (network, number, rows, strands), part in zip(places, found, strict=True):
                     if part is not None:
                         weighted = part * weight.repeat(strands).view(-1, 1, 1)

@@ -157,7 +157,7 @@ class PositionCrossEntropy(Loss):
 
 
 class BinaryCrossEntropy(Loss):
-    """Binary cross-entropy of each label, the mean over labels.
+    """Binary cross-entropy of each label, the mean over labels; negative ones are unknown and left out.
 
     Args:
         class_weights: What a sequence that has the label counts, against 1 of one that has it not: `balanced` for
@@ -176,18 +176,20 @@ class BinaryCrossEntropy(Loss):
         self.register_buffer("weights", None, persistent=False)
 
     def fit(self, labels: Tensor, classes: Sequence[str]) -> Self:
-        positives = labels.double().sum(0)
-        balanced = (len(labels) - positives) / positives.clamp_min(1)
-        self.weights = resolved(self.class_weights, classes, balanced)
+        positives, negatives = ((labels == there).double().sum(0) for there in (1, 0))
+        self.weights = resolved(self.class_weights, classes, negatives / positives.clamp_min(1))
         return self
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return self.each(logits, labels)[0].mean()
+        losses, weights = self.each(logits, labels)
+        return (losses * weights).sum() / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
 
     def each(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        targets = labels.to(logits.dtype)
-        losses = F.binary_cross_entropy_with_logits(logits, targets, reduction="none", pos_weight=self.weights).mean(1)
-        return losses, torch.ones_like(losses)
+        known = (labels >= 0).to(logits.dtype)
+        targets = labels.clamp_min(0).to(logits.dtype)
+        losses = F.binary_cross_entropy_with_logits(logits, targets, known, None, None, "none", self.weights)
+        share = known.mean(1)
+        return losses.mean(1) / share.clamp_min(torch.finfo(share.dtype).tiny), share
 
 
 class MeanSquaredError(Loss):

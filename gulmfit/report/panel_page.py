@@ -9,7 +9,7 @@ from urllib.parse import quote
 import numpy as np
 
 from gulmfit.evaluate.many_sets import over_sets
-from gulmfit.evaluate.outcomes import BLEND, NETWORK, TWIN, Bounded, Outcome
+from gulmfit.evaluate.outcomes import BLEND, MERGED, NETWORK, TWIN, Bounded, Outcome
 from gulmfit.report.figures import PALETTE, Sheet, legend, name_rows, short
 from gulmfit.report.html import Figure, Link, Report, Section, Table
 from gulmfit.report.wording import heading, model_name, p_text
@@ -24,6 +24,11 @@ HOW_TESTED = (
 VALIDATION = (
     "Validation is a part of the training peaks. In DeepBind's files test positives are the thousand strongest peaks, "
     "so validation reads lower than the test part; both are told."
+)
+FOR_ALL = (
+    "One network with a label for each set, trained on the training parts of all; a sequence has the labels of the "
+    "sets that hold it, and the others are unknown. It is scored on each set's own test part. Seconds are those of "
+    "training; parameters, training sequences and seconds of the other networks are sums."
 )
 _FEWEST = 2  # sets of a group that a box is drawn of
 _MARKERS = ("o", "s", "D", "^")
@@ -59,8 +64,9 @@ class PanelRow:
 
 
 def method_name(name: str) -> str:
-    """Name a method: the network, its twin, a blend, or a baseline."""
-    return {NETWORK: "network", TWIN: "twin from scratch", BLEND: "blend"}.get(name, model_name(name))
+    """Name a method: the network, its twin, a blend, one network for all sets, or a baseline."""
+    ours = {NETWORK: "network", TWIN: "twin from scratch", BLEND: "blend", MERGED: "one network for all"}
+    return ours.get(name, model_name(name))
 
 
 def compared(rows: Sequence[PanelRow], score: str) -> dict[str, dict[str, dict[str, Any]]]:
@@ -96,7 +102,7 @@ def set_rows(rows: Iterable[PanelRow], scores: Sequence[str], *, page: bool = Fa
             table.append({**shown, "": f"{row.state}: {row.note}" if row.note else row.state})
             continue
         best = row.outcome.best(first)
-        for model in (NETWORK, TWIN, BLEND):
+        for model in (NETWORK, TWIN, BLEND, MERGED):
             if model in row.outcome.models:
                 shown[f"{method_name(model)} {heading(first)}"] = row.outcome.models[model].get(first)
         shown |= {
@@ -137,6 +143,19 @@ def method_rows(comparison: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> li
     ]
 
 
+def cost_rows(costs: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[dict[str, object]]:
+    """Return what one network for all sets takes, and what those of the same sets take together.
+
+    Args:
+        costs: By kind of negatives and method, `networks`, `parameters`, `training_sequences` and `seconds`.
+    """
+    return [
+        {"negatives": kind or None, "method": method_name(name), **{key.replace("_", " "): one[key] for key in one}}
+        for kind, methods in costs.items()
+        for name, one in methods.items()
+    ]
+
+
 def panel_tsv(rows: Iterable[PanelRow], scores: Sequence[str]) -> str:
     """Write a row for each method of each set, with plain numbers; one for a set without results."""
     bounds = [f"{score}{end}" for score in scores for end in ("", "_low", "_high")]
@@ -156,7 +175,12 @@ def panel_tsv(rows: Iterable[PanelRow], scores: Sequence[str]) -> str:
 
 
 def panel_report(
-    facts: Mapping[str, Any], rows: Sequence[PanelRow], scores: Sequence[str], by: str | None, details: Sequence[Any]
+    facts: Mapping[str, Any],
+    rows: Sequence[PanelRow],
+    scores: Sequence[str],
+    by: str | None,
+    details: Sequence[Any],
+    costs: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
 ) -> Report:
     """Lay out a panel.
 
@@ -166,6 +190,7 @@ def panel_report(
         scores: The first is what methods are compared by.
         by: What box plots group the sets by; None for the first column that has groups.
         details: What is folded at the end of the page: (summary, text) each.
+        costs: As of `cost_rows`, where there is one network for all sets.
     """
     comparison, first = compared(rows, scores[0]), heading(scores[0])
     sets, methods = set_rows(rows, scores, page=True), method_rows(comparison)
@@ -185,6 +210,7 @@ def panel_report(
         verdict=panel_verdict(rows, comparison, scores[0]),
         sections=[
             Section("Methods over all sets", [HOW_TESTED], tested, figures),
+            *([Section("One network for all sets", [FOR_ALL], _tables(cost_rows(costs)))] if costs else []),
             Section("Sets", [VALIDATION], shown),
             Section("Settings", details=list(details)),
         ],

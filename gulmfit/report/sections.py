@@ -201,13 +201,16 @@ def errors_section(results: Results) -> Section:
     return _worst_section(results, ("label", "predicted", "probability"), rows, text)
 
 
-def target_errors(results: Results, columns: tuple[str, str, str], *, by_spread: bool = False) -> Section:
+def target_errors(
+    results: Results, columns: tuple[str, str, str], *, by_spread: bool = False, unknown: int | None = None
+) -> Section:
     """List the labels or values of test sequences that the model was most wrong about.
 
     Args:
         results: As of `errors_section`.
         columns: What the table calls a name, what is known and what is predicted.
         by_spread: Count errors in standard deviations of what is known.
+        unknown: What stands for a label that nobody knows; there is no error in it.
     """
     predictions: Predictions | None = results.get("predictions")
     if predictions is None:
@@ -215,6 +218,7 @@ def target_errors(results: Results, columns: tuple[str, str, str], *, by_spread:
     values, labels = predictions.by_model["model"], predictions.labels
     spread = labels.std(axis=0) if by_spread else np.ones(len(predictions.classes))
     off = np.abs(values - labels) / np.where(spread > 0, spread, 1.0)
+    off = off if unknown is None else np.where(labels == unknown, 0.0, off)
     worst = zip(*np.unravel_index(np.argsort(-off, axis=None, kind="stable")[:_WORST], off.shape), strict=True)
     rows = [(row, predictions.classes[column], labels[row, column], values[row, column]) for row, column in worst]
     text = "What the model was most wrong about on the test part: often the recorded label or value is at fault."

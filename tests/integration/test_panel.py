@@ -6,7 +6,11 @@ import json
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
+
+from gulmfit.report.kinds.predictions import Predictions
 
 from .conftest import run
 
@@ -66,3 +70,38 @@ def test_a_panel_of_toys(tmp_path: Path) -> None:
     assert path.stat().st_mtime_ns == written  # a set of the other shard
     run(*words, "panel.shard=2/2", "overwrite=true", cwd=tmp_path)
     assert path.stat().st_mtime_ns > written
+
+
+@pytest.mark.slow
+def test_one_network_for_all_sets(tmp_path: Path) -> None:
+    (tmp_path / "peaks").mkdir()
+    for seed, name in enumerate(("AA_K562", "BB_K562")):
+        write_peaks(tmp_path / "peaks" / f"{name}_AC.seq.gz", seed, 60)
+        write_peaks(tmp_path / "peaks" / f"{name}_B.seq.gz", seed + 10, 20, shuffled=True)
+    words = ["stage=panel", "panel=peaks", "panel.least=20", "trainer.max_steps=2", "run.name=toy"]
+    words += ["panel.multi_label=true"]
+    folder = tmp_path / "outputs" / "panel" / "toy"
+
+    run(*words, "panel.shard=2/2", cwd=tmp_path)  # the first shard trains it
+    assert not (folder / "multi_label").exists()
+    run(*words, "panel.shard=1/2", cwd=tmp_path)
+    found = Predictions.read(folder / "multi_label" / "shuffle" / "predictions")
+    table = (folder / "panel.tsv").read_text(encoding="utf-8")
+    rows = [row for row in csv.DictReader(table.splitlines(), delimiter="\t") if row["model"] == "multi_label"]
+    assert [row["set"] for row in rows] == found.classes == ["AA_K562", "BB_K562"]
+    for at, row in enumerate(rows):
+        known = found.labels[:, at] >= 0
+        assert known.sum() == np.char.startswith(found.ids, f"{row['set']}/").sum() == 40
+        area = roc_auc_score(found.labels[known, at], found.by_model["model"][known, at])
+        assert float(row["auroc"]) == pytest.approx(area, abs=1e-5)
+    content = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    costs = content["costs"]["shuffle"]
+    assert (costs["model"]["networks"], costs["multi_label"]["networks"]) == (2, 1)
+    assert 0.4 < costs["multi_label"]["parameters"] / costs["model"]["parameters"] < 0.6
+    assert content["methods"]["shuffle"]["multi_label"]["sets"] == 2
+
+    written = (folder / "multi_label" / "shuffle" / "metrics.json").stat().st_mtime_ns
+    again = run(*words, cwd=tmp_path)
+    assert again.stdout.count("already there") == 3
+    assert (folder / "multi_label" / "shuffle" / "metrics.json").stat().st_mtime_ns == written
+    assert (folder / "panel.tsv").read_text(encoding="utf-8") == table

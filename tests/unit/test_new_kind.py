@@ -265,7 +265,8 @@ def test_pages_of_every_kind_name_what_they_count() -> None:
 
 # Kinds, and what they are made of.
 OWN = {f"report/kinds/{name}.py" for name in ("single_label", "multi_label", "regression", "positions", "paired")}
-OWN |= {"evaluate/target_calibration.py", "seq/labels/targets.py", "seq/labels/position_labels.py"}
+OWN |= {"evaluate/target_calibration.py", "seq/labels/targets.py", "seq/labels/label_sets.py"}
+OWN |= {"seq/labels/position_labels.py"}
 NAMES, CONSTANTS = {CLASSES, LABEL_SETS, VALUES, POSITIONS}, {"CLASSES", "LABEL_SETS", "VALUES", "POSITIONS"}
 OBJECTS = {"Classes", "LabelSets", "Values", "Positions"}
 OBJECTS |= {"SingleLabel", "MultiLabel", "Regression", "PositionLabels", "Bootstrapped"}

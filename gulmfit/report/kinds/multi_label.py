@@ -3,6 +3,7 @@
 Shapes: `N` sequences, `C` labels.
 """
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 
 from gulmfit.evaluate.baselines.classes import QUICK, run_baselines_on_parts
 from gulmfit.evaluate.calibration import Calibration
-from gulmfit.evaluate.label_scores import label_scores, scores_by_label, weighted_label_scores
+from gulmfit.evaluate.label_scores import label_scores, scores_by_label, varying, weighted_label_scores
 from gulmfit.evaluate.target_calibration import LabelCalibration, choose_thresholds, fit_label_calibration
 from gulmfit.evaluate.uncertainty import Weighted
 from gulmfit.report import target_figures
@@ -21,7 +22,7 @@ from gulmfit.report.kinds.kind import Floats, Ints, Judged, Labelled, Models, Re
 from gulmfit.report.kinds.paired import Bootstrapped, by_target
 from gulmfit.report.sections import target_errors
 from gulmfit.report.wording import finite, heading, model_name
-from gulmfit.seq.labels.targets import LabelSets
+from gulmfit.seq.labels.label_sets import UNKNOWN_LABEL, LabelSets
 
 
 class MultiLabel(Bootstrapped):
@@ -37,9 +38,9 @@ class MultiLabel(Bootstrapped):
     labels = LabelSets()
     calibration = LabelCalibration
     watched: ClassVar = {
-        "auroc_macro": ("torchmetrics.classification.MultilabelAUROC", {}),
-        "auprc_macro": ("torchmetrics.classification.MultilabelAveragePrecision", {}),
-        "f1_macro": ("torchmetrics.classification.MultilabelF1Score", {}),
+        "auroc_macro": ("torchmetrics.classification.MultilabelAUROC", {"ignore_index": UNKNOWN_LABEL}),
+        "auprc_macro": ("torchmetrics.classification.MultilabelAveragePrecision", {"ignore_index": UNKNOWN_LABEL}),
+        "f1_macro": ("torchmetrics.classification.MultilabelF1Score", {"ignore_index": UNKNOWN_LABEL}),
     }
     headline: ClassVar[str] = "auroc_macro"
     second: ClassVar[str] = "auprc_macro"
@@ -60,7 +61,7 @@ class MultiLabel(Bootstrapped):
         return lambda weights: weighted_label_scores(truth, predicted, weights, self.thresholds)
 
     def scorable(self, truth: Any) -> bool:
-        return bool((truth.min(axis=0) != truth.max(axis=0)).any())
+        return bool(varying(truth).any())
 
     def fit_calibration(self, raw: Floats, truth: Any, how: str) -> Calibration:
         return fit_label_calibration(raw, truth, how)
@@ -72,26 +73,30 @@ class MultiLabel(Bootstrapped):
     def baselines(
         self, train: Labelled, valid: Labelled, test: Labelled, *, seed: int, cache_dir: Path | None
     ) -> dict[str, Judged]:
-        """Fit the baselines of two classes to each label by itself."""
+        """Fit the baselines of two classes to each label by itself, on the sequences of which it is known."""
+        known = [_known(train, label) + _known(valid, label) for label in range(len(self.classes))]
         by_label = [
             run_baselines_on_parts(
-                train.sequences,
-                train.labels[:, label],
+                sequences,
+                labels,
                 test.sequences,
                 num_classes=2,
-                valid_sequences=valid.sequences,
-                valid_labels=valid.labels[:, label],
+                valid_sequences=valid_sequences,
+                valid_labels=valid_labels,
                 seed=seed,
                 cache_dir=cache_dir,
                 alphabet=train.alphabet,
                 stranded=train.stranded,
                 names=QUICK,
             )
-            for label in range(len(self.classes))
+            for sequences, labels, valid_sequences, valid_labels in known
         ]
         judged: dict[str, Judged] = {}
         for name in by_label[0]:
-            on_valid, own = (np.stack([found[name][part][:, 1] for found in by_label], axis=1) for part in (0, 1))
+            own = np.stack([found[name][1][:, 1] for found in by_label], axis=1)
+            on_valid = np.zeros(valid.labels.shape)
+            for label, found in enumerate(by_label):
+                on_valid[valid.labels[:, label] != UNKNOWN_LABEL, label] = found[name][0][:, 1]
             judged[name] = (own, MultiLabel(self.classes, thresholds=choose_thresholds(on_valid, valid.labels)))
         return judged
 
@@ -114,15 +119,23 @@ class MultiLabel(Bootstrapped):
         )
         for label, record in enumerate(found.values()):
             record["threshold"] = thresholds["model"][label]
-            record["with_it"] = int(truth[:, label].sum())
-            record["share"] = float(truth[:, label].mean())
+            there = truth[truth[:, label] != UNKNOWN_LABEL, label]
+            record["with_it"] = int(there.sum())
+            record["share"] = float(there.mean()) if len(there) else math.nan
         before, after = (label_scores(truth, values)["log_loss"] for values in (raw, judged["model"][0]))
         calibrated = {**calibration.to_dict(), "test": {"before": {"log_loss": before}, "after": {"log_loss": after}}}
         return {"by_target": found, "calibration": calibrated}
 
     def sections(self, results: Results) -> list[Section]:
-        errors = target_errors(results, ("label", "there", "probability"))
+        errors = target_errors(results, ("label", "there", "probability"), unknown=UNKNOWN_LABEL)
         return [_labels_section(results), _calibration_section(results), errors]
+
+
+def _known(part: Labelled, label: int) -> tuple[list[str], Ints]:
+    """Return the sequences of which a label is known, and that label."""
+    labels = part.labels[:, label]
+    chosen = np.flatnonzero(labels != UNKNOWN_LABEL)
+    return [part.sequences[at] for at in chosen], labels[chosen]
 
 
 def _labels_section(results: Results) -> Section:

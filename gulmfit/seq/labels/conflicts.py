@@ -80,10 +80,11 @@ def _copies(sequences: Sequence[str], both_strands: bool) -> list[list[int]]:
 def _differing(data: LabelledSequences, same: list[int]) -> list[int]:
     """Return which copies have other labels than the first, read on its strand."""
     letters, label = data.sequences[same[0]], data.labels[same[0]]
+    turned = data.kind.turned(label)
     return [
         one
         for one in same[1:]
-        if (data.labels[one] != (label if data.sequences[one] == letters else data.kind.turned(label))).any()
+        if data.kind.differ(data.labels[one], label if data.sequences[one] == letters else turned)
     ]
 
 

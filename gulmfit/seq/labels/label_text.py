@@ -9,9 +9,12 @@ import re
 from gulmfit.errors import DataError
 from gulmfit.seq.cells import SEPARATOR, check_no_container
 
+NOT_KNOWN = "?"
+"""Says that nobody knows whether a label is there: alone in its column, or before its name."""
+
 _NOT_A_CLASS = re.compile(r"[+-]?((\d+\.\d*|\.\d+|\d+(?=e))(e[+-]?\d+)?|nan|inf|infinity)", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-_YES_NO = {"1": 1, "0": 0, "1.0": 1, "0.0": 0, "true": 1, "false": 0}
+_YES_NO = {"1": 1, "0": 0, "1.0": 1, "0.0": 0, "true": 1, "false": 0, NOT_KNOWN: -1}
 
 
 def class_name(label: str, column: str, place: str) -> str:
@@ -29,21 +32,23 @@ def class_name(label: str, column: str, place: str) -> str:
 
 
 def label_set(cell: str, column: str, place: str) -> list[str]:
-    """Return the names of a label set."""
+    """Return the names of a label set, with `NOT_KNOWN` before those that nobody knows of."""
     if not cell.strip():
         return []
-    names = [class_name(name, column, place) for name in cell.split(SEPARATOR)]
+    texts = [text.strip() for text in cell.split(SEPARATOR)]
+    names = [class_name(text.removeprefix(NOT_KNOWN), column, place) for text in texts]
     if len(set(names)) < len(names):
         raise DataError(f"{place}: {column} {cell!r} names a label twice; each once at most")
-    return names
+    return [NOT_KNOWN * text.startswith(NOT_KNOWN) + name for text, name in zip(texts, names, strict=True)]
 
 
 def yes_no(cell: str, column: str, place: str) -> int:
-    """Return 1 where a label is there, else 0."""
+    """Return 1 where a label is there, 0 where it is not, -1 where nobody knows."""
     found = _YES_NO.get(cell.strip().lower())
     if found is None:
         raise DataError(
-            f"{place}: column {column!r} holds {cell!r}; a label's column holds 1 where it is there, else 0"
+            f"{place}: column {column!r} holds {cell!r}; a label's column holds 1 where it is there, 0 where it is "
+            f"not, {NOT_KNOWN} where nobody knows"
         )
     return found
 

@@ -13,6 +13,7 @@ from gulmfit.seq.alphabet import DEFAULT, DNA, Alphabet, LetterCounts, Letters, 
 from gulmfit.seq.duplicates import check_distinct, unique_ids
 from gulmfit.seq.formats.fasta import Paths, expand_paths, read_fasta
 from gulmfit.seq.formats.tables import is_table, not_one_of, read_rows
+from gulmfit.seq.labels.label_sets import LabelSets as LabelSets
 from gulmfit.seq.labels.position_labels import Positions as Positions
 from gulmfit.seq.labels.targets import CLASSES, Labels, TargetKind, target_kind
 from gulmfit.seq.names import check_ids, check_names, default_positive
@@ -48,8 +49,8 @@ class LabelledSequences:
     Attributes:
         ids: Record ids (N).
         sequences: Upper-case IUPAC letters (N); of nucleotides, U written as T.
-        labels: Index into `classes` of each sequence (N,); of label sets 1 where a label is there, else 0, (N, C); of
-            values the values (N, C); of positions an index each (N, L).
+        labels: Index into `classes` of each sequence (N,); of label sets 1 where a label is there, else 0, and -1
+            where nobody knows, (N, C); of values the values (N, C); of positions an index each (N, L).
         classes: Names of the classes, labels or values, in order of their index.
         splits: "train", "valid" or "test" for each sequence (N,) where the source says it, else None.
         files: Paths that the sequences were read from.

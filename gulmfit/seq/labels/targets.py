@@ -19,7 +19,7 @@ from gulmfit.errors import DataError
 from gulmfit.seq.cells import SEPARATOR as SEPARATOR
 from gulmfit.seq.cells import warn_of_names
 from gulmfit.seq.formats.tables import not_one_of
-from gulmfit.seq.labels.label_text import class_name, label_set, number, yes_no
+from gulmfit.seq.labels.label_text import class_name, number
 from gulmfit.seq.labels.use import only_scored
 
 Labels = npt.NDArray[Any]
@@ -29,7 +29,7 @@ Texts = Sequence[str]
 CLASSES, LABEL_SETS, VALUES = "classes", "label_sets", "values"
 
 _WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
-_MIN_STRATUM = 20  # sequences; fewer cannot be dealt to parts of a tenth in proportion
+MIN_STRATUM = 20  # sequences; fewer cannot be dealt to parts of a tenth in proportion
 _MAX_QUANTILES = 10
 
 KINDS: "dict[str, type[TargetKind]]" = {}
@@ -97,6 +97,10 @@ class TargetKind(ABC):
     def turned(self, label: Any) -> Any:
         """Return the label of the other strand of a sequence: the same, unless places have labels."""
         return label
+
+    def differ(self, label: Any, other: Any) -> bool:
+        """Tell whether two labels contradict each other."""
+        return bool(np.any(label != other))
 
     def batch(self, labels: list[Any]) -> Any:
         """Return the labels of a batch, plain numbers or lists of them, in equal shapes: as they are, by default."""
@@ -190,7 +194,7 @@ class Classes(TargetKind):
             )
         column = columns[0]
         found = [class_name(cell, column, place) for (cell,), place in zip(cells, places, strict=True)]
-        names = _sorted(found) if declared is None else [str(name) for name in declared]
+        names = sorted_names(found) if declared is None else [str(name) for name in declared]
         if declared is None:
             warn_of_names(found, column, source)
         self._few(names, columns, source)
@@ -200,7 +204,7 @@ class Classes(TargetKind):
                 raise DataError(f"{place}: {column} {not_one_of(name, names)}")
         held = set(found)
         if (empty := [name for name in names if name not in held]) and not only_scored():
-            raise DataError(f"no example of declared class {', '.join(map(repr, empty))}: found {_sorted(found)}")
+            raise DataError(f"no example of declared class {', '.join(map(repr, empty))}: found {sorted_names(found)}")
         return np.array([index[name] for name in found], np.int64), names
 
     def check(self, labels: Labels, names: Sequence[str], ids: Sequence[str]) -> None:
@@ -224,7 +228,7 @@ class Classes(TargetKind):
         return names[int(label)]
 
     def parse(self, texts: Texts, names: Sequence[str], path: str) -> Labels:
-        _check_known(texts, names, path)
+        check_known(texts, names, path)
         return self.array([names.index(text) for text in texts])
 
     def reordered(self, labels: Labels, names: Sequence[str], wanted: Sequence[str]) -> Labels:
@@ -232,83 +236,6 @@ class Classes(TargetKind):
 
     def counts(self, labels: Labels, names: Sequence[str]) -> dict[str, Any]:
         return dict(zip(names, np.bincount(labels, minlength=len(names)).tolist(), strict=True))
-
-
-class LabelSets(TargetKind):
-    """Any number of labels a sequence, none included; labels are `(N, C)` int64, 1 where one is there.
-
-    They stand in one column, names joined by `;`, or in a column of 0 and 1 for each.
-    """
-
-    name = LABEL_SETS
-    column = "labels"
-    one, many = "label", "labels"
-    joined_by = SEPARATOR
-    _noun = "label(s)"
-    _user = "head=multi_label"
-
-    def read(
-        self, cells: Sequence[Texts], columns: Texts, places: Texts, source: str, declared: Texts | None = None
-    ) -> tuple[Labels, Names]:
-        if len(columns) > 1:
-            self._few(columns, columns, source)
-            return self._rows(yes_no, cells, columns, places)
-        sets = [label_set(cell, columns[0], place) for (cell,), place in zip(cells, places, strict=True)]
-        names = _sorted(name for one in sets for name in one) if declared is None else [str(item) for item in declared]
-        if declared is None:
-            warn_of_names([name for one in sets for name in one], columns[0], source, sets=True)
-        self._few(names, columns, source)
-        index = {name: number for number, name in enumerate(names)}
-        labels = np.zeros((len(sets), len(names)), np.int64)
-        for row, (one, place) in enumerate(zip(sets, places, strict=True)):
-            for name in one:
-                if name not in index:
-                    raise DataError(f"{place}: {columns[0]} {not_one_of(name, names)}")
-                labels[row, index[name]] = 1
-        return labels, names
-
-    def check(self, labels: Labels, names: Sequence[str], ids: Sequence[str]) -> None:
-        _check_columns(labels, names, "label")
-        wrong = np.flatnonzero(((labels != 0) & (labels != 1)).any(axis=1))
-        if wrong.size:
-            raise DataError(f"labels of record {ids[wrong[0]]!r} are {labels[wrong[0]].tolist()}: each is 0 or 1")
-
-    def strata(self, labels: Labels) -> npt.NDArray[np.int64]:
-        """A stratum is a label set. Sets of few sequences are dealt by the rarest of their labels, where that is still
-        too few together with the other sets in which it is the rarest."""
-        sets = np.unique(labels, axis=0, return_inverse=True)[1].reshape(-1)
-        few = np.bincount(sets)[sets] < _MIN_STRATUM
-        frequency = np.where(labels == 1, labels.sum(axis=0), len(labels) + 1)
-        rarest = np.where(labels.any(axis=1), frequency.argmin(axis=1), labels.shape[1])
-        pools = np.bincount(rarest[few], minlength=labels.shape[1] + 1)
-        few |= (pools > 0)[rarest] & (pools < _MIN_STRATUM)[rarest]
-        strata = _numbered(np.where(few, sets.max(initial=0) + 1 + rarest, sets))
-        sizes = np.bincount(strata, minlength=1)
-        left = sizes[strata] < _MIN_STRATUM
-        if 0 < left.sum() < _MIN_STRATUM:  # too few even together: they go with the most frequent
-            left |= strata == sizes.argmax()
-        return _numbered(np.where(left, len(sizes), strata))
-
-    def held(self, labels: Labels, count: int) -> npt.NDArray[np.bool_]:
-        return np.asarray(labels.any(axis=0))
-
-    def check_training(self, labels: Labels, names: Sequence[str], source: str) -> None:
-        share = labels.mean(axis=0)
-        for found, what in ((share == 0, "no training sequence"), (share == 1, "every training sequence")):
-            if found.any():
-                missing = ", ".join(repr(names[label]) for label in np.flatnonzero(found).tolist())
-                raise DataError(
-                    f"{source}: {what} ({len(labels)} in all) has the label {missing}, so nothing can be learned of "
-                    "it; give it more sequences, leave it out, or use another split"
-                )
-
-    def text(self, label: Any, names: Sequence[str]) -> str:
-        return SEPARATOR.join(name for name, there in zip(names, label, strict=True) if there)
-
-    def parse(self, texts: Texts, names: Sequence[str], path: str) -> Labels:
-        sets = [[name for name in text.split(SEPARATOR) if name] for text in texts]
-        _check_known([name for one in sets for name in one], names, path)
-        return self.array([[name in one for name in names] for one in sets]).reshape(len(sets), len(names))
 
 
 class Values(TargetKind):
@@ -330,7 +257,7 @@ class Values(TargetKind):
         return self._rows(number, cells, columns, places)
 
     def check(self, labels: Labels, names: Sequence[str], ids: Sequence[str]) -> None:
-        _check_columns(labels, names, "value")
+        check_columns(labels, names, "value")
         wrong = np.flatnonzero(~np.isfinite(labels).all(axis=1))
         if wrong.size:
             raise DataError(f"values of record {ids[wrong[0]]!r} are {labels[wrong[0]].tolist()}: all must be finite")
@@ -343,9 +270,9 @@ class Values(TargetKind):
             centred = ranks - ranks.mean(axis=0)
             direction = np.linalg.eigh(centred.T @ centred)[1][:, -1]
             score = centred @ (direction * np.sign(direction[np.abs(direction).argmax()]))
-        bins = int(np.clip(len(labels) // _MIN_STRATUM, 1, _MAX_QUANTILES))
+        bins = int(np.clip(len(labels) // MIN_STRATUM, 1, _MAX_QUANTILES))
         edges = np.quantile(score, np.linspace(0, 1, bins + 1)[1:-1]) if len(score) else np.zeros(0)
-        return _numbered(np.searchsorted(edges, score, side="left"))
+        return numbered(np.searchsorted(edges, score, side="left"))
 
     def held(self, labels: Labels, count: int) -> npt.NDArray[np.bool_]:
         return np.zeros(count, np.bool_)
@@ -379,22 +306,22 @@ def target_kind(name: str) -> TargetKind:
     return KINDS[name]()
 
 
-def _check_known(found: Iterable[str], names: Sequence[str], path: str) -> None:
+def check_known(found: Iterable[str], names: Sequence[str], path: str) -> None:
     if unknown := sorted(set(found) - set(names)):
         raise DataError(f"{path}: label {unknown[0]!r} is not one of the columns {', '.join(names)}.")
 
 
-def _check_columns(labels: Labels, names: Sequence[str], noun: str) -> None:
+def check_columns(labels: Labels, names: Sequence[str], noun: str) -> None:
     if labels.ndim != 2 or labels.shape[1] != len(names):
         raise DataError(f"labels of shape {labels.shape} for {len(names)} names; one column a {noun} is needed")
 
 
-def _numbered(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def numbered(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Number what occurs from 0 without gaps."""
     numbers: npt.NDArray[np.int64] = np.unique(values, return_inverse=True)[1].reshape(-1).astype(np.int64)
     return numbers
 
 
-def _sorted(names: Iterable[str]) -> Names:
+def sorted_names(names: Iterable[str]) -> Names:
     unique = sorted(set(names))
     return sorted(unique, key=int) if all(_WHOLE.fullmatch(name) for name in unique) else unique

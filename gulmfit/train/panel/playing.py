@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 # What does not decide the results of a run.
 ASIDE = ("resume", "overwrite", "callbacks", "paths", "logger")
+QUIET = ["trainer.enable_progress_bar=false", "resume=auto"]
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 STOPPED = 75  # the exit status of a run that a signal ended, and that is saved
 _SAID = 2_000  # letters of what a run that failed has said last

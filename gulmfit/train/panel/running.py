@@ -1,8 +1,9 @@
 """`stage=panel`: one recipe over many data sets, in one table.
 
 1. Sets are found (`data_sets`); each is a run of `stage=classify` for each kind of negatives, in `sets/`.
-2. With `panel.warm` they start from a language model of their training positives (`warm_start`), in `warm/`.
-3. What the finished runs say together is written by every process of the panel, as far as the runs are there.
+2. With `panel.multi_label` there is also one network for all sets of a kind of negatives (`merged`), in `multi_label/`.
+3. With `panel.warm` they start from a language model of their training positives (`warm_start`), in `warm/`.
+4. What the finished runs say together is written by every process of the panel, as far as the runs are there.
 """
 
 import logging
@@ -14,14 +15,25 @@ from typing import Any
 
 from gulmfit.config import plain
 from gulmfit.errors import ConfigError, GulmfitError, StoppedError, TrainingError
-from gulmfit.evaluate.outcomes import NETWORK, TWIN, read_outcome
+from gulmfit.evaluate.outcomes import MERGED, NETWORK, TWIN, read_outcome
 from gulmfit.files import locked, write_whole
 from gulmfit.overrides import assign
-from gulmfit.report.panel_page import PanelRow, compared, method_rows, panel_report, panel_tsv, panel_verdict, set_rows
+from gulmfit.report.kinds.predictions import Predictions
+from gulmfit.report.panel_page import (
+    PanelRow,
+    compared,
+    cost_rows,
+    method_rows,
+    panel_report,
+    panel_tsv,
+    panel_verdict,
+    set_rows,
+)
 from gulmfit.report.table import format_table
 from gulmfit.seq.related.leakage import leaked_fraction
 from gulmfit.train.panel.data_sets import SUFFIX, DataSet, find_sets, shard_of
-from gulmfit.train.panel.playing import PlannedRun, own_config_folders, plan, play_all
+from gulmfit.train.panel.merged import merged_run, scores_of_a_set
+from gulmfit.train.panel.playing import QUIET, PlannedRun, own_config_folders, plan, play_all
 from gulmfit.train.panel.warm_start import language_run
 from gulmfit.train.run import Run
 from gulmfit.train.stages.classify import scratch_overrides
@@ -30,10 +42,10 @@ from gulmfit.train.survive.durable import held
 logger = logging.getLogger(__name__)
 
 SETS, WARM, TABLE = "sets", "warm", "panel.tsv"
+FIRST = "1/"  # the shard whose run trains the network for all sets
 SCORES = ("auroc", "auprc", "mcc")
 # Words of the panel that its runs do not have.
 OF_THE_PANEL = ("stage", "panel", "run.name", "paths.run_dir", "resume", "overwrite")
-QUIET = ["trainer.enable_progress_bar=false", "resume=auto"]
 EVERY = "all"
 
 
@@ -84,12 +96,14 @@ def run_panel(run: Run, source: object) -> dict[str, Any]:
         entries = [entry for item in sets for entry in _entries(run, item, sets, settings)]
         failed = _warm(run, entries, mine, settings) if settings["warm"] else {}
         entries = [_planned(run, entry, failed) for entry in entries]
+        merged = _merged(run, entries, settings, failed) if settings["multi_label"] else {}
         due = [entry for entry in entries if entry.item.name in mine]
         logger.info("panel: %d sets, %d runs", len(sets), sum(entry.run is not None for entry in due))
         failed |= {entry.name: entry.mistake for entry in due if entry.mistake}
         runs = [one for entry in due for one in (entry.run, entry.twin) if one is not None]
+        runs += merged.values() if _is_first(settings) else ()
         failed |= play_all(runs, int(settings["workers"]), own_config_folders())
-        results = _conclude(run, entries, settings, failed)
+        results = _conclude(run, entries, merged, settings, failed)
     if failed:
         told = "".join(f"\n{name}: {why}" for name, why in failed.items())
         raise TrainingError(
@@ -188,13 +202,86 @@ def _one_each(entries: Sequence[Entry]) -> list[Entry]:
     return list({entry.item.name: entry for entry in reversed(entries)}.values())[::-1]
 
 
+def _is_first(settings: Mapping[str, Any]) -> bool:
+    return not settings["shard"] or str(settings["shard"]).startswith(FIRST)
+
+
+def _merged(
+    run: Run, entries: Sequence[Entry], settings: Mapping[str, Any], failed: dict[str, str]
+) -> dict[str, PlannedRun]:
+    """Plan the networks for all sets, by kind of negatives; why one cannot be goes into `failed`."""
+    folder, first = run.folder / MERGED, _is_first(settings)
+    if not first:
+        logger.info("panel: the network for all sets is trained by panel.shard=%sn", FIRST)
+    elif run.config.overwrite:
+        shutil.rmtree(folder, ignore_errors=True)
+    words = [f"{key}={'null' if value is None else value}" for key, value in (settings["set"] or {}).items()]
+    words += [word for word in run.overrides if not is_of_the_panel(word)]
+    if settings["warm"] == EVERY:
+        words.append(assign("init_from", run.folder / WARM / EVERY))
+    found = {}
+    for kind in dict.fromkeys(entry.kind for entry in entries):
+        sets = {entry.item.name: entry.run.config for entry in entries if entry.kind == kind and entry.run}
+        try:
+            planned = merged_run(kind, folder, sets, words, str(settings["near_duplicates"]), write=first)
+        except GulmfitError as error:
+            failed[f"{MERGED}/{kind or SETS}"] = str(error)
+            continue
+        if planned:
+            found[kind] = planned
+    return found
+
+
+def _costs(entries: Sequence[Entry], merged: Mapping[str, PlannedRun]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return what a network for all sets takes, and those of the sets together, by kind of negatives and method."""
+    found = {}
+    for kind, one in merged.items():
+        alike = [entry for entry in entries if entry.kind == kind and entry.item.name in one.config.data.label]
+        own = [entry.run.results() for entry in alike if entry.run and _ended(entry.run)]
+        found[kind] = {
+            name: {
+                "networks": len(runs),
+                "parameters": sum(result["model"]["parameters"] for result in runs),
+                "training_sequences": sum(result["data"]["counts"]["train"] for result in runs),
+                "seconds": round(sum(result["timing"]["seconds"] for result in runs)),
+            }
+            for name, runs in ((NETWORK, own), (MERGED, [one.results()]))
+        }
+    return found
+
+
+def _ended(run: PlannedRun) -> bool:
+    """Whether a run has results; those of other settings are told where its row is made."""
+    try:
+        return run.finished()
+    except ConfigError:
+        return False
+
+
 def _conclude(
-    run: Run, entries: Sequence[Entry], settings: Mapping[str, Any], failed: Mapping[str, str]
+    run: Run,
+    entries: Sequence[Entry],
+    merged: Mapping[str, PlannedRun],
+    settings: Mapping[str, Any],
+    failed: dict[str, str],
 ) -> dict[str, Any]:
     """Put together what the finished runs say, and write it."""
     first = str(settings["score"])
     scores = list(dict.fromkeys((first, *SCORES)))
     rows = [_row(run, entry, scores, failed) for entry in entries]
+    merged = {kind: one for kind, one in merged.items() if one.name not in failed and _ended(one)}
+    for kind, one in merged.items():
+        predictions = Predictions.read(one.folder / "predictions")
+        for row, entry in zip(rows, entries, strict=True):
+            if entry.kind == kind and entry.run and row.outcome:
+                try:
+                    its = scores_of_a_set(one, entry.item.name, entry.run, scores, predictions)
+                except GulmfitError as error:
+                    failed[f"{one.name}/{entry.item.name}"] = str(error)
+                    continue
+                if its:
+                    row.outcome.models[MERGED] = its
+    costs = _costs(entries, merged)
     comparison = compared(rows, first)
     medians = {
         f"test/{first}_median" + (f"_{kind}" if kind else ""): found[NETWORK]["median"]
@@ -205,6 +292,7 @@ def _conclude(
         "metrics": medians,
         "score": first,
         "methods": comparison,
+        **({"costs": {kind or SETS: found for kind, found in costs.items()}} if costs else {}),
         "sets": [
             {"name": row.name, "negatives": row.kind, "state": row.state, "note": row.note, "report": row.report}
             for row in rows
@@ -213,8 +301,8 @@ def _conclude(
     }
     write_whole(run.folder / TABLE, panel_tsv(rows, scores))
     details = [("config.yaml", run.config_yaml), ("command", run.command)]
-    run.finish(results, panel_report(run.facts, rows, scores, settings["by"], details))
-    tables = [found for found in (set_rows(rows, scores), method_rows(comparison)) if found]
+    run.finish(results, panel_report(run.facts, rows, scores, settings["by"], details, costs))
+    tables = [found for found in (set_rows(rows, scores), method_rows(comparison), cost_rows(costs)) if found]
     shown = "\n\n".join(format_table(found, list(found[0])) for found in tables)
     logger.info("\n%s\n\n%s", shown, panel_verdict(rows, comparison, first))
     return results

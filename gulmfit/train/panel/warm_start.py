@@ -6,10 +6,11 @@ is left out (`panel.near_duplicates`), since the sets of one cell line share man
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from omegaconf import DictConfig
 
 from gulmfit.config import instantiate
@@ -17,6 +18,8 @@ from gulmfit.data.sources.base import Source
 from gulmfit.errors import DataError, GulmfitError
 from gulmfit.files import write_whole
 from gulmfit.overrides import assign
+from gulmfit.seq.alphabet import DNA, Alphabet
+from gulmfit.seq.labels.labelled import LabelledSequences
 from gulmfit.seq.related.overlap import find_overlaps
 from gulmfit.seq.splits.split import PARTS
 from gulmfit.train.panel.playing import PlannedRun, plan
@@ -71,14 +74,7 @@ def positives(configs: Sequence[DictConfig]) -> tuple[list[str], list[str]]:
     """
     train: dict[str, None] = {}
     test: dict[str, None] = {}
-    for config in configs:
-        try:
-            source: Source = instantiate(config.data)
-            data = source.labelled()
-            where = instantiate(config.split)(data)
-        except GulmfitError as error:  # its own run fails of it, and takes no other along
-            logger.warning("%s gives nothing to the language model: %s", config.run.name, error)
-            continue
+    for _, data, where in read_sets(configs):
         positive = data.classes.index(data.positive) if data.positive in data.classes else None
         for sequence, label, part in zip(data.sequences, data.labels, where, strict=True):
             if part == PARTS[2]:
@@ -88,7 +84,31 @@ def positives(configs: Sequence[DictConfig]) -> tuple[list[str], list[str]]:
     return list(train), list(test)
 
 
+def read_sets(
+    configs: Sequence[DictConfig],
+) -> Iterator[tuple[DictConfig, LabelledSequences, npt.NDArray[np.str_]]]:
+    """Yield configuration, sequences and their parts (N,) of each set that can be read."""
+    for config in configs:
+        try:
+            source: Source = instantiate(config.data)
+            data = source.labelled()
+            where = instantiate(config.split)(data)
+        except GulmfitError as error:  # its own run fails of it, and takes no other along
+            logger.warning("%s gives nothing to what all sets share: %s", config.run.name, error)
+            continue
+        yield config, data, where
+
+
+def near_duplicates(sequences: Sequence[str], known: Sequence[str], alphabet: Alphabet = DNA) -> npt.NDArray[np.bool_]:
+    """Tell which sequences (N,) are nearly one of those that are known, on either strand where there are two."""
+    if not known or not sequences:
+        return np.zeros(len(sequences), np.bool_)
+    found: npt.NDArray[np.bool_] = np.logical_or.reduce(
+        list(find_overlaps(known, sequences, alphabet=alphabet).values())
+    )
+    return found
+
+
 def without_near_duplicates(train: Sequence[str], test: Sequence[str]) -> list[str]:
     """Return the training sequences that are nearly none of the test sequences, on either strand."""
-    marked = np.logical_or.reduce(list(find_overlaps(test, train).values())) if test else np.zeros(len(train), np.bool_)
-    return [sequence for sequence, out in zip(train, marked, strict=True) if not out]
+    return [sequence for sequence, out in zip(train, near_duplicates(train, test), strict=True) if not out]

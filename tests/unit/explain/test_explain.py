@@ -367,6 +367,22 @@ class NoModule(nn.Module):
         return nn.functional.embedding(tokens, self.embedding.weight), None
 
 
+class NoGradient(NoModule):
+    """An encoder that no gradient comes through."""
+
+    def forward(self, tokens: Tensor, state: None = None, frozen: int = 0) -> tuple[Tensor, None]:
+        return self.embedding(tokens).detach(), None
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_an_encoder_without_gradients_is_refused(trained: bool) -> None:
+    model = explained()
+    model.networks[0].requires_grad_(trained)
+    model.networks[0].encoder = NoGradient(model.encoders[0])  # type: ignore[assignment]
+    with pytest.raises(ConfigError, match=r"NoGradient.*method=mutagenesis"):
+        list(Explainer(model, Settings("gradients")).explain(records()))
+
+
 def test_what_cannot_be_explained_so_is_refused() -> None:
     model = explained()
     model.networks[0].encoder = NoModule(model.encoders[0])  # type: ignore[assignment]

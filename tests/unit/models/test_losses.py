@@ -66,6 +66,30 @@ def test_the_weighted_mean_of_sequences_is_the_loss_of_all(make: Callable[[], Lo
     torch.testing.assert_close((losses * weights).sum() / weights.sum(), loss(logits, held))
 
 
+@pytest.mark.parametrize("weights", [None, "balanced"])
+def test_unknown_labels_teach_nothing(weights: str | None) -> None:
+    logits, _, sets, _ = batch()
+    known = torch.rand(sets.shape, generator=torch.Generator().manual_seed(1)) < 0.7
+    known[0] = False  # a sequence of which nothing is known
+    loss = BinaryCrossEntropy(weights).fit(torch.where(known, sets, -1), CLASSES)
+    each = F.binary_cross_entropy_with_logits(logits, sets.float(), reduction="none", pos_weight=loss.weights)
+    for filled in (-1, -100):
+        held = torch.where(known, sets, filled)
+        found = loss(logits, held)
+        torch.testing.assert_close(found, each[known].mean())
+        (gradient,) = torch.autograd.grad(found, logits)
+        assert (gradient[~known] == 0).all()
+        assert (gradient[known] != 0).all()
+        losses, share = loss.each(logits, held)
+        torch.testing.assert_close((losses * share).sum() / share.sum(), found)
+    if loss.weights is not None:
+        counts = [[int((sets[known[:, at], at] == there).sum()) for at in range(3)] for there in (0, 1)]
+        torch.testing.assert_close(loss.weights, torch.tensor(counts[0]) / torch.tensor(counts[1]))
+    nothing = loss(logits, torch.full_like(sets, -1))
+    assert nothing == 0
+    assert (torch.autograd.grad(nothing, logits)[0] == 0).all()
+
+
 def test_a_class_weight_counts_like_copies() -> None:
     logits, labels, sets, _ = batch()
     copies = torch.cat([torch.arange(40), *[torch.nonzero(labels == 1).squeeze(1)] * 2])

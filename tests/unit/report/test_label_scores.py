@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn import metrics
 
 from gulmfit.errors import CheckpointError, ConfigError, DataError
@@ -16,8 +17,10 @@ from gulmfit.report.kinds.kind import kind_named
 from gulmfit.report.kinds.multi_label import MultiLabel
 from gulmfit.report.kinds.regression import Regression
 from gulmfit.report.kinds.single_label import SingleLabel
+from gulmfit.train.loop.metrics import validation_metrics
 
 THRESHOLDS = (0.4, 0.5, 0.2)
+AREAS = (metrics.roc_auc_score, metrics.average_precision_score)
 
 
 def sets(count: int = 200, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -52,6 +55,44 @@ def test_scores_are_those_of_scikit_learn() -> None:
         np.testing.assert_allclose(by_label[name][0], area(labels, probabilities, average=None))
 
 
+def test_unknown_labels_do_not_count() -> None:
+    labels, probabilities = sets()
+    known = np.random.default_rng(2).random(labels.shape) < 0.4
+    known[0] = False
+    held = np.where(known, labels, -1)
+    called = probabilities >= np.array(THRESHOLDS)
+    columns = [(labels[chosen, at], probabilities[chosen, at], called[chosen, at]) for at, chosen in enumerate(known.T)]
+    areas = [[score(truth, values) for truth, values, _ in columns] for score in AREAS]
+    expected = {
+        "auroc_macro": np.mean(areas[0]),
+        "auroc_micro": metrics.roc_auc_score(labels[known], probabilities[known]),
+        "auprc_macro": np.mean(areas[1]),
+        "auprc_micro": metrics.average_precision_score(labels[known], probabilities[known]),
+        "log_loss": metrics.log_loss(labels[known], probabilities[known]),
+        "f1_macro": np.mean([metrics.f1_score(truth, calls) for truth, _, calls in columns]),
+        "f1_micro": metrics.f1_score(labels[known], called[known]),
+        "hamming_loss": np.mean(labels[known] != called[known]),
+        "exact_match": np.mean([(labels[at] == called[at])[known[at]].all() for at in range(len(labels))]),
+    }
+    assert label_scores(held, probabilities, THRESHOLDS) == pytest.approx(expected)
+    by_label = scores_by_label(held, probabilities, np.ones((1, 200)), THRESHOLDS)
+    np.testing.assert_allclose([by_label["auroc"][0], by_label["auprc"][0]], areas)
+    np.testing.assert_allclose(
+        by_label["recall"][0], [metrics.recall_score(truth, calls) for truth, _, calls in columns]
+    )
+    fitted = fit_label_calibration(probabilities, held)
+    for at, (truth, values, _) in enumerate(columns):
+        alone = fit_label_calibration(values[:, None], truth[:, None])
+        assert (fitted.temperatures[at], fitted.thresholds[at]) == (alone.temperatures[0], alone.thresholds[0])
+    watched = validation_metrics(MultiLabel, ["a", "b", "c"])
+    for rows in np.split(np.arange(200), [70, 140]):
+        watched.update(torch.from_numpy(probabilities[rows]), torch.from_numpy(held[rows]))
+    half = label_scores(held, probabilities, (0.5 + 1e-9,) * 3)  # torchmetrics: above one half
+    assert {name: float(value) for name, value in watched.compute().items()} == pytest.approx(
+        {name: half[name] for name in MultiLabel.watched}, abs=1e-6
+    )
+
+
 def test_a_weight_is_as_many_copies() -> None:
     labels, probabilities = sets(60)
     weights = np.random.default_rng(1).integers(0, 4, size=(3, 60))
@@ -77,7 +118,7 @@ def test_a_label_without_an_area_is_left_out_of_the_means_alone() -> None:
     ("labels", "probabilities", "message"),
     [
         ([0, 1], [0.1, 0.2], r"expected \(N, C\) twice"),
-        ([[0, 2]], [[0.1, 0.2]], "else 0; found other"),
+        ([[0, 2]], [[0.1, 0.2]], "else 0, or -1 where"),
         ([[0, 1]], [[0.1, np.nan]], "at index 0 are not finite"),
     ],
 )

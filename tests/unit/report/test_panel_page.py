@@ -7,7 +7,7 @@ import pytest
 
 from gulmfit.evaluate.outcomes import Outcome
 from gulmfit.report.html import render
-from gulmfit.report.panel_page import PanelRow, compared, panel_report, panel_tsv, panel_verdict, set_rows
+from gulmfit.report.panel_page import PanelRow, compared, cost_rows, panel_report, panel_tsv, panel_verdict, set_rows
 
 SCORES = ["auroc", "mcc"]
 
@@ -73,6 +73,22 @@ def test_the_page_links_to_every_run_and_escapes_names() -> None:
     assert page.count("<figure>") == 3
     assert "by cell" in page
     assert "2 of" not in page.split("<section")[0]
+
+
+def test_one_network_for_all_is_a_method_with_its_costs() -> None:
+    found = outcome(0.9, 0.8, multi_label=0.99)
+    assert found.best("auroc") == "cnn"
+    rows = [ran("a", "shuffle", "K562", 900, found, "a.html")]
+    assert set_rows(rows, SCORES)[0]["one network for all AUROC"] == pytest.approx((0.99, 0.98, 1.0))
+    assert compared(rows, "auroc")["shuffle"]["multi_label"]["losses"] == 1
+    costs = {"shuffle": {"model": {"networks": 8, "seconds": 1234}, "multi_label": {"networks": 1, "seconds": 567}}}
+    assert cost_rows(costs)[1] == {
+        "negatives": "shuffle", "method": "one network for all", "networks": 1, "seconds": 567,
+    }  # fmt: skip
+    page = render(panel_report({"run": "encode", "seed": 0}, rows, SCORES, None, [], costs))
+    assert "One network for all sets" in page
+    assert "1234" in page
+    assert "One network for all sets" not in render(panel_report({"run": "e", "seed": 0}, ROWS, SCORES, None, []))
 
 
 def test_the_verdict_counts() -> None:

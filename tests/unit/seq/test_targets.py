@@ -48,6 +48,33 @@ def test_values_keep_their_columns_and_digits(tmp_path: Path) -> None:
     np.testing.assert_array_equal(data.labels, [[7, -0.001], [8.25, 0.1]])
 
 
+def test_what_nobody_knows_is_read_written_and_counted_as_unknown(tmp_path: Path) -> None:
+    path = table(tmp_path, "sequence,tags,x,y\nACGT,x;?y,1,?\nCCCC, ? x,?,0\nGGGG,?x;?y,?,?\nTTTT,y,0,1\n")
+    joined = read_table(path, label="tags", targets="label_sets")
+    columns = read_table(path, label=["x", "y"], targets="label_sets")
+    assert joined.classes == columns.classes == ["x", "y"]
+    known = [[1, -1], [-1, 0], [-1, -1], [0, 1]]
+    np.testing.assert_array_equal(joined.labels, known)
+    np.testing.assert_array_equal(columns.labels, known)
+    kind = target_kind("label_sets")
+    texts = [kind.text(row, ["x", "y"]) for row in columns.labels]
+    assert texts == ["x;?y", "?x", "?x;?y", "y"]
+    np.testing.assert_array_equal(kind.parse(texts, ["x", "y"], "test.tsv"), known)
+    assert kind.counts(columns.labels, ["x", "y"]) == {"x": 1, "y": 1}
+    assert kind.held(columns.labels[1:3], 2).tolist() == [False, False]
+    for one, other, contrary in ((0, 1, False), (1, 3, True), (0, 3, True), (2, 3, False)):
+        assert kind.differ(columns.labels[one], columns.labels[other]) is contrary
+    for cell, told in (("x;?x", "line 2: tags 'x;\\?x' names a label twice"), ("?", "line 2: empty tags")):
+        with pytest.raises(DataError, match=told):
+            read_table(
+                table(tmp_path, f"sequence,tags\nACGT,{cell}\nCC,y\n", "u.csv"), label="tags", targets="label_sets"
+            )
+    with pytest.raises(DataError, match=r"no training sequence .3 in all. has the label 'b'"):
+        kind.check_training(np.array([[1, 0], [0, -1], [0, -1]]), ["a", "b"], "d.csv")
+    with pytest.raises(DataError, match=r"every training sequence .3 in all. has the label 'b'"):
+        kind.check_training(np.array([[1, 1], [0, -1], [0, -1]]), ["a", "b"], "d.csv")
+
+
 @pytest.mark.parametrize("cell", ["", "nan", "NaN", "inf", "-inf", "high", "1,5"])
 def test_what_is_no_number_is_named_with_its_line_and_column(cell: str, tmp_path: Path) -> None:
     path = table(tmp_path, f"sequence\tactivity\nACGT\t1.5\nACCT\t{cell}\n", "t.tsv")
@@ -89,7 +116,7 @@ def test_a_positive_is_of_classes_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("targets", "labels", "message"),
     [
-        ("label_sets", [[1, 0], [1, 2]], r"labels of record '1' are \[1, 2\]: each is 0 or 1"),
+        ("label_sets", [[1, 0], [1, 2]], r"labels of record '1' are \[1, 2\]: each is 0, 1 or -1"),
         ("label_sets", [1, 0], "one column a label"),
         ("values", [[1.0], [np.nan]], "values of record '1' are"),
         ("values", [[1.0, 2.0], [1.0, 2.0]], "one column a value"),
