@@ -97,7 +97,9 @@ def in_a_folder(python: Path, arguments: Mapping[str, str]) -> None:
         for step in instructions(DOCKERFILE.read_text(encoding="utf-8")):
             folder.do(*step)
         took = use(Path(folder.environment["VIRTUAL_ENV"]) / "bin", folder.folder)
-        sys.stdout.write("steps run in a folder; training took {:.0f} s, prediction {:.0f} s, explanation {:.0f} s\n".format(*took))
+        sys.stdout.write(
+            "steps run in a folder; training took {:.0f} s, prediction {:.0f} s, explanation {:.0f} s\n".format(*took)
+        )
 
 
 def in_a_container(arguments: Mapping[str, str]) -> None:
