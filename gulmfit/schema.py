@@ -38,6 +38,7 @@ _KEYS: dict[str, tuple[Any, str]] = {
     "alphabet": (str, ""),
     "strands": (str, ""),
     "reverse_complement_p": (float, SHARE),
+    "checkpoint.keep": (bool, ""),
     "checkpoint.every_n_steps": (int | None, FROM_1),
     "checkpoint.every_minutes": (float | None, POSITIVE),
     "run.name": (str, ""),

@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from try_wheels import train_and_predict, write_data
+from try_wheels import use, write_data
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCKERFILE = ROOT / "Dockerfile"
@@ -91,13 +91,15 @@ class Folder:
 
 
 def in_a_folder(python: Path, arguments: Mapping[str, str]) -> None:
-    """Do the steps, then train and predict with what they have installed."""
+    """Do the steps, then train, predict and explain with what they have installed."""
     with tempfile.TemporaryDirectory() as name:
         folder = Folder(Path(name), python, arguments)
         for step in instructions(DOCKERFILE.read_text(encoding="utf-8")):
             folder.do(*step)
-        took = train_and_predict(Path(folder.environment["VIRTUAL_ENV"]) / "bin", folder.folder)
-        sys.stdout.write("steps run in a folder; training took {:.0f} s, prediction {:.0f} s\n".format(*took))
+        took = use(Path(folder.environment["VIRTUAL_ENV"]) / "bin", folder.folder)
+        sys.stdout.write(
+            "steps run in a folder; training took {:.0f} s, prediction {:.0f} s, explanation {:.0f} s\n".format(*took)
+        )
 
 
 def in_a_container(arguments: Mapping[str, str]) -> None:

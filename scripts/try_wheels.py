@@ -1,4 +1,4 @@
-"""Install the wheel and the source archive on every Python in clean environments, and train and predict there.
+"""Install the wheel and the source archive on every Python in clean environments; train, predict and explain there.
 
     python scripts/try_wheels.py
     python scripts/try_wheels.py /opt/python3.13/bin/python --constraint constraints.txt
@@ -23,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ("3.11", "3.12", "3.13")
-COLUMNS = ("python", "package", "torch", "lightning", "numpy", "install", "train", "predict", "outcome")
+COLUMNS = ("python", "package", "torch", "lightning", "numpy", "install", "train", "predict", "explain", "outcome")
 VERSIONS = (
     "import json, sys, torch, numpy, pytorch_lightning as l; "
     "print(json.dumps([sys.version.split()[0], torch.__version__, l.__version__, numpy.__version__]))"
@@ -97,8 +97,8 @@ def write_data(folder: Path) -> list[str]:
     return sequences[240:]
 
 
-def train_and_predict(commands: Path, folder: Path) -> tuple[float, float]:
-    """Train a classifier from the shipped language model, and predict with it in two ways; return seconds of each.
+def use(commands: Path, folder: Path) -> tuple[float, float, float]:
+    """Train a classifier from the shipped language model, predict with it in two ways, explain; return seconds of each.
 
     Raises:
         FailedError: If a command fails, or the two ways differ.
@@ -115,7 +115,14 @@ def train_and_predict(commands: Path, folder: Path) -> tuple[float, float]:
     loaded = json.loads(run(commands / "python", "-c", LOADED, cwd=folder, given=json.dumps(asked)))
     if len(written) != len(asked) or any(abs(one - two) > 1e-4 for one, two in zip(written, loaded, strict=True)):
         raise FailedError(f"the command wrote {written}, and gulmfit.load(...).predict says {loaded}")
-    return trained - began, predicted - trained
+    loaded_too = time.perf_counter()
+    words = ("model=outputs/classify/mine", "input=new.fa", "output=bases.tsv")
+    run(commands / "gulmfit", "explain", *words, cwd=folder)
+    explained = time.perf_counter() - loaded_too
+    bases = (folder / "bases.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    if len(bases) != sum(map(len, asked)):
+        raise FailedError(f"gulmfit explain wrote {len(bases)} rows for {sum(map(len, asked))} bases")
+    return trained - began, predicted - trained, explained
 
 
 def trial(version: str, python: Path, packages: Iterable[Path], extra: list[str], folder: Path) -> bool:
@@ -131,7 +138,7 @@ def trial(version: str, python: Path, packages: Iterable[Path], extra: list[str]
             installed = time.perf_counter() - began
             work = folder / f"{version}-{kind}"
             work.mkdir()
-            seconds = train_and_predict(commands, work)
+            seconds = use(commands, work)
             full, *used = json.loads(run(commands / "python", "-c", VERSIONS, cwd=work))
             tell(full, kind, *used, *(f"{value:.0f} s" for value in (installed, *seconds)), "runs")
     except FailedError as error:

@@ -11,7 +11,7 @@ import gulmfit
 from gulmfit.cli.examples import EXAMPLES
 from gulmfit.cli.options import is_not_one_of, read_signature
 from gulmfit.cli.pipes import piped
-from gulmfit.cli.words import HELP, command, log_to_stdout, trusting
+from gulmfit.cli.words import HELP, command, log_to_stdout, quietly, trusting
 from gulmfit.errors import ConfigError
 from gulmfit.moved import named
 
@@ -117,7 +117,7 @@ def main(*given: str) -> None:
 
 def _run(name: str, words: list[str]) -> None:
     """Understand the words of a command, and do what it does."""
-    entry, program = COMMANDS[name], f"gulmfit-{name}"
+    entry, program, words = COMMANDS[name], f"gulmfit-{name}", quietly(words)
     functions = [read_signature(target) for target in entry.targets]
     usage = "\n".join(function.usage(program, entry.words) for function in functions)
     wanted = entry.words and not entry.words.startswith("[")

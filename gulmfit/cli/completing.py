@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import yaml  # type: ignore[import-untyped]
 
 from gulmfit.cli import COMMANDS
-from gulmfit.cli.options import TRUST, Option, is_not_one_of, read_signature
+from gulmfit.cli.options import QUIET, TRUST, Option, is_not_one_of, read_signature
 from gulmfit.errors import ConfigError
 from gulmfit.files import config_dir
 
@@ -87,7 +87,7 @@ def words_of(name: str) -> list[str]:
     found = [word for option in options.values() for word in _of_option(option)]
     if name == "train":
         found += _of_training()
-    return [*found, *_of_option(TRUST), "--help"]
+    return [*found, *_of_option(TRUST), *_of_option(QUIET), "--help"]
 
 
 def _of_option(option: Option) -> list[str]:

@@ -77,6 +77,7 @@ TRUST = Option(
     "trust", "bool", False,
     text="Let a model name classes outside gulmfit, such as an encoder of your own; they are then imported.",
 )  # fmt: skip
+QUIET = Option("quiet", "bool", False, text="Print nothing but errors.")
 
 
 class Function(NamedTuple):
@@ -100,7 +101,7 @@ class Function(NamedTuple):
 
     def help(self) -> str:
         """Return what the command does, and what each option means."""
-        options = [*self.options.values(), TRUST] if self.options else []
+        options = [*self.options.values(), TRUST, QUIET] if self.options else [QUIET]
         left = max((len(option.name) for option in options), default=0) + 5
         table = [_filled(f"{f'  {option.name}='.ljust(left)}{option.text}", left) for option in options]
         return "\n".join([self.text, *[""] * bool(table), *table]).replace("`", "")

@@ -10,12 +10,13 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, ParamSpec
 
-from gulmfit.cli.options import REQUIRED, TRUST, Function, Option
+from gulmfit.cli.options import QUIET, REQUIRED, TRUST, Function, Option
 from gulmfit.errors import GulmfitError, StoppedError, WorthlessError
+from gulmfit.quiet import VARIABLE
 
 # Told to stop by a signal, and saved: the same command with resume=auto goes on (EX_TEMPFAIL of sysexits.h).
 STOPPED = 75
@@ -119,6 +120,19 @@ def arguments(usage: str, known: Mapping[str, Any], required: Collection[str]) -
         for key, default in known.items()
     }
     return trusting(Function(usage, options).read(sys.argv[1:], usage))
+
+
+def quietly(words: Sequence[str]) -> list[str]:
+    """Take `quiet=true` out of the words of a command; nothing but errors is then printed until it ends.
+
+    Raises:
+        ConfigError: If it is neither true nor false.
+    """
+    asked = [QUIET.read(word.partition("=")[2]) for word in words if word.startswith(f"{QUIET.name}=")]
+    if asked and asked[-1]:
+        os.environ[VARIABLE] = "true"
+        _of_this_command.callback(os.environ.pop, VARIABLE, None)
+    return [word for word in words if not word.startswith(f"{QUIET.name}=")]
 
 
 def trusting(values: dict[str, Any]) -> dict[str, Any]:

@@ -4,11 +4,9 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from gulmfit.checkpoint import load
 from gulmfit.commands.provenance import noted
 from gulmfit.errors import ConfigError
 from gulmfit.evaluate.calibration import CALIBRATED_FORWARD
@@ -62,10 +60,11 @@ def predict_file(
       features   input=BED, GFF3, GTF or GenBank, genome=FASTA
       windows    input=FASTA of a genome, window_bp=150; the same command resumes a scan that was stopped
 
-    Output by suffix: .tsv .parquet (all classes, in the order of the input); .bedgraph .bw (one class along a genome);
-    .bed (features, or calls: windows above the threshold, merged) and .windows.bed (windows). Files are plain or gzip.
-    Probabilities are calibrated on the validation part. A labeller (stage=label) gives each record a text with a letter
-    for each of its positions, in .tsv or .parquet.
+    Output by suffix: .tsv .jsonl .parquet (all classes and the predicted one, in the order of the input); .bedgraph
+    .bw (one class along a genome); .bed (features, or calls: windows above the threshold, merged), .windows.bed
+    (windows) and .records.bed (records that are whole sequences). Input is plain or gzip.
+    Probabilities and the threshold of the predicted class are those of the validation part. A labeller (stage=label)
+    gives each record a text with a letter for each of its positions, in a table.
 
     Args:
         model: Run folder (outputs/classify/mine), model folder or checkpoint of a classifier, or the name of one.
@@ -109,16 +108,20 @@ def predict_file(
         raise ConfigError("window_bp= scans the genome that is the input; genome= and features= are for its features.")
     if not window_bp:
         check_input(input, genome, features)
-        window_bp = asked["window_bp"] = 0 if genome else _window_of_training(model, input, output)
-    if step_bp and not window_bp:
+    guessed = not window_bp and not genome and not is_table(Path(input)) and _only_of_scan(output)
+    scans = guessed or bool(window_bp)
+    if step_bp and not scans:
         raise ConfigError(f"step_bp={step_bp} needs window_bp=, the bases of a window.")
-    if not window_bp and (threshold is not None or merge_bp or restart):
+    if not scans and (threshold is not None or merge_bp or restart):
         raise ConfigError("threshold=, merge_bp= and restart= are for a scan of a genome, which needs window_bp=.")
-    outputs = parse_outputs(output, WINDOWS if window_bp else FEATURES if genome else RECORDS)
+    outputs = parse_outputs(output, WINDOWS if scans else FEATURES if genome else RECORDS)
     written = [path for one in outputs for path in one.by_strand(STRANDS[strand]).values()]
     with noted(written, [input, genome], asked):
         keep_freed_memory()
         predictor = Predictor.load(model, precision=precision, positions=True)
+        if guessed:
+            window_bp = asked["window_bp"] = predictor.sequence_bp or _no_window(output)
+            logger.info("window_bp=%d: as long as the model's training sequences", window_bp)
         letters = predictor.letters = predictor.letters.asked(case, ambiguity)
         alphabet = predictor.tokenizer.alphabet
         if strand != "forward":
@@ -170,17 +173,25 @@ def predict_file(
         logger.info("%s: %d %s in %.1f s (%.0f a second)%s", output, count, what, seconds, rate, spread.told())
 
 
-def _window_of_training(model: str, input: str, output: str) -> int:
-    """Return the usual length of the training sequences, where outputs can only be those of a scan; else 0."""
-    with suppress(ConfigError):
-        parse_outputs(output, RECORDS)
-        return 0
-    with suppress(ConfigError):
-        parse_outputs(output, WINDOWS)
-        found = 0 if is_table(Path(input)) else int(load(model).spec.get("sequence_bp") or 0)
-        if found:
-            logger.info("window_bp=%d: as long as the model's training sequences", found)
-        return found
+def _only_of_scan(output: str) -> bool:
+    """Whether outputs can only be those of a scan."""
+
+    def fits(what: str) -> bool:
+        try:
+            return bool(parse_outputs(output, what))
+        except ConfigError:
+            return False
+
+    return not fits(RECORDS) and fits(WINDOWS)
+
+
+def _no_window(output: str) -> int:
+    """Refuse outputs of a scan whose windows have no length.
+
+    Raises:
+        ConfigError: It says what else there is.
+    """
+    parse_outputs(output, RECORDS)
     return 0
 
 

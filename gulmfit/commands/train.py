@@ -8,6 +8,7 @@ from typing import cast
 
 from gulmfit.errors import GulmfitError
 from gulmfit.files import config_dir
+from gulmfit.quiet import is_quiet
 
 
 def start_training(words: Sequence[str]) -> None:
@@ -38,7 +39,7 @@ def start_training(words: Sequence[str]) -> None:
     from gulmfit.shorthand import figures_asked, guessed
 
     words, figures = figures_asked(words)
-    if told := guessed(words):
+    if (told := guessed(words)) and not is_quiet():
         sys.stderr.write(f"{' '.join(told)}: by the name of the data\n")
     multirun = bool({"-m", "--multirun"} & set(words))
     sys.argv[1:] = overrides_for_hydra([*words, *told], multirun=multirun)
@@ -72,7 +73,7 @@ def start_training(words: Sequence[str]) -> None:
         main()
     if failed:
         raise failed[0]
-    if len(ran) > 1:
+    if len(ran) > 1 and not is_quiet():
         _tell_sweep(ran)
 
 

@@ -3,7 +3,7 @@
 Shapes: `N` sequences, `C` classes, `K` knots, `B` bins.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import NormalDist
 from typing import Any, Self
@@ -101,6 +101,20 @@ class Calibration:
     def calibrated(self, raw: Floats) -> Floats:
         """Calibrate the class probabilities (N, C) of a model."""
         return self.apply(np.log(np.maximum(raw, TINY)))
+
+    def names(self, probabilities: Floats, classes: Sequence[str], positive: str) -> list[str]:
+        """Name the class of each sequence (N): of two the positive one from the threshold on, else the likeliest.
+
+        Args:
+            probabilities: (N, C) calibrated.
+            classes: Names of the classes (C).
+            positive: The positive one of two.
+        """
+        chosen = probabilities.argmax(axis=1)
+        if self.threshold is not None:
+            column = list(classes).index(positive)
+            chosen = np.where(probabilities[:, column] >= self.threshold, column, 1 - column)
+        return [classes[index] for index in chosen.tolist()]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values, from which `from_dict` makes an equal calibration."""

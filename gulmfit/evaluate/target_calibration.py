@@ -3,7 +3,7 @@
 Shapes: `N` sequences, `C` labels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from gulmfit.errors import CheckpointError, ConfigError
 from gulmfit.evaluate.calibration import TINY, Calibration, choose_threshold, fit_temperature
 from gulmfit.seq.labels.label_sets import UNKNOWN_LABEL
-from gulmfit.seq.labels.targets import LABEL_SETS, VALUES
+from gulmfit.seq.labels.targets import LABEL_SETS, SEPARATOR, VALUES
 
 Floats = NDArray[np.float64]
 
@@ -51,6 +51,11 @@ class LabelCalibration(Calibration):
         log_odds = np.log(np.maximum(raw, TINY)) - np.log(np.maximum(1 - raw, TINY))
         probabilities: Floats = 1 / (1 + np.exp(-log_odds / np.array(self.temperatures)))
         return probabilities
+
+    def names(self, probabilities: Floats, classes: Sequence[str], positive: str = "") -> list[str]:
+        """Name the labels of each sequence (N), all that reach their thresholds, joined as in a table of labels."""
+        there = probabilities >= np.array(self.thresholds or (0.5,) * len(classes))
+        return [SEPARATOR.join(name for name, one in zip(classes, row, strict=True) if one) for row in there.tolist()]
 
     def to_dict(self) -> dict[str, Any]:
         lists = {name: list(getattr(self, name)) for name in ("temperatures", "thresholds")}

@@ -92,6 +92,8 @@ class Predictor:
     ) -> None:
         self.classes: list[str] = list(spec["classes"])
         self.positive = str(spec.get("positive") or self.classes[-1])
+        self.sequence_bp = int(spec.get("sequence_bp") or 0)
+        """Usual length of the training sequences; 0 where that is not known."""
         self.device, reduced = place(model, device, precision)
         self.model, self.precision = model, "bf16" if reduced else "32"
         self.networks = len(model.members) if isinstance(model, Ensemble) else 1

@@ -11,6 +11,7 @@ from typing import Self, TypeVar
 from tqdm import tqdm
 
 from gulmfit.models.hardware import memory_so_far
+from gulmfit.quiet import is_quiet
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +41,9 @@ class Bar:
         self._what, self._unit, self._total, self._done, self._estimate = what, unit, total, done, estimate
         # disable=None: only a terminal can draw a line again.
         self._bar = tqdm(
-            total=total, initial=done, desc=what, unit=f" {unit}", unit_scale=True, smoothing=0.05, disable=None
-        )
+            total=total, initial=done, desc=what, unit=f" {unit}", unit_scale=True, smoothing=0.05,
+            disable=is_quiet() or None,
+        )  # fmt: skip
         self._begun = self._told = time.perf_counter()
         self._before = self._done_when_told = done
         self._estimated = False

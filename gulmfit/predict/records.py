@@ -143,9 +143,9 @@ def write_records(
     """
     place = LOCUS if store else LOCUS[3:] if strand == "both" else ()
     in_order = any(output.format.table is None for output in outputs)
-    found = _OnGenome(store, outputs, predictor.gives_probabilities, strand == "both") if store and in_order else None
-    count, columns = 0, [("id", str), *place]
-    with opened(outputs, columns, predictor, found, strands=STRANDS[strand], raw=raw, last=spread.columns) as tables:
+    found = _OnGenome(store, outputs, predictor.gives_probabilities, strand == "both") if in_order else None
+    count, columns, last = 0, [("id", str), *place], spread.with_names(predictor)
+    with opened(outputs, columns, predictor, found, strands=STRANDS[strand], raw=raw, last=last) as tables:
         for group, scores in predictor.predict_records(
             records, strand=strand, batch_size=batch_size, where=where, spread=True
         ):
@@ -155,27 +155,35 @@ def write_records(
             calibrated = predictor.calibrated(scores)
             cells = np.concatenate([calibrated, scores], axis=2) if raw else calibrated  # (N, S, C) or (N, S, 2C)
             rows: list[Row] = []
+            flat, classes = calibrated.reshape(-1, len(predictor.classes)), predictor.classes
+            named = len(last) > len(spread.columns)
+            names = predictor.calibration.names(flat, classes, predictor.positive) if named else []
             for record, by_strand, doubts in zip(group, cells.tolist(), apart.tolist(), strict=True):
                 signs = record.strand if strand != "both" else "-+" if record.strand == "-" else "+-"
                 for sign, values, doubt in zip(signs, by_strand, doubts, strict=True):
                     locus = record.contig, record.start, record.end, sign
-                    rows.append(
-                        [record.name, *locus[4 - len(place) :], *values, *(spread.cells(doubt) if doubt else ())]
-                    )
+                    told = [*(spread.cells(doubt) if doubt else ()), *names[len(rows) : len(rows) + 1]]
+                    rows.append([record.name, *locus[4 - len(place) :], *values, *told])
                     if found:
-                        found.records.append(Placed(*locus[:3], record.name, sign, values[positive]))
+                        where_it_lies = locus[:3] if store else _whole(record)
+                        found.records.append(Placed(*where_it_lies, record.name, sign, values[positive]))
             for write in tables:
                 write(rows)
             count += len(rows)
     return count
 
 
+def _whole(record: Record) -> tuple[str, int, int]:
+    """Return where a record lies in a file whose contigs are the records themselves."""
+    return "_".join(record.name.split()) or ".", 0, len(record.codes)
+
+
 class _OnGenome:
-    """Records that lie on a genome, in genome order once all are there
+    """Records that lie on a genome, or are contigs themselves, in genome order once all are there
     (`gulmfit.predict.outputs.track_files.OnGenome`)."""
 
-    def __init__(self, store: GenomeStore, outputs: Sequence[Output], scaled: bool, apart: bool) -> None:
-        self.lengths: Mapping[str, int] = {contig.name: contig.length for contig in store.contigs}
+    def __init__(self, store: GenomeStore | None, outputs: Sequence[Output], scaled: bool, apart: bool) -> None:
+        self.lengths: Mapping[str, int] = {contig.name: contig.length for contig in (store.contigs if store else ())}
         self.scaled, self._apart = scaled, apart
         self._tracks = ", ".join(str(output.path) for output in outputs if output.format.track)
         self.records: list[Placed] = []

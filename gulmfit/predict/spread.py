@@ -1,4 +1,4 @@
-"""How far the networks of an ensemble lie apart, as outputs tell it, and beyond which spread nothing is called.
+"""What tables tell besides scores: how far the networks of an ensemble lie apart, and what is predicted.
 
 Shape letters: `N` records or windows, `S` strands that are told apart, `K` columns of the spread.
 """
@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gulmfit.errors import ConfigError
+from gulmfit.evaluate.target_calibration import LabelCalibration
 from gulmfit.predict.outputs.writers import Cell, Columns, Value
 from gulmfit.predict.predictor import Predictor
+from gulmfit.seq.names import column_names
 
-NO_CALL = "no_call"
+NO_CALL, PREDICTED = "no_call", "predicted"
 
 
 class Spread:
@@ -45,6 +47,13 @@ class Spread:
         """The columns that follow the scores of a table, and what they hold."""
         if abstain is not None:
             self.columns = [*self.columns, *((name, int) for name in predictor.spread_names(NO_CALL))]
+
+    def with_names(self, predictor: Predictor) -> Columns:
+        """Return these columns and the last one of a table, for `Calibration.names`; values have no such column."""
+        labels, taken = predictor.kind.labels, [*predictor.classes, *(name for name, _ in self.columns)]
+        if not (labels.exclusive or isinstance(predictor.calibration, LabelCalibration)):
+            return self.columns
+        return [*self.columns, (column_names([PREDICTED], taken)[0], str)]
 
     def cells(self, spread: Sequence[float]) -> list[Cell]:
         """Return these columns for one prediction."""

@@ -15,6 +15,7 @@ from pytorch_lightning.callbacks import TQDMProgressBar
 
 from gulmfit.models.hardware import memory_so_far
 from gulmfit.predict.progress import duration
+from gulmfit.quiet import is_quiet
 from gulmfit.train.log import SHOWN
 from gulmfit.train.survive.callbacks import Throughput
 
@@ -34,7 +35,7 @@ class Progress(TQDMProgressBar):
     """Say how far training is, how good, how fast, how long it still takes, and whether the machine is too busy."""
 
     def __init__(self, refresh_rate: int = 10) -> None:
-        super().__init__(refresh_rate=refresh_rate if sys.stdout.isatty() else 0)
+        super().__init__(refresh_rate=refresh_rate if sys.stdout.isatty() and not is_quiet() else 0)
         self._tells = True
         self._load = Load()
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from gulmfit.quiet import is_quiet
+
 # Marks a record that a terminal shows already, as a progress bar.
 SHOWN = {"shown_as_bar": True}
 
@@ -24,6 +26,8 @@ class Console(logging.StreamHandler[object]):  # type: ignore[type-var]
         """Print a record."""
         if record.levelno < logging.WARNING and not record.name.startswith("gulmfit"):
             return  # the tips and news of libraries
+        if record.levelno < logging.ERROR and is_quiet():
+            return
         stream = sys.stderr if self._errors else sys.stdout  # as it is now: notebooks and tests put another there
         on_terminal = stream.isatty()
         if on_terminal and getattr(record, "shown_as_bar", False):

@@ -6,6 +6,7 @@ import platform
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -37,7 +38,7 @@ from gulmfit.seq.checksums import checksums
 from gulmfit.seq.limits import parse_json
 from gulmfit.train.recipe import settle
 from gulmfit.train.survive.curves import CURVES, read_curves
-from gulmfit.train.survive.durable import LAST, PREVIOUS, newest_sound
+from gulmfit.train.survive.durable import BEST, LAST, PREVIOUS, newest_sound
 from gulmfit.train.survive.identity import LEARNED_FROM, Identity, differences
 
 logger = logging.getLogger(__name__)
@@ -93,6 +94,12 @@ class Run:
         """The command that would run it again."""
         return shlex.join(["python", "train.py", *self.overrides])
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has trained to its end, and what it learned is in its model folder alone (`checkpoint.keep`)."""
+        ended = all((self.folder / name).is_file() for name in (METRICS, CURVES, f"{MODEL_FOLDER}/config.json"))
+        return ended and not any((self.checkpoints / name).is_file() for name in (LAST, PREVIOUS))
+
     def prepare(self) -> Self:
         """Make the folder and write the configuration into it; return the run.
 
@@ -118,7 +125,7 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         journal = self.folder / OF_A_SEARCH[0]
         saved = (self.checkpoints / LAST, self.checkpoints / PREVIOUS, journal)
-        continued = self.config.resume and any(path.is_file() for path in saved)
+        continued = self.config.resume and (self.has_ended or any(path.is_file() for path in saved))
         if not (continued and (self.folder / CONFIG).is_file()):  # else it may still be refused: see `take_up`
             self.write_config()
         return self
@@ -145,6 +152,9 @@ class Run:
         """
         if (checkpoint := self.resume_from()) is not None:
             self.check_resumable(checkpoint, spec, identity)
+        elif self.config.resume and self.has_ended:
+            self._check_built(json.loads(json.dumps(spec)), load(self.folder / MODEL_FOLDER).spec, self.folder)
+            self.check_results(identity)
         self.write_config()
 
     def check_checkpoint(self, identity: Identity) -> None:
@@ -211,14 +221,16 @@ class Run:
             CheckpointError: If it is damaged, of a model that is built otherwise, or learned from something else.
         """
         theirs, step, learned_from = read_progress(checkpoint)
-        different = [key for key in spec if theirs.get(key) != spec[key]]
-        if different:
-            raise CheckpointError(
-                f"{checkpoint} cannot be continued: this run differs in {', '.join(different)}. Give the settings it "
-                "was started with (config.yaml in its folder), or start a new run with init_from=."
-            )
+        self._check_built(spec, theirs, checkpoint)
         self.check_same(learned_from, identity, checkpoint)
         return step
+
+    def _check_built(self, spec: Spec, theirs: Spec, path: Path) -> None:
+        if different := [key for key in spec if theirs.get(key) != spec[key]]:
+            raise CheckpointError(
+                f"{path} cannot be continued: this run differs in {', '.join(different)}. Give the settings it "
+                "was started with (config.yaml in its folder), or start a new run with init_from=."
+            )
 
     def initial_model(self, spec: Spec) -> LoadedModel | None:
         """Load the model that `init_from` names, of an ensemble its first network.
@@ -270,11 +282,17 @@ class Run:
         return read_curves(self.folder / CURVES)
 
     def finish(self, results: dict[str, Any], report: Report, *, name: str = "metrics") -> None:
-        """Write `metrics.json` (or another name) and `report.html`, in one process of several."""
+        """Write `metrics.json` (or another name) and `report.html`, in one process of several; then checkpoints go that
+        a run which has ended can do without."""
         if not self.writes:
             return
         write_json(self.folder / f"{name}.json", {**results, "versions": versions()})
         write_report(self.folder / ("report.html" if name == "metrics" else f"{name}.html"), report)
+        if name == "metrics" and not results.get("worthless"):
+            for old in (PREVIOUS,) if self.config.checkpoint.keep else (PREVIOUS, LAST, BEST):
+                (self.checkpoints / old).unlink(missing_ok=True)
+            with suppress(OSError):  # where something is left in it
+                self.checkpoints.rmdir()
 
 
 # Overrides of the whole that a part gets from here instead.

@@ -36,6 +36,6 @@ def test_a_classifier_of_features_and_reads_to_score(tmp_path: Path) -> None:
     (tmp_path / "reads.fastq").write_text("".join(f"@r{n}\n{text}\n+\n{'I' * 70}\n" for n, text in enumerate(texts)))
     run(f"model={folder}", "input=reads.fastq", "output=reads.tsv", cwd=tmp_path, command="predict")
     header, *rows = [line.split("\t") for line in (tmp_path / "reads.tsv").read_text().splitlines()]
-    assert header == ["id", "CDS", "tRNA"]
-    predicted = np.array([[float(cell) for cell in cells] for _, *cells in rows])
+    assert header == ["id", "CDS", "tRNA", "predicted"]
+    predicted = np.array([[float(cell) for cell in cells] for _, *cells, _ in rows])
     np.testing.assert_allclose(predicted, Predictor.load(folder).predict(texts), atol=1e-6)

@@ -35,7 +35,8 @@ def read_tsv(path: Path) -> tuple[list[str], list[str], np.ndarray]:
     with path.open(newline="") as handle:
         header, *rows = csv.reader(handle, delimiter="\t")
     first = 3 if header[1] == "label" else 1  # known labels and groups stand before probabilities
-    return header, [row[0] for row in rows], np.array([[float(cell) for cell in row[first:]] for row in rows])
+    last = len(header) - (header[-1] == "predicted")
+    return header, [row[0] for row in rows], np.array([[float(cell) for cell in row[first:last]] for row in rows])
 
 
 def test_run_folder_holds_what_is_promised(trained: Trained) -> None:
@@ -107,7 +108,7 @@ def test_prediction_depends_on_the_sequence_alone(trained: Trained, tmp_path: Pa
         run(*words, cwd=tmp_path, command="predict")
         outputs.append(read_tsv(tmp_path / f"{name}.tsv"))
     header, ids, first = outputs[0]
-    assert header == ["id", "background", "promoter"]
+    assert header == ["id", "background", "promoter", "predicted"]
     assert ids == [f"r{i}" for i in range(70)]
     np.testing.assert_allclose(first.sum(1), 1, atol=1e-5)
     for other in outputs[1:]:

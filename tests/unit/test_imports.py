@@ -50,6 +50,7 @@ ALLOWED = {
     "errors": set(),
     "moved": set(),
     "libraries": {"gulmfit.errors"},
+    "quiet": set(),
     "threads": set(),
     "files": {"gulmfit.errors"},
     "seq": {
@@ -79,7 +80,7 @@ ALLOWED = {
     "predict": {"torch", "numpy", "scipy", "tqdm", "pyarrow", "pybigtools"}
     | {"gulmfit.models", "gulmfit.seq", "gulmfit.data", "gulmfit.checkpoint", "gulmfit.errors", "gulmfit.files"}
     | {"gulmfit.libraries", "gulmfit.weights", "gulmfit.evaluate", "gulmfit.report"}  # the latter for kinds of target
-    | {"gulmfit.pretrained"},
+    | {"gulmfit.pretrained", "gulmfit.quiet"},
     "explain": {"torch", "numpy", "gulmfit.models", "gulmfit.seq", "gulmfit.checkpoint", "gulmfit.predict"}
     | {"gulmfit.report", "gulmfit.errors", "gulmfit.files"},  # of report the kinds of target
     "evaluate": {"numpy", "scipy", "sklearn", "gulmfit.models", "gulmfit.seq", "gulmfit.errors", "gulmfit.files"},
@@ -136,13 +137,15 @@ ALLOWED = {
         "tqdm",
         "yaml",
         "gulmfit.checks",
+        "gulmfit.quiet",
     }
     | LIBRARY,
     "commands": {"torch", "numpy", "tqdm", "omegaconf", "hydra", "pyarrow", "gulmfit.train", "gulmfit.exchange"}
+    | {"gulmfit.quiet"}
     | LIBRARY,
     # What commands do is found by name, so that words are understood without it.
     "cli": {"gulmfit", "gulmfit.checkpoint", "gulmfit.config", "gulmfit.errors", "gulmfit.moved", "gulmfit.seq"}
-    | {"gulmfit.files", "gulmfit.train", "yaml"},
+    | {"gulmfit.files", "gulmfit.quiet", "gulmfit.train", "yaml"},
 }
 
 # Rooms of `seq`, each of which may import those before it only; "" are the files outside them.

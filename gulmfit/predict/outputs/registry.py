@@ -20,7 +20,7 @@ from gulmfit.predict.outputs.track_files import (
     write_bigwig,
     write_lines,
 )
-from gulmfit.predict.outputs.writers import Columns, Value, Write, parquet_table, pyarrow, tsv_table
+from gulmfit.predict.outputs.writers import Columns, Value, Write, json_lines, parquet_table, pyarrow, tsv_table
 from gulmfit.predict.predictor import Predictor
 from gulmfit.seq.names import column_names, raw_names
 
@@ -59,6 +59,8 @@ _PLACE = [1, 2, 3, 5]  # of id, contig, start, end, strand, scores: what a line 
 FORMATS = [
     Format("tsv", (".tsv",), table=tsv_table),
     Format("parquet", (".parquet",), table=parquet_table, library=pyarrow, row_bytes=lambda row: 8 * len(row) - 24),
+    Format("jsonl", (".jsonl",), table=json_lines, row_bytes=lambda row: row.sum() + 14 * len(row)),  # names are in it
+    Format("records", (".records.bed",), (RECORDS,), lines=bed_lines),
     Format("calls", (".bed",), (WINDOWS,), lines=lambda found: found.calls(), row_bytes=lambda row: 0),  # few
     Format("bed", (".bed", ".windows.bed"), GENOMIC, lines=bed_lines, row_bytes=lambda row: row[_PLACE].sum() + 16),
     Format("bedgraph", (".bedgraph", ".bg"), ON_GENOME, track=write_bedgraph, row_bytes=lambda row: row[_PLACE].sum()),

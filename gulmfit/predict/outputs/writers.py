@@ -1,5 +1,6 @@
-"""Write predictions as tables, TSV or Parquet, row after row: whole or not at all."""
+"""Write predictions as tables, TSV, JSON lines or Parquet, row after row: whole or not at all."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -54,6 +55,29 @@ def tsv_table(path: Path, columns: Columns) -> Iterator[Write]:
                 )
                 for row in rows
             )
+
+        yield write
+
+
+@contextmanager
+def json_lines(path: Path, columns: Columns) -> Iterator[Write]:
+    """Lend a function that writes a JSON object a line; arguments and digits as for `tsv_table`.
+
+    Raises:
+        DataError: If the file cannot be written.
+    """
+    _check_columns(path, columns)
+    names = [name for name, _ in columns]
+    forms = [".9g" if kind is Value else ".6f" for _, kind in columns]
+    with whole_file(path) as unfinished, unfinished.open("w", encoding="ascii", newline="\n") as handle:
+
+        def write(rows: Iterable[Row]) -> None:
+            for row in rows:
+                cells = (
+                    float(format(cell, form)) if isinstance(cell, float) else cell
+                    for cell, form in zip(row, forms, strict=True)
+                )  # fmt: skip
+                handle.write(json.dumps(dict(zip(names, cells, strict=True))) + "\n")
 
         yield write
 

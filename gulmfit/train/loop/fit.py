@@ -20,6 +20,7 @@ from gulmfit.checkpoint import (
     MODEL_FOLDER,
     Spec,
     build,
+    load,
     load_tokenizer,
     read_progress,
     resolve_target,
@@ -30,13 +31,14 @@ from gulmfit.errors import CheckpointError, ConfigError, DivergenceError, Tokeni
 from gulmfit.models.hardware import keep_freed_memory, threads
 from gulmfit.models.precision import fast_precision, guard, warn_of_slow_kernels
 from gulmfit.seq.alphabet import DEFAULT
+from gulmfit.seq.limits import parse_json
 from gulmfit.seq.tokens.subword_training import Corpus, SubwordRecipe
 from gulmfit.seq.tokens.tokenizer import Tokenizer
 from gulmfit.threads import suited_threads
 from gulmfit.train.loop.ntasgd import Averaging
 from gulmfit.train.loop.plateau import Patient
 from gulmfit.train.loop.tasks import Task
-from gulmfit.train.run import CONFIG, Run
+from gulmfit.train.run import CONFIG, METRICS, Run
 from gulmfit.train.survive.callbacks import RandomState, RunCheckpoint, Throughput
 from gulmfit.train.survive.curves import CurveLogger
 from gulmfit.train.survive.durable import BEST, LAST, DurableCheckpointIO, newest_sound, read_best_score
@@ -168,6 +170,8 @@ def fit(run: Run, task: Task, data: pl.LightningDataModule, spec: Spec) -> Fitte
     Raises:
         TrainingError: If the loss is not a number at the end.
     """
+    if run.config.resume == "auto" and run.has_ended:
+        return _ended(run, task)
     if _length_is_given(run):
         task.schedule = replace(task.schedule, patience=None)
     throughput = Throughput()
@@ -203,6 +207,15 @@ def fit(run: Run, task: Task, data: pl.LightningDataModule, spec: Spec) -> Fitte
         shutil.copyfile(run.folder / CONFIG, run.folder / MODEL_FOLDER / CONFIG)
     trainer.strategy.barrier()
     return Fitted(score, seconds, throughput.tokens_per_second, trainer.is_global_zero)
+
+
+def _ended(run: Run, task: Task) -> Fitted:
+    """Take up the weights of a run that has ended, whose checkpoints are gone; `Run.take_up` has checked it."""
+    task.model.load_state_dict(load(run.folder / MODEL_FOLDER).model.state_dict())
+    told = parse_json((run.folder / METRICS).read_text(encoding="utf-8"))
+    logger.info("%s has ended: it is scored again and trains no more", run.folder)
+    score, timing = told["metrics"].get(str(run.config.stage.monitor), math.nan), told["timing"]
+    return Fitted(score, timing["seconds"], timing["tokens_per_second"], run.writes)
 
 
 def _train(
@@ -248,6 +261,8 @@ def _train(
             if resume is None:
                 task.load_state_dict(initial)
             continue
+        if trainer.global_step == resumed_at:
+            logger.info("%s has ended at step %d: it is scored again and trains no more", run.folder, resumed_at)
         return trainer
 
 

@@ -32,7 +32,7 @@ from gulmfit.train.run import CONFIG, METRICS
 logger = logging.getLogger(__name__)
 
 # What does not decide the results of a run.
-ASIDE = ("resume", "overwrite", "callbacks", "paths", "logger")
+ASIDE = ("resume", "overwrite", "callbacks", "checkpoint", "paths", "logger")
 QUIET = ["trainer.enable_progress_bar=false", "resume=auto"]
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 STOPPED = 75  # the exit status of a run that a signal ended, and that is saved

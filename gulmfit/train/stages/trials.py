@@ -35,6 +35,9 @@ TRANSFERRED, SCRATCH = "transferred", "scratch"
 # Keys that make many runs of one: a trial is one.
 MANY = ("cv.", "seeds=", "with_scratch=", "learning_curve.")
 
+# What decides no result.
+ASIDE = ("resume", "overwrite", "callbacks", "checkpoint")
+
 
 @dataclass
 class Trial:
@@ -141,7 +144,7 @@ def _split_file(run: Run, trial: Trial) -> Path:
 def _settings(config: Any) -> dict[str, Any]:
     """Return what decides the results of a run."""
     settings = {"ensemble": 1, "blend": False, **plain(config)}  # which older versions did not know
-    return {name: value for name, value in settings.items() if name not in ("resume", "overwrite", "callbacks")}
+    return {name: value for name, value in settings.items() if name not in ASIDE}
 
 
 def summarise(results: Sequence[dict[str, Any]], *, independent: bool = True) -> dict[str, dict[str, dict[str, float]]]:

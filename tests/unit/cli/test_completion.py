@@ -65,7 +65,9 @@ def test_every_command_is_completed(written: Path) -> None:
 def test_what_is_offered_is_understood(name: str) -> None:
     functions = [read_signature(target) for target in cli.COMMANDS[name].targets]
     options = {key: one for function in functions for key, one in function.options.items()}
-    offered = [word.partition("=") for word in words_of(name) if word not in ("--help", "trust=true", "trust=false")]
+    everywhere = {"--help", "trust=true", "trust=false", "quiet=true", "quiet=false"}
+    assert everywhere <= set(words_of(name))
+    offered = [word.partition("=") for word in words_of(name) if word not in everywhere]
     assert {key for key, _, _ in offered} == set(options)
     for key, _, value in offered:
         if value:

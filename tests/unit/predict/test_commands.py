@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gulmfit import checkpoint, cli
 from gulmfit.commands.predict import predict_file
 from gulmfit.errors import ConfigError, DataError, GulmfitError, SequenceError
 from gulmfit.predict.predictor import Predictor
 from gulmfit.predict.scans import genome
+from gulmfit.quiet import is_quiet
 from gulmfit.seq.alphabet import reverse_complement_text
 from gulmfit.seq.genome.contigs import read_features
 
@@ -220,7 +222,91 @@ def test_both_strands_of_records(tmp_path: Path, model: Path, contigs: dict[str,
     predictor = Predictor.load(model)
     expected = predictor.predict(["ACGTACGTTTGA", "TCAAACGTACGT", "TTGACCA", "TGGTCAA"])[:, 1]
     np.testing.assert_allclose([float(row["site"]) for row in both], expected, atol=2e-6)
-    assert list(average[0]) == ["id", "background", "site", "raw:background", "raw:site"]
+    assert list(average[0]) == ["id", "background", "site", "raw:background", "raw:site", "predicted"]
+
+
+def test_a_quiet_command_prints_its_errors_alone(
+    tmp_path: Path, model: Path, contigs: dict[str, str], monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    words = [f"model={model}", f"input={tmp_path / 'genome.fa'}", "window_bp=30", f"cache_dir={tmp_path / 'store'}"]
+    told = []
+    for name, more in (("a", "quiet=false"), ("b", "quiet=true")):
+        argv = ["gulmfit-predict", *words, f"output={tmp_path / name}.tsv", more]
+        monkeypatch.setattr("sys.argv", argv)
+        monkeypatch.setattr(logging.root, "handlers", [])  # those of pytest, with which the command would set up none
+        cli.predict()
+        told.append("".join(capfd.readouterr()))
+    assert "windows in" in told[0]
+    assert told[1] == ""
+    assert (tmp_path / "a.tsv").read_bytes() == (tmp_path / "b.tsv").read_bytes()
+    assert not is_quiet()  # the next command in this process speaks
+    for wrong in (["quiet=true", "step_bp=-1"], ["quiet=perhaps"]):
+        monkeypatch.setattr("sys.argv", ["gulmfit-predict", *words, f"output={tmp_path / 'c.tsv'}", *wrong])
+        with pytest.raises(SystemExit) as ended:
+            cli.predict()
+        assert wrong[-1] in str(ended.value.code)
+
+
+def test_the_predicted_class_is_that_of_the_validated_threshold(
+    tmp_path: Path, make_model: Callable[..., Path], contigs: dict[str, str]
+) -> None:
+    for cut in (0.05, 0.5, 0.95):
+        two = make_model(calibration={"kind": "temperature", "temperature": 3.0, "threshold": cut}, name=f"two{cut}")
+        predict(tmp_path, two, "genome.fa", "a.tsv,a.parquet,a.jsonl", **SCAN)
+        rows = read_tsv(tmp_path / "a.tsv")
+        expected = ["site" if float(row["site"]) >= cut else "background" for row in rows]
+        assert [row["predicted"] for row in rows] == expected
+        lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+        assert [list(line) for line in lines] == [list(row) for row in rows]
+        for line, row in zip(lines, rows, strict=True):
+            assert {key: f"{one:.6f}" if isinstance(one, float) else str(one) for key, one in line.items()} == row
+    names = ("a", "predicted")  # a label may have the name of the column
+    words: dict[str, Any] = {"head": "MultiLabelClassifier", "classes": names, "name": "labels"}
+    predict(tmp_path, make_model(**words), "genome.fa", "l.tsv", **SCAN)
+    rows, found = read_tsv(tmp_path / "l.tsv"), set()
+    cuts = [float(np.median([float(row[name]) for row in rows])) for name in names]
+    own = {"targets": "label_sets", "kind": "none", "temperatures": [], "thresholds": cuts}
+    predict(tmp_path, make_model(**words, calibration=own), "genome.fa", "l.tsv", **SCAN)
+    for row in read_tsv(tmp_path / "l.tsv"):
+        there = [name for name, cut in zip(names, cuts, strict=True) if float(row[name]) > cut + 1e-6]
+        unsure = [name for name, cut in zip(names, cuts, strict=True) if abs(float(row[name]) - cut) <= 1e-6]
+        assert unsure or row["record_predicted"] == ";".join(there)
+        found.add(row["record_predicted"])
+    assert len(found) > 1
+    values = make_model(head="SequenceRegressor", classes=("strength",), name="values")
+    predict(tmp_path, values, "genome.fa", "v.tsv", **SCAN)
+    assert list(read_tsv(tmp_path / "v.tsv")[0])[-1] == "strength"
+
+
+@pytest.mark.parametrize("strand", ["forward", "both"])
+def test_whole_records_as_bed(tmp_path: Path, model: Path, contigs: dict[str, str], strand: str) -> None:
+    (tmp_path / "long.fa").write_text("".join(f">{name}\n{text}\n" for name, text in contigs.items() if len(text) > 2))
+    predict(tmp_path, model, "long.fa", "a.records.bed,a.tsv", strand=strand)
+    rows = {(row["id"], row.get("strand", "+")): row["site"] for row in read_tsv(tmp_path / "a.tsv")}
+    lines = [line.split("\t") for line in (tmp_path / "a.records.bed").read_text().splitlines()]
+    assert [line[0] for line in lines] == sorted(name for name, _ in rows)
+    for contig, start, end, name, _, sign, value in lines:
+        assert (contig, int(start), int(end)) == (name, 0, len(contigs[name]))
+        assert value == rows.pop((name, sign))
+    assert not rows
+
+
+def test_a_window_as_long_as_in_training_loads_the_model_once(
+    tmp_path: Path, model: Path, contigs: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match="window_bp="):
+        predict(tmp_path, model, "genome.fa", "a.bed")
+    spec = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**spec, "sequence_bp": 30}))
+    loaded, load = [], checkpoint.load
+    monkeypatch.setattr("gulmfit.predict.predictor.load", lambda path: loaded.append(path) or load(path))
+    monkeypatch.setattr("gulmfit.checkpoint.load", None)
+    predict(tmp_path, model, "genome.fa", "a.bedgraph", step_bp=10)
+    predict(tmp_path, model, "genome.fa", "b.bedgraph", **SCAN)
+    assert (tmp_path / "a.bedgraph").read_text() == (tmp_path / "b.bedgraph").read_text()
+    assert len(loaded) == 2
+    assert json.loads((tmp_path / "a.bedgraph.json").read_text())["options"]["window_bp"] == 30
 
 
 def test_the_class_of_a_track_is_chosen(

@@ -81,14 +81,15 @@ def test_every_table_has_the_classes_by_their_names(
         )
         header, rows = read_columns(output)
         assert len(set(header)) == len(header)
-        assert header[-4:] == [*classes, *raw_names(classes)]
+        assert header[-5:-1] == [*classes, *raw_names(classes)]
         assert not header[0].startswith("raw:")
         for row in rows:
-            assert np.isclose(sum(map(float, row[-4:-2])), 1, atol=2e-6)
+            assert np.isclose(sum(map(float, row[-5:-3])), 1, atol=2e-6)
+            assert row[-1] == max(zip(map(float, row[-5:-3]), classes, strict=True))[1]
     assert [row[0] for row in read_columns(tmp_path / f"records{suffix}")[1]] == ["r1", "r1", "r2", "r2"]
     text = "".join((tmp_path / "records.fa").read_text().split()[1:2])
     _, rows = read_columns(tmp_path / f"records{suffix}")
-    np.testing.assert_allclose([float(cell) for cell in rows[0][-4:-2]], predictor.predict([text])[0], atol=1e-6)
+    np.testing.assert_allclose([float(cell) for cell in rows[0][-5:-3]], predictor.predict([text])[0], atol=1e-6)
 
 
 @each_pair

@@ -70,9 +70,10 @@ def test_what_was_calibrated_and_what_was_not(
         raw=True, sequence="sequence", id="",
     )  # fmt: skip
     header, *rows = [line.split("\t") for line in output.read_text().splitlines()]
-    assert header == ["id", "a", "b", "c", "raw:a", "raw:b", "raw:c"]
-    written = np.array([[float(cell) for cell in row[1:]] for row in rows])
+    assert header == ["id", "a", "b", "c", "raw:a", "raw:b", "raw:c", "predicted"]
+    written = np.array([[float(cell) for cell in row[1:-1]] for row in rows])
     np.testing.assert_allclose(written, np.concatenate([calibrated, plain], axis=1), atol=1e-5)
+    assert [row[-1] for row in rows] == ["abc"[column] for column in calibrated.argmax(axis=1)]
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has this switch")
