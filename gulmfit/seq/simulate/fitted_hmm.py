@@ -12,6 +12,7 @@ from gulmfit.seq.simulate.hmm import HiddenMarkov, Ints
 BEGINNINGS = 10  # Baum-Welch ends where it is no worse nearby, which depends on where it begins
 TRIED = 20  # rounds of each; the likeliest goes on
 ROUNDS = 200
+STAY = 0.9  # at the beginning; where states change at every letter to begin with, they seldom learn to last
 MAX_FITTED = 100_000  # letters; more change so few parameters very little
 
 
@@ -40,12 +41,22 @@ def fit_unlabelled(
     sequences, labels = sequences[:used], labels[:used]
     letters, sizes = np.concatenate(sequences).astype(np.int64)[:, None], [len(one) for one in sequences]
 
-    def begun(number: int) -> Any:
-        settings = {"n_features": len(alphabet), "n_iter": TRIED, "tol": 0.1, "random_state": seed + number}
-        return hmm.CategoricalHMM(len(states), **settings).fit(letters, sizes)
+    size = len(states)
 
-    best = max(map(begun, range(BEGINNINGS)), key=lambda model: float(model.monitor_.history[-1]))
-    best.set_params(n_iter=ROUNDS, init_params="").fit(letters, sizes)
+    def model(rounds: int, **settings: Any) -> Any:
+        return hmm.CategoricalHMM(size, n_features=len(alphabet), n_iter=rounds, tol=0.1, **settings)
+
+    def begun(number: int) -> Any:
+        own = model(TRIED, init_params="e", random_state=seed + number)
+        own.startprob_ = np.full(size, 1 / size)
+        own.transmat_ = np.full((size, size), (1 - STAY) / max(1, size - 1))
+        np.fill_diagonal(own.transmat_, STAY if size > 1 else 1.0)
+        return own.fit(letters, sizes)
+
+    first = max(map(begun, range(BEGINNINGS)), key=lambda own: float(own.monitor_.history[-1]))
+    best = model(ROUNDS, init_params="")
+    best.startprob_, best.transmat_, best.emissionprob_ = first.startprob_, first.transmat_, first.emissionprob_
+    best.fit(letters, sizes)
     found = HiddenMarkov(states, best.startprob_, best.transmat_, best.emissionprob_, alphabet)
     matches = np.zeros((len(states), len(states)))
     for codes, known in zip(sequences, labels, strict=True):

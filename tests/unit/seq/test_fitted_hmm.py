@@ -20,8 +20,9 @@ TRUE = HiddenMarkov(
 )
 
 
-def test_the_parameters_are_those_of_the_simulation() -> None:
+def test_the_parameters_are_those_of_the_simulation(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("hmmlearn", reason="hmmlearn is not installed: pip install 'gulmfit[hmm]'")
+    monkeypatch.setattr(fitted_hmm, "BEGINNINGS", 3)
     codes, states = TRUE.simulate(30, 500, 0)
     found = fit_unlabelled(list(codes), list(states), TRUE.states, DNA, seed=0)
     np.testing.assert_allclose(found.emission, TRUE.emission, atol=0.05)
