@@ -52,6 +52,8 @@ def compare(
       gulmfit compare outputs/classify                 every run in there
       gulmfit compare outputs/classify/sweep_*         the runs of a sweep
 
+    Cross-validations (cv.folds) are compared by their pooled out-of-fold predictions.
+
     Args:
         runs: Run folders, or folders of such; of `stage=ulmfit` the transferred classifier and its twin both take part.
         output: Folder for `comparison.json` and `comparison.html`, with curves; nothing is written by default.
@@ -162,12 +164,12 @@ def _classifiers(runs: Sequence[str]) -> dict[str, Path]:
 def _check_sequences(folders: Mapping[str, Path], ids: Sequence[str]) -> None:
     """Compare test sequences by what the runs' splits say of their letters: an id may be the number of a row.
 
-    A folder without `split.tsv`, such as that of many folds, is not compared.
+    Each fold's split has all sequences. A folder without one is not compared.
     """
     known: dict[str, tuple[str, Path]] = {}
     for folder in folders.values():
-        path = folder / SPLIT
-        if not path.is_file():
+        path = next(filter(Path.is_file, [folder / SPLIT, *sorted(folder.glob("splits/*.tsv"))]), None)
+        if path is None:
             continue
         digests = sequence_digests(path)
         for name in ids:

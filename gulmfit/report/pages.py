@@ -264,9 +264,10 @@ def _score_section(objective: Kind, models: dict[str, Scores], baselines: dict[s
     columns = [name for name in objective.columns if any(name in scores for scores in everyone.values())]
     section = Section(f"Scores on the {split} sequences, beside the baselines")
     if columns:
-        rows = [[name, *(scores.get(column) for column in columns)] for name, scores in everyone.items()]
+        rows = [[model_name(name), *(scores.get(column) for column in columns)] for name, scores in everyone.items()]
         section.tables.append((["", *map(heading, columns)], rows))
-        headline = {name: scores[columns[0]] for name, scores in everyone.items() if columns[0] in scores}
+        known = {name: scores[columns[0]] for name, scores in everyone.items() if columns[0] in scores}
+        headline = {model_name(name): score for name, score in known.items()}
         picture = figures.score_bars(headline, heading(columns[0]))
         section.figures.append((f"{capital(heading(columns[0]))} of models and baselines.", picture))
     if any(low is not None for scores in everyone.values() for _, low, _ in scores.values()):

@@ -11,7 +11,7 @@ from gulmfit.report.html import Figure, Section, Table
 from gulmfit.report.kinds.kind import Curves
 from gulmfit.report.kinds.predictions import Predictions
 from gulmfit.report.table import leaves
-from gulmfit.report.wording import SEARCHED_UNEQUALLY, heading
+from gulmfit.report.wording import SEARCHED_UNEQUALLY, heading, model_name
 from gulmfit.seq.related.leakage import KINDS, MET, leaked_fraction, most_leaking
 
 Results = Mapping[str, Any]
@@ -138,7 +138,7 @@ def score_curves(predictions: Predictions | None, run: str = "model") -> Curves:
     positive = predictions.positive_index
     truth = (predictions.labels == positive).astype(int)
     return {
-        run if name == "model" else name: (truth, values[:, positive])
+        run if name == "model" else model_name(name): (truth, values[:, positive])
         for name, values in predictions.by_model.items()
         if name != "majority"
     }

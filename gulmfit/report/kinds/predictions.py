@@ -21,6 +21,8 @@ Ints = NDArray[np.int64]
 
 BLEND = "blend"
 """The name of a blend of the model and its baselines among these."""
+OUT_OF_FOLD, FOLD = "out_of_fold.tsv", ["fold", "repeat"]
+"""Where a cross-validation puts what `test.tsv` holds of one run, and the columns that come last in its files."""
 
 
 @dataclass(eq=False)
@@ -96,13 +98,16 @@ class Predictions:
 
     @classmethod
     def read(cls, folder: str | Path, positive: str = "") -> "Predictions":
-        """Read what a run wrote into its `predictions/` folder.
+        """Read what a run wrote into its `predictions/` folder: of a cross-validation what each fold's model predicts
+        of the sequences that it has not seen. With repeats an id names its repeat, too.
 
         Raises:
             DataError: If a file is missing or is not as `tables` describes it.
         """
         path = Path(folder) / "test.tsv"
-        header, cells = _read(path)
+        if (pooled := path.with_name(OUT_OF_FOLD)).is_file():
+            path = pooled
+        header, cells = _read(path, pooled=path == pooled)
         # What the column of known labels is called tells what they are.
         kinds = list(every_kind().values())
         fixed = [kind for kind in kinds if header[:3] == column_names(["id", kind.labels.column, "group"], header[3:])]
@@ -114,7 +119,7 @@ class Predictions:
         ids = [row[0] for row in cells]
         beside = Path(folder) / "baselines.tsv"
         if beside.is_file():
-            names, rows = _read(beside)
+            names, rows = _read(beside, pooled=path == pooled)
             if [row[0] for row in rows] != ids:
                 raise DataError(f"{beside}: its records are not those of {path.name}, in the same order.")
             values = _numbers(beside, judge, [row[1:] for row in rows])
@@ -125,7 +130,7 @@ class Predictions:
                     raise DataError(f"{beside}: columns {columns} are not those of one baseline for {classes}.")
                 by_model[name] = values[:, start - 1 : start - 1 + len(classes)]
         if (blend := Path(folder) / "blend.tsv").is_file():
-            names, rows = _read(blend)
+            names, rows = _read(blend, pooled=path == pooled)
             if [row[0] for row in rows] != ids or names[1:] != classes:
                 raise DataError(f"{blend}: its records and classes are not those of {path.name}, in the same order.")
             by_model[BLEND] = _numbers(blend, judge, [row[1:] for row in rows])
@@ -178,7 +183,8 @@ class Predictions:
         return replace(self, by_model={**self.by_model, **added})
 
 
-def _read(path: Path) -> tuple[list[str], list[list[str]]]:
+def _read(path: Path, *, pooled: bool) -> tuple[list[str], list[list[str]]]:
+    """Read header and rows; without the columns `FOLD` where predictions of several folds are pooled."""
     if not path.is_file():
         raise DataError(f"{path} does not exist: give a finished run of stage=classify.")
     try:
@@ -191,7 +197,13 @@ def _read(path: Path) -> tuple[list[str], list[list[str]]]:
             raise DataError(f"{path}, line {number}: {len(row)} columns where the header has {len(rows[0])}.")
     if len(rows) < 2 or not rows[0]:
         raise DataError(f"{path} holds no prediction.")
-    return rows[0], rows[1:]
+    if not pooled:
+        return rows[0], rows[1:]
+    if rows[0][-2:] != FOLD:
+        raise DataError(f"{path}: its last columns are not {' and '.join(FOLD)}.")
+    repeated = len({row[-1] for row in rows[1:]}) > 1
+    cells = [[f"{row[0]}, repeat {row[-1]}" if repeated else row[0], *row[1:-2]] for row in rows[1:]]
+    return rows[0][:-2], cells
 
 
 def _numbers(path: Path, judge: Kind, cells: list[list[str]]) -> Floats:

@@ -222,7 +222,11 @@ class SingleLabel(Kind):
         exact: Mapping[str, Results] = results.get("mcnemar") or {}
         beside = bool(results.get("sign_flip") and exact)
         rows = [
-            [name, *(test.get(key) for key in keys), *([exact.get(name, {}).get("p_value")] if beside else [])]
+            [
+                model_name(name),
+                *(test.get(key) for key in keys),
+                *([exact.get(name, {}).get("p_value")] if beside else []),
+            ]
             for name, test in tests.items()
         ]
         if any("test" in test for test in tests.values()):

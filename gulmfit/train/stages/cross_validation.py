@@ -15,7 +15,7 @@ from gulmfit.data.sources.base import Source
 from gulmfit.predict.outputs.writers import write_tsv
 from gulmfit.report.html import Report
 from gulmfit.report.kinds.kind import AT_THRESHOLD, Judged, kind_named
-from gulmfit.report.kinds.predictions import Predictions
+from gulmfit.report.kinds.predictions import FOLD, OUT_OF_FOLD, Predictions
 from gulmfit.report.repeated import repeated_report, summary_table
 from gulmfit.seq.labels.labelled import LabelledSequences
 from gulmfit.train.run import Run
@@ -120,8 +120,8 @@ def tell_together(
         places = _places(by_model[main])
         for name, columns, rows in pooled.tables():
             with_fold = ((record, [*cells, *place]) for (record, cells), place in zip(rows, places, strict=True))
-            path = run.folder / "predictions" / name.replace("test", "out_of_fold")
-            write_tsv(path, [*columns, "fold", "repeat"], with_fold)
+            path = run.folder / "predictions" / name.replace("test.tsv", OUT_OF_FOLD)
+            write_tsv(path, [*columns, *FOLD], with_fold)
         results["pooled"] = _pooled_scores(pooled, int(run.config.seed))
         page = {**results, "predictions": pooled}
     page["config_yaml"] = run.config_yaml

@@ -12,7 +12,7 @@ from gulmfit.predict.predictor import Predictor
 from gulmfit.report.kinds.kind import Judged, Kind, kind_named, objective_of
 from gulmfit.report.kinds.predictions import Predictions
 from gulmfit.report.table import format_table
-from gulmfit.report.wording import heading
+from gulmfit.report.wording import heading, model_name
 from gulmfit.seq.labels.labelled import LabelledSequences
 from gulmfit.seq.related.overlap import find_overlaps
 from gulmfit.seq.splits.split import PARTS
@@ -157,14 +157,14 @@ def score_table(
     scored: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         name: (_test(result["metrics"]), _test(result["ci95"])) for name, result in models.items()
     }
-    scored |= {f"baseline: {name}": (result, result["ci95"]) for name, result in baselines.items()}
+    scored |= {f"baseline: {model_name(name)}": (result, result["ci95"]) for name, result in baselines.items()}
     scored |= {f"ceiling: {name}": (result, result["ci95"]) for name, result in (ceilings or {}).items()}
     names = [name for name in judge.summary if any(name in values for values, _ in scored.values())]
     rows: list[dict[str, object]] = [
-        {"": name, **{item: (values[item], *(bounds.get(item) or (None, None))) for item in names}}
+        {"": name, **{heading(item): (values[item], *(bounds.get(item) or (None, None))) for item in names}}
         for name, (values, bounds) in sorted(scored.items(), key=lambda entry: -_rank(entry[1][0][judge.headline]))
     ]
-    return format_table(rows, ["", *names])
+    return format_table(rows, ["", *map(heading, names)])
 
 
 def brief(results: Mapping[str, Any], scores: Mapping[str, float]) -> str:

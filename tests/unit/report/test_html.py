@@ -306,7 +306,7 @@ def test_the_comparison_page() -> None:
         "Confusion", "ROC and precision-recall", "Worst errors", "Language model", "Data", "Configuration",
     ]  # fmt: skip
     page = check(report)
-    names = ("transferred", "scratch", "onehot_logistic", "pretrain", "finetune", "1.850", "1.951", "seed 0")
+    names = ("transferred", "from scratch", "positional one-hot", "pretrain", "finetune", "1.850", "1.951", "seed 0")
     assert all(name in page.text for name in names)
     pictures = [base64.b64decode(image.split(",")[1]).decode() for image in page.images]
     assert any("transferred" in picture and "false positive rate" in picture for picture in pictures)

@@ -116,3 +116,27 @@ def test_names_of_classes_may_hold_a_colon(targets: str, tmp_path: Path) -> None
     read = Predictions.read(tmp_path)
     assert set(read.by_model) == set(by_model)
     assert read.classes == names
+
+
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_predictions_of_folds_are_read_without_their_folds(tmp_path: Path, repeats: int) -> None:
+    """As a cross-validation writes them; a record of several repeats is told apart, in whatever order they come."""
+    parts = [predictions(seed) for seed in range(repeats)]
+    found = Predictions.concatenate(parts)
+    places = [(str(index % 3), str(index // len(parts[0]))) for index in range(len(found))]
+    for name, columns, rows in found.tables():
+        cells = ((record, [*row, *place]) for (record, row), place in zip(rows, places, strict=True))
+        write_tsv(tmp_path / name.replace("test", "out_of_fold"), [*columns, "fold", "repeat"], cells)
+    read = Predictions.read(tmp_path, "b")
+    assert read.classes == found.classes
+    assert len(set(read.ids)) == len(found)
+    assert [name.partition(",")[0] for name in read.ids] == found.ids
+    np.testing.assert_array_equal(read.labels, found.labels)
+    for name, values in found.by_model.items():
+        np.testing.assert_allclose(read.by_model[name], values, atol=1e-6)
+    turned = np.random.default_rng(2).permutation(len(read))
+    other = Predictions(
+        [read.ids[i] for i in turned], read.labels[turned], read.groups[turned], read.classes,
+        {"model": read.by_model["gc"][turned]}, "b",
+    )  # fmt: skip
+    np.testing.assert_array_equal(read.beside({"other": other}).by_model["other"], read.by_model["gc"])
