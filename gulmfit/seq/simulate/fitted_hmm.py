@@ -13,7 +13,7 @@ BEGINNINGS = 10  # Baum-Welch ends where it is no worse nearby, which depends on
 TRIED = 20  # rounds of each; the likeliest goes on
 ROUNDS = 200
 STAY = 0.9  # at the beginning; where states change at every letter to begin with, they seldom learn to last
-MAX_FITTED = 100_000  # letters; more change so few parameters very little
+MAX_LETTERS = 100_000  # letters; more change so few parameters very little
 
 
 def fit_unlabelled(
@@ -25,7 +25,7 @@ def fit_unlabelled(
     to one, so that as many positions as possible have their label's state as the likeliest one; that alone uses labels.
 
     Args:
-        sequences: Codes (L,) of the training part; the first `MAX_FITTED` letters are used.
+        sequences: Codes (L,) of the training part; the first `MAX_LETTERS` letters are used.
         labels: The states of their positions (L,), negative where nothing is known.
         states: A letter for each state.
         alphabet: The letters.
@@ -37,7 +37,7 @@ def fit_unlabelled(
     from scipy.optimize import linear_sum_assignment
 
     hmm = library("hmmlearn.hmm", "hmm", "data.hmmlearn=true: fitting a hidden Markov model").hmm
-    used = int(np.searchsorted(np.cumsum([len(one) for one in sequences]), MAX_FITTED)) + 1
+    used = int(np.searchsorted(np.cumsum([len(one) for one in sequences]), MAX_LETTERS)) + 1
     sequences, labels = sequences[:used], labels[:used]
     letters, sizes = np.concatenate(sequences).astype(np.int64)[:, None], [len(one) for one in sequences]
 
