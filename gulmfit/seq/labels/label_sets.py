@@ -22,8 +22,8 @@ from gulmfit.seq.labels.targets import (
     Texts,
     check_columns,
     check_known,
-    stratum_numbers,
     sorted_names,
+    stratum_numbers,
 )
 
 UNKNOWN_LABEL = -1
