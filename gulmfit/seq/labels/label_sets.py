@@ -22,8 +22,8 @@ from gulmfit.seq.labels.targets import (
     Texts,
     check_columns,
     check_known,
-    renumbered,
     sorted_names,
+    stratum_numbers,
 )
 
 UNKNOWN_LABEL = -1
@@ -85,12 +85,12 @@ class LabelSets(TargetKind):
         rarest = np.where(there.any(axis=1), frequency.argmin(axis=1), labels.shape[1])
         pools = np.bincount(rarest[few], minlength=labels.shape[1] + 1)
         few |= (pools > 0)[rarest] & (pools < MIN_STRATUM)[rarest]
-        strata = renumbered(np.where(few, sets.max(initial=0) + 1 + rarest, sets))
+        strata = stratum_numbers(np.where(few, sets.max(initial=0) + 1 + rarest, sets))
         sizes = np.bincount(strata, minlength=1)
         left = sizes[strata] < MIN_STRATUM
         if 0 < left.sum() < MIN_STRATUM:  # too few even together: they go with the most frequent
             left |= strata == sizes.argmax()
-        return renumbered(np.where(left, len(sizes), strata))
+        return stratum_numbers(np.where(left, len(sizes), strata))
 
     def differ(self, label: Any, other: Any) -> bool:
         return bool(((label != other) & (label != UNKNOWN_LABEL) & (other != UNKNOWN_LABEL)).any())

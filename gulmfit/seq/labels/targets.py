@@ -272,7 +272,7 @@ class Values(TargetKind):
             score = centred @ (direction * np.sign(direction[np.abs(direction).argmax()]))
         bins = int(np.clip(len(labels) // MIN_STRATUM, 1, _MAX_QUANTILES))
         edges = np.quantile(score, np.linspace(0, 1, bins + 1)[1:-1]) if len(score) else np.zeros(0)
-        return renumbered(np.searchsorted(edges, score, side="left"))
+        return stratum_numbers(np.searchsorted(edges, score, side="left"))
 
     def held(self, labels: Labels, count: int) -> npt.NDArray[np.bool_]:
         return np.zeros(count, np.bool_)
@@ -316,7 +316,7 @@ def check_columns(labels: Labels, names: Sequence[str], noun: str) -> None:
         raise DataError(f"labels of shape {labels.shape} for {len(names)} names; one column a {noun} is needed")
 
 
-def renumbered(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def stratum_numbers(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Number what occurs from 0 without gaps."""
     numbers: npt.NDArray[np.int64] = np.unique(values, return_inverse=True)[1].reshape(-1).astype(np.int64)
     return numbers
