@@ -20,8 +20,9 @@ TRUE = HiddenMarkov(
 )
 
 
-def test_the_parameters_are_those_of_the_simulation() -> None:
+def test_the_parameters_are_those_of_the_simulation(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("hmmlearn", reason="hmmlearn is not installed: pip install 'gulmfit[hmm]'")
+    monkeypatch.setattr(fitted_hmm, "BEGINNINGS", 3)
     codes, states = TRUE.simulate(30, 500, 0)
     found = fit_unlabelled(list(codes), list(states), TRUE.states, DNA, seed=0)
     np.testing.assert_allclose(found.emission, TRUE.emission, atol=0.05)
@@ -43,7 +44,7 @@ def test_hmmlearn_gives_the_same_posterior() -> None:
 def test_the_first_letters_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("hmmlearn", reason="hmmlearn is not installed: pip install 'gulmfit[hmm]'")
     codes, states = TRUE.simulate(6, 50, 3)
-    monkeypatch.setattr(fitted_hmm, "MAX_FITTED", 101)
+    monkeypatch.setattr(fitted_hmm, "MAX_LETTERS", 101)
     whole = fit_unlabelled(list(codes), list(states), TRUE.states, DNA, seed=0)
     first = fit_unlabelled(list(codes[:3]), list(states[:3]), TRUE.states, DNA, seed=0)
     np.testing.assert_array_equal(whole.emission, first.emission)
