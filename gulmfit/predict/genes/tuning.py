@@ -118,8 +118,8 @@ def platt(worth: npt.NDArray[np.float64], right: Bools) -> GeneCalibration:
 
     The targets are those of Platt, a little inside of 0 and 1, so that a decoder without error gets no infinite slope.
     """
-    spread = worth.std() or 1.0
-    design = np.column_stack([worth / spread, np.ones(len(worth))])
+    middle, spread = worth.mean(), worth.std() or 1.0
+    design = np.column_stack([(worth - middle) / spread, np.ones(len(worth))])
     hits = right.sum()
     target = np.where(right, (hits + 1) / (hits + 2), 1 / (len(right) - hits + 2))
     weights = np.zeros(2)
@@ -128,4 +128,5 @@ def platt(worth: npt.NDArray[np.float64], right: Bools) -> GeneCalibration:
         hessian = (design * (chance * (1 - chance))[:, None]).T @ design + 1e-6 * np.eye(2)
         step = np.linalg.solve(hessian, design.T @ (target - chance) - 1e-6 * weights)
         weights += np.clip(step, -2, 2)
-    return GeneCalibration(float(weights[0] / spread), float(weights[1]))
+    slope = float(weights[0] / spread)
+    return GeneCalibration(slope, float(weights[1] - slope * middle))

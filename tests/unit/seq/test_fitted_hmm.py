@@ -44,7 +44,7 @@ def test_hmmlearn_gives_the_same_posterior() -> None:
 def test_the_first_letters_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("hmmlearn", reason="hmmlearn is not installed: pip install 'gulmfit[hmm]'")
     codes, states = TRUE.simulate(6, 50, 3)
-    monkeypatch.setattr(fitted_hmm, "MAX_FITTED", 101)
+    monkeypatch.setattr(fitted_hmm, "MAX_LETTERS", 101)
     whole = fit_unlabelled(list(codes), list(states), TRUE.states, DNA, seed=0)
     first = fit_unlabelled(list(codes[:3]), list(states[:3]), TRUE.states, DNA, seed=0)
     np.testing.assert_array_equal(whole.emission, first.emission)

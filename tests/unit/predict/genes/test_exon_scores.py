@@ -41,6 +41,14 @@ def test_evidence_is_that_of_a_loop(strand: str) -> None:
     assert evidence(gene, length, reader(probabilities)) == pytest.approx(expected)
 
 
+def test_worths_far_from_zero_are_fitted_as_well() -> None:
+    rng = np.random.default_rng(2)
+    worth = 50 + 0.3 * rng.normal(size=300)
+    right = rng.random(300) < 0.8
+    found = platt(worth, right)
+    assert np.mean([found.probability(one) for one in worth]) == pytest.approx(right.mean(), abs=5e-3)
+
+
 def test_what_is_fitted_are_frequencies() -> None:
     rng = np.random.default_rng(1)
     worth = rng.normal(0, 3, 4000)
