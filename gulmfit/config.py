@@ -39,7 +39,7 @@ CHOICES = {
     "calibration": ("temperature", "isotonic", "none"),
     "on_divergence": ("stop", "rollback"),
     "search.sampler": ("tpe", "random", "grid"),
-    "search.pruner": ("median", "quarter", "hyperband", "none"),
+    "search.pruner": ("quarter", "median", "hyperband", "none"),
     "search.stage": SEARCHED,
     "panel.score": ("auroc", "auprc", "mcc", "accuracy"),
     "panel.near_duplicates": ("drop", "keep"),

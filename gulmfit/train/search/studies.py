@@ -317,7 +317,7 @@ class Study:
         if self.settings["pruner"] == "median":
             return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
         if self.settings["pruner"] == "quarter":
-            return pruners.PercentilePruner(25.0, n_startup_trials=4, n_warmup_steps=1)
+            return pruners.PercentilePruner(25.0, n_startup_trials=3, n_warmup_steps=1)
         if self.settings["pruner"] == "hyperband":
             return pruners.HyperbandPruner(min_resource=1, max_resource=DECILES)
         return pruners.NopPruner()
