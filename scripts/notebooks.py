@@ -24,7 +24,12 @@ def executed(path: Path, folder: Path, *more: str) -> nbformat.NotebookNode:
     """
     notebook = nbformat.read(path, as_version=4)
     notebook.cells += [nbformat.v4.new_code_cell(code) for code in more]
-    quiet = {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1", "IPYTHONDIR": str(folder / ".ipython")}
+    quiet = {
+        "TQDM_DISABLE": "1",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONWARNINGS": "ignore",
+        "IPYTHONDIR": str(folder / ".ipython"),
+    }
     client = NotebookClient(notebook, timeout=900, record_timing=False, resources={"metadata": {"path": str(folder)}})
     client.execute(env={**os.environ, **quiet})
     return notebook
