@@ -77,13 +77,11 @@ def test_a_blend_is_served_from_the_folder_as_it_was_scored(ensemble: Path, tmp_
     np.testing.assert_allclose(served.predict(texts), stored.by_model["blend"], rtol=0, atol=2e-6)
     blend = metrics["blend"]
     assert set(blend["weights"]) <= {"network", *metrics["baselines"]} - {"majority"}
-    assert blend["metrics"]["test/auroc"] == pytest.approx(
-        classification_scores(stored.labels, stored.by_model["blend"], positive=stored.positive_index)["auroc"]
-    )
     assert "blend" not in metrics["baselines"]
-    assert metrics["metrics"]["test/auroc"] == pytest.approx(
-        classification_scores(stored.labels, stored.by_model["model"], positive=stored.positive_index)["auroc"]
-    )
+    for name, scores in (("blend", blend["metrics"]), ("model", metrics["metrics"])):
+        again = classification_scores(stored.labels, stored.by_model[name], positive=stored.positive_index)
+        # What is stored is rounded, which may tie a pair of sequences that a network barely tells apart.
+        assert scores["test/auroc"] == pytest.approx(again["auroc"], abs=3 / np.prod(np.bincount(stored.labels)))
     first = metrics["sign_flip"]["blend"], blend["sign_flip"]["network"]
     assert first[0]["p_value"] == pytest.approx(first[1]["p_value"])
     assert first[0]["accuracy_difference"] == pytest.approx(-first[1]["accuracy_difference"])
