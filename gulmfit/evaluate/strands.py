@@ -1,5 +1,8 @@
 """Does the strand that a sequence is given on tell anything of its label? Two linear models are asked."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,7 +10,11 @@ from gulmfit.evaluate.baselines.inputs import kmer_features, onehot_features
 from gulmfit.seq.alphabet import reverse_complement_text
 from gulmfit.seq.labels.labelled import LabelledSequences
 
+Ints = NDArray[np.int64]
+
 MOST_LEARNED = 4_000  # sequences that the models learn from
+MOST_LABELS = 8  # that they are asked about, the most even ones
+LONGEST_BP = 1_000  # of the letters at positions
 DIFFERENT = 3.0  # standard errors
 
 
@@ -15,45 +22,74 @@ def strand_matters(train: LabelledSequences, valid: LabelledSequences) -> bool:
     """Tell whether labels depend on the strand that a sequence is given on, or whether that is not known.
 
     Two linear models, of 4-mers and of letters at positions, learn the training part. Labels that mean nothing of a
-    strand are predicted as well from the reverse complements of the validation part; else the loss rises there.
+    strand are predicted as well from the reverse complements of the validation part; else the loss rises there. Of
+    label sets it is asked of each label for itself, of `MOST_LABELS` at most.
 
     Returns:
-        False where a model has learned something and neither loses more than three standard errors.
+        False where a model has learned something and none loses more than three standard errors; of values, which no
+        model is asked about, True.
+    """
+    learned = train.subset(np.random.default_rng(0).permutation(len(train))[:MOST_LEARNED])
+    asked = sorted(
+        zip(*(one.kind.choices(one.labels) for one in (learned, valid)), strict=True),
+        key=lambda labels: -_of_rarest(labels[0]),
+    )[:MOST_LABELS]
+    answers = []
+    for featurise in _featurisers(learned) if asked else ():
+        views = [featurise(sequences) for sequences in (learned.sequences, valid.sequences, _turned(valid))]
+        answers += [_ask(views, *labels) for labels in asked]
+    return any(rises for rises, _ in answers) or not any(informed for _, informed in answers)
+
+
+def _featurisers(data: LabelledSequences) -> Sequence[Callable[[Sequence[str]], object]]:
+    width = min(LONGEST_BP, max(map(len, data.sequences)))
+    return (
+        lambda sequences: kmer_features(sequences, alphabet=data.alphabet),
+        lambda sequences: onehot_features(sequences, width, alphabet=data.alphabet),
+    )
+
+
+def _turned(data: LabelledSequences) -> list[str]:
+    return [reverse_complement_text(sequence, data.alphabet) for sequence in data.sequences]
+
+
+def _of_rarest(labels: Ints) -> int:
+    """Return how many sequences have the rarer of the answers that are known."""
+    counts = np.unique(labels[labels >= 0], return_counts=True)[1]
+    return int(counts.min()) if len(counts) > 1 else 0
+
+
+def _ask(views: Sequence[Any], labels: Ints, truth: Ints) -> tuple[bool, bool]:
+    """Ask a linear model of one kind of features.
+
+    Args:
+        views: Features of the sequences to learn from (N, F), of those to be asked about (M, F), and of the reverse
+            complements of these (M, F).
+        labels: Class of each sequence to learn from (N,), -1 where it is unknown.
+        truth: Class of each of the others (M,).
+
+    Returns:
+        Whether the loss rises on the other strand, and whether anything was learned.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import MaxAbsScaler
 
-    chosen = np.random.default_rng(0).permutation(len(train))[:MOST_LEARNED]
-    known = np.isin(valid.labels, np.unique(train.labels[chosen]))
-    texts = [sequence for sequence, kept in zip(valid.sequences, known, strict=True) if kept]
-    labels = valid.labels[known]
-    if len(labels) < 2:
-        return True
-    turned = [reverse_complement_text(sequence, valid.alphabet) for sequence in texts]
-    learned = [train.sequences[index] for index in chosen]
-    width = min(1_000, max(map(len, learned)))
-    counts = np.bincount(train.labels[chosen], minlength=len(train.classes)) / len(chosen)
-    ignorant = -np.log(np.maximum(counts, 1e-12))[labels]
-    informed = False
-    for featurise in (
-        lambda sequences: kmer_features(sequences, alphabet=train.alphabet),
-        lambda sequences: onehot_features(sequences, width, alphabet=train.alphabet),
-    ):
-        model = make_pipeline(MaxAbsScaler(), LogisticRegression(C=0.1, max_iter=500))
-        model.fit(featurise(learned), train.labels[chosen])
-        given, other = (_losses(model, featurise(sequences), labels) for sequences in (texts, turned))
-        if _rises(given, other):
-            return True
-        informed |= _rises(given, ignorant)
-    return not informed
-
-
-def _losses(model: object, features: object, labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    columns = np.searchsorted(model.classes_, labels)  # type: ignore[attr-defined]
-    of_truth = model.predict_proba(features)[np.arange(len(labels)), columns]  # type: ignore[attr-defined]
-    losses: NDArray[np.float64] = -np.log(np.maximum(of_truth, 1e-12))
-    return losses
+    known = labels >= 0
+    found, counts = np.unique(labels[known], return_counts=True)
+    asked = np.isin(truth, found)
+    if len(found) < 2 or asked.sum() < 2:
+        return False, False
+    learned, given, other = views
+    model = make_pipeline(MaxAbsScaler(), LogisticRegression(C=0.1, max_iter=500))
+    model.fit(learned[known], labels[known])
+    columns = np.searchsorted(found, truth[asked])
+    losses = [
+        -np.log(np.maximum(model.predict_proba(one[asked])[np.arange(len(columns)), columns], 1e-12))
+        for one in (given, other)
+    ]
+    ignorant = -np.log(counts / counts.sum())[columns]
+    return _rises(*losses), _rises(losses[0], ignorant)
 
 
 def _rises(before: NDArray[np.float64], after: NDArray[np.float64]) -> bool:

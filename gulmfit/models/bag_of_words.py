@@ -5,12 +5,13 @@ cannot teach a recurrent network what the order of words means.
 
 Shape letters: `B` batch, `T` tokens, `E` embedding.
 
-Source: Joulin et al. 2017, "Bag of Tricks for Efficient Text Classification"; here words overlap, and the classifier's
-head pools and has a hidden layer.
+Source: Joulin et al. 2017, "Bag of Tricks for Efficient Text Classification"; here words overlap, and means may be
+brought to one length, as rows of counts are before linear models learn them.
 """
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from gulmfit.errors import ConfigError
 from gulmfit.models.dropout import DropoutRates, EmbeddingDropout
@@ -24,6 +25,7 @@ class BagOfWords(nn.Module):
         embed_size: `E`, also the size of the outputs.
         dropout: `embed_p` drops rows of the embedding, `input_p` its features.
         pad_id: Token of padding.
+        normalize: Bring each mean to the length √E: only its direction is left.
 
     Raises:
         ConfigError: If a size is out of range.
@@ -32,13 +34,18 @@ class BagOfWords(nn.Module):
     causal = False
 
     def __init__(
-        self, vocab_size: int, embed_size: int = 128, dropout: DropoutRates | None = None, pad_id: int = 0
+        self,
+        vocab_size: int,
+        embed_size: int = 128,
+        dropout: DropoutRates | None = None,
+        pad_id: int = 0,
+        normalize: bool = False,
     ) -> None:
         super().__init__()
         if min(vocab_size, embed_size) < 1:
             raise ConfigError(f"arch sizes must be positive, got embed_size={embed_size}.")
         rates = dropout or DropoutRates()
-        self.output_size, self.pad_id = embed_size, pad_id
+        self.output_size, self.pad_id, self.normalize = embed_size, pad_id, normalize
         self.embedding = nn.Embedding(vocab_size, embed_size, padding_idx=pad_id)
         self.embedding_dropout = EmbeddingDropout(rates.embed_p)
         self.input_dropout = nn.Dropout(rates.input_p)
@@ -64,7 +71,10 @@ class BagOfWords(nn.Module):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
             vectors = self.embedding_dropout(self.embedding, tokens)
             real = (tokens != self.pad_id).sum(1).clamp_min(1)
-            mean = self.input_dropout(vectors.sum(1) / real.unsqueeze(1))  # (B, E); padding has the vector 0
+            mean = vectors.sum(1) / real.unsqueeze(1)  # (B, E); padding has the vector 0
+            if self.normalize:
+                mean = F.normalize(mean, dim=1) * self.output_size**0.5
+            mean = self.input_dropout(mean)
         return mean.unsqueeze(1).expand(-1, tokens.shape[1], -1), None
 
     def layer_groups(self) -> list[list[nn.Parameter]]:

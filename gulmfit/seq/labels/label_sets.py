@@ -75,6 +75,9 @@ class LabelSets(TargetKind):
                 f"labels of record {ids[wrong[0]]!r} are {labels[wrong[0]].tolist()}: each is 0, 1 or {UNKNOWN_LABEL}"
             )
 
+    def choices(self, labels: Labels) -> list[npt.NDArray[np.int64]]:
+        return list(labels.T)
+
     def strata(self, labels: Labels) -> npt.NDArray[np.int64]:
         """A stratum is a label set. Sets of few sequences are dealt by the rarest of their labels, where that is still
         too few together with the other sets in which it is the rarest."""

@@ -113,6 +113,11 @@ class TargetKind(ABC):
     def fits(self, labels: Labels, sequences: Texts, places: Texts) -> None:  # noqa: B027, most have nothing to check
         """Raise DataError where labels do not fit the letters of their sequence, naming its place."""
 
+    def choices(self, labels: Labels) -> list[npt.NDArray[np.int64]]:
+        """Return the class of each sequence `(N,)`, -1 where it is unknown, for each choice between classes that labels
+        make: one for classes, one for each label of label sets, by default none."""
+        return []
+
     @abstractmethod
     def strata(self, labels: Labels) -> npt.NDArray[np.int64]:
         """Number what a split deals in proportion, `(N,)`, from 0 without gaps where there is a choice."""
@@ -214,6 +219,9 @@ class Classes(TargetKind):
                 f"label {labels[wrong[0]]} of record {ids[wrong[0]]!r} is out of range: "
                 f"{len(names)} classes, so 0 to {len(names) - 1}"
             )
+
+    def choices(self, labels: Labels) -> list[npt.NDArray[np.int64]]:
+        return [labels]
 
     def strata(self, labels: Labels) -> npt.NDArray[np.int64]:
         return labels

@@ -22,6 +22,14 @@ def test_every_output_is_the_mean_of_the_words() -> None:
     torch.testing.assert_close(encoder(shuffled)[0][:, 0], outputs[:1, 0])
 
 
+def test_only_the_direction_of_a_normalized_mean_is_left() -> None:
+    plain, encoder = BagOfWords(23, 6).eval(), BagOfWords(23, 6, normalize=True).eval()
+    encoder.load_state_dict(plain.state_dict())
+    means, outputs = plain(TOKENS)[0][:, 0], encoder(TOKENS)[0][:, 0]
+    torch.testing.assert_close(outputs.norm(dim=1), torch.full((3,), 6**0.5))
+    torch.testing.assert_close(F.cosine_similarity(outputs, means), torch.ones(3))
+
+
 def test_it_keeps_the_contract() -> None:
     encoder = BagOfWords(23, 6)
     check_encoder(encoder)

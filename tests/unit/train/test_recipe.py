@@ -15,7 +15,9 @@ from gulmfit.config import compose, plain, validate
 from gulmfit.evaluate.strands import strand_matters
 from gulmfit.models.losses import BinaryCrossEntropy, CrossEntropy
 from gulmfit.seq.alphabet import reverse_complement_text
+from gulmfit.seq.labels.label_sets import UNKNOWN_LABEL
 from gulmfit.seq.labels.labelled import LabelledSequences
+from gulmfit.seq.labels.targets import LABEL_SETS, VALUES
 from gulmfit.train.loop.metrics import CalibratedLoss
 from gulmfit.train.recipe import decide, settle
 from gulmfit.train.stages.classify import scratch_overrides
@@ -119,6 +121,26 @@ def test_strands_are_told_from_the_data(stranded: bool) -> None:
     assert strand_matters(train, valid) is stranded
     config = decide(settled(), train, valid)
     assert config.arch.strands == ("both" if stranded else "symmetric")
+
+
+@pytest.mark.parametrize("stranded", [False, True])
+def test_strands_are_asked_of_each_label(stranded: bool) -> None:
+    """One label means nothing of a strand; the other may. Each is unknown for the sequences of the other."""
+
+    def merged(count: int, seed: int) -> LabelledSequences:
+        parts = [labelled(count, stranded=one, seed=seed + one) for one in (False, stranded)]
+        labels = np.full((2 * count, 2), UNKNOWN_LABEL)
+        for column, part in enumerate(parts):
+            labels[column * count : (column + 1) * count, column] = part.labels
+        sequences = [text for part in parts for text in part.sequences]
+        return LabelledSequences(list(map(str, range(2 * count))), sequences, labels, ["a", "b"], targets=LABEL_SETS)
+
+    assert strand_matters(merged(2_000, 1), merged(500, 3)) is stranded
+
+
+def test_values_are_told_apart() -> None:
+    data = LabelledSequences(["1", "2"], ["ACGT", "ACGA"], np.array([[0.5], [2.0]]), ["height"], targets=VALUES)
+    assert strand_matters(data, data)
 
 
 def test_too_little_to_tell_strands_by_is_told_apart() -> None:
