@@ -30,7 +30,10 @@ hurry()
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # The files that take longest, so that none of them is left for the end, when all workers but one have finished.
-FIRST = ("integration/", "unit/train/", "unit/models/", "unit/test_fuzz", "unit/test_collection", "unit/test_new_kind")
+FIRST = (
+    "integration/test_notebooks", "integration/test_many", "integration/test_predict.", "integration/test_interruption",
+    "integration/", "unit/train/", "unit/models/", "unit/test_fuzz", "unit/test_collection", "unit/test_new_kind",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

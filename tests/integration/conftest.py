@@ -31,6 +31,9 @@ TINY = [
 ]
 
 
+MOST_OF_A_PANEL = 3  # runs of a command of the tests
+
+
 def _forks(words: tuple[str, ...]) -> bool:
     """Whether a command can be forked: not a sweep whose jobs are started by other means."""
     return sys.platform == "linux" and not any(word.startswith("hydra/launcher=") for word in words)
@@ -40,7 +43,8 @@ def _further(words: tuple[str, ...]) -> int:
     """How many processes a command starts by itself."""
     asked = dict(word.split("=", 1) for word in words if "=" in word)
     ranks = int(asked.get("trainer.devices", 2)) - 1 if asked.get("trainer") == "ddp_sim" else 0
-    return ranks + int(asked.get("search.workers", 0)) + int(asked.get("panel.workers", 0))
+    panel = MOST_OF_A_PANEL if asked.get("stage") == "panel" else 0  # one for each of its runs
+    return ranks + int(asked.get("search.workers", 0)) + panel
 
 
 def _script(command: str) -> Path | None:

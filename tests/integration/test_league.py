@@ -23,7 +23,7 @@ def test_a_league_of_toys(tmp_path: Path) -> None:
     (tmp_path / "sets.yaml").write_text(yaml.safe_dump(sets), encoding="utf-8")
 
     def league(*words: str) -> subprocess.CompletedProcess[str]:
-        return run_script("league.py", "sets=sets.yaml", "output=league", *words, cwd=tmp_path)
+        return run_script("league.py", "sets=sets.yaml", "output=league", *words, cwd=tmp_path, further=len(sets))
 
     first = league("trainer.max_steps=3")
     assert first.returncode == 1

@@ -3,12 +3,17 @@
 import importlib
 import os
 import re
+import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import nbformat
 import pytest
+
+from .forked import Forked
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "tutorials"
@@ -42,9 +47,26 @@ assert motifs["in_input"][0] > 0.7 and motifs["in_background"][0] < 0.1
 READ = {"case_study": "promoters_ecoli_regulondb"}
 
 
+class Kernel(Forked):
+    """IPython's own kernel, forked with all imported, with the rest of what is asked of its process."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, command: Sequence[str], *, cwd: str, env: dict[str, str], **rest: Any) -> None:
+        module = importlib.import_module("ipykernel_launcher")
+        assert "ipykernel_launcher" in command
+        # A fresh kernel shows figures since matplotlib is not imported yet; here it is.
+        words = [*command[command.index("ipykernel_launcher") + 1 :], "--matplotlib=inline"]
+        super().__init__(Path(str(module.__file__)), "kernel", words, Path(cwd), env, joined=True)
+        while os.getpgid(self.pid) != self.pid:  # the group is what is told to end: until then it is that of the tests
+            time.sleep(0.01)
+
+
 @pytest.fixture
 def notebooks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    if sys.platform == "linux":
+        monkeypatch.setattr("jupyter_client.provisioning.local_provisioner.launch_kernel", Kernel)
     return importlib.import_module("notebooks")
 
 

@@ -132,7 +132,7 @@ class _Result:
 
     def rows(self, first: int, last: int) -> Iterator[Row]:
         """Yield a row of a table for each window and strand that was scored, in the order of the input."""
-        for stretch, scores, apart in self._stretches(first, last):
+        for stretch, scores, apart in self._by_contig(first, last):
             calibrated = self._calibrated(scores)
             told = self.wanted.spread.cells(calibrated, apart)
             cells = np.concatenate([calibrated, scores], axis=2) if self.wanted.raw else calibrated
@@ -196,14 +196,14 @@ class _Result:
         begin, end = self.scan.windows.offsets[contig : contig + 2].tolist()
         column = self.wanted.positive
         for block in _blocks(begin, end):
-            for stretch, scores, apart in self._stretches(*block):
+            for stretch, scores, apart in self._by_contig(*block):
                 yield stretch, self._calibrated(scores)[:, :, column], self.wanted.spread.refused(apart, column)
 
-    def _stretches(self, first: int, last: int) -> Iterator[tuple[Stretch, Probabilities, Probabilities]]:
-        """Yield windows with their scores `(N, S, C)` and the spread of these `(N, S, K)`."""
+    def _by_contig(self, first: int, last: int) -> Iterator[tuple[Stretch, Probabilities, Probabilities]]:
+        """Yield the windows of each contig with their scores `(N, S, C)` and the spread of these `(N, S, K)`."""
         scores, apart = np.split(self.scores.read(first, last), [len(self.scan.predictor.classes)], axis=2)
         done = 0
-        for stretch in self.scan.windows.stretches(first, last):
+        for stretch in self.scan.windows.by_contig(first, last):
             here = slice(done, done + len(stretch.starts))
             yield stretch, scores[here], apart[here]
             done = here.stop

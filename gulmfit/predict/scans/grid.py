@@ -15,7 +15,7 @@ Integers = npt.NDArray[np.int64]
 
 
 class Stretch(NamedTuple):
-    """Windows of one contig that follow each other without a gap."""
+    """Windows of one contig."""
 
     contig: int
     """Index of the contig."""
@@ -67,7 +67,15 @@ class Windows:
         return int((np.diff(self.offsets) == 0).sum())
 
     def stretches(self, first: int, last: int) -> Iterator[Stretch]:
-        """Yield the windows from number `first` up to, not with, `last`; each stretch is as long as can be."""
+        """Yield the windows from number `first` up to, not with, `last`, in the longest stretches without a gap."""
+        for part in self.by_contig(first, last):
+            if self.step_bp <= part.bases:
+                yield part
+            else:
+                yield from (part._replace(starts=part.starts[at : at + 1]) for at in range(len(part.starts)))
+
+    def by_contig(self, first: int, last: int) -> Iterator[Stretch]:
+        """Yield the windows from number `first` up to, not with, `last`, those of a contig together."""
         contig = int(np.searchsorted(self.offsets, first, side="right")) - 1
         while first < last:
             offset, end = int(self.offsets[contig]), min(last, int(self.offsets[contig + 1]))
@@ -76,10 +84,7 @@ class Windows:
                 starts = np.minimum(
                     np.arange(first - offset, end - offset) * self.step_bp, self.lengths[contig] - bases
                 )
-                if self.step_bp <= bases:
-                    yield Stretch(contig, starts, bases)
-                else:
-                    yield from (Stretch(contig, starts[at : at + 1], bases) for at in range(len(starts)))
+                yield Stretch(contig, starts, bases)
             first, contig = max(first, end), contig + 1
 
     def cells(self, stretch: Stretch) -> tuple[Integers, Integers]:

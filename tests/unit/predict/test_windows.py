@@ -73,3 +73,17 @@ def test_a_base_belongs_to_the_window_whose_middle_is_nearest(
 def test_what_cannot_be_is_refused(size: int, step: int, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Windows([100], size, step, min_bases=5)
+
+
+@given(lengths, sizes, steps)
+def test_the_windows_of_a_contig_are_those_of_its_stretches(lengths: list[int], size: int, step: int) -> None:
+    windows = Windows(lengths, size, step, min_bases=5)
+    for first in range(0, len(windows), 3):
+        parts = list(windows.by_contig(first, len(windows)))
+        assert len({part.contig for part in parts}) == len(parts)
+        alone = [
+            (one.contig, one.bases, start) for one in windows.stretches(first, len(windows)) for start in one.starts
+        ]
+        assert [(part.contig, part.bases, start) for part in parts for start in part.starts] == alone
+        for one in windows.stretches(first, len(windows)):
+            assert (np.diff(one.starts) <= one.bases).all()  # without a gap
