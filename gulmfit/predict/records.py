@@ -144,8 +144,8 @@ def write_records(
     place = LOCUS if store else LOCUS[3:] if strand == "both" else ()
     in_order = any(output.format.table is None for output in outputs)
     found = _OnGenome(store, outputs, predictor.gives_probabilities, strand == "both") if in_order else None
-    count, columns = 0, [("id", str), *place]
-    with opened(outputs, columns, predictor, found, strands=STRANDS[strand], raw=raw, last=spread.columns) as tables:
+    count, columns, last = 0, [("id", str), *place], spread.with_names(predictor)
+    with opened(outputs, columns, predictor, found, strands=STRANDS[strand], raw=raw, last=last) as tables:
         for group, scores in predictor.predict_records(
             records, strand=strand, batch_size=batch_size, where=where, spread=True
         ):
@@ -155,12 +155,15 @@ def write_records(
             calibrated = predictor.calibrated(scores)
             cells = np.concatenate([calibrated, scores], axis=2) if raw else calibrated  # (N, S, C) or (N, S, 2C)
             rows: list[Row] = []
-            told = spread.cells(calibrated, apart)
-            for record, by_strand in zip(group, cells.tolist(), strict=True):
+            flat, classes = calibrated.reshape(-1, len(predictor.classes)), predictor.classes
+            named = len(last) > len(spread.columns)
+            names = predictor.calibration.names(flat, classes, predictor.positive) if named else []
+            for record, by_strand, doubts in zip(group, cells.tolist(), apart.tolist(), strict=True):
                 signs = record.strand if strand != "both" else "-+" if record.strand == "-" else "+-"
-                for sign, values in zip(signs, by_strand, strict=True):
+                for sign, values, doubt in zip(signs, by_strand, doubts, strict=True):
                     locus = record.contig, record.start, record.end, sign
-                    rows.append([record.name, *locus[4 - len(place) :], *values, *next(told)])
+                    told = [*(spread.cells(doubt) if doubt else ()), *names[len(rows) : len(rows) + 1]]
+                    rows.append([record.name, *locus[4 - len(place) :], *values, *told])
                     if found:
                         where_it_lies = locus[:3] if store else _whole(record)
                         found.records.append(Placed(*where_it_lies, record.name, sign, values[positive]))

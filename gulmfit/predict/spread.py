@@ -3,7 +3,7 @@
 Shape letters: `N` records or windows, `S` strands that are told apart, `K` columns of the spread.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +18,14 @@ NO_CALL, PREDICTED = "no_call", "predicted"
 
 
 class Spread:
-    """What tables say besides scores, and calls of the spread; there is none where the model is one network.
+    """What tables and calls say of the spread; nothing where the model is one network.
 
     Args:
         predictor: The model.
         abstain: Spread beyond which there is no call; None for calls whatever the spread.
 
     Attributes:
-        names: Of the `K` columns of the spread.
-        columns: The columns that follow the scores of a table, and what they hold: those of the spread, with `abstain`
-            whether there is no call, and unless values are predicted the name of what is.
+        names: Of the `K` columns.
         without_call: How many of the predictions that were counted have no call.
 
     Raises:
@@ -46,27 +44,20 @@ class Spread:
         self.abstain, self.without_call = abstain, 0
         kind = float if predictor.gives_probabilities else Value
         self.columns: Columns = [(name, kind) for name in self.names]
+        """The columns that follow the scores of a table, and what they hold."""
         if abstain is not None:
             self.columns = [*self.columns, *((name, int) for name in predictor.spread_names(NO_CALL))]
-        self._calibration, self._classes, self._positive = predictor.calibration, predictor.classes, predictor.positive
-        self._named = predictor.kind.labels.exclusive or isinstance(predictor.calibration, LabelCalibration)
-        if self._named:
-            taken = [*predictor.classes, *(name for name, _ in self.columns)]
-            self.columns = [*self.columns, (column_names([PREDICTED], taken)[0], str)]
 
-    def cells(self, calibrated: npt.NDArray[np.float64], spread: npt.NDArray[np.float64]) -> Iterator[list[Cell]]:
-        """Yield these columns of each prediction.
+    def with_names(self, predictor: Predictor) -> Columns:
+        """Return these columns and the last one of a table, for `Calibration.names`; values have no such column."""
+        labels, taken = predictor.kind.labels, [*predictor.classes, *(name for name, _ in self.columns)]
+        if not (labels.exclusive or isinstance(predictor.calibration, LabelCalibration)):
+            return self.columns
+        return [*self.columns, (column_names([PREDICTED], taken)[0], str)]
 
-        Args:
-            calibrated: `(N, S, C)` scores.
-            spread: `(N, S, K)`.
-        """
-        count = spread.shape[0] * spread.shape[1]
-        apart, flat = (one.reshape(count, one.shape[2]) for one in (spread, calibrated))
-        none = (apart > self.abstain).astype(int) if self.abstain is not None else apart[:, :0]
-        names = self._calibration.names(flat, self._classes, self._positive) if self._named else [None] * count
-        for values, calls, name in zip(apart.tolist(), none.tolist(), names, strict=True):
-            yield [*values, *calls, *([] if name is None else [name])]
+    def cells(self, spread: Sequence[float]) -> list[Cell]:
+        """Return these columns for one prediction."""
+        return [*spread, *([] if self.abstain is None else (int(value > self.abstain) for value in spread))]
 
     def count(self, spread: npt.NDArray[np.float64]) -> None:
         """Count the predictions without a call, from the spread `(N, S, K)`."""

@@ -127,22 +127,25 @@ class _Result:
         self.names = list(self.lengths)
         self.name = scan.predictor.classes[wanted.positive]
         self.scaled = scan.predictor.gives_probabilities
-        self.last = wanted.spread.columns
+        self.last = wanted.spread.with_names(scan.predictor)
         """Columns after those of scores."""
 
     def rows(self, first: int, last: int) -> Iterator[Row]:
         """Yield a row of a table for each window and strand that was scored, in the order of the input."""
+        predictor, named = self.scan.predictor, len(self.last) > len(self.wanted.spread.columns)
         for stretch, scores, apart in self._by_contig(first, last):
             calibrated = self._calibrated(scores)
-            told = self.wanted.spread.cells(calibrated, apart)
+            flat = calibrated.reshape(-1, calibrated.shape[2])
+            names = iter(predictor.calibration.names(flat, predictor.classes, predictor.positive) if named else ())
             cells = np.concatenate([calibrated, scores], axis=2) if self.wanted.raw else calibrated
             contig = self.names[stretch.contig]
-            columns = (part.tolist() for part in (stretch.starts, stretch.ends, cells))
-            for start, end, by_strand in zip(*columns, strict=True):
-                for strand, values in zip(self.scan.strands, by_strand, strict=True):
-                    more = next(told)
+            columns = (part.tolist() for part in (stretch.starts, stretch.ends, cells, apart))
+            for start, end, by_strand, doubts in zip(*columns, strict=True):
+                for strand, values, doubt in zip(self.scan.strands, by_strand, doubts, strict=True):
+                    name = [next(names)] if named else []
                     if values[0] == values[0]:  # a window that was passed over has nan
-                        yield [f"{contig}:{start}-{end}:{strand}", contig, start, end, strand, *values, *more]
+                        place = [f"{contig}:{start}-{end}:{strand}", contig, start, end, strand]
+                        yield [*place, *values, *(self.wanted.spread.cells(doubt) if doubt else ()), *name]
 
     def intervals(self, strand: str) -> Iterator[TrackSpan]:
         """Yield the bases that belong to each window (`Windows.cells`) with its score."""
