@@ -46,9 +46,6 @@ assert motifs["in_input"][0] > 0.7 and motifs["in_background"][0] < 0.1
 # What a notebook reads that is not in this project.
 READ = {"case_study": "promoters_ecoli_regulondb"}
 
-# What runs in a kernel that is started as for a reader; the others are forked.
-FRESH = ("case_study",)
-
 
 class Kernel(Forked):
     """IPython's own kernel, forked with all imported, with the rest of what is asked of its process."""
@@ -99,7 +96,7 @@ def test_a_notebook_runs_and_is_current(
         if not (data / READ[name]).is_dir():
             pytest.skip("real data not found: set GULMFIT_DATA")
         monkeypatch.setenv("GULMFIT_DATA", str(data))
-    if sys.platform == "linux" and name not in FRESH:
+    if sys.platform == "linux":
         monkeypatch.setattr("jupyter_client.provisioning.local_provisioner.launch_kernel", Kernel)
     kept = nbformat.read(path, as_version=4).cells
     run = notebooks.executed(path, tmp_path, MUST_HOLD[name]).cells
