@@ -18,6 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import forkserver
 from pathlib import Path
@@ -153,6 +154,8 @@ def _child(
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
+    if shown := environment.get("PYTHONWARNINGS"):  # read where Python starts
+        warnings.simplefilter(shown)  # type: ignore[arg-type]
     sys.argv = [str(script or command), *words]
     code = f"import gulmfit.cli; gulmfit.cli.{command}()"
     if told := _hold_ready(further):
