@@ -41,6 +41,8 @@ def match_motif(query: Motif, targets: Sequence[Motif]) -> list[Match]:
     that the target leaves out score 0, as would those of a random target. The score of a target is that of its best
     offset, and its p-value the chance that one of random columns, as long, scores as much at any offset and strand.
     """
+    if not targets:
+        return []
     width = len(query.probabilities)
     columns = np.concatenate([part.probabilities for one in targets for part in (one, one.turned())])
     likeness = np.stack([_likeness(row, columns) for row in query.probabilities])
