@@ -75,8 +75,9 @@ def find_motifs_of(
 ) -> None:
     """Find the motifs that a model looks at in sequences.
 
-    Every other sequence is explained, and stretches that contribute much are put together where they are alike. A motif
-    counts if its sites are more frequent in the other half of the sequences than in the background (q < 0.01).
+    Every other sequence is explained, and stretches that contribute much are put together where they are alike; what
+    they share is estimated from all sites in these sequences. A motif counts if its sites are more frequent in the
+    other half of the sequences than in the background (q < 0.01).
 
     Args:
         model: Run folder, model folder or checkpoint of a classifier, or the name of one.
@@ -191,7 +192,9 @@ def _described(
     gained = [
         float(found.contributions[0, site.start : site.start + width].sum()) for found, site in explained if found
     ]
-    best = matches[0] if matches and matches[0].q_value < LIKE_Q else None
+    alike = sum(match.q_value < LIKE_Q for match in matches)
+    best = matches[0] if alike else None
+    others = f", as are {alike - 1} others" if alike > 2 else ", as is 1 other" if alike == 2 else ""
     facts: dict[str, object] = {
         "motif": motif.name,
         "consensus": motif.consensus(),
@@ -202,7 +205,7 @@ def _described(
         "q": f"{q_value:.2g}",
         "sites": len(one.sites),
         "contribution": f"{np.mean(gained) if gained else 0:.3g}",
-        "like": f"{best.target.name} {best.target.other}, q {best.q_value:.1g}" if best else "",
+        "like": f"{best.target.name} {best.target.other}, q {best.q_value:.1g}{others}" if best else "",
     }
     shown = [[m.target.name, m.target.other, f"{m.p_value:.1e}", f"{m.q_value:.1e}", m.strand]
              for m in matches[:MATCHES_SHOWN]]  # fmt: skip

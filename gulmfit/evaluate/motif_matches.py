@@ -3,8 +3,8 @@
 Shape letters: `W` columns, `L` bases, `N` sequences.
 
 Source: Gupta et al. 2007, "Quantifying similarity between motifs" (Tomtom): the score of two motifs at one offset is a
-sum over columns, whose distribution follows from all columns of the database. Here only offsets at which most of the
-shorter motif overlaps are tried, and unmatched columns do not count.
+sum over columns, whose distribution follows from all columns of the database. As in Tomtom's default, scores are
+complete: columns that are not matched count as half of all columns would.
 """
 
 from collections.abc import Sequence
@@ -18,8 +18,7 @@ from gulmfit.seq.formats.motif_files import Motif
 
 Floats = npt.NDArray[np.float64]
 
-BINS = 100
-MIN_OVERLAP = 5
+BINS = 200  # steps of the largest distance there is
 SITE_P = 1e-4
 _SCALE = 50  # steps of a bit of a site's score
 
@@ -36,47 +35,62 @@ class Match(NamedTuple):
 
 
 def match_motif(query: Motif, targets: Sequence[Motif]) -> list[Match]:
-    """Compare a motif with those of a database, best first."""
+    """Compare a motif with those of a database, the least likely likeness first.
+
+    A column of the motif scores by how much nearer it is to that of the target than to half of all columns. Columns
+    that the target leaves out score 0, as would those of a random target. The score of a target is that of its best
+    offset, and its p-value the chance that one of random columns, as long, scores as much at any offset and strand.
+    """
+    if not targets:
+        return []
     width = len(query.probabilities)
     columns = np.concatenate([part.probabilities for one in targets for part in (one, one.turned())])
-    # Of each column of the motif the likeness to every column there is, 0 to BINS.
-    tables = [np.bincount(_likeness(row, columns), minlength=BINS + 1) / len(columns) for row in query.probabilities]
+    likeness = np.stack([_likeness(row, columns) for row in query.probabilities])
+    lowest = int(likeness.min())
+    tables = [np.bincount(row - lowest) / len(columns) for row in likeness]
+    # Of each run of the motif's columns: the chance of each score or more, from the lowest score there can be.
     tails: dict[tuple[int, int], Floats] = {}
-
-    def p_value(start: int, end: int, score: int) -> float:
-        if (start, end) not in tails:
-            chance = np.ones(1)
-            for table in tables[start:end]:
-                chance = np.convolve(chance, table)
+    for start in range(width):
+        chance = np.ones(1)
+        for end in range(start + 1, width + 1):
+            chance = np.convolve(chance, tables[end - 1])
             tails[start, end] = chance[::-1].cumsum()[::-1]
-        return float(min(1.0, max(tails[start, end][score], 1e-300)))
 
-    found = []
+    def p_value(length: int, score: int) -> float:
+        none = 0.0  # the logarithm of the chance that no offset scores as much
+        for offset in range(1 - length, width):
+            start, end = max(0, offset), min(width, offset + length)
+            tail, place = tails[start, end], score - (end - start) * lowest
+            chance = 1.0 if place <= 0 else float(tail[place]) if place < len(tail) else 0.0
+            none += 2 * np.log1p(-min(chance, 1 - 1e-16))
+        return float(max(-np.expm1(none), 1e-300))
+
+    p_values: dict[tuple[int, int], float] = {}
+    found, first = list[tuple[float, int, str, Motif]](), 0
     for one in targets:
-        best, tried = (1.0, 0, "+"), 0
-        for strand, target in (("+", one.probabilities), ("-", one.turned().probabilities)):
-            least = min(MIN_OVERLAP, width, len(target))
-            likeness = np.stack([_likeness(row, target) for row in query.probabilities])
-            for offset in range(least - len(target), width - least + 1):
-                start, end = max(0, offset), min(width, offset + len(target))
-                if end - start < 0.5 * min(width, len(target)):
-                    continue
-                score = int(np.trace(likeness[start:end, start - offset : end - offset]))
-                best, tried = min(best, (p_value(start, end, score), offset, strand)), tried + 1
-        p, offset, strand = best
-        found.append((-np.expm1(tried * np.log1p(-min(p, 1 - 1e-16))), offset, strand, one))
+        length, best = len(one.probabilities), (-(1 << 30), 0, "+")
+        diagonals = (np.arange(width)[:, None] + np.arange(length)[::-1]).ravel()
+        for strand in "+-":
+            scores = np.bincount(diagonals, likeness[:, first : first + length].ravel()).round().astype(np.int64)
+            place = int(scores.argmax())
+            if scores[place] > best[0]:
+                best = int(scores[place]), place + 1 - length, strand
+            first += length
+        score, offset, strand = best
+        if (length, score) not in p_values:
+            p_values[length, score] = p_value(length, score)
+        found.append((p_values[length, score], offset, strand, one))
     q_values = adjusted(np.array([p for p, *_ in found]))
     matches = [
-        Match(one, float(p), float(q), offset, strand)
-        for (p, offset, strand, one), q in zip(found, q_values, strict=True)
+        Match(one, p, float(q), offset, strand) for (p, offset, strand, one), q in zip(found, q_values, strict=True)
     ]
     return sorted(matches, key=lambda match: (match.p_value, match.target.name))
 
 
 def _likeness(column: Floats, columns: Floats) -> npt.NDArray[np.int64]:
-    """Return how near columns `(W, 4)` are to one, in whole steps from 0 to BINS (Euclidean distance)."""
+    """Return how much nearer columns `(W, 4)` are to one than half of them are, in whole steps (Euclidean distance)."""
     distance = np.linalg.norm(columns - column, axis=1) / np.sqrt(2)
-    found: npt.NDArray[np.int64] = np.floor((1 - distance).clip(0, 1) * BINS).astype(np.int64)
+    found: npt.NDArray[np.int64] = np.round((np.median(distance) - distance) * BINS).astype(np.int64)
     return found
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gulmfit.explain.attribution import Attribution
+from gulmfit.explain.refining import FEWEST, Refiner, trimmed
 from gulmfit.seq.formats.motif_files import Motif
 
 Floats = npt.NDArray[np.float64]
@@ -22,9 +23,7 @@ SEQLET_BP = CORE_BP + 2 * FLANK_BP
 FALSE = 0.05
 ALIKE = 0.6
 ROUNDS = 4
-FEWEST = 10
 TRIALS = 60  # seqlets that others are gathered around
-FAINT = 0.25  # bits of a column at a motif's edge that is cut off
 
 
 class Seqlet(NamedTuple):
@@ -69,13 +68,16 @@ def find_seqlets(attributions: Sequence[Attribution], output: int, seed: int = 0
 def find_motifs(
     attributions: Sequence[Attribution], output: int, *, most: int = 20, seed: int = 0
 ) -> tuple[list[Motif], int]:
-    """Put seqlets together to motifs; return these, the most frequent first, and how many seqlets there were."""
+    """Put seqlets together to motifs; return these, the most frequent first, and how many seqlets there were.
+
+    Motifs are then estimated from all their sites in the sequences that are explained.
+    """
     seqlets = find_seqlets(attributions, output, seed)
     if not seqlets:
         return [], 0
     cut = [_cut(attributions, output, one) for one in seqlets]
     weights, letters = np.stack([one for one, _ in cut]), np.stack([one for _, one in cut])
-    left, motifs = np.ones(len(seqlets), bool), list[Motif]()
+    left, motifs = np.ones(len(seqlets), bool), list[tuple[Motif, list[Seqlet]]]()
     for _ in range(TRIALS):
         if left.sum() < FEWEST or len(motifs) == most:
             break
@@ -91,10 +93,12 @@ def find_motifs(
         left &= ~members
         if members.sum() >= FEWEST:
             counts = _moved(letters, shift, turned)[members].sum(0)
-            if (motif := _trimmed(counts, int(members.sum()), f"m{len(motifs) + 1}")) is not None:
-                motifs.append(motif)
-    motifs.sort(key=lambda one: -one.sites)
-    return [one._replace(name=f"m{number}") for number, one in enumerate(motifs, 1)], len(seqlets)
+            if (motif := trimmed(counts, int(members.sum()), f"m{len(motifs) + 1}")) is not None:
+                motifs.append((motif, [seqlets[number] for number in members.nonzero()[0]]))
+    motifs.sort(key=lambda one: -one[0].sites)
+    refiner = Refiner([one.record.codes for one in attributions])
+    refined = [refiner.refined(motif, places, SEQLET_BP) for motif, places in motifs]
+    return [one._replace(name=f"m{number}") for number, one in enumerate(refined, 1)], len(seqlets)
 
 
 def _cut(attributions: Sequence[Attribution], output: int, seqlet: Seqlet) -> tuple[Floats, Floats]:
@@ -126,12 +130,3 @@ def _aligned(weights: Floats, template: Floats) -> tuple[Floats, npt.NDArray[np.
             better = likeness > best + 1e-12
             best[better], shift[better], turned[better] = likeness[better], step, strand
     return best, shift, turned
-
-
-def _trimmed(counts: Floats, sites: int, name: str) -> Motif | None:
-    """Turn counts of letters `(W, 4)` into a motif without faint columns at its edges; None if little is left."""
-    motif = Motif(name, (counts + 0.25) / (counts + 0.25).sum(1, keepdims=True), sites)
-    strong = np.nonzero(motif.bits() >= FAINT)[0]
-    if not len(strong) or strong[-1] - strong[0] < 3:
-        return None
-    return motif._replace(probabilities=motif.probabilities[strong[0] : strong[-1] + 1])

@@ -207,6 +207,34 @@ def test_motifs_are_found_tested_and_named(
         find_motifs_of(model=files["model"], input=files["records.fa"], output=str(tmp_path / "x"))
 
 
+def test_what_motifs_are_tested_on_does_not_make_them(
+    files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random, word = np.random.default_rng(0), "TGACGTCAGC"
+    explained, same, other = (
+        ["".join(random.choice(list("ACGT"), size=25)) + middle + "".join(random.choice(list("ACGT"), size=25))
+         for _ in range(60)] for middle in (word, word, "TGACGTTTTT")
+    )  # fmt: skip
+
+    def explain_by_hand(method: Any, records: Any) -> list[Attribution]:
+        gained = np.full((1, 60), 0.0)
+        gained[0, 25:35] = 1
+        return [Attribution(record, np.zeros(1), gained, None, np.full(1, np.nan)) for record in records]
+
+    monkeypatch.setattr("gulmfit.explain.substituting.Mutagenesis.explain", explain_by_hand)
+    found = []
+    # Enough of the other tested half has the word for the motif to be kept.
+    for name, tested in (("same", same), ("other", other[:20] + same[20:])):
+        pairs = [text for pair in zip(explained, tested, strict=True) for text in pair]
+        (tmp_path / f"{name}.fa").write_text("".join(f">{n}\n{text}\n" for n, text in enumerate(pairs)))
+        find_motifs_of(model=files["model"], input=str(tmp_path / f"{name}.fa"), output=str(tmp_path / name))
+        found.append((tmp_path / name / "motifs.meme").read_text())
+    assert "MOTIF m1" in found[0]
+    assert found[0] == found[1]
+    shares = [table(tmp_path / name / "motifs.tsv")[0]["in_input"] for name in ("same", "other")]
+    assert float(shares[0]) > float(shares[1])
+
+
 def test_the_command_reads_its_words(files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     output = tmp_path / "a.tsv"
     words = [f"model={files['labels']}", f"input={files['records.fa']}", f"output={output}", "positive=b", "position="]

@@ -13,6 +13,7 @@ from scipy.stats import fisher_exact
 from gulmfit.errors import DataError
 from gulmfit.evaluate.motif_matches import MotifScanner, enrichment, match_motif
 from gulmfit.explain.attribution import Attribution
+from gulmfit.explain.refining import Refiner
 from gulmfit.explain.seqlets import find_motifs
 from gulmfit.predict.predictor import Record
 from gulmfit.seq.alphabet import encode, reverse_complement
@@ -179,6 +180,10 @@ def test_matches_of_a_motif_with_itself_and_of_nothing() -> None:
     assert 0.01 < np.mean(np.array(p_values) < 0.05) < 0.08  # p means what it says
 
 
+def test_without_a_database_nothing_matches() -> None:
+    assert match_motif(of_word("TCACGTGA"), []) == []
+
+
 def test_enrichment_is_fishers() -> None:
     ratio, p_value = enrichment(30, 100, 10, 100)
     assert p_value == fisher_exact([[30, 70], [10, 90]], alternative="greater").pvalue
@@ -216,3 +221,67 @@ def test_noise_has_no_motif() -> None:
     motifs, _ = find_motifs(planted([], 200, 0.1), 0)
     assert motifs == []
     assert find_motifs([], 0) == ([], 0)
+
+
+def saturated(motif: Motif, count: int) -> list[Attribution]:
+    """Sequences with a site that is drawn from a motif, and a model that looks at the likeliest of the sites alone."""
+    random = np.random.default_rng(0)
+    odds, width = np.log(motif.probabilities / 0.25), len(motif.probabilities)
+    middle = (motif.probabilities * odds).sum()
+    found = []
+    for number in range(count):
+        codes, gained = random.integers(0, 4, 100).astype(np.uint8), random.normal(0, 0.3, 100)
+        word = np.array([random.choice(4, p=column) for column in motif.probabilities])
+        start = int(random.integers(0, 101 - width))
+        codes[start : start + width] = word
+        worth = odds[np.arange(width), word]
+        gained[start : start + width] += worth / (1 + np.exp(-2 * (worth.sum() - middle)))
+        found.append(Attribution(Record(str(number), codes), np.zeros(1), gained[None], None, np.full(1, np.nan)))
+    return found
+
+
+def distance(motif: Motif, other: Motif) -> float:
+    """Kullback-Leibler distance in bits from a motif to another one, aligned as best; equal letters beyond its ends."""
+    found = []
+    for probabilities in (other.probabilities, other.turned().probabilities):
+        for offset in range(-len(probabilities), len(motif.probabilities)):
+            first = min(0, offset)
+            last = max(len(motif.probabilities), offset + len(probabilities))
+            ours, theirs = np.full((2, last - first, 4), 0.25)
+            ours[-first : len(motif.probabilities) - first] = motif.probabilities
+            theirs[offset - first : offset - first + len(probabilities)] = probabilities
+            found.append(float((ours * np.log2(ours / theirs)).sum()))
+    return min(found)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_motif_is_that_of_all_sites_not_of_the_strongest(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    strong = np.random.default_rng(seed).permutation(np.eye(4))[[0, 1, 1, 2, 3, 0, 2, 3, 1]]
+    weight = np.array([0.65, 0.8, 0.75, 0.9, 0.8, 0.95, 0.9, 0.75, 0.7])[:, None]
+    planted_motif = Motif("p", strong * weight + (1 - strong) * (1 - weight) / 3)
+    attributions = saturated(planted_motif, 250)
+    (refined, *more), _ = find_motifs(attributions, 0)
+    assert not more
+    assert distance(planted_motif, refined) < 0.35
+    monkeypatch.setattr(Refiner, "refined", lambda self, motif, *_: motif)
+    (strongest, *_), _ = find_motifs(attributions, 0)
+    assert distance(planted_motif, strongest) > 2 * distance(planted_motif, refined)
+    assert strongest.bits().sum() > refined.bits().sum()
+
+
+def test_exact_sites_keep_their_motif() -> None:
+    attributions = planted(["TGACGTCAGC"], 100, 0.1)
+    (motif,), _ = find_motifs(attributions, 0)
+    assert "TGACGTCAGC" in (motif.consensus(), motif.turned().consensus())
+    assert motif.probabilities.max(1).min() > 0.98
+
+
+def test_a_motif_is_not_drawn_to_what_the_model_does_not_look_at() -> None:
+    random = np.random.default_rng(0)
+    sequences = [random.integers(0, 4, 80).astype(np.uint8) for _ in range(100)]
+    for codes in sequences:
+        codes[50:60] = encode("GTCACGTGAC")
+    start = of_word("CACG", strength=0.7)
+    there, elsewhere = [(n, 45) for n in range(40)], [(n, 10) for n in range(40)]
+    assert "CACGTGAC" in Refiner(sequences).refined(start, there, 20).consensus()
+    assert Refiner(sequences).refined(start, elsewhere, 20) is start
