@@ -43,6 +43,7 @@ assert motifs["in_input"][0] > 0.7 and motifs["in_background"][0] < 0.1
 """,
 }
 
+AFRESH = "peaks_to_motifs"  # its kernel is started as a reader's is
 # What a notebook reads that is not in this project.
 READ = {"case_study": "promoters_ecoli_regulondb"}
 
@@ -96,7 +97,7 @@ def test_a_notebook_runs_and_is_current(
         if not (data / READ[name]).is_dir():
             pytest.skip("real data not found: set GULMFIT_DATA")
         monkeypatch.setenv("GULMFIT_DATA", str(data))
-    if sys.platform == "linux":
+    if sys.platform == "linux" and name != AFRESH:
         monkeypatch.setattr("jupyter_client.provisioning.local_provisioner.launch_kernel", Kernel)
     kept = nbformat.read(path, as_version=4).cells
     run = notebooks.executed(path, tmp_path, MUST_HOLD[name]).cells
