@@ -43,7 +43,7 @@ class PanelRow:
         kind: Of negatives; empty where the set brings its own.
         state: `ran`, `left out`, `failed` or `not yet`.
         about: What is known of the set, such as its cell line.
-        sequences: Training sequences in its file; None where they were not counted.
+        sequences: Training sequences, before it has run those in its file; None where they were not counted.
         outcome: Of its run; None where there is none.
         validation: The network's score on the validation part.
         leaks: Share of the test part that is nearly in the training part, and in what the language model read.

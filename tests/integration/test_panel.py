@@ -53,6 +53,7 @@ def test_a_panel_of_toys(tmp_path: Path) -> None:
     }  # fmt: skip
     (network,) = [row for row in rows if row["model"] == "model"]
     assert float(network["auroc"]) == pytest.approx(metrics["metrics"]["test/auroc"], abs=1e-5)
+    assert int(network["training_sequences"]) == metrics["data"]["counts"]["train"]
     assert "sets/GOOD_K562/shuffle/report.html" in (folder / "report.html").read_text(encoding="utf-8")
 
     broken.unlink()  # then the set is listed, and nothing fails

@@ -334,6 +334,7 @@ def _row(run: Run, entry: Entry, scores: Sequence[str], failed: Mapping[str, str
         row,
         state="ran",
         note="",
+        sequences=int(metrics["data"]["counts"]["train"]),
         outcome=outcome,
         validation=metrics["metrics"].get(f"val/{scores[0]}"),
         leaks=(leaked_fraction(leakage) if "pairs" in leakage else None, met),
