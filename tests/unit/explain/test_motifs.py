@@ -89,6 +89,29 @@ def test_the_script_writes_a_database_to_a_meme_file(tmp_path: Path, monkeypatch
     assert script.main([str(source)]) == 2
 
 
+def test_the_script_tells_which_profile_describes_sequences(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[3] / "scripts"))
+    script, rng = importlib.import_module("profiles"), np.random.default_rng(0)
+    planted, other = (np.eye(4)[rng.integers(0, 4, 10)] * 0.96 + 0.01 for _ in range(2))
+    write_meme(tmp_path / "two.meme", [Motif("planted", planted, 9), Motif("other", other, 9)])
+    lines = []
+    for number in range(60):
+        letters = rng.integers(0, 4, 30 + number)  # of several lengths
+        letters[7:17] = planted.argmax(1) if number % 2 else 3 - planted.argmax(1)[::-1]  # on either strand
+        text = "".join("ACGT"[letter] for letter in letters)
+        lines.append(f">{number}\n{text[:20]}\n{text[20:].lower()}N\n")
+    (tmp_path / "in.fa").write_text("".join(lines))
+    assert script.main([str(tmp_path / "in.fa"), f"{tmp_path}/two.meme=planted,other"]) == 0
+    areas = {line.split()[0]: float(line.split()[-1]) for line in capsys.readouterr().out.splitlines()}
+    assert areas["planted"] > 0.97
+    assert 0.3 < areas["other"] < 0.7
+    assert script.main([str(tmp_path / "in.fa"), f"{tmp_path}/two.meme=neither"]) == 1
+    assert "'neither'" in capsys.readouterr().err
+    assert script.main([str(tmp_path / "in.fa")]) == 2
+
+
 def test_jaspar_by_name_comes_from_pyjaspar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "pyjaspar/data").mkdir(parents=True)
     (tmp_path / "pyjaspar/__init__.py").touch()
