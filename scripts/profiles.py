@@ -21,15 +21,19 @@ from gulmfit.seq.negatives.shuffle import shuffle
 
 Floats = npt.NDArray[np.float64]
 
+NOWHERE = -1e9  # below the log-odds of every site
+
 
 def best_site(motif: Motif, codes: Codes, background: Floats) -> float:
-    """Return the log-odds in bits of the best site of a sequence `(L,)`, on either strand; -inf where none fits."""
-    odds = np.pad(np.log2((motif.probabilities + 0.01) / 1.04 / background), ((0, 0), (0, 1)))  # ambiguous: 0
-    starts = len(codes) - len(odds) + 1
+    """Return the log-odds in bits of the best site of a sequence `(L,)`, on either strand; `NOWHERE` if too short."""
+    starts = len(codes) - len(motif.probabilities) + 1
     if starts < 1:
-        return float("-inf")
-    turned = np.pad(odds[::-1, AMBIGUOUS - 1 :: -1], ((0, 0), (0, 1)))
-    return float(max(sum(row[codes[at : at + starts]] for at, row in enumerate(rows)).max() for rows in (odds, turned)))
+        return NOWHERE
+    found = []
+    for one in (motif, motif.turned()):
+        odds = np.pad(np.log2((one.probabilities + 0.01) / 1.04 / background), ((0, 0), (0, 1)))  # ambiguous: 0
+        found.append(sum(row[codes[at : at + starts]] for at, row in enumerate(odds)).max())
+    return float(max(found))
 
 
 def chosen(path: str, names: str) -> Iterator[Motif]:
@@ -57,11 +61,7 @@ def areas(path: str, motifs: Sequence[Motif], seed: int = 0) -> list[float]:
     counts = np.bincount(np.concatenate(sequences), minlength=AMBIGUOUS)[:AMBIGUOUS] + 1.0
     background = (counts + counts[::-1]) / (2 * counts.sum())
     own = np.repeat([1, 0], len(texts))
-    floor = -1e9  # below every site, where none fits
-    return [
-        float(roc_auc_score(own, [max(floor, best_site(motif, one, background)) for one in sequences]))
-        for motif in motifs
-    ]
+    return [float(roc_auc_score(own, [best_site(motif, one, background) for one in sequences])) for motif in motifs]
 
 
 def main(words: list[str]) -> int:

@@ -26,19 +26,23 @@ def strand_matters(train: LabelledSequences, valid: LabelledSequences) -> bool:
     label sets it is asked of each label for itself, of `MOST_LABELS` at most.
 
     Returns:
-        False where a model has learned something and none loses more than three standard errors; of values, which no
-        model is asked about, True.
+        False where a model has learned something and none loses more than three standard errors; True where labels
+        make no choice between classes that a model can be asked about, as values do.
     """
     learned = train.subset(np.random.default_rng(0).permutation(len(train))[:MOST_LEARNED])
     asked = sorted(
         zip(*(one.kind.choices(one.labels) for one in (learned, valid)), strict=True),
         key=lambda labels: -_of_rarest(labels[0]),
     )[:MOST_LABELS]
-    answers = []
+    informed = False
     for featurise in _featurisers(learned) if asked else ():
         views = [featurise(sequences) for sequences in (learned.sequences, valid.sequences, _turned(valid))]
-        answers += [_ask(views, *labels) for labels in asked]
-    return any(rises for rises, _ in answers) or not any(informed for _, informed in answers)
+        for labels in asked:
+            rises, tells = _ask(views, *labels)
+            if rises:
+                return True
+            informed |= tells
+    return not informed
 
 
 def _featurisers(data: LabelledSequences) -> Sequence[Callable[[Sequence[str]], object]]:

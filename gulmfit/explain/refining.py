@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from gulmfit.seq.alphabet import Codes
+from gulmfit.seq.alphabet import AMBIGUOUS, Codes
 from gulmfit.seq.formats.motif_files import Motif
 
 Floats = npt.NDArray[np.float64]
@@ -37,12 +37,11 @@ class Refiner:
     """
 
     def __init__(self, sequences: Sequence[Codes]) -> None:
-        gap = np.full(SIDE_BP, 4, np.uint8)  # no flank reaches into the next sequence
-        parts = [part for one in sequences for part in (gap, one.clip(0, 4).astype(np.uint8))]
-        self._codes = np.concatenate([*parts, gap])
+        gap = np.full(SIDE_BP, AMBIGUOUS, np.uint8)  # no flank reaches into the next sequence
+        self._codes = np.concatenate([part for one in sequences for part in (gap, one)] + [gap])
         lengths = np.array([len(one) + SIDE_BP for one in sequences])
         self._starts = lengths.cumsum() - lengths
-        letters = np.bincount(self._codes, minlength=5)[:4] + 1.0
+        letters = np.bincount(self._codes, minlength=AMBIGUOUS)[:AMBIGUOUS] + 1.0
         self._background = np.log((letters + letters[::-1]) / (2 * letters.sum()))
 
     def refined(self, motif: Motif, places: Sequence[tuple[int, int]], length: int) -> Motif:
@@ -83,7 +82,7 @@ class Refiner:
             kept += start <= middle < start + length
         if kept < KEPT * len(places):
             return motif
-        self._codes[(np.nonzero(chance > 0.5)[0][:, None] + np.arange(width)).ravel()] = 4
+        self._codes[(np.nonzero(chance > 0.5)[0][:, None] + np.arange(width)).ravel()] = AMBIGUOUS
         return found
 
 
@@ -103,7 +102,7 @@ def _expected(
 
     Args:
         motif: The motif.
-        codes: Base codes `(P,)`; 4 for ambiguous ones, and between sequences.
+        codes: Base codes `(P,)`; `AMBIGUOUS` also between sequences.
         starts: Where sequences start.
         background: Logarithms of the frequencies of letters.
         share: Of the sequences that have a site, as far as known.
@@ -115,7 +114,7 @@ def _expected(
         logs = np.full(len(codes), UNLIKELY)
         logs[:places] = sum(np.append(row, UNLIKELY)[codes[at : at + places]] for at, row in enumerate(rows))
         ratio[strand] = np.exp(logs)
-    known = np.append(0, (codes < 4).cumsum())
+    known = np.append(0, (codes < AMBIGUOUS).cumsum())
     whole = np.zeros(len(codes))
     whole[:places] = known[width:] - known[:places] == width
     free = np.maximum(np.add.reduceat(whole, starts), 1)
@@ -128,12 +127,12 @@ def _expected(
 
 def _counted(chances: Floats, codes: npt.NDArray[np.uint8], width: int) -> Floats:
     """Add up the letters of sites and of their flanks, `(SIDE_BP + W + SIDE_BP, 4)`."""
-    sides = np.pad(codes, SIDE_BP, constant_values=4)
+    sides = np.pad(codes, SIDE_BP, constant_values=AMBIGUOUS)
     both = np.zeros((2, width + 2 * SIDE_BP, 4))
     for strand, weights in enumerate(chances):
         places = np.nonzero(weights > 1e-6)[0]
         for at in range(both.shape[1]):
             # Beyond the end of all sequences nothing can be a site of this width.
-            both[strand, at] = np.bincount(sides[places + at], weights[places], minlength=5)[:4]
+            both[strand, at] = np.bincount(sides[places + at], weights[places], minlength=AMBIGUOUS)[:AMBIGUOUS]
     total: Floats = both[0] + both[1, ::-1, ::-1]
     return total

@@ -193,6 +193,8 @@ def _strands(config: DictConfig, train: LabelledSequences, valid: LabelledSequen
         return "forward", f"{train.alphabet.name} has one strand"
     if not str(config.tokenizer._target_).endswith("KmerTokenizer"):
         return "forward", "sub-words have no other strand"
+    if not train.kind.choices(train.labels):
+        return "both", "both strands are read, and told apart"
     if strand_matters(train, valid):
         return "both", "linear models do worse on reverse complements, or have not learned enough to tell"
     return "symmetric", "linear models do as well on reverse complements: the answer is the same for either strand"
