@@ -123,7 +123,7 @@ def start(matrix: list[Trial], steps: int, batch_size: int) -> Iterator[Trial]:
     """Run trials of one machine in a process of their own, which alone can choose threads and kernels."""
     first = matrix[0]
     kernels = {} if first.kernels == "DEFAULT" else {"ONEDNN_MAX_CPU_ISA": first.kernels}
-    environment = {**os.environ, "OMP_NUM_THREADS": str(first.threads), "OMP_WAIT_POLICY": "PASSIVE", **kernels}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(first.threads), **kernels}
     words = [sys.executable, __file__, "--steps", str(steps), "--batch-size", str(batch_size), "--work",
              json.dumps([asdict(trial) for trial in matrix])]  # fmt: skip
     with subprocess.Popen(words, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from hydra._internal import config_repository, defaults_list
+from hydra._internal.hydra import Hydra
 from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import OmegaConf
 
 LoadConfig = Callable[[Any, str], ConfigResult | None]
 Choices = Callable[[Any, Sequence[Any], bool], Any]
+GetMode = Callable[[Any, str | None, list[str]], Any]
 
 
 def hurry() -> None:
@@ -29,6 +31,7 @@ def hurry() -> None:
         repository = config_repository.ConfigRepository
         repository.load_config = _read_once(repository.load_config)
         defaults_list._create_interpolation_map = _where_asked_for(defaults_list._create_interpolation_map)
+        Hydra.get_mode = _if_a_word_says(Hydra.get_mode)
 
 
 def _read_once(load_config: LoadConfig) -> LoadConfig:
@@ -63,3 +66,13 @@ def _where_asked_for(choices: Choices) -> Choices:
         return choices(overrides, defaults, self_added) if asked else OmegaConf.create()
 
     return collected
+
+
+def _if_a_word_says(get_mode: GetMode) -> GetMode:
+    """Compose a command once, not twice: first to see whether it is a multirun, which no file of the project says."""
+
+    @functools.wraps(get_mode)
+    def said(self: Any, config_name: str | None, overrides: list[str]) -> Any:
+        return get_mode(self, config_name, overrides) if any("hydra" in word for word in overrides) else None
+
+    return said

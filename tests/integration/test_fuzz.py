@@ -16,7 +16,7 @@ from gulmfit.errors import DataError
 
 from .conftest import ROOT
 
-CASES = 18_000
+CASES = 10_000
 MEMORY_MB = 128  # that no target may take beyond its libraries
 
 

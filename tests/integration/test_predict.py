@@ -4,7 +4,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -19,7 +18,8 @@ from gulmfit.cli import predict
 from gulmfit.predict.predictor import Predictor
 from gulmfit.seq.alphabet import reverse_complement_text
 
-from .conftest import ROOT, run, start
+from .conftest import run, start
+from .forked import run_forked
 
 
 def write_model(folder: Path, hidden_size: int) -> Path:
@@ -60,7 +60,7 @@ def write_genome(path: Path, *lengths: int) -> None:
 
 @pytest.mark.slow
 def test_a_killed_scan_ends_with_the_same_bytes(tmp_path: Path) -> None:
-    write_genome(tmp_path / "genome.fa", 70_000, 50_000)
+    write_genome(tmp_path / "genome.fa", 42_000, 30_000)
     slow = write_model(tmp_path / "slow", hidden_size=256)  # enough to be killed while it is at work
     words = [f"model={slow}", "input=genome.fa", "window_bp=150", "step_bp=25", "strand=both", "threshold=0.5"]
     names = ["a.tsv", "a.parquet", "a.plus.bedgraph", "a.minus.bedgraph", "a.plus.bw", "a.minus.bw", "a.bed"]
@@ -92,10 +92,15 @@ def test_a_killed_scan_ends_with_the_same_bytes(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read as Linux has it")
 def test_memory_does_not_grow_with_the_genome(model: Path, tmp_path: Path) -> None:
-    # Of a process of its own, and not what getrusage says, which counts the process that started this one.
-    code = "from gulmfit.cli import predict; predict()"
-    code += ";print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')))"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    # Of a process of its own, and not what getrusage says, which counts the process that started this one. A process
+    # that is forked begins with what was imported before.
+    script = tmp_path / "peak.py"
+    script.write_text(
+        "from gulmfit.cli import predict\n"
+        "predict()\n"
+        "print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')))\n"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     peaks = {}
     for megabases in (2, 20):
         write_genome(tmp_path / f"{megabases}.fa", *[megabases * 250_000] * 4)
@@ -103,10 +108,7 @@ def test_memory_does_not_grow_with_the_genome(model: Path, tmp_path: Path) -> No
             f"model={model}", f"input={megabases}.fa", "window_bp=30", "step_bp=500", "threshold=0.5",
             "output=a.tsv,a.parquet,a.bedgraph,a.bw,a.bed",
         ]  # fmt: skip
-        done = subprocess.run(
-            [sys.executable, "-c", code, *words], cwd=tmp_path, env=environment, text=True, capture_output=True,
-            timeout=900,
-        )  # fmt: skip
+        done = run_forked(script, "predict", words, tmp_path, environment)
         assert done.returncode == 0, done.stderr
         peaks[megabases] = int(done.stdout.split()[-2]) / 1024
     sys.stdout.write(f"peak memory in MiB by megabases: {peaks}\n")

@@ -7,11 +7,15 @@ import pytest
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra._internal import defaults_list
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
 from omegaconf import OmegaConf
 
 from gulmfit.config import compose
 
+CONF = Path(__file__).resolve().parents[2] / "conf"
 WORDS = [
     [],
     ["stage=classify", "recipe=words", "data=table", "data.path=a b.csv"],
@@ -49,3 +53,17 @@ def test_no_file_is_parsed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(OmegaConf, "load", parsed)
     assert [OmegaConf.to_yaml(compose(words)) for words in WORDS] == before
     assert not parsed.called
+
+
+@pytest.mark.parametrize("word", ["hydra.mode=MULTIRUN", "hydra.sweep.dir=x", "run.name=x"])
+def test_what_says_how_to_run_is_heard(word: str) -> None:
+    main = Hydra("train", ConfigLoaderImpl(create_config_search_path(str(CONF))))
+    plain = type(main).get_mode.__wrapped__  # type: ignore[attr-defined]
+    assert main.get_mode("train", [word]) == plain(main, "train", [word])
+    assert (main.get_mode("train", [word]) is None) == ("mode" not in word)
+
+
+def test_no_file_says_how_to_run() -> None:
+    for path in sorted(CONF.rglob("*.yaml")):
+        told = OmegaConf.load(path)
+        assert "mode" not in (OmegaConf.select(told, "hydra") or {}), path
