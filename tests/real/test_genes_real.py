@@ -19,6 +19,7 @@ from gulmfit.seq.labels.gene_labels import GeneLabels, LabelledContig, gene_labe
 from gulmfit.seq.labels.gene_models import GeneModels, mask_others, read_genes
 
 ECOLI = "ecoli_k12/GCF_000005845.2_ASM584v2_genomic"
+YEAST_GFF = "yeast/gff_ncRNAs_abundantverifiedmRNAparts.gff.gz"
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +33,17 @@ def yeast(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> GenomeSto
     return GenomeStore.build(path, tmp_path_factory.mktemp("store"))
 
 
-def test_genes_and_masks_of_ecoli(data_dir: Path, ecoli: GenomeStore) -> None:
-    models = read_genes(data_dir / f"{ECOLI}.gff.gz", ecoli)
-    assert models.counts == {
+@pytest.fixture(scope="module")
+def ecoli_genes(data_dir: Path, ecoli: GenomeStore) -> GeneModels:
+    return read_genes(data_dir / f"{ECOLI}.gff.gz", ecoli)
+
+
+def test_genes_and_masks_of_ecoli(ecoli: GenomeStore, ecoli_genes: GeneModels) -> None:
+    assert ecoli_genes.counts == {
         "genes": 4288, "masked": {"pseudogene": 145}, "other_transcripts": 10,
         "cds_with_stop_codon": 4298, "cds_without_stop_codon": 0,
     }  # fmt: skip
-    labels = gene_labels(models, "NC_000913.3", ecoli.codes)
+    labels = gene_labels(ecoli_genes, "NC_000913.3", ecoli.codes)
     masked = labels.masked_bases()
     assert masked["pseudogene"] == 124_269
     assert masked["intron too short"] == 1  # prfB, whose ribosomes leave out a base
@@ -46,22 +51,30 @@ def test_genes_and_masks_of_ecoli(data_dir: Path, ecoli: GenomeStore) -> None:
     assert not np.isin(labels.classes, (1, 3)).any()
 
 
-def test_genbank_gives_the_genes_of_gff3(data_dir: Path, ecoli: GenomeStore) -> None:
-    both = [read_genes(data_dir / f"{ECOLI}{suffix}", ecoli) for suffix in (".gff.gz", ".gbff.gz")]
+def test_genbank_gives_the_genes_of_gff3(data_dir: Path, ecoli: GenomeStore, ecoli_genes: GeneModels) -> None:
+    both = [ecoli_genes, read_genes(data_dir / f"{ECOLI}.gbff.gz", ecoli)]
     gff, genbank = ({(gene.contig, gene.strand, gene.cds) for gene in models.genes} for models in both)
     assert gff == genbank
     assert both[0].counts == both[1].counts
 
 
-def test_genes_of_yeast_in_two_files(data_dir: Path, yeast: GenomeStore) -> None:
-    gff, gtf = (
-        data_dir / "yeast" / name
-        for name in ("gff_ncRNAs_abundantverifiedmRNAparts.gff.gz", "Saccharomyces_cerevisiae.R64-1-1.96.gtf.gz")
-    )
-    with pytest.raises(DataError, match=r"'chrI'.*data.contigs=\{chrI: I, .*NAME: null\}"):
-        read_genes(gff, yeast)
+@pytest.fixture(scope="module")
+def yeast_genes(data_dir: Path, yeast: GenomeStore) -> tuple[GeneModels, GeneModels]:
+    """Those of a GFF3 and of a GTF."""
     contigs: dict[str, str | None] = {f"chr{contig.name}": contig.name for contig in yeast.contigs}
-    models = read_genes(gff, yeast, contigs=contigs | {"chrmt": None})
+    gtf = data_dir / "yeast" / "Saccharomyces_cerevisiae.R64-1-1.96.gtf.gz"
+    return (
+        read_genes(data_dir / YEAST_GFF, yeast, contigs=contigs | {"chrmt": None}),
+        read_genes(gtf, yeast, codes={"Mito": 3}),
+    )
+
+
+def test_genes_of_yeast_in_two_files(
+    data_dir: Path, yeast: GenomeStore, yeast_genes: tuple[GeneModels, GeneModels]
+) -> None:
+    with pytest.raises(DataError, match=r"'chrI'.*data.contigs=\{chrI: I, .*NAME: null\}"):
+        read_genes(data_dir / YEAST_GFF, yeast)
+    models, other = yeast_genes
     assert models.counts["cds_with_stop_codon"] == 5_090
     assert models.counts["masked"] == {"intron too short": 3}  # whose ribosomes shift their frame
     assert sum(len(gene.cds) > 1 for gene in models.genes) == 242
@@ -74,7 +87,6 @@ def test_genes_of_yeast_in_two_files(data_dir: Path, yeast: GenomeStore) -> None
             frames += labels.masked_bases().get("several reading frames", 0)
     assert (total / total.sum()).tolist() == pytest.approx([0.630, 0.044, 0.323, 0.003], abs=0.001)
     assert frames == 4
-    other = read_genes(gtf, yeast, codes={"Mito": 3})
     assert other.counts["cds_without_stop_codon"] == 6_600  # GTF leaves the stop codon out
     assert other.counts["cds_with_stop_codon"] == 0
     genes, known = ({(g.contig, g.strand, g.cds) for g in one.genes if g.contig != "Mito"} for one in (models, other))
@@ -90,8 +102,8 @@ class Slices(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def slices(data_dir: Path, ecoli: GenomeStore) -> Slices:
-    (whole,) = labelled_contigs(read_genes(data_dir / f"{ECOLI}.gff.gz", ecoli), ecoli)
+def slices(ecoli: GenomeStore, ecoli_genes: GeneModels) -> Slices:
+    (whole,) = labelled_contigs(ecoli_genes, ecoli)
     return Slices(
         *(whole.part(*pair) for pair in pairwise(int(share * len(whole.codes)) for share in (0, 0.7, 0.8, 1)))
     )
@@ -142,14 +154,11 @@ def test_chains_of_frames_on_a_markov_model(slices: Slices) -> None:
     assert scores.mean() == pytest.approx(ends[1], abs=0.03)
 
 
-def test_the_longest_frames_of_yeast_score_what_others_measured(data_dir: Path, yeast: GenomeStore) -> None:
+def test_the_longest_frames_of_yeast_score_what_others_measured(
+    yeast: GenomeStore, yeast_genes: tuple[GeneModels, GeneModels]
+) -> None:
     """Chromosomes IV and XIII, genes that only the GTF has masked, UTRs of 37 and 125 bp: measured by other code."""
-    contigs: dict[str, str | None] = {f"chr{contig.name}": contig.name for contig in yeast.contigs}
-    folder = data_dir / "yeast"
-    models = read_genes(
-        folder / "gff_ncRNAs_abundantverifiedmRNAparts.gff.gz", yeast, contigs=contigs | {"chrmt": None}
-    )
-    models = mask_others(models, read_genes(folder / "Saccharomyces_cerevisiae.R64-1-1.96.gtf.gz", yeast))
+    models = mask_others(*yeast_genes)
     pairs, found, masked = [], list[GeneModel](), {}
     for name, codes, labels, _ in labelled_contigs(models, yeast):
         if name in ("IV", "XIII"):
