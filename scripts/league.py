@@ -13,7 +13,7 @@ dry_run=   true prints the commands and starts nothing
 Every other word goes to each `python train.py`: seed=1, blend=true, trainer.max_steps=20. Finished runs are skipped and
 one that was cut off continues, so the same command again takes up where it ended; runs of other settings in the same
 folder are refused. A run that fails does not stop the others. The table has all finished sets of the folder. It ends
-with 0 if no run failed, and with 1 otherwise.
+with 0 if no run failed, with 75 if it was told to stop and its run is saved, and with 1 otherwise.
 """
 
 import logging
@@ -32,7 +32,7 @@ from gulmfit.errors import ConfigError
 from gulmfit.evaluate.outcomes import Outcome, mean_outcome, read_outcome
 from gulmfit.files import write_whole
 from gulmfit.report.table import format_table
-from gulmfit.train.panel.playing import PlannedRun, plan, play
+from gulmfit.train.panel.playing import PlannedRun, plan, play_all
 
 HERE = Path(__file__).resolve().parent
 OPTIONS = {"only": "", "output": "outputs/league", "sets": str(HERE / "league_sets.yaml"), "dry_run": False}
@@ -124,7 +124,7 @@ def main() -> None:
     if words["dry_run"]:
         sys.stdout.writelines(f"{shlex.join(run.command)}\n" for run in due)
         return
-    failed = {run.name: told for at, run in enumerate(due, start=1) if (told := play(run, f"{at} of {len(due)}"))}
+    failed = play_all(due, workers=1, quiet=False)
     results = [found for name, entry in sets.items() if (found := result_of(name, entry, runs[name]))]
     if results:
         logger.info("%s", report(sets, results, Path(words["output"])))

@@ -2,13 +2,17 @@
 
 import csv
 import json
+import os
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 import yaml
 
-from .conftest import TINY, run_script
+from .conftest import ROOT, TINY, run_script
+from .forked import Forked
 
 
 @pytest.mark.slow
@@ -46,3 +50,19 @@ def test_a_league_of_toys(tmp_path: Path) -> None:
     assert other.returncode == 1
     assert "trainer" in other.stderr
     assert path.stat().st_mtime_ns == written
+
+
+def test_a_league_that_is_told_to_stop_leaves_no_run_behind(tmp_path: Path) -> None:
+    endless = ["trainer.max_steps=100000", "classify.phases=[{epochs: 100000, lr: 1e-3}]"]
+    sets = {"toy": {"title": "A simulated task", "words": ["stage=classify", "data=synthetic", *TINY, *endless]}}
+    (tmp_path / "sets.yaml").write_text(yaml.safe_dump(sets), encoding="utf-8")
+    words = ["sets=sets.yaml", "output=league"]
+    league = Forked(ROOT / "scripts" / "league.py", "league", words, tmp_path, dict(os.environ), further=1)
+    curves = tmp_path / "league" / "classify" / "toy" / "metrics.csv"
+    while not curves.is_file() and league.poll() is None:
+        time.sleep(0.05)
+    league.send_signal(signal.SIGTERM)
+    printed, errors = league.communicate()
+    assert league.returncode == 75, errors
+    assert "stopped by SIGTERM" in printed + errors
+    assert "The same command goes on" in errors

@@ -173,13 +173,16 @@ class Started:
             process.send_signal(signal.SIGTERM)
 
 
-def play_all(runs: Sequence[PlannedRun], workers: int, options: Sequence[str] = ()) -> dict[str, str]:
+def play_all(
+    runs: Sequence[PlannedRun], workers: int, options: Sequence[str] = (), *, quiet: bool = True
+) -> dict[str, str]:
     """Play runs, so many at a time, and return why some have no results, by their names.
 
     Args:
         runs: In order.
         workers: Processes at a time; if several, each has one thread.
         options: Hydra's own, for each of them.
+        quiet: Whether their logs stay in their folders.
 
     Raises:
         StoppedError: If this process was told to stop; what the runs did is saved.
@@ -190,7 +193,7 @@ def play_all(runs: Sequence[PlannedRun], workers: int, options: Sequence[str] = 
         if started.stopped:
             return "not begun"
         place = f"{at} of {len(runs)}"
-        return play(run, place, options=options, environment=environment, quiet=True, started=started)
+        return play(run, place, options=options, environment=environment, quiet=quiet, started=started)
 
     main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGTERM, started.stop) if main else None
