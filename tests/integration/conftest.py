@@ -112,7 +112,7 @@ def _finished(
 
 
 def start(
-    *words: str, cwd: Path, command: str = "train", fresh: bool = False, **environment: str
+    *words: str, cwd: Path, command: str = "train", fresh: bool = False, script: Path | None = None, **environment: str
 ) -> "subprocess.Popen[str] | Forked":
     """Start a command in a process group of its own; what it prints, errors too, is one text.
 
@@ -121,13 +121,14 @@ def start(
         cwd: Folder that it stands in.
         command: Its name in `gulmfit.cli`.
         fresh: Whether the process has to be one of its own from its first instruction on.
+        script: What to run in the place of the command's own script.
         environment: What differs from this process's.
     """
     if _forks(words) and not fresh:
-        given = (_script(command), command, words, cwd, _environment(environment))
+        given = (script or _script(command), command, words, cwd, _environment(environment))
         return Forked(*given, joined=True, further=_further(words))
     return subprocess.Popen(
-        [*_begin(_script(command), command), *words], cwd=cwd, env=_environment(environment), text=True,
+        [*_begin(script or _script(command), command), *words], cwd=cwd, env=_environment(environment), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
 
