@@ -30,6 +30,9 @@ TINY = [
     "callbacks.progress.refresh_rate=0",
 ]
 
+# Most of a short run of a language model would be its validation, which few tests look at.
+FEW_HELD_OUT = ["holdout.block_bp=2000", "holdout.margin_bp=100", "holdout.fraction=0.02"]
+
 
 MOST_OF_A_PANEL = 3  # runs of a command of the tests
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT, TINY, run, start
+from .conftest import FEW_HELD_OUT, ROOT, TINY, run, start
 from .forked import Forked
 
 PRETRAIN = [
@@ -21,9 +21,7 @@ PRETRAIN = [
     "checkpoint.every_n_steps=3",
     *TINY,
     "data.length_bp=200000",
-    "holdout.block_bp=2000",
-    "holdout.margin_bp=100",
-    "holdout.fraction=0.02",
+    *FEW_HELD_OUT,
 ]
 
 # Run in the place of train.py: rank 0 waits after it has saved so often, until a file is there. However slow or quick
