@@ -30,6 +30,9 @@ TINY = [
     "callbacks.progress.refresh_rate=0",
 ]
 
+# Most of a short run of a language model would be its validation, which few tests look at.
+FEW_HELD_OUT = ["holdout.block_bp=2000", "holdout.margin_bp=100", "holdout.fraction=0.02"]
+
 
 MOST_OF_A_PANEL = 3  # runs of a command of the tests
 
@@ -112,7 +115,7 @@ def _finished(
 
 
 def start(
-    *words: str, cwd: Path, command: str = "train", fresh: bool = False, **environment: str
+    *words: str, cwd: Path, command: str = "train", fresh: bool = False, script: Path | None = None, **environment: str
 ) -> "subprocess.Popen[str] | Forked":
     """Start a command in a process group of its own; what it prints, errors too, is one text.
 
@@ -121,13 +124,14 @@ def start(
         cwd: Folder that it stands in.
         command: Its name in `gulmfit.cli`.
         fresh: Whether the process has to be one of its own from its first instruction on.
+        script: What to run in the place of the command's own script.
         environment: What differs from this process's.
     """
     if _forks(words) and not fresh:
-        given = (_script(command), command, words, cwd, _environment(environment))
+        given = (script or _script(command), command, words, cwd, _environment(environment))
         return Forked(*given, joined=True, further=_further(words))
     return subprocess.Popen(
-        [*_begin(_script(command), command), *words], cwd=cwd, env=_environment(environment), text=True,
+        [*_begin(script or _script(command), command), *words], cwd=cwd, env=_environment(environment), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
 

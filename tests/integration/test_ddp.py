@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT, TINY, run
+from .conftest import FEW_HELD_OUT, ROOT, TINY, run
 from .forked import start_torchrun
 
 pytestmark = pytest.mark.ddp
@@ -25,7 +25,7 @@ def test_ranks_stay_equal(kind: str, tmp_path: Path) -> None:
 
 
 def test_the_three_stages_on_two_processes(tmp_path: Path) -> None:
-    words = ["stage=ulmfit", "trainer=ddp_sim", "trainer.max_steps=6", "run.name=two", *TINY]
+    words = ["stage=ulmfit", "trainer=ddp_sim", "trainer.max_steps=6", "run.name=two", *TINY, *FEW_HELD_OUT]
     printed = run(*words, cwd=tmp_path, further=False).stdout
     folder = tmp_path / "outputs" / "ulmfit" / "two"
     assert (folder / "metrics.json").is_file()
@@ -47,9 +47,9 @@ def final(folder: Path, name: str) -> float:
 def test_a_language_model_learns_the_same_from_one_process_and_from_two(tmp_path: Path) -> None:
     """Without dropout, with the same streams in all: what is left is the order of sums."""
     words = ["stage=pretrain", "pretrain.epochs=1", "drop_mult=0", "trainer.precision=32-true", *TINY]
-    words += ["trainer.limit_train_batches=20"]
-    run(*words, "run.name=one", "batch_size=32", cwd=tmp_path)
-    run(*words, "run.name=two", "batch_size=16", "trainer=ddp_sim", cwd=tmp_path)
+    words += ["trainer.limit_train_batches=10", *FEW_HELD_OUT]
+    run(*words, "run.name=one", "batch_size=8", cwd=tmp_path)
+    run(*words, "run.name=two", "batch_size=4", "trainer=ddp_sim", cwd=tmp_path)
     one, two = (final(tmp_path / "outputs" / "pretrain" / name, "val/bits_per_base") for name in ("one", "two"))
     assert abs(one - two) < 1e-6, (one, two)
 

@@ -24,7 +24,7 @@ from gulmfit.predict.predictor import Predictor
 from gulmfit.train.runner import train
 from gulmfit.train.survive.watch import LossWatch
 
-from .conftest import ROOT, TINY
+from .conftest import FEW_HELD_OUT, ROOT, TINY
 
 NAMES = ["CausalConv", "BothWays"]
 CLASSIFY = [
@@ -40,6 +40,7 @@ PRETRAIN = [
     "bptt=24",
     "trainer.limit_train_batches=6",
     "pretrain.epochs=2",
+    *FEW_HELD_OUT,
 ]
 LENGTHS = [30, 400, 77, 5, 2000, 30]
 
@@ -198,7 +199,9 @@ def test_a_language_model_is_tuned_and_becomes_a_classifier(language_model: str)
 
 
 def test_the_three_stages_in_a_row(place: Path) -> None:
-    results = train(["stage=ulmfit", *TINY[1:], *own("CausalConv"), "trainer.max_steps=4", "batch_size=8"])
+    results = train(
+        ["stage=ulmfit", *TINY[1:], *own("CausalConv"), "trainer.max_steps=4", "batch_size=8", *FEW_HELD_OUT]
+    )
     assert "test/accuracy" in results["metrics"]
 
 

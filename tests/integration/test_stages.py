@@ -22,7 +22,7 @@ from gulmfit.train.runner import train
 from gulmfit.train.survive.durable import DurableCheckpointIO
 from gulmfit.train.survive.watch import LossWatch
 
-from .conftest import TINY, Trained, run
+from .conftest import FEW_HELD_OUT, TINY, Trained, run
 
 BASELINES = {"majority", "gc", "dinucleotide", "kmer_logistic", "onehot_logistic", "onehot_boosting"} | {
     "canonical_kmer_logistic",
@@ -253,14 +253,14 @@ def test_a_failed_run_does_not_block_the_next(tmp_path: Path) -> None:
 
 def test_resume_goes_on_where_it_stopped(tmp_path: Path) -> None:
     """The same settings, once in one go and once stopped and continued by the command: the same weights."""
-    common = ["stage=pretrain", "pretrain.epochs=2", "batch_size=16", *TINY, "trainer.precision=32-true"]
-    common += ["trainer.limit_train_batches=40"]
+    common = ["stage=pretrain", "pretrain.epochs=2", "batch_size=8", *TINY, "trainer.precision=32-true"]
+    common += ["trainer.limit_train_batches=20", *FEW_HELD_OUT]
     run(*common, "run.name=whole", cwd=tmp_path)
-    stopped = ["callbacks.checkpoint.every_n_steps=5", "trainer.max_time={milliseconds: 100}"]
+    stopped = ["callbacks.checkpoint.every_n_steps=5", "trainer.max_time={milliseconds: 50}"]
     run(*common, "run.name=parts", *stopped, cwd=tmp_path)
     folder = tmp_path / "outputs" / "pretrain"
     last = torch.load(folder / "parts" / "checkpoints" / "last.ckpt", weights_only=True)
-    assert 0 < last["global_step"] < 80
+    assert 0 < last["global_step"] < 40
     run(*common, "run.name=parts", "resume=auto", cwd=tmp_path)
     whole, parts = (load_file(folder / name / "model" / "model.safetensors") for name in ("whole", "parts"))
     for name, tensor in whole.items():
@@ -269,7 +269,7 @@ def test_resume_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("end", ["pretrain.epochs=1", "trainer.max_steps=7"])
 def test_a_run_that_was_killed_after_training_is_not_judged_twice(end: str, tmp_path: Path) -> None:
-    words = ["stage=pretrain", end, "batch_size=16", *TINY]
+    words = ["stage=pretrain", end, "batch_size=8", "trainer.limit_train_batches=10", *TINY, *FEW_HELD_OUT]
     run(*words, cwd=tmp_path)
     folder = tmp_path / "outputs" / "pretrain" / "default"
     kept = [folder / "metrics.csv", folder / "model" / "model.safetensors"]
@@ -296,7 +296,7 @@ def test_no_checkpoint_stands_between_an_epoch_and_its_validation(
     monkeypatch.setattr(DurableCheckpointIO, "save_checkpoint", noted)
     monkeypatch.chdir(tmp_path)
     words = ["stage=pretrain", "pretrain.epochs=2", "trainer.limit_train_batches=4", "checkpoint.every_n_steps=1"]
-    train([*words, "batch_size=8", *TINY])
+    train([*words, "batch_size=8", *TINY, *FEW_HELD_OUT])
     last = [(step, judged) for name, step, judged in saved if name == "last.ckpt"]
     assert {step for step, _ in last} == set(range(1, 9))
     assert all(judged == step for step, judged in last if step in (4, 8))
@@ -340,6 +340,7 @@ def test_a_signal_in_the_last_step_of_an_epoch_waits_for_validation(
     monkeypatch.setattr(LossWatch, "on_train_batch_end", told)
     monkeypatch.chdir(tmp_path)
     words = ["stage=pretrain", "pretrain.epochs=2", "trainer.limit_train_batches=4", "batch_size=8", *TINY]
+    words += FEW_HELD_OUT
     with pytest.raises(StoppedError, match="stopped by SIGTERM after step 4"):
         train(words)
     last = torch.load("outputs/pretrain/default/checkpoints/last.ckpt", weights_only=True)
@@ -349,7 +350,7 @@ def test_a_signal_in_the_last_step_of_an_epoch_waits_for_validation(
 def test_gradients_are_clipped_in_mixed_precision_too(tmp_path: Path) -> None:
     """As messages about a loss that runs away advise."""
     words = ["stage=pretrain", "trainer.max_steps=3", "trainer.precision=bf16-mixed", "batch_size=8", *TINY]
-    run(*words, "trainer.gradient_clip_val=0.25", cwd=tmp_path)
+    run(*words, *FEW_HELD_OUT, "trainer.gradient_clip_val=0.25", cwd=tmp_path)
     assert (tmp_path / "outputs" / "pretrain" / "default" / "metrics.json").is_file()
 
 

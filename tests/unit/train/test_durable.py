@@ -3,6 +3,7 @@
 import errno
 import multiprocessing
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,8 @@ def _hold(folder: Path, begun: Any, done: Any) -> None:
 
 
 def test_a_second_writer_is_refused_until_the_first_ends(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
+    # What holds the lock is a process of its own either way, and a forked one need not import all there is.
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     begun, done = context.Event(), context.Event()
     process = context.Process(target=_hold, args=(tmp_path, begun, done))
     process.start()

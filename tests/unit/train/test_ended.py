@@ -1,9 +1,13 @@
 """A run that has ended and keeps no checkpoint is known as ended: scored again, never trained again, never mixed up."""
 
+import contextlib
 import json
 import random
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import pytorch_lightning as pl
@@ -11,7 +15,9 @@ import torch
 
 from gulmfit.checkpoint import load
 from gulmfit.errors import CheckpointError
+from gulmfit.evaluate.baselines import fits
 from gulmfit.train.runner import train
+from tests.integration.forked import fitted_once
 
 TINY = [
     "arch=awd_lstm_tiny", "arch.hidden_size=8", "arch.embed_size=8", "tokenizer.k=3", "trainer.precision=32-true",
@@ -33,9 +39,19 @@ PRETRAIN = [
 ]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def baselines_fitted_once(unrendered: None) -> Iterator[None]:
+    with mock.patch.object(fits, "cached", fitted_once(fits.cached)):
+        yield
+
+
 @pytest.fixture(autouse=True)
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    write_data()
+
+
+def write_data() -> None:
     drawn = random.Random(0)
     texts = ["".join(drawn.choices("ACGT", k=60)) for _ in range(60)]
     rows = (f"{text},{'yes' if number % 2 else 'no'}\n" for number, text in enumerate(texts))
@@ -75,12 +91,22 @@ def test_a_run_without_checkpoints_is_not_trained_again(
     assert {**json.loads((folder / "metrics.json").read_text()), "timing": {}} == {**before, "timing": {}}
 
 
+@pytest.fixture(scope="module")
+def classified(baselines_fitted_once: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the outputs of a classifier that keeps no checkpoint."""
+    folder = tmp_path_factory.mktemp("classified")
+    with contextlib.chdir(folder):
+        write_data()
+        train([*CLASSIFY, "checkpoint.keep=false"])
+    return folder / "outputs"
+
+
 @pytest.mark.parametrize(
     ("word", "said"), [("arch.hidden_size=16", "arch"), ("seed=1", "the seed"), ("data.path=u.csv", "records")]
 )
-def test_another_run_is_refused_and_changes_nothing(word: str, said: str) -> None:
+def test_another_run_is_refused_and_changes_nothing(word: str, said: str, classified: Path) -> None:
     folder = Path("outputs/classify/r")
-    train([*CLASSIFY, "checkpoint.keep=false"])
+    shutil.copytree(classified, "outputs")
     lines = Path("t.csv").read_text().splitlines()
     Path("u.csv").write_text("\n".join([lines[0], lines[1].replace("A", "C", 1), *lines[2:]]) + "\n")
     before = contents(folder)
