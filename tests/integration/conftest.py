@@ -16,8 +16,9 @@ import pytest
 from filelock import FileLock
 
 from gulmfit.evaluate.baselines import fits
+from gulmfit.models import peer_cnn
 
-from .forked import Forked, fitted_once, run_forked
+from .forked import PASSES, Forked, fitted_once, run_forked
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -167,6 +168,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 @pytest.fixture(autouse=True, scope="module")
 def quick_runs(unrendered: None) -> Iterator[None]:
-    """What is trained in this process has neither rendered pictures nor baselines that were fitted before."""
-    with mock.patch.object(fits, "cached", fitted_once(fits.cached)):
+    """What is trained in this process has neither rendered pictures nor baselines fitted before or for long."""
+    few = mock.patch.object(peer_cnn, "MOST_TIMES", PASSES)
+    with mock.patch.object(fits, "cached", fitted_once(fits.cached)), few:
         yield

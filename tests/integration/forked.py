@@ -4,7 +4,7 @@ What runs is the same: a process of its own, with its own words, folder, environ
 the script that it runs. The further processes that it starts, as of a distributed run, are forked too, as many as were
 asked for: they are its children, and know nothing of what it did before. Two things are shared or left out, because
 they take most of the time that is left: baselines of the same sequences are fitted once for all commands of a test
-process, and pictures are drawn but not rendered unless that is asked for.
+process, the network among them in a few passes, and pictures are drawn but not rendered unless that is asked for.
 """
 
 import fcntl
@@ -29,11 +29,13 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch.distributed.elastic.multiprocessing.subprocess_handler import subprocess_handler
 
 from gulmfit.evaluate.baselines import fits
+from gulmfit.models import peer_cnn
 from gulmfit.report import figures
 
 ROOT = Path(__file__).resolve().parents[2]
 PRELOADED = ["tests.integration.warmed"]
 ABOVE = 200  # file descriptors from here on are free
+PASSES = 3  # over its training sequences, of the network among the baselines
 SECONDS = 900.0  # a command hangs that takes longer: a busy machine makes one of ten seconds take minutes
 
 
@@ -161,6 +163,7 @@ def _child(
     if told := _hold_ready(further):
         script, code, sys.argv = told
     fits.cached = fitted_once(fits.cached, Path(shared))
+    peer_cnn.MOST_TIMES = PASSES
     if not rendered:
         figures.Sheet.svg = drawn_only  # type: ignore[method-assign]
     if script is not None:

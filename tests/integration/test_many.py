@@ -11,12 +11,12 @@ from gulmfit.report.kinds.predictions import Predictions
 
 from .conftest import TINY, Trained, run
 
-SHORT = ["stage=classify", "trainer.max_steps=4", *TINY]
+SHORT = ["stage=classify", "trainer.max_steps=2", *TINY, "data.num_test=40"]
 
 
 @pytest.fixture(scope="module")
 def folds(trained: Trained) -> Path:
-    words = [*SHORT, "cv.folds=3", "with_scratch=true", "split=stratified", "run.name=cv", "resume=auto"]
+    words = [*SHORT, "cv.folds=2", "with_scratch=true", "split=stratified", "run.name=cv", "resume=auto"]
     run(*words, f"init_from={trained.folder / 'finetune'}", cwd=trained.cwd)
     return trained.cwd / "outputs" / "classify" / "cv"
 
@@ -27,13 +27,13 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_every_sequence_is_scored_once_by_a_model_that_has_not_seen_it(folds: Path) -> None:
-    parts = {fold: {row["id"]: row["part"] for row in rows(folds / "splits" / f"fold_{fold}.tsv")} for fold in range(3)}
-    tested = [name for fold in range(3) for name, part in parts[fold].items() if part == "test"]
+    parts = {fold: {row["id"]: row["part"] for row in rows(folds / "splits" / f"fold_{fold}.tsv")} for fold in range(2)}
+    tested = [name for fold in range(2) for name, part in parts[fold].items() if part == "test"]
     assert sorted(tested) == sorted(parts[0])
     assert len(set(tested)) == len(tested)
     pooled = rows(folds / "predictions" / "out_of_fold.tsv")
     assert [row["id"] for row in pooled] == [
-        row["id"] for fold in range(3) for row in rows(folds / f"fold_{fold}" / "predictions" / "test.tsv")
+        row["id"] for fold in range(2) for row in rows(folds / f"fold_{fold}" / "predictions" / "test.tsv")
     ]
     assert sorted(row["id"] for row in pooled) == sorted(tested)
     assert all(parts[int(row["fold"])][row["id"]] == "test" for row in pooled)
@@ -42,7 +42,7 @@ def test_every_sequence_is_scored_once_by_a_model_that_has_not_seen_it(folds: Pa
 
 def test_folds_are_summed_up(folds: Path) -> None:
     metrics = json.loads((folds / "metrics.json").read_text())
-    singles = [json.loads((folds / f"fold_{fold}" / "metrics.json").read_text()) for fold in range(3)]
+    singles = [json.loads((folds / f"fold_{fold}" / "metrics.json").read_text()) for fold in range(2)]
     accuracies = [single["metrics"]["test/accuracy"] for single in singles]
     assert metrics["spread"]["transferred"]["accuracy"]["mean"] == pytest.approx(np.mean(accuracies))
     assert metrics["spread"]["transferred"]["accuracy"]["sd"] == pytest.approx(np.std(accuracies, ddof=1))
@@ -69,11 +69,11 @@ def test_a_fold_can_be_run_again_by_itself(folds: Path, trained: Trained) -> Non
 def test_finished_folds_are_passed_over(folds: Path, trained: Trained) -> None:
     metrics = (folds / "metrics.json").read_text()
     before = (folds / "fold_0" / "metrics.json").stat().st_mtime_ns
-    (folds / "fold_2" / "metrics.json").unlink()
-    words = [*SHORT, "cv.folds=3", "with_scratch=true", "split=stratified", "run.name=cv", "resume=auto"]
+    (folds / "fold_1" / "metrics.json").unlink()
+    words = [*SHORT, "cv.folds=2", "with_scratch=true", "split=stratified", "run.name=cv", "resume=auto"]
     origin = f"init_from={trained.folder / 'finetune'}"
     printed = run(*words, origin, cwd=trained.cwd).stdout
-    assert printed.count("already there") == 5
+    assert printed.count("already there") == 3
     assert (folds / "fold_0" / "metrics.json").stat().st_mtime_ns == before
     ours, theirs = json.loads((folds / "metrics.json").read_text()), json.loads(metrics)
     assert ours["pooled"] == theirs["pooled"]
@@ -85,8 +85,8 @@ def test_finished_folds_are_passed_over(folds: Path, trained: Trained) -> None:
 
 
 def test_learning_curve(trained: Trained) -> None:
-    few = ["learning_curve.min_steps=2", "classify.phases=[{epochs: 2, lr: 1e-2}]"]
-    words = ["learning_curve.sizes=[10,20]", "learning_curve.draws=2", *few, *TINY]
+    few = ["learning_curve.min_steps=1", "classify.phases=[{epochs: 1, lr: 1e-2}]"]
+    words = ["learning_curve.sizes=[10,20]", "learning_curve.draws=2", *few, *TINY, "data.num_test=40"]
     run("stage=learning_curve", f"init_from={trained.folder / 'finetune'}", *words, cwd=trained.cwd)
     folder = trained.cwd / "outputs" / "learning_curve" / "default"
     metrics = json.loads((folder / "metrics.json").read_text())

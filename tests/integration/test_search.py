@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from gulmfit.errors import CheckpointError, ConfigError, StoppedError
-from gulmfit.models import peer_cnn
 from gulmfit.predict.predictor import Predictor
 from gulmfit.report.kinds.predictions import Predictions
 from gulmfit.train.runner import train
@@ -72,7 +71,6 @@ def test_a_search_looks_at_the_test_part_once_and_its_winner_can_be_trained_agai
         return open_test(*arguments)
 
     with (
-        mock.patch.object(peer_cnn, "MOST_TIMES", 3),
         mock.patch.object(Predictor, "predict", watched),
         mock.patch.object(searching, "_open_test", opened),
     ):
@@ -110,7 +108,7 @@ def test_two_processes_that_are_killed_lose_no_trial_and_find_what_one_finds(spa
     with pytest.raises(ConfigError, match="resume=auto"):
         train(words)
     begun = mock.Mock(Popen=mock.Mock(wraps=forked_train))
-    with mock.patch.object(peer_cnn, "MOST_TIMES", 2), mock.patch.object(searching, "subprocess", begun):
+    with mock.patch.object(searching, "subprocess", begun):
         train([*words, "resume=auto"])
     assert begun.Popen.call_count == 2
     with trials_alone():
@@ -135,13 +133,12 @@ def test_each_fold_searches_by_itself_and_is_continued(space: list[str], tmp_pat
         return conduct(trials, study)
 
     plain = ["stage=classify", *(word for word in words_of("plain", 2) if not word.startswith(("stage", "search")))]
-    with mock.patch.object(peer_cnn, "MOST_TIMES", 2):
-        with mock.patch.object(nested, "conduct", stopped), pytest.raises(StoppedError):
-            train(words)
-        folder = tmp_path / "outputs" / "search" / "nested"
-        first = (folder / "fold_0" / "metrics.json").stat().st_mtime_ns
-        found = train([*words, "resume=auto"])
-        train([*plain, "split=file", f"split.path={folder / 'splits' / 'fold_1.tsv'}"])
+    with mock.patch.object(nested, "conduct", stopped), pytest.raises(StoppedError):
+        train(words)
+    folder = tmp_path / "outputs" / "search" / "nested"
+    first = (folder / "fold_0" / "metrics.json").stat().st_mtime_ns
+    found = train([*words, "resume=auto"])
+    train([*plain, "split=file", f"split.path={folder / 'splits' / 'fold_1.tsv'}"])
     assert begun == ["fold_0", "fold_1"]
     assert (folder / "fold_0" / "metrics.json").stat().st_mtime_ns == first
     alone = Predictions.read(tmp_path / "outputs/classify/plain/predictions")
