@@ -66,19 +66,20 @@ class Forked:
         environment: All of its environment.
         joined: Whether it is the head of a process group, and errors go where output goes.
         rendered: Whether pictures become SVG.
+        thorough: Whether the network among the baselines is trained for as long as it takes.
         further: How many of the processes that it starts are forked, too.
     """
 
     def __init__(
         self, script: Path | None, command: str, words: Sequence[str], cwd: Path, environment: Mapping[str, str],
-        *, joined: bool = False, rendered: bool = False, further: int = 0,
+        *, joined: bool = False, rendered: bool = False, thorough: bool = False, further: int = 0,
     ) -> None:  # fmt: skip
         self.args = [command, *words]
         self._folder = tempfile.TemporaryDirectory()
         self._printed = [Path(self._folder.name) / name for name in ("stdout", "stderr")[: 1 if joined else 2]]
         for path in self._printed:
             path.touch()
-        arguments = (script, command, list(words), cwd, dict(environment), self._printed, rendered, further)
+        arguments = (script, command, list(words), cwd, dict(environment), self._printed, rendered, thorough, further)
         self._process = _server().Process(target=_child, args=(*arguments, _shared().name))
         self._process.start()
         self.pid: int = self._process.pid
@@ -147,7 +148,7 @@ def start_torchrun(*words: str, cwd: Path, environment: Mapping[str, str]) -> Fo
 
 def _child(
     script: Path | None, command: str, words: list[str], cwd: Path, environment: dict[str, str], printed: list[Path],
-    rendered: bool, further: int, shared: str,
+    rendered: bool, thorough: bool, further: int, shared: str,
 ) -> None:  # fmt: skip
     if len(printed) == 1:
         os.setsid()
@@ -163,7 +164,8 @@ def _child(
     if told := _hold_ready(further):
         script, code, sys.argv = told
     fits.cached = fitted_once(fits.cached, Path(shared))
-    peer_cnn.MOST_TIMES = PASSES
+    if not thorough:
+        peer_cnn.MOST_TIMES = PASSES
     if not rendered:
         figures.Sheet.svg = drawn_only  # type: ignore[method-assign]
     if script is not None:

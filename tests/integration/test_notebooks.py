@@ -58,7 +58,7 @@ class Kernel(Forked):
         assert "ipykernel_launcher" in command
         # A fresh kernel shows figures since matplotlib is not imported yet; here it is.
         words = [*command[command.index("ipykernel_launcher") + 1 :], "--matplotlib=inline"]
-        super().__init__(Path(str(module.__file__)), "kernel", words, Path(cwd), env, joined=True)
+        super().__init__(Path(str(module.__file__)), "kernel", words, Path(cwd), env, joined=True, thorough=True)
         while os.getpgid(self.pid) != self.pid:  # the group is what is told to end: until then it is that of the tests
             time.sleep(0.01)
 
