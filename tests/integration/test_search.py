@@ -27,7 +27,15 @@ SPACE = [
     "++search.space={classify.drop_mult: {float: [0.1, 0.5]}, lr: {log: [1e-3, 1e-1]}}",
     "++search.set={classify.phases: '[{epochs: 2, lr: $lr}]'}",
 ]
-SEARCH = ["stage=search", "search=base", "recipe=none", *TINY, "search.finalists=1", "trainer.precision=32-true"]
+SEARCH = [
+    "stage=search",
+    "search=base",
+    "recipe=none",
+    *TINY,
+    "data.num_test=40",
+    "search.finalists=1",
+    "trainer.precision=32-true",
+]
 
 
 def words_of(name: str, trials: int, *more: str) -> list[str]:
