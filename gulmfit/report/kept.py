@@ -48,8 +48,11 @@ def parts_kept(kind: str) -> Iterator[None]:
 
 def drawn(figure: "Figure") -> str:
     """Return a figure as SVG, and remember it as what is asked for."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     text = io.StringIO()
-    figure.savefig(text, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    # `savefig` draws all once more, to find the layout, which drawing finds anyway.
+    FigureCanvasSVG(figure).print_svg(text, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     svg, kind, others = text.getvalue(), _kind.get(), _drawn.get()
     if kind in ("png", "pdf") and others is not None:
         other = io.BytesIO()
