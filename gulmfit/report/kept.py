@@ -52,7 +52,8 @@ def drawn(figure: "Figure") -> str:
 
     text = io.StringIO()
     # `savefig` draws all once more, to find the layout, which drawing finds anyway.
-    FigureCanvasSVG(figure).print_svg(text, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    canvas: Any = FigureCanvasSVG(figure)  # whose own methods have no types
+    canvas.print_svg(text, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     svg, kind, others = text.getvalue(), _kind.get(), _drawn.get()
     if kind in ("png", "pdf") and others is not None:
         other = io.BytesIO()

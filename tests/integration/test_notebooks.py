@@ -1,5 +1,6 @@
 """The notebooks of docs/tutorials: they run, show what the files show, and find what they are about."""
 
+import functools
 import importlib
 import os
 import re
@@ -44,6 +45,7 @@ assert motifs["in_input"][0] > 0.7 and motifs["in_background"][0] < 0.1
 }
 
 AFRESH = "peaks_to_motifs"  # its kernel is started as a reader's is
+THOROUGH = "few_labels"  # shows how good its baselines are
 # What a notebook reads that is not in this project.
 READ = {"case_study": "promoters_ecoli_regulondb"}
 
@@ -53,12 +55,12 @@ class Kernel(Forked):
 
     stdin = stdout = stderr = None
 
-    def __init__(self, command: Sequence[str], *, cwd: str, env: dict[str, str], **rest: Any) -> None:
+    def __init__(self, command: Sequence[str], *, cwd: str, env: dict[str, str], thorough: bool, **rest: Any) -> None:
         module = importlib.import_module("ipykernel_launcher")
         assert "ipykernel_launcher" in command
         # A fresh kernel shows figures since matplotlib is not imported yet; here it is.
         words = [*command[command.index("ipykernel_launcher") + 1 :], "--matplotlib=inline"]
-        super().__init__(Path(str(module.__file__)), "kernel", words, Path(cwd), env, joined=True, thorough=True)
+        super().__init__(Path(str(module.__file__)), "kernel", words, Path(cwd), env, joined=True, thorough=thorough)
         while os.getpgid(self.pid) != self.pid:  # the group is what is told to end: until then it is that of the tests
             time.sleep(0.01)
 
@@ -98,7 +100,8 @@ def test_a_notebook_runs_and_is_current(
             pytest.skip("real data not found: set GULMFIT_DATA")
         monkeypatch.setenv("GULMFIT_DATA", str(data))
     if sys.platform == "linux" and name != AFRESH:
-        monkeypatch.setattr("jupyter_client.provisioning.local_provisioner.launch_kernel", Kernel)
+        launch = functools.partial(Kernel, thorough=name == THOROUGH)
+        monkeypatch.setattr("jupyter_client.provisioning.local_provisioner.launch_kernel", launch)
     kept = nbformat.read(path, as_version=4).cells
     run = notebooks.executed(path, tmp_path, MUST_HOLD[name]).cells
     assert any(shown(cell) for cell in kept)
