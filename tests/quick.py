@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra import version
 from hydra._internal import config_repository, defaults_list
 from hydra._internal.hydra import Hydra
 from hydra.core.object_type import ObjectType
@@ -32,6 +33,7 @@ def hurry() -> None:
         repository.load_config = _read_once(repository.load_config)
         defaults_list._create_interpolation_map = _where_asked_for(defaults_list._create_interpolation_map)
         Hydra.get_mode = _if_a_word_says(Hydra.get_mode)
+        version._get_version = functools.cache(version._get_version)
 
 
 def _read_once(load_config: LoadConfig) -> LoadConfig:

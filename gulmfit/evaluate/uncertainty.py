@@ -22,6 +22,9 @@ Ints = NDArray[np.int64]
 Weighted = Callable[[Floats], Mapping[str, Floats]]
 """(D, N) weights of the sequences to (D,) values of each score."""
 
+DRAWS = 1000
+"""Resamples of a bootstrap that is not told how many."""
+
 # Largest draws x sequences block held in memory at once; a few such arrays of doubles are alive together.
 _BLOCK = 2_000_000
 
@@ -32,7 +35,7 @@ class Resampling(TypedDict, total=False):
     Attributes:
         groups: (N,) name or number of each sequence's group; if None, each sequence is its own.
         columns: Values of a sequence that a score holds at once, for the memory it takes (1).
-        draws: Number of resamples (1000).
+        draws: Number of resamples (`DRAWS`).
         seed: Seed of the resampling; equal seeds give equal intervals (0).
         level: Coverage, between 0 and 1 (0.95).
     """
@@ -303,7 +306,7 @@ def _once(strata: ArrayLike) -> Floats:
 
 def _drawn(score: Weighted, strata: ArrayLike, how: Resampling) -> dict[str, Floats]:
     """The values of each score in the draws where it is defined."""
-    draws = how.get("draws", 1000)
+    draws = how.get("draws", DRAWS)
     _tails(draws, how.get("level", 0.95))
     blocks: dict[str, list[Floats]] = {name: [np.empty(0)] for name in score(_once(strata))}
     for weights in _resamples(strata, how.get("groups"), draws, how.get("seed", 0), how.get("columns", 1)):

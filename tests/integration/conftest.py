@@ -15,10 +15,11 @@ from unittest import mock
 import pytest
 from filelock import FileLock
 
+from gulmfit.evaluate import uncertainty
 from gulmfit.evaluate.baselines import fits
 from gulmfit.models import peer_cnn
 
-from .forked import PASSES, Forked, fitted_once, run_forked
+from .forked import DRAWS, PASSES, Forked, fitted_once, run_forked
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -168,7 +169,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 @pytest.fixture(autouse=True, scope="module")
 def quick_runs(unrendered: None) -> Iterator[None]:
-    """What is trained in this process has neither rendered pictures nor baselines fitted before or for long."""
-    few = mock.patch.object(peer_cnn, "MOST_TIMES", PASSES)
-    with mock.patch.object(fits, "cached", fitted_once(fits.cached)), few:
+    """What is trained in this process has no rendered pictures, few resamples, and baselines of few passes."""
+    with (
+        mock.patch.object(fits, "cached", fitted_once(fits.cached)),
+        mock.patch.object(peer_cnn, "MOST_TIMES", PASSES),
+        mock.patch.object(uncertainty, "DRAWS", DRAWS),
+    ):
         yield

@@ -2,9 +2,10 @@
 
 What runs is the same: a process of its own, with its own words, folder, environment and exit code. It finds itself as
 the script that it runs. The further processes that it starts, as of a distributed run, are forked too, as many as were
-asked for: they are its children, and know nothing of what it did before. Two things are shared or left out, because
+asked for: they are its children, and know nothing of what it did before. Some things are shared or left out, because
 they take most of the time that is left: baselines of the same sequences are fitted once for all commands of a test
-process, the network among them in a few passes, and pictures are drawn but not rendered unless that is asked for.
+process, the network among them in a few passes, intervals come from few resamples, and pictures are drawn but not
+rendered unless that is asked for.
 """
 
 import fcntl
@@ -28,6 +29,7 @@ from unittest import mock
 from pytorch_lightning.utilities import rank_zero_only
 from torch.distributed.elastic.multiprocessing.subprocess_handler import subprocess_handler
 
+from gulmfit.evaluate import uncertainty
 from gulmfit.evaluate.baselines import fits
 from gulmfit.models import peer_cnn
 from gulmfit.report import figures
@@ -36,6 +38,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PRELOADED = ["tests.integration.warmed"]
 ABOVE = 200  # file descriptors from here on are free
 PASSES = 3  # over its training sequences, of the network among the baselines
+DRAWS = 100  # of a bootstrap
 SECONDS = 900.0  # a command hangs that takes longer: a busy machine makes one of ten seconds take minutes
 
 
@@ -66,7 +69,7 @@ class Forked:
         environment: All of its environment.
         joined: Whether it is the head of a process group, and errors go where output goes.
         rendered: Whether pictures become SVG.
-        thorough: Whether the network among the baselines is trained for as long as it takes.
+        thorough: Whether the network among the baselines, and intervals, take as long as for a user.
         further: How many of the processes that it starts are forked, too.
     """
 
@@ -165,7 +168,7 @@ def _child(
         script, code, sys.argv = told
     fits.cached = fitted_once(fits.cached, Path(shared))
     if not thorough:
-        peer_cnn.MOST_TIMES = PASSES
+        peer_cnn.MOST_TIMES, uncertainty.DRAWS = PASSES, DRAWS
     if not rendered:
         figures.Sheet.svg = drawn_only  # type: ignore[method-assign]
     if script is not None:
