@@ -1,5 +1,6 @@
 """scripts/fetch.py against a server of its own: cut off, without ranges, wrong, changed, full."""
 
+import contextlib
 import gzip
 import hashlib
 import importlib.util
@@ -72,7 +73,8 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
             self.send_header("Content-Length", str(total - start))
             self.end_headers()
             end = start + served.cut.pop(0) if served.cut else total
-            self.wfile.write(served.content[start:end])
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # whoever asked has heard enough
+                self.wfile.write(served.content[start:end])
 
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""

@@ -191,10 +191,15 @@ class Study:
 
     def _killed(self) -> Claim | None:
         """Take a trial that is running and that nobody holds."""
-        for frozen in self.trials(self.optuna.trial.TrialState.RUNNING):
+        running = self.optuna.trial.TrialState.RUNNING
+        for frozen in self.trials(running):
             lock = hold(self._lock(frozen.number))
-            if lock is not None:
+            if lock is None:
+                continue
+            # It may have been finished, and let go, since it was listed.
+            if frozen.number in {one.number for one in self.trials(running)}:
                 return self._claimed(frozen.number, self.optuna.trial.Trial(self.study, frozen._trial_id), lock)
+            lock.close()
         return None
 
     def _new(self) -> Claim | None:

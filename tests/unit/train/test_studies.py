@@ -131,6 +131,27 @@ def test_two_processes_share_the_trials(tmp_path: Path) -> None:
     assert len({str(one.params) for one in found}) == 24
 
 
+def test_a_trial_that_ends_while_another_process_looks_for_killed_ones_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = study(tmp_path), study(tmp_path)
+    first = one.claim()
+    assert first is not None
+    listed, ended = two.trials, list[int]()
+
+    def then_it_ends(*states: Any) -> list[Any]:
+        found = listed(*states)
+        if not ended:
+            one.tell(first, value(first.values), {})
+            ended.append(first.number)
+        return found
+
+    monkeypatch.setattr(two, "trials", then_it_ends)
+    second = two.claim()
+    assert second is not None
+    assert (ended, second.number) == ([0], 1)
+
+
 def test_a_trial_that_is_held_is_nobody_elses_and_one_that_was_killed_comes_first(tmp_path: Path) -> None:
     one, two = study(tmp_path), study(tmp_path)
     first = one.claim()
