@@ -110,21 +110,21 @@ def plan(name: str, part: str, words: Sequence[str]) -> PlannedRun:
 def play(
     run: PlannedRun,
     place: str,
+    started: "Started",
     *,
-    options: Sequence[str] = (),
-    environment: Mapping[str, str] | None = None,
-    quiet: bool = False,
-    started: "Started | None" = None,
+    options: Sequence[str],
+    environment: Mapping[str, str],
+    quiet: bool,
 ) -> str:
     """Bring a run to its end, and return why there are no results; an empty text if there are.
 
     Args:
         run: What to play.
         place: Which of how many it is, for the log.
+        started: Where its process is noted while it runs.
         options: Hydra's own, such as --config-dir.
         environment: Variables to set.
         quiet: Whether its log stays in its folder.
-        started: Where its process is noted while it runs.
     """
     try:
         if run.finished():
@@ -136,9 +136,8 @@ def play(
     start = time.perf_counter()
     pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE} if quiet else {}
     command = [sys.executable, "-c", "from gulmfit.cli import train; train()", *options, *run.words]
-    process = subprocess.Popen(command, env={**os.environ, **(environment or {})}, **pipes)
-    if started is not None:
-        started.add(process)
+    process = subprocess.Popen(command, env={**os.environ, **environment}, **pipes)
+    started.add(process)
     said = (process.communicate()[1] or b"").decode("utf-8", "replace").strip()
     logger.info("── %s: %.0f s ──", run.name, time.perf_counter() - start)
     status = process.returncode
@@ -193,7 +192,7 @@ def play_all(
         if started.stopped:
             return "not begun"
         place = f"{at} of {len(runs)}"
-        return play(run, place, options=options, environment=environment, quiet=quiet, started=started)
+        return play(run, place, started, options=options, environment=environment, quiet=quiet)
 
     main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGTERM, started.stop) if main else None
