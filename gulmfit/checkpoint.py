@@ -26,6 +26,7 @@ from gulmfit.errors import CheckpointError, ConfigError, GulmfitError
 from gulmfit.files import write_whole
 from gulmfit.models.dropout import DropoutRates
 from gulmfit.models.ensemble import Ensemble, members_of
+from gulmfit.models.outline import no_values
 from gulmfit.moved import at_home, named
 from gulmfit.pretrained import find, known, read_object, shipped
 from gulmfit.seq.alphabet import DEFAULT, Letters
@@ -182,7 +183,7 @@ def outline(spec: Spec, tokenizer: Tokenizer) -> nn.Module:
 
     So no constructor may look at the values of its weights.
     """
-    with torch.device("meta"):
+    with no_values():
         return _assemble(spec, tokenizer, None)
 
 

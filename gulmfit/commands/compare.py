@@ -10,6 +10,7 @@ from typing import Any, Literal
 from gulmfit.checkpoint import load
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.files import claimed
+from gulmfit.metadata import write_json
 from gulmfit.model_files import files_of
 from gulmfit.report.html import write_report
 from gulmfit.report.kept import parts_kept
@@ -20,7 +21,7 @@ from gulmfit.report.table import format_table
 from gulmfit.report.wording import finite, heading, p_text
 from gulmfit.seq.limits import parse_json
 from gulmfit.seq.splits.split_file import sequence_digests
-from gulmfit.train.run import CONFIG, METRICS, write_json
+from gulmfit.train.run import CONFIG, METRICS
 from gulmfit.train.run_table import read_finished, runs_in, table_over_runs
 from gulmfit.train.survive.curves import CURVES, read_curves
 

@@ -11,6 +11,7 @@ from gulmfit.data.sources.base import Source
 from gulmfit.errors import ConfigError, DataError
 from gulmfit.evaluate.calibration import CALIBRATED_FORWARD
 from gulmfit.files import claimed
+from gulmfit.metadata import file_checksums, versions, write_json
 from gulmfit.model_files import digest_of_model, files_of, trained_on_of
 from gulmfit.predict.outputs.writers import write_tsv
 from gulmfit.predict.predictor import Predictor
@@ -25,7 +26,6 @@ from gulmfit.seq.labels.use import scoring_labels
 from gulmfit.seq.splits.split import source_of
 from gulmfit.seq.splits.trained_on import TRAINED_ON, met_before, read_trained_on
 from gulmfit.shorthand import guessed
-from gulmfit.train.run import file_checksums, versions, write_json
 from gulmfit.train.stages.scoring import brief, score_ceilings, score_table
 
 logger = logging.getLogger(__name__)

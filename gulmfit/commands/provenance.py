@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from gulmfit.files import claimed
+from gulmfit.metadata import versions, write_json
 from gulmfit.model_files import digest_of_model, files_of
-from gulmfit.train.run import versions, write_json
 
 logger = logging.getLogger(__name__)
 

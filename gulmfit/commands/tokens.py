@@ -18,6 +18,7 @@ from gulmfit.config import compose, instantiate, plain
 from gulmfit.data.corpus import LanguageModelDataModule, thin_out
 from gulmfit.errors import ConfigError, DataError, TokenizerError
 from gulmfit.files import claimed, write_whole
+from gulmfit.metadata import write_json
 from gulmfit.model_files import files_of
 from gulmfit.models.encoder import detach
 from gulmfit.models.language_model import initialise_bias
@@ -35,7 +36,6 @@ from gulmfit.seq.tokens.subword_training import SubwordRecipe
 from gulmfit.seq.tokens.tokenizer import KmerTokenizer, Tokenizer
 from gulmfit.train.loop.language_task import LanguageModelTask
 from gulmfit.train.loop.lr_find import endless
-from gulmfit.train.run import write_json
 from gulmfit.train.stages.language import evaluate_stream, training_part
 
 logger = logging.getLogger(__name__)

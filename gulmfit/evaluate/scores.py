@@ -3,11 +3,6 @@
 Shapes: `N` sequences, `C` classes, `D` sets of weights (bootstrap draws), `G` groups of equal score, `B` bins.
 """
 
-import math
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -186,27 +181,6 @@ def calibration_bins(confidence: Floats, bins: int, *, equal_mass: bool) -> Ints
     steps = np.linspace(0, 1, bins + 1)[1:-1]
     edges = np.quantile(confidence, steps) if equal_mass else steps
     return np.searchsorted(edges, confidence, side="left")
-
-
-def json_ready(value: Any) -> Any:
-    """Turn numpy values, tuples and paths into plain JSON ones; nan and infinities become None.
-
-    Raises:
-        TypeError: A value has no plain JSON form.
-    """
-    if isinstance(value, Mapping):
-        return {str(key): json_ready(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return json_ready(value.tolist())
-    if isinstance(value, list | tuple):
-        return [json_ready(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, Path):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} has no plain JSON form: {value!r}")
 
 
 def checked(labels: ArrayLike, probabilities: ArrayLike) -> tuple[Ints, Floats]:

@@ -2,13 +2,11 @@
 
 import json
 import logging
-import platform
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,13 +26,12 @@ from gulmfit.checkpoint import (
 )  # fmt: skip
 from gulmfit.config import compose, read_plain, validate
 from gulmfit.errors import CheckpointError, ConfigError, TokenizerError, WorthlessError
-from gulmfit.evaluate.scores import json_ready
 from gulmfit.files import remove_unfinished, write_whole
+from gulmfit.metadata import versions, write_json
 from gulmfit.models.ensemble import one_network
 from gulmfit.overrides import assign
 from gulmfit.report.html import Report, write_report
 from gulmfit.report.kept import FIGURES, TABLES
-from gulmfit.seq.checksums import checksums
 from gulmfit.seq.limits import parse_json
 from gulmfit.train.recipe import settle
 from gulmfit.train.survive.curves import CURVES, read_curves
@@ -51,7 +48,6 @@ OF_A_START = ("split.tsv", "metrics.csv")  # a run that ended before its first c
 OF_A_SEARCH = ("study.journal", "trials", "finalists", "best.yaml")
 OF_A_PANEL = ("sets", "warm", "panel.tsv")
 OF_OTHER_SHARDS = ("sets", "warm")
-PACKAGES = ("gulmfit", "torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy", "scikit-learn", "biopython")
 
 
 @dataclass
@@ -335,30 +331,3 @@ def read_config(folder: Path) -> DictConfig | None:
             config = read_plain(path)
             return config if isinstance(config.get("stage"), DictConfig) and "name" in config.stage else None
     return None
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write plain values as JSON, whole or not at all."""
-    write_whole(path, json.dumps(json_ready(content), indent=2, allow_nan=False) + "\n")
-
-
-def file_checksums(files: Sequence[str], cache_dir: Path) -> list[dict[str, str | None]]:
-    """Return the name and SHA-256 of each file that data came from; null for what is none, such as a simulation.
-
-    Args:
-        files: What the data calls them.
-        cache_dir: Folder where checksums are remembered.
-    """
-    with checksums(cache_dir) as sha256:
-        return [{"name": file, "sha256": sha256(Path(file)) if Path(file).is_file() else None} for file in files]
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that decide what is computed."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found

@@ -7,13 +7,14 @@ from typing import Any
 
 from gulmfit.checkpoint import MODEL_FOLDER, save_calibration
 from gulmfit.config import plain
+from gulmfit.metadata import file_checksums
 from gulmfit.predict.outputs.writers import write_tsv
 from gulmfit.predict.predictor import Predictor
 from gulmfit.report.combined import blend_scores
 from gulmfit.report.pages import classification_report
 from gulmfit.seq.splits.trained_on import TRAINED_ON, write_trained_on
 from gulmfit.train.loop.fit import Fitted
-from gulmfit.train.run import Run, file_checksums
+from gulmfit.train.run import Run
 from gulmfit.train.stages.blends import add_blend
 from gulmfit.train.stages.materials import Material
 from gulmfit.train.stages.scoring import brief, calibrate, score, score_table

@@ -1,8 +1,6 @@
 """Scores against hand counts and scikit-learn, weighted ones against sequences that stand there so often."""
 
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -162,20 +160,6 @@ def test_a_threshold_decides_for_the_positive_class(positive: int, called: list[
     assert scores.confusion([0, 1, 1], probabilities, **options).trace() == np.sum(np.equal(called, [0, 1, 1]))
     with pytest.raises(DataError, match="two classes; there are 3"):
         scores.predicted_classes(np.eye(3), positive=None, threshold=0.5)
-
-
-def test_json_ready_gives_plain_values() -> None:
-    value = {
-        "a": np.float32(0.5),
-        2: (np.int64(3), np.nan, [np.inf, True, None]),
-        "m": np.array([[1, 2], [3, 4]]),
-        "p": Path("x/y"),
-    }
-    plain = scores.json_ready(value)
-    assert plain == {"a": 0.5, "2": [3, None, [None, True, None]], "m": [[1, 2], [3, 4]], "p": "x/y"}
-    assert json.loads(json.dumps(plain, allow_nan=False)) == plain
-    with pytest.raises(TypeError, match="complex"):
-        scores.json_ready([1j])
 
 
 @pytest.mark.parametrize(
