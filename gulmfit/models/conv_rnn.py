@@ -102,9 +102,10 @@ class ConvRNN(nn.Module):
         groups = iter(range(len(self.layers) + 2))
         learns = torch.is_grad_enabled()
         with torch.set_grad_enabled(learns and frozen <= next(groups)):
-            x = self.input_dropout(self.embedding_dropout(self.embedding, tokens))
+            embedded = None if self._is_folded else self.input_dropout(self.embedding_dropout(self.embedding, tokens))
         with torch.set_grad_enabled(learns and frozen <= next(groups)):
-            x = F.relu(self.convolution(x.transpose(1, 2)))
+            x = self._folded(tokens) if embedded is None else self.convolution(embedded.transpose(1, 2))
+            x = F.relu(x)
             # The maximum of a window with padding is that of its real tokens: after ReLU nothing is below 0.
             x = x * (tokens != self.pad_id).unsqueeze(1)
             x = F.max_pool1d(x, self.pool, ceil_mode=True) if self.pool > 1 else x
@@ -114,6 +115,21 @@ class ConvRNN(nn.Module):
                 x = self.between_layers(x) if index else x
                 x, _ = layer(x, layer.initial_state(x.shape[0], x))
         return x.repeat_interleave(self.pool, 1)[:, : tokens.shape[1]], None
+
+    @property
+    def _is_folded(self) -> bool:
+        """Whether the embedding is skipped: nothing is learned, and its features are more than there are tokens."""
+        num_tokens, embed_size = self.embedding.weight.shape
+        return not self.training and not torch.is_grad_enabled() and num_tokens <= embed_size
+
+    def _folded(self, tokens: Tensor) -> Tensor:
+        """Convolve tokens `(B, T)` as indicators, with the embedding folded into the filters; `(B, F, T)`.
+
+        The same numbers but for rounding, in a third of the time for 2-mers.
+        """
+        filters = torch.einsum("ve,few->fvw", self.embedding.weight, self.convolution.weight)
+        indicators = torch.eye(filters.shape[1], dtype=filters.dtype, device=tokens.device)[tokens]
+        return F.conv1d(indicators.transpose(1, 2), filters, self.convolution.bias, padding=self.convolution.padding)
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """Return the parameters from input to output: the embedding, the convolution, each recurrent layer."""

@@ -111,6 +111,23 @@ def test_the_convolution_keeps_the_contract_of_an_encoder(num_layers: int, pool:
     torch.testing.assert_close(encoder.eval()(padded)[0][:, :17], encoder(tokens)[0])
 
 
+@pytest.mark.parametrize("vocab_size", [20, 32])
+def test_a_folded_embedding_changes_nothing(vocab_size: int) -> None:
+    torch.manual_seed(0)
+    encoder = ConvRNN(vocab_size, 32, filters=12, width=5, hidden_size=6).eval()
+    tokens = torch.randint(1, vocab_size, (3, 17))
+    tokens[1, 9:] = 0
+    embedded: list[torch.Tensor] = []
+    encoder.embedding.register_forward_hook(lambda *call: embedded.append(call[2]))
+    layer_by_layer = encoder(tokens)[0]
+    assert len(embedded) == 1  # what is asked for a gradient goes through the embedding
+    with torch.no_grad():
+        torch.testing.assert_close(encoder(tokens)[0], layer_by_layer)
+    assert len(embedded) == 1
+    with torch.no_grad():
+        torch.testing.assert_close(encoder.double()(tokens)[0], layer_by_layer.double(), rtol=1e-4, atol=1e-5)
+
+
 def test_frozen_groups_of_the_convolution_have_no_graph() -> None:
     encoder = ConvRNN(20, 8, filters=12, width=5, hidden_size=6)
     for frozen in range(4):
