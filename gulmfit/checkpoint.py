@@ -26,13 +26,12 @@ from gulmfit.errors import CheckpointError, ConfigError, GulmfitError
 from gulmfit.files import write_whole
 from gulmfit.models.dropout import DropoutRates
 from gulmfit.models.ensemble import Ensemble, members_of
-from gulmfit.models.outline import no_values
 from gulmfit.moved import at_home, named
 from gulmfit.pretrained import find, known, read_object, shipped
 from gulmfit.seq.alphabet import DEFAULT, Letters
 from gulmfit.seq.limits import parse_json
 from gulmfit.seq.tokens.tokenizer import Tokenizer
-from gulmfit.weights import load_weights, save_weights, weight_files
+from gulmfit.weights import Undrawn, load_weights, save_weights, weight_files
 
 FORMAT = 1
 MODEL_FOLDER = "model"
@@ -183,7 +182,7 @@ def outline(spec: Spec, tokenizer: Tokenizer) -> nn.Module:
 
     So no constructor may look at the values of its weights.
     """
-    with no_values():
+    with torch.device("meta"), Undrawn():
         return _assemble(spec, tokenizer, None)
 
 

@@ -1,15 +1,20 @@
-"""The weights of a model folder: one safetensors file or, where that would be too large for a host, several shards."""
+"""The weights of a model: one safetensors file or, where that would be too large for a host, several shards.
+
+Until a file has given them, they may stand without values, so that what a file claims costs no memory.
+"""
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import safetensors.numpy
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from gulmfit.errors import CheckpointError
 from gulmfit.files import cannot_be_written, whole_file
@@ -98,3 +103,15 @@ def weights_digest(source: Path) -> str:
             while piece := handle.read(1 << 20):
                 digest.update(piece)
     return digest.hexdigest()
+
+
+class Undrawn(TorchFunctionMode):
+    """Skips `torch.nn.init`, for weights without values: to draw none, torch would first load its compiler."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == torch.nn.init.__name__:
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)

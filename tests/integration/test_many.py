@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from gulmfit.report.kinds.predictions import Predictions
+from gulmfit.weights import weights_digest
 
-from .conftest import TINY, Trained, run
+from .conftest import FEW_HELD_OUT, TINY, Trained, run
 
 SHORT = ["stage=classify", "trainer.max_steps=2", *TINY, "data.num_test=40"]
 
@@ -168,8 +169,10 @@ def test_leaked_sequences_are_scored_apart(trained: Trained) -> None:
 
 def test_jobs_of_a_sweep_run_side_by_side(tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs the extra sweep")
-    run("-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *SHORT, "seed=1,2", cwd=tmp_path)
-    run(*SHORT, "seed=2", "run.name=alone", cwd=tmp_path)
-    folder = tmp_path / "outputs" / "classify"
-    side_by_side, alone = (rows(folder / name / "predictions" / "test.tsv") for name in ("default_1", "alone"))
-    assert side_by_side == alone
+    words = ["stage=pretrain", "trainer.max_steps=2", *TINY, *FEW_HELD_OUT]
+    run("-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *words, "seed=1,2", cwd=tmp_path)
+    run(*words, "seed=2", "run.name=alone", cwd=tmp_path)
+    folder = tmp_path / "outputs" / "pretrain"
+    names = ("default_0", "default_1", "alone")
+    first, second, alone = (weights_digest(folder / name / "model") for name in names)
+    assert first != second == alone
