@@ -15,6 +15,7 @@ from typing import Any
 
 from hydra import version
 from hydra._internal import config_repository, defaults_list
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
 from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigResult
@@ -23,6 +24,7 @@ from omegaconf import OmegaConf
 LoadConfig = Callable[[Any, str], ConfigResult | None]
 Choices = Callable[[Any, Sequence[Any], bool], Any]
 GetMode = Callable[[Any, str | None, list[str]], Any]
+Merge = Callable[[Any, Sequence[Any], Any], Any]
 
 
 def hurry() -> None:
@@ -31,6 +33,8 @@ def hurry() -> None:
     with contextlib.suppress(AttributeError):  # of Hydra 1.3; where another has other names it takes its own time
         repository = config_repository.ConfigRepository
         repository.load_config = _read_once(repository.load_config)
+        loader = ConfigLoaderImpl
+        loader._compose_config_from_defaults_list = _merged_once(loader._compose_config_from_defaults_list)
         defaults_list._create_interpolation_map = _where_asked_for(defaults_list._create_interpolation_map)
         Hydra.get_mode = _if_a_word_says(Hydra.get_mode)
         version._get_version = functools.cache(version._get_version)
@@ -42,21 +46,45 @@ def _read_once(load_config: LoadConfig) -> LoadConfig:
 
     @functools.wraps(load_config)
     def read(self: Any, config_path: str) -> ConfigResult | None:
-        source = self._find_object_source(config_path=config_path, object_type=ObjectType.CONFIG)
-        if source is None or source.scheme() not in ("file", "pkg"):
+        key = _identity(self, config_path)
+        if key is None:
             return load_config(self, config_path)
-        # Where it is from is part of the result.
-        key: tuple[Any, ...] = (source.provider, source.path, config_path)
-        if source.scheme() == "file":
-            path = Path(source.path, source._normalize_file_name(config_path)).resolve()
-            status = path.stat()
-            key = (*key, path, status.st_ino, status.st_mtime_ns, status.st_size)
         if key not in known:
             known[key] = pickle.dumps(load_config(self, config_path))
         result: ConfigResult | None = pickle.loads(known[key])
         return result
 
     return read
+
+
+def _identity(repository: Any, config_path: str) -> tuple[Any, ...] | None:
+    """Say which content a file has, and where it is from, which is part of what is read; None if there is no file."""
+    source = repository._find_object_source(config_path=config_path, object_type=ObjectType.CONFIG)
+    if source is None:
+        return None
+    key: tuple[Any, ...] = (source.scheme(), source.provider, source.path, config_path)
+    if source.scheme() == "file":
+        path = Path(source.path, source._normalize_file_name(config_path)).resolve()
+        status = path.stat()
+        key = (*key, path, status.st_ino, status.st_mtime_ns, status.st_size)
+    return key
+
+
+def _merged_once(merge: Merge) -> Merge:
+    """Merge the same files in the same order once; what words say of values comes on top of that."""
+    known: dict[tuple[Any, ...], bytes] = {}
+
+    @functools.wraps(merge)
+    def merged(self: Any, defaults: Sequence[Any], repo: Any) -> Any:
+        files = [_identity(repo.delegate, default.config_path) for default in defaults]
+        if None in files:
+            return merge(self, defaults, repo)
+        key = tuple((file, default.package, default.primary) for file, default in zip(files, defaults, strict=True))
+        if key not in known:
+            known[key] = pickle.dumps(merge(self, defaults, repo))
+        return pickle.loads(known[key])
+
+    return merged
 
 
 def _where_asked_for(choices: Choices) -> Choices:

@@ -30,7 +30,11 @@ def test_the_result_is_that_of_hydra_alone(monkeypatch: pytest.MonkeyPatch) -> N
         config.batch_size = -1
         config.trainer.max_steps = -1
     quick = [OmegaConf.to_yaml(compose(words)) for words in WORDS]
-    for owner, name in ((ConfigRepository, "load_config"), (defaults_list, "_create_interpolation_map")):
+    for owner, name in (
+        (ConfigRepository, "load_config"),
+        (ConfigLoaderImpl, "_compose_config_from_defaults_list"),
+        (defaults_list, "_create_interpolation_map"),
+    ):
         monkeypatch.setattr(owner, name, getattr(owner, name).__wrapped__)
     assert quick == [OmegaConf.to_yaml(compose(words)) for words in WORDS]
 
