@@ -6,6 +6,7 @@ killed loses nothing that it has written, and no test cuts the power.
 """
 
 import contextlib
+import copy
 import functools
 import os
 import pickle
@@ -24,6 +25,7 @@ from omegaconf import OmegaConf
 LoadConfig = Callable[[Any, str], ConfigResult | None]
 Choices = Callable[[Any, Sequence[Any], bool], Any]
 GetMode = Callable[[Any, str | None, list[str]], Any]
+Begin = Callable[[Any, Any], None]
 Merge = Callable[[Any, Sequence[Any], Any], Any]
 
 
@@ -33,11 +35,23 @@ def hurry() -> None:
     with contextlib.suppress(AttributeError):  # of Hydra 1.3; where another has other names it takes its own time
         repository = config_repository.ConfigRepository
         repository.load_config = _read_once(repository.load_config)
+        caching = config_repository.CachingConfigRepository
+        caching.__init__ = _over_a_light_copy(caching.__init__)
         loader = ConfigLoaderImpl
         loader._compose_config_from_defaults_list = _merged_once(loader._compose_config_from_defaults_list)
         defaults_list._create_interpolation_map = _where_asked_for(defaults_list._create_interpolation_map)
         Hydra.get_mode = _if_a_word_says(Hydra.get_mode)
         version._get_version = functools.cache(version._get_version)
+
+
+def _over_a_light_copy(begin: Begin) -> Begin:
+    """Copy a repository without what is in it: all that a cache replaces there is its list of sources."""
+
+    @functools.wraps(begin)
+    def begun(self: Any, delegate: Any) -> None:
+        self.delegate, self.cache = copy.copy(delegate), {}
+
+    return begun
 
 
 def _read_once(load_config: LoadConfig) -> LoadConfig:

@@ -8,7 +8,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra._internal import defaults_list
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import ConfigRepository
+from hydra._internal.config_repository import CachingConfigRepository, ConfigRepository
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from omegaconf import OmegaConf
@@ -32,6 +32,7 @@ def test_the_result_is_that_of_hydra_alone(monkeypatch: pytest.MonkeyPatch) -> N
     quick = [OmegaConf.to_yaml(compose(words)) for words in WORDS]
     for owner, name in (
         (ConfigRepository, "load_config"),
+        (CachingConfigRepository, "__init__"),
         (ConfigLoaderImpl, "_compose_config_from_defaults_list"),
         (defaults_list, "_create_interpolation_map"),
     ):
