@@ -18,8 +18,9 @@ from filelock import FileLock
 from gulmfit.evaluate import uncertainty
 from gulmfit.evaluate.baselines import fits
 from gulmfit.models import peer_cnn
+from gulmfit.seq.simulate import markov
 
-from .forked import DRAWS, PASSES, Forked, fitted_once, run_forked
+from .forked import DRAWS, PASSES, WORDS, Forked, fitted_once, run_forked
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -174,5 +175,6 @@ def quick_runs(unrendered: None) -> Iterator[None]:
         mock.patch.object(fits, "cached", fitted_once(fits.cached)),
         mock.patch.object(peer_cnn, "MOST_TIMES", PASSES),
         mock.patch.object(uncertainty, "DRAWS", DRAWS),
+        mock.patch.object(markov, "MAX_WORDS", WORDS),
     ):
         yield

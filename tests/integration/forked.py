@@ -4,8 +4,8 @@ What runs is the same: a process of its own, with its own words, folder, environ
 the script that it runs. The further processes that it starts, as of a distributed run, are forked too, as many as were
 asked for: they are its children, and know nothing of what it did before. Some things are shared or left out, because
 they take most of the time that is left: baselines of the same sequences are fitted once for all commands of a test
-process, the network among them in a few passes, intervals come from few resamples, and pictures are drawn but not
-rendered unless that is asked for.
+process, the network among them in a few passes, Markov models look back on seven bases at most, intervals come from
+few resamples, and pictures are drawn but not rendered unless that is asked for.
 """
 
 import fcntl
@@ -33,12 +33,14 @@ from gulmfit.evaluate import uncertainty
 from gulmfit.evaluate.baselines import fits
 from gulmfit.models import peer_cnn
 from gulmfit.report import figures
+from gulmfit.seq.simulate import markov
 
 ROOT = Path(__file__).resolve().parents[2]
 PRELOADED = ["tests.integration.warmed"]
 ABOVE = 200  # file descriptors from here on are free
 PASSES = 3  # over its training sequences, of the network among the baselines
 DRAWS = 100  # of a bootstrap
+WORDS = 4**8  # of a Markov model's largest table
 SECONDS = 900.0  # a command hangs that takes longer: a busy machine makes one of ten seconds take minutes
 
 
@@ -168,7 +170,7 @@ def _child(
         script, code, sys.argv = told
     fits.cached = fitted_once(fits.cached, Path(shared))
     if not thorough:
-        peer_cnn.MOST_TIMES, uncertainty.DRAWS = PASSES, DRAWS
+        peer_cnn.MOST_TIMES, uncertainty.DRAWS, markov.MAX_WORDS = PASSES, DRAWS, WORDS
     if not rendered:
         figures.Sheet.svg = drawn_only  # type: ignore[method-assign]
     if script is not None:
