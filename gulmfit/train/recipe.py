@@ -15,6 +15,7 @@ from gulmfit.checkpoint import load
 from gulmfit.config import compose, plain
 from gulmfit.errors import GulmfitError
 from gulmfit.evaluate.strands import strand_matters
+from gulmfit.models.gapped_kmers import readable
 from gulmfit.seq.labels.labelled import LabelledSequences
 from gulmfit.train.inheriting import UNTUNED, inherit
 
@@ -118,6 +119,7 @@ def decide(
     else:
         config.schedule.patience.steps = None  # they say how long
     _scale_phases(config)
+    _decide_gaps(config, train)
     if config.arch.get("strands") == AUTO:
         config.arch.strands, why = _strands(config, train, valid)
         logger.info("arch.strands=%s: %s", config.arch.strands, why)
@@ -181,6 +183,18 @@ def _decide_length(config: DictConfig, count: int) -> None:
         ", then ".join(" ".join(f"{key}={value:g}" for key, value in phase.items()) for phase in phases),
         config.batch_size, f"{count:,}", f"{total:,}",
     )  # fmt: skip
+
+
+def _decide_gaps(config: DictConfig, train: LabelledSequences) -> None:
+    """Leave the weights of gapped k-mers out that the recipe would have, where they cannot be read or are too many."""
+    if config.recipe != "scratch" or not config.classify.gaps:
+        return
+    tokens, kmers = config.tokenizer, str(config.tokenizer._target_).endswith("KmerTokenizer")
+    read = kmers and train.alphabet.complements and readable(tokens.k, tokens.stride, train.alphabet.letters)
+    if not read or len(train.classes) > MANY_CLASSES:
+        why = f"{len(train.classes)} classes have too many" if read else "these tokens do not spell them"
+        logger.info("classify.gaps=0: no weights of gapped k-mers beside the network, as %s", why)
+        config.classify.gaps = 0
 
 
 def _strands(config: DictConfig, train: LabelledSequences, valid: LabelledSequences) -> tuple[str, str]:
