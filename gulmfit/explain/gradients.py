@@ -254,7 +254,7 @@ class IntegratedGradients:
         effects[:, places, letters] = changes.sum(2)
         for gapped_kmers, slopes in beside:
             with torch.no_grad():
-                parts = torch.from_numpy(rows).to(slopes.device).split(max(1, TOKENS_AT_ONCE // len(tokens)))
+                parts = torch.split(torch.from_numpy(rows).to(slopes.device), max(1, TOKENS_AT_ONCE // len(tokens)))
                 added = torch.cat([gapped_kmers(part).sum(1) for part in parts])  # (M, C)
                 own = gapped_kmers(torch.from_numpy(tokens).to(slopes.device).unsqueeze(0)).sum(1)
             effects[:, places, letters] += (slopes @ (added - own).T).double().cpu().numpy()
