@@ -333,8 +333,8 @@ class SequenceRegressor(SequenceClassifier):
     The network learns standardised values; what it predicts has the units of the labels.
 
     Args:
-        encoder, num_classes, dropout, hidden_size, hidden_p, bptt, alpha, beta, bins, strands, complement: As in
-            `SequenceClassifier`; `C` is the number of values, 1 or more.
+        encoder, num_classes, dropout, hidden_size, hidden_p, bptt, alpha, beta, bins, strands, complement, gaps,
+            kmer_bases, kmer_stride, letters, num_special: As in `SequenceClassifier`; `C` is the number of values, 1 or more.
         location: Mean of each value over the training part, in its units; filled in by training.
         scale: Standard deviation of each, above 0; filled in by training.
     """
@@ -355,12 +355,18 @@ class SequenceRegressor(SequenceClassifier):
         bins: int = 0,
         strands: str = "forward",
         complement: Sequence[int] | None = None,
+        gaps: int = 0,
+        kmer_bases: int | None = None,
+        kmer_stride: int | None = None,
+        letters: str = "",
+        num_special: int = 0,
         location: Sequence[float] | None = None,
         scale: Sequence[float] | None = None,
     ) -> None:
         super().__init__(
-            encoder, num_classes, dropout, hidden_size, hidden_p, bptt, alpha, beta, bins, strands, complement
-        )
+            encoder, num_classes, dropout, hidden_size, hidden_p, bptt, alpha, beta, bins, strands, complement, gaps,
+            kmer_bases, kmer_stride, letters, num_special,
+        )  # fmt: skip
         # Numbers, not tensors: they stand in the model's specification, whatever device or precision the weights have.
         self._location = tuple(location if location is not None else (0.0,) * num_classes)
         self._scale = tuple(scale if scale is not None else (1.0,) * num_classes)

@@ -220,6 +220,8 @@ def test_many_classes_are_told_apart_by_words() -> None:
 def test_gapped_kmers_have_weights_where_tokens_spell_them(words: tuple[str, ...], gaps: int) -> None:
     data, config = labelled(200, stranded=False), settled(*words)
     assert decide(config, data, data, ["stage=classify", *words]).head.gaps == gaps
+    numbers = LabelledSequences(data.ids, data.sequences, np.arange(200.0)[:, None], ["x"], targets=VALUES)
+    assert decide(config, numbers, numbers, ["stage=classify", *words]).head.gaps == (3 if gaps == 3 else 0)
     many, words = genera(21), ("stage=classify", "recipe=scratch")
     assert decide(settle(compose(words), words), many, many, words).head.gaps == 0
 
