@@ -334,7 +334,8 @@ class SequenceRegressor(SequenceClassifier):
 
     Args:
         encoder, num_classes, dropout, hidden_size, hidden_p, bptt, alpha, beta, bins, strands, complement, gaps,
-            kmer_bases, kmer_stride, letters, num_special: As in `SequenceClassifier`; `C` is the number of values, 1 or more.
+            kmer_bases, kmer_stride, letters, num_special: As in `SequenceClassifier`; `C` is the number of values, 1 or
+            more.
         location: Mean of each value over the training part, in its units; filled in by training.
         scale: Standard deviation of each, above 0; filled in by training.
     """
