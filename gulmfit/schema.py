@@ -65,6 +65,7 @@ _KEYS: dict[str, tuple[Any, str]] = {
     "classify.alpha": (float, FROM_0),
     "classify.beta": (float, FROM_0),
     "classify.bins": (int, FROM_0),
+    "classify.gaps": (int, FROM_0),
     **{
         f"{group}.patience.{name}": pair
         for group in ("classify", "schedule")

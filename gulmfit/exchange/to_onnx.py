@@ -326,14 +326,14 @@ class ClassifierGraph(nn.Module):
 
 def _predicted(network: Any, tokens: Tensor, lengths: Tensor) -> Tensor:
     """Return what one classifier predicts, `(B, C)`."""
-    both = network.other_strand is not None
+    both, read = network.other_strand is not None, tokens
     if both:
-        tokens, lengths = torch.cat([tokens, network.other_strand(tokens, lengths)]), torch.cat([lengths, lengths])
-    outputs, _ = encode_window(network.encoder, tokens)
+        read, lengths = torch.cat([tokens, network.other_strand(tokens, lengths)]), torch.cat([lengths, lengths])
+    outputs, _ = encode_window(network.encoder, read)
     pooling = ConcatPooling(lengths, network.bins)
     pooling.add(outputs)
     pooled = torch.cat(pooling.result().chunk(2), 1) if both else pooling.result()
-    predicted: Tensor = network.outputs(network.classify(pooled).double())
+    predicted: Tensor = network.outputs(network.classify(pooled, tokens).double())
     return predicted
 
 

@@ -13,16 +13,17 @@ dinucleotide shuffles, and the number of steps follows from the error.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gulmfit.errors import ConfigError
 from gulmfit.explain.attribution import Attribution, Floats, padded, shuffles, substitutions
 from gulmfit.explain.explained import Explained
 from gulmfit.models.both_strands import turn
+from gulmfit.models.gapped_kmers import GappedKmers
 from gulmfit.models.hardware import computing
 from gulmfit.predict.predictor import Record
 from gulmfit.seq.alphabet import Codes
@@ -36,7 +37,11 @@ COMPLETE = 0.01
 SMALLEST_CHANGE = 0.1
 
 Calls = list[list[Tensor]]
-"""For each network what its embedding gave in each call, `(S P, T, E)`."""
+"""For each network what its embedding gave in each call, `(S P, T, E)`; then for each that has them what its weights of
+gapped k-mers gave, `(P, T, C)`."""
+
+Beside = list[tuple[GappedKmers, Tensor]]
+"""Weights of gapped k-mers, and the slopes of scores by what they add to the logits, `(O, C)`."""
 
 
 class _Pairs(NamedTuple):
@@ -109,7 +114,8 @@ class IntegratedGradients:
                 contributions = self._to_bases(record.codes, share)
                 effects = None
                 if tokenizer.num_successors is not None:  # of sub-words there may be more or fewer then
-                    effects = self._effects(record.codes, row, self._worth(slopes, mine, len(row)))
+                    beside = self._beside(slopes, mine)
+                    effects = self._effects(record.codes, row, self._worth(slopes, mine, len(row)), beside)
                 yield Attribution(record, scores[mine][0], contributions, effects, error)
 
     def _baselines(self, codes: Codes, tokens: Tokens) -> list[Tokens]:
@@ -125,10 +131,10 @@ class IntegratedGradients:
         """Return scores `(P, O)`, their changes `(P, O)`, shares of tokens `(O, P, T)`, and for each network the mean
         slopes of scores on the way, `(O, S, P, T, E)`."""
         explained = self.explained
-        ends, scores = list[Calls](), list[Tensor]()
+        ends, scores, sources = list[Calls](), list[Tensor](), _sources(explained)
         with torch.no_grad():
             for tokens in (pairs.shuffled, pairs.tokens):
-                calls: Calls = [[] for _ in explained.networks]
+                calls: Calls = [[] for _ in sources]
 
                 def keep(network: int, number: int, embedded: Tensor, calls: Calls = calls) -> Tensor:
                     calls[network].append(embedded)
@@ -137,7 +143,7 @@ class IntegratedGradients:
                 with _embeddings(explained, keep):
                     scores.append(explained.scores(tokens, pairs.lengths))
                 ends.append(calls)
-        if not all(ends[0]):
+        if not all(ends[0][: len(explained.networks)]):
             name = type(explained.encoders[0]).__name__
             raise ConfigError(
                 f"method=gradients: {name} does not call its embedding as a module, so that nothing can be put in its "
@@ -157,8 +163,9 @@ class IntegratedGradients:
         differences = [[end - start for start, end in zip(*calls, strict=True)] for calls in zip(*ends, strict=True)]
         lengths, slopes = pairs.lengths, list[Tensor]()
         shares = torch.zeros(len(explained.names), *pairs.tokens.shape, device=explained.device)
-        for number, encoder in enumerate(explained.encoders):
-            context = getattr(encoder, "context", None) or 0
+        contexts = [getattr(encoder, "context", None) or 0 for encoder in explained.encoders]
+        for number in range(len(sources)):
+            context = contexts[number] if number < len(contexts) else 0
             by_output = [
                 _by_token([part[output] for part in gradients[number]], count, lengths, context)
                 for output in range(len(explained.names))
@@ -173,7 +180,8 @@ class IntegratedGradients:
         """Return by how much scores change, to first order, with each token of the vocabulary in each place of a
         sequence, `(O, T, V)`, given the mean slopes of its pairs."""
         worth: Tensor | float = 0.0
-        for slope, network, encoder in zip(slopes, self.explained.networks, self.explained.encoders, strict=True):
+        # What follows the embeddings' slopes is of gapped k-mers.
+        for slope, network, encoder in zip(slopes, self.explained.networks, self.explained.encoders, strict=False):
             mean, table = slope[:, :, pairs, :tokens].mean(2), encoder.embedding.weight.detach().float()
             worth = worth + mean[:, 0] @ table.T
             other = getattr(network, "other_strand", None)
@@ -183,6 +191,15 @@ class IntegratedGradients:
                 worth = worth + mean[:, 1] @ table[complement].T
         found: Floats = torch.as_tensor(worth).cpu().numpy()
         return found
+
+    def _beside(self, slopes: Sequence[Tensor], pairs: slice) -> Beside:
+        """Return the weights of gapped k-mers, each with the mean slopes `(O, C)` of a sequence's pairs."""
+        modules = _sources(self.explained)[len(self.explained.networks) :]
+        # Tokens are added up: the slope is the same at each.
+        return [
+            (cast(GappedKmers, module), slope[:, 0, pairs, 0].mean(1))
+            for module, slope in zip(modules, slopes[len(self.explained.networks) :], strict=True)
+        ]
 
     def _add_gradients(
         self, pairs: _Pairs, ends: list[Calls], gradients: Calls, pair: Tensor, at: Tensor, weight: Tensor
@@ -225,8 +242,9 @@ class IntegratedGradients:
             found[:, start:end] += shares[:, token, None] / (end - start)
         return found
 
-    def _effects(self, codes: Codes, tokens: Tokens, worth: Floats) -> Floats:
-        """Return how scores change where a base becomes each letter, `(O, L, A)`, given what tokens are worth."""
+    def _effects(self, codes: Codes, tokens: Tokens, worth: Floats, beside: Beside) -> Floats:
+        """Return how scores change where a base becomes each letter, `(O, L, A)`, given what tokens are worth, and what
+        is weighed beside them."""
         tokenizer = self.explained.tokenizer
         effects = np.zeros((len(worth), len(codes), len(tokenizer.alphabet)))
         versions, places, letters = substitutions(codes, len(tokenizer.alphabet))
@@ -234,20 +252,32 @@ class IntegratedGradients:
         steps = np.arange(len(tokens))
         changes = worth[:, steps, rows] - worth[:, steps, tokens][:, None]  # (O, M, T)
         effects[:, places, letters] = changes.sum(2)
+        for gapped_kmers, slopes in beside:
+            with torch.no_grad():
+                parts = torch.split(torch.from_numpy(rows).to(slopes.device), max(1, TOKENS_AT_ONCE // len(tokens)))
+                added = torch.cat([gapped_kmers(part).sum(1) for part in parts])  # (M, C)
+                own = gapped_kmers(torch.from_numpy(tokens).to(slopes.device).unsqueeze(0)).sum(1)
+            effects[:, places, letters] += (slopes @ (added - own).T).double().cpu().numpy()
         return effects
+
+
+def _sources(explained: Explained) -> list[nn.Module]:
+    """Return what turns tokens into numbers: the embedding of each network, then weights of gapped k-mers."""
+    beside = [getattr(network, "gapped_kmers", None) for network in explained.networks]
+    return [*(encoder.embedding for encoder in explained.encoders), *(one for one in beside if one is not None)]
 
 
 @contextmanager
 def _embeddings(explained: Explained, change: Callable[[int, int, Tensor], Tensor]) -> Iterator[None]:
-    """Let `change` say what embeddings give; it is told which network and which call, and what it would have been."""
+    """Let `change` say what `_sources` give; it is told which of them and which call, and what it would have been."""
     with ExitStack() as stack:
-        for network, encoder in enumerate(explained.encoders):
+        for network, source in enumerate(_sources(explained)):
             calls = iter(range(1 << 30))
 
             def hook(*given: object, network: int = network, calls: Iterator[int] = calls) -> Tensor:
                 return change(network, next(calls), given[2])  # type: ignore[arg-type]
 
-            stack.callback(encoder.embedding.register_forward_hook(hook).remove)
+            stack.callback(source.register_forward_hook(hook).remove)
         yield
 
 

@@ -102,7 +102,7 @@ class VersionScorer:
                        _Pooled(ConcatPooling(lengths, network.bins)))
             for own, own_versions in strands
         ]  # fmt: skip
-        return network.classify(torch.cat(pooled, dim=1))
+        return network.classify(torch.cat(pooled, dim=1), versions)
 
     def _likelihoods(self, model: LanguageModel, *parts: Tensor) -> Tensor:
         originals, lengths, versions, sizes, original_of = parts

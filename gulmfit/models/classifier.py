@@ -21,6 +21,7 @@ from gulmfit.errors import ConfigError
 from gulmfit.models.both_strands import STRANDS, OtherStrand
 from gulmfit.models.dropout import DropoutRates, activation_penalty
 from gulmfit.models.encoder import Encoder, detach, encode_window, is_causal
+from gulmfit.models.gapped_kmers import GappedKmers
 
 # Positions encoded at a time outside training: memory no longer grows with the length of a sequence.
 EVALUATION_WINDOW = 2048
@@ -227,6 +228,8 @@ class SequenceClassifier(LabelModel):
         bins: Equal stretches of a sequence whose means are pooled alongside, so that the head sees where things are.
         strands: Which strands are read, one of `gulmfit.models.both_strands.STRANDS`.
         complement: Token of the other strand for each token, `(V,)`; needed for two strands.
+        gaps: Gaps of the pairs of 3-mers whose weights are added to the logits (`GappedKmers`); 0 for none.
+        kmer_bases, kmer_stride, letters, num_special: Of the tokens, as of `GappedKmers`; needed with `gaps`.
     """
 
     kind: ClassVar[str | type] = "gulmfit.report.kinds.single_label.SingleLabel"
@@ -245,6 +248,11 @@ class SequenceClassifier(LabelModel):
         bins: int = 0,
         strands: str = "forward",
         complement: Sequence[int] | None = None,
+        gaps: int = 0,
+        kmer_bases: int | None = None,
+        kmer_stride: int | None = None,
+        letters: str = "",
+        num_special: int = 0,
     ) -> None:
         super().__init__(encoder, num_classes, bptt, alpha, beta, strands, complement)
         if bins < 0:
@@ -253,6 +261,10 @@ class SequenceClassifier(LabelModel):
         input_p = (dropout or DropoutRates()).output_p
         pooled = (1 if strands == "forward" else 2) * (3 + bins) * encoder.output_size
         self.head = PoolingHead(pooled, hidden_size, num_classes, input_p, hidden_p)
+        canonical = strands == "symmetric"
+        self.gapped_kmers = (
+            GappedKmers(num_classes, gaps, kmer_bases, kmer_stride, letters, num_special, canonical) if gaps else None
+        )
 
     def pool(self, tokens: Tensor, lengths: Tensor, frozen: int = 0) -> tuple[Tensor, Tensor]:
         """Encode and pool.
@@ -280,14 +292,21 @@ class SequenceClassifier(LabelModel):
     def forward(self, tokens: Tensor, lengths: Tensor, frozen: int = 0) -> tuple[Tensor, Tensor]:
         """Return logits `(B, C)` and the penalty; arguments as in `pool`."""
         pooled, penalty = self.pool(tokens, lengths, frozen)
-        return self.classify(pooled), penalty
+        return self.classify(pooled, tokens), penalty
 
-    def classify(self, pooled: Tensor) -> Tensor:
-        """Turn pooled features `(B, P)` into logits `(B, C)`."""
+    def classify(self, pooled: Tensor, tokens: Tensor) -> Tensor:
+        """Turn pooled features `(B, P)` of tokens `(B, T)`, those of the given strand, into logits `(B, C)`."""
         logits: Tensor = self.head(pooled)
         if self.strands == "symmetric":  # what the head says of the other strand, whose features are these, swapped
             logits = (logits + self.head(torch.cat(pooled.chunk(2, dim=1)[::-1], dim=1))) / 2
+        if self.gapped_kmers is not None:
+            logits = logits + self.gapped_kmers(tokens).sum(1)
         return logits
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """Return the parameters from input to output; weights of gapped k-mers are learned with the head."""
+        beside = [] if self.gapped_kmers is None else list(self.gapped_kmers.parameters())
+        return [*self.encoder.layer_groups(), [*self.head.parameters(), *beside]]
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
@@ -314,8 +333,9 @@ class SequenceRegressor(SequenceClassifier):
     The network learns standardised values; what it predicts has the units of the labels.
 
     Args:
-        encoder, num_classes, dropout, hidden_size, hidden_p, bptt, alpha, beta, bins, strands, complement: As in
-            `SequenceClassifier`; `C` is the number of values, 1 or more.
+        encoder, num_classes, dropout, hidden_size, hidden_p, bptt, alpha, beta, bins, strands, complement, gaps,
+            kmer_bases, kmer_stride, letters, num_special: As in `SequenceClassifier`; `C` is the number of values, 1 or
+            more.
         location: Mean of each value over the training part, in its units; filled in by training.
         scale: Standard deviation of each, above 0; filled in by training.
     """
@@ -336,12 +356,18 @@ class SequenceRegressor(SequenceClassifier):
         bins: int = 0,
         strands: str = "forward",
         complement: Sequence[int] | None = None,
+        gaps: int = 0,
+        kmer_bases: int | None = None,
+        kmer_stride: int | None = None,
+        letters: str = "",
+        num_special: int = 0,
         location: Sequence[float] | None = None,
         scale: Sequence[float] | None = None,
     ) -> None:
         super().__init__(
-            encoder, num_classes, dropout, hidden_size, hidden_p, bptt, alpha, beta, bins, strands, complement
-        )
+            encoder, num_classes, dropout, hidden_size, hidden_p, bptt, alpha, beta, bins, strands, complement, gaps,
+            kmer_bases, kmer_stride, letters, num_special,
+        )  # fmt: skip
         # Numbers, not tensors: they stand in the model's specification, whatever device or precision the weights have.
         self._location = tuple(location if location is not None else (0.0,) * num_classes)
         self._scale = tuple(scale if scale is not None else (1.0,) * num_classes)

@@ -15,6 +15,7 @@ from gulmfit.checkpoint import load
 from gulmfit.config import compose, plain
 from gulmfit.errors import GulmfitError
 from gulmfit.evaluate.strands import strand_matters
+from gulmfit.models.gapped_kmers import readable
 from gulmfit.seq.labels.labelled import LabelledSequences
 from gulmfit.train.inheriting import UNTUNED, inherit
 
@@ -118,6 +119,7 @@ def decide(
     else:
         config.schedule.patience.steps = None  # they say how long
     _scale_phases(config)
+    _decide_gaps(config, train, words)
     if config.arch.get("strands") == AUTO:
         config.arch.strands, why = _strands(config, train, valid)
         logger.info("arch.strands=%s: %s", config.arch.strands, why)
@@ -181,6 +183,24 @@ def _decide_length(config: DictConfig, count: int) -> None:
         ", then ".join(" ".join(f"{key}={value:g}" for key, value in phase.items()) for phase in phases),
         config.batch_size, f"{count:,}", f"{total:,}",
     )  # fmt: skip
+
+
+def _decide_gaps(config: DictConfig, train: LabelledSequences, words: Sequence[str]) -> None:
+    """Leave out the weights of gapped k-mers of the recipe, where they cannot be read or nobody has tried them."""
+    given = any(word.lstrip("+").startswith(("classify.gaps=", "head.gaps=")) for word in words)
+    if config.recipe != "scratch" or not config.classify.gaps or given:
+        return
+    tokens, kmers = config.tokenizer, str(config.tokenizer._target_).endswith("KmerTokenizer")
+    if not (kmers and train.alphabet.complements and readable(tokens.k, tokens.stride, train.alphabet.letters)):
+        why = "these tokens do not spell them"
+    elif not train.kind.exclusive:
+        why = "they were tried on one class a sequence alone"
+    elif len(train.classes) > MANY_CLASSES:
+        why = f"{len(train.classes)} classes would have too many"
+    else:
+        return
+    logger.info("classify.gaps=0: no weights of gapped k-mers alongside the network, as %s", why)
+    config.classify.gaps = 0
 
 
 def _strands(config: DictConfig, train: LabelledSequences, valid: LabelledSequences) -> tuple[str, str]:

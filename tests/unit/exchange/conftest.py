@@ -47,6 +47,7 @@ def make_model(tmp_path: Path) -> MakeModel:
         tokenizer: Tokenizer | None = None,
         arch: dict[str, Any] | None = None,
         bins: int = 0,
+        gaps: int = 0,
     ) -> Path:
         torch.manual_seed(1)
         spec = tiny_spec(classes, cell, k, stride, legal, layers)
@@ -54,7 +55,7 @@ def make_model(tmp_path: Path) -> MakeModel:
             spec["tokenizer"] = tokenizer.spec()
         if arch is not None:
             whole = arch if "_target_" in arch else {**spec["arch"], **arch}
-            spec |= {"arch": whole, "head": {**spec["head"], "bins": bins}}
+            spec |= {"arch": whole, "head": {**spec["head"], "bins": bins, "gaps": gaps}}
         model, _ = build_model(spec)
         for tensor in model.state_dict().values():
             if tensor.is_floating_point():

@@ -74,6 +74,20 @@ def test_both_strands_and_stretches_are_in_the_file(
         np.testing.assert_allclose(raw, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("strands", ["forward", "symmetric"])
+def test_weights_of_gapped_kmers_are_in_the_file(make_model: Any, tmp_path: Path, strands: str) -> None:
+    arch = {"_target_": "gulmfit.models.conv_rnn.ConvRNN", "embed_size": 4, "filters": 6, "strands": strands}
+    run = make_model(classes=["a", "b"], k=2, stride=1, arch=arch, gaps=3)
+    assert export_onnx(model=str(run), output=str(tmp_path / "m.onnx")) < 1e-5
+    exported, predictor = session(tmp_path / "m.onnx"), Predictor.load(run, device="cpu")
+    for sizes in ([4], [9, 2, 1], [60, 59, 3, 17, 1, 60, 8]):
+        tokens, lengths = random_batch(len(predictor.tokenizer), sizes)
+        raw = exported.run(None, {"tokens": tokens.numpy(), "lengths": lengths.numpy()})[1]
+        with torch.no_grad():
+            expected = predictor.model(tokens, lengths)[0].softmax(-1).numpy()
+        np.testing.assert_allclose(raw, expected, atol=1e-6)
+
+
 def test_padding_and_batch_mates_change_nothing(make_model: Any, tmp_path: Path) -> None:
     run = make_model(classes=["a", "b"])
     export_onnx(model=str(run), output=str(tmp_path / "m.onnx"))

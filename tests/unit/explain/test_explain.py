@@ -29,6 +29,7 @@ AWD = {"_target_": "gulmfit.models.awd_rnn.AWDRNN", "embed_size": 8, "hidden_siz
 CONV = {"_target_": "gulmfit.models.conv_rnn.ConvRNN", "embed_size": 8, "filters": 12, "width": 5, "hidden_size": 8}
 KMERS = {"_target_": "gulmfit.seq.tokens.tokenizer.KmerTokenizer", "k": 3, "stride": 2}
 CLASSIFIER = {"_target_": "gulmfit.models.classifier.SequenceClassifier", "hidden_size": 8, "bins": 3}
+TWO_MERS, GAPPED = {**KMERS, "k": 2, "stride": 1}, {**CLASSIFIER, "gaps": 3}
 HEADS = "gulmfit.models.classifier"
 
 
@@ -75,6 +76,8 @@ MODELS: dict[str, Callable[[], Explained]] = {
     "symmetric": lambda: explained(arch={**AWD, "strands": "symmetric"}),
     "both ways": lambda: explained(arch=CONV),
     "ensemble": lambda: explained(more={"ensemble": 2}),
+    "gapped k-mers": lambda: explained(GAPPED, {**CONV, "strands": "symmetric"}, tokenizer=TWO_MERS),
+    "ensemble with gapped k-mers": lambda: explained(GAPPED, CONV, tokenizer=TWO_MERS, more={"ensemble": 2}),
     "label sets": lambda: explained({**CLASSIFIER, "_target_": f"{HEADS}.MultiLabelClassifier"}, classes=tuple("abc")),
     "values": lambda: explained({**CLASSIFIER, "_target_": f"{HEADS}.SequenceRegressor"}, classes=("x",)),
     "gaps": lambda: explained(tokenizer={**KMERS, "k": 2, "stride": 3}),
@@ -233,6 +236,24 @@ def test_first_order_effects_are_those_of_the_tokens() -> None:
         expected = [weight[tokenizer.encode(v)].sum() - weight[tokenizer.encode(record.codes)].sum() for v in versions]
         assert one.effects is not None
         np.testing.assert_allclose(one.effects[0, places, changed], expected, atol=1e-4)
+
+
+def test_first_order_effects_are_those_of_gapped_kmers() -> None:
+    """Their weights are added to the logits: where nothing else speaks, gradients tell what mutagenesis does."""
+    model = MODELS["ensemble with gapped k-mers"]()
+    for network in model.networks[1:]:
+        network.load_state_dict(model.networks[0].state_dict())  # the score of an ensemble is no sum of its members'
+    for network in model.networks:
+        for name, parameter in network.named_parameters():
+            if "gapped" not in name:
+                nn.init.zeros_(parameter)
+    given = records(unknown=1)
+    gradients = IntegratedGradients(model, count=2).explain(given)
+    for one, other in zip(gradients, Explainer(model, Settings()).explain(given), strict=True):
+        assert one.effects is not None
+        assert other.effects is not None
+        assert other.effects.any()
+        np.testing.assert_allclose(one.effects, other.effects, atol=1e-3)
 
 
 def test_deletion_is_brute_force() -> None:

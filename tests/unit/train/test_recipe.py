@@ -212,6 +212,20 @@ def test_many_classes_are_told_apart_by_words() -> None:
     assert config.recipe == "scratch"  # as given
 
 
+@pytest.mark.parametrize(
+    ("words", "gaps"),
+    [((), 11), (("tokenizer.k=3",), 11), (("tokenizer.k=4",), 0), (("tokenizer.stride=2",), 0), (("recipe=none",), 0),
+     (("classify.gaps=3",), 3)],
+)  # fmt: skip
+def test_gapped_kmers_have_weights_where_tokens_spell_them(words: tuple[str, ...], gaps: int) -> None:
+    data, config = labelled(200, stranded=False), settled(*words)
+    assert decide(config, data, data, ["stage=classify", *words]).head.gaps == gaps
+    numbers = LabelledSequences(data.ids, data.sequences, np.arange(200.0)[:, None], ["x"], targets=VALUES)
+    assert decide(config, numbers, numbers, ["stage=classify", *words]).head.gaps == (3 if gaps == 3 else 0)
+    many, words = genera(21), ("stage=classify", "recipe=scratch")
+    assert decide(settle(compose(words), words), many, many, words).head.gaps == 0
+
+
 def test_what_was_chosen_keeps_its_network_with_many_classes() -> None:
     many = genera(21)
     for words in (["stage=classify", "recipe=scratch"], ["stage=classify", "arch=awd_lstm_tiny"]):
