@@ -209,8 +209,9 @@ class LabelModel(nn.Module):
         return {}
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
-        """Return the parameters from input to output: embedding, recurrent layers, head."""
-        return [*self.encoder.layer_groups(), list(self.head.parameters())]
+        """Return the parameters from input to output: embedding, recurrent layers, what is learned with the head."""
+        others = [weights for name, weights in self.named_parameters() if not name.startswith("encoder.")]
+        return [*self.encoder.layer_groups(), others]
 
 
 class SequenceClassifier(LabelModel):
@@ -302,11 +303,6 @@ class SequenceClassifier(LabelModel):
         if self.gapped_kmers is not None:
             logits = logits + self.gapped_kmers(tokens).sum(1)
         return logits
-
-    def layer_groups(self) -> list[list[nn.Parameter]]:
-        """Return the parameters from input to output; weights of gapped k-mers are learned with the head."""
-        beside = [] if self.gapped_kmers is None else list(self.gapped_kmers.parameters())
-        return [*self.encoder.layer_groups(), [*self.head.parameters(), *beside]]
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
