@@ -98,7 +98,8 @@ def test_one_network_for_all_sets(tmp_path: Path) -> None:
     content = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     costs = content["costs"]["shuffle"]
     assert (costs["model"]["networks"], costs["multi_label"]["networks"]) == (2, 1)
-    assert 0.4 < costs["multi_label"]["parameters"] / costs["model"]["parameters"] < 0.6
+    # each of the two has weights of gapped k-mers besides
+    assert 0.3 < costs["multi_label"]["parameters"] / costs["model"]["parameters"] < 0.6
     assert content["methods"]["shuffle"]["multi_label"]["sets"] == 2
 
     written = (folder / "multi_label" / "shuffle" / "metrics.json").stat().st_mtime_ns
