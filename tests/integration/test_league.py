@@ -62,6 +62,7 @@ def test_a_league_that_is_told_to_stop_leaves_no_run_behind(tmp_path: Path) -> N
     while not curves.is_file() and league.poll() is None:
         time.sleep(0.05)
     league.send_signal(signal.SIGTERM)
-    _, errors = league.communicate()
+    printed, errors = league.communicate()
     assert league.returncode == 75, errors
+    assert "stopped by SIGTERM" in printed + errors
     assert "The same command goes on" in errors

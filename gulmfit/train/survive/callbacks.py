@@ -90,6 +90,8 @@ class RunCheckpoint(Checkpoint):
         """Begin to count, and take signals over; Lightning has set its own handlers just before."""
         self._saved_at, self._saved_time = trainer.global_step, time.monotonic()
         self.signals.listen()
+        if trainer.received_sigterm:  # by its handlers, in between; it would end with status 0, and nothing saved
+            self.signals.received, trainer._signal_connector.received_sigterm = signal.SIGTERM, False
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -142,6 +142,18 @@ def test_what_a_signal_says_is_saved_is_in_the_file(step: int, judged_every: int
     assert resumed.trained == list(range(step + 1, 13))
 
 
+def test_a_signal_just_before_training_stops_it_after_a_step(tmp_path: Path) -> None:
+    class Early(pl.Callback):
+        def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            if not trainer.global_step:
+                os.kill(os.getpid(), signal.SIGTERM)  # Lightning's handlers stand, ours not yet
+
+    with pytest.raises(StoppedError, match="SIGTERM after step 1,"):
+        run(tmp_path, None, 3, Early(), max_epochs=2)
+    assert step_in(tmp_path / LAST) == 1
+    assert run(tmp_path, None, 3, Early(), max_epochs=2).trained == list(range(2, 7))
+
+
 def test_the_clock_goes_on_until_something_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four minutes a step, saved every ten: after step 3, and not before step 3 because an epoch went by unsaved."""
     now = [0.0]
