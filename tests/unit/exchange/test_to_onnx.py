@@ -58,34 +58,31 @@ def test_a_classifier_gives_the_same_probabilities(make_model: Any, tmp_path: Pa
         np.testing.assert_allclose(calibrated, predictor.calibrated(expected), atol=1e-6)
 
 
+def check_exported(run: Path, file: Path) -> None:
+    assert export_onnx(model=str(run), output=str(file)) < 1e-5
+    exported, predictor = session(file), Predictor.load(run, device="cpu")
+    for sizes in ([4], [9, 2, 1], [60, 59, 3, 17, 1, 60, 8]):
+        tokens, lengths = random_batch(len(predictor.tokenizer), sizes)
+        raw = exported.run(None, {"tokens": tokens.numpy(), "lengths": lengths.numpy()})[1]
+        with torch.no_grad():
+            expected = predictor.model(tokens, lengths)[0].softmax(-1).numpy()
+        np.testing.assert_allclose(raw, expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("strands", ["forward", "both", "symmetric"])
 @pytest.mark.parametrize("own", [{}, {"_target_": "gulmfit.models.conv_rnn.ConvRNN", "embed_size": 4, "filters": 6}])
 def test_both_strands_and_stretches_are_in_the_file(
     make_model: Any, tmp_path: Path, strands: str, own: dict[str, Any]
 ) -> None:
     run = make_model(classes=["a", "b", "c"], arch={**own, "strands": strands}, bins=4)
-    assert export_onnx(model=str(run), output=str(tmp_path / "m.onnx")) < 1e-5
-    exported, predictor = session(tmp_path / "m.onnx"), Predictor.load(run, device="cpu")
-    for sizes in ([4], [9, 2, 1], [60, 59, 3, 17, 1, 60, 8]):
-        tokens, lengths = random_batch(len(predictor.tokenizer), sizes)
-        raw = exported.run(None, {"tokens": tokens.numpy(), "lengths": lengths.numpy()})[1]
-        with torch.no_grad():
-            expected = predictor.model(tokens, lengths)[0].softmax(-1).numpy()
-        np.testing.assert_allclose(raw, expected, atol=1e-6)
+    check_exported(run, tmp_path / "m.onnx")
 
 
 @pytest.mark.parametrize("strands", ["forward", "symmetric"])
 def test_weights_of_gapped_kmers_are_in_the_file(make_model: Any, tmp_path: Path, strands: str) -> None:
     arch = {"_target_": "gulmfit.models.conv_rnn.ConvRNN", "embed_size": 4, "filters": 6, "strands": strands}
     run = make_model(classes=["a", "b"], k=2, stride=1, arch=arch, gaps=3)
-    assert export_onnx(model=str(run), output=str(tmp_path / "m.onnx")) < 1e-5
-    exported, predictor = session(tmp_path / "m.onnx"), Predictor.load(run, device="cpu")
-    for sizes in ([4], [9, 2, 1], [60, 59, 3, 17, 1, 60, 8]):
-        tokens, lengths = random_batch(len(predictor.tokenizer), sizes)
-        raw = exported.run(None, {"tokens": tokens.numpy(), "lengths": lengths.numpy()})[1]
-        with torch.no_grad():
-            expected = predictor.model(tokens, lengths)[0].softmax(-1).numpy()
-        np.testing.assert_allclose(raw, expected, atol=1e-6)
+    check_exported(run, tmp_path / "m.onnx")
 
 
 def test_padding_and_batch_mates_change_nothing(make_model: Any, tmp_path: Path) -> None:
