@@ -6,7 +6,7 @@ Shapes: `N` sequences, `C` classes, `K` knots, `B` bins.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import NormalDist
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -55,10 +55,14 @@ class Calibration:
         threshold: Calibrated probability from which on a sequence is called positive; if None, the class of highest
             probability is chosen.
 
+    Attributes:
+        targets: Kind of target that it is of, as `to_dict` writes it; None for classes.
+
     Raises:
         CheckpointError: A value is not as described.
     """
 
+    targets: ClassVar[str | None] = None
     kind: str = "none"
     temperature: float = 1.0
     knots: tuple[tuple[float, float], ...] = ()

@@ -5,7 +5,7 @@ Shapes: `N` sequences, `C` labels.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,6 +33,7 @@ class LabelCalibration(Calibration):
         CheckpointError: A value is not as described.
     """
 
+    targets: ClassVar[str | None] = LABEL_SETS
     temperatures: tuple[float, ...] = ()
     thresholds: tuple[float, ...] = ()
 
@@ -59,7 +60,7 @@ class LabelCalibration(Calibration):
 
     def to_dict(self) -> dict[str, Any]:
         lists = {name: list(getattr(self, name)) for name in ("temperatures", "thresholds")}
-        return {"targets": LABEL_SETS, "kind": self.kind, **lists}
+        return {"targets": self.targets, "kind": self.kind, **lists}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
@@ -74,11 +75,13 @@ class LabelCalibration(Calibration):
 class AsPredicted(Calibration):
     """Values stand as they are predicted."""
 
+    targets: ClassVar[str | None] = VALUES
+
     def calibrated(self, raw: Floats) -> Floats:
         return raw
 
     def to_dict(self) -> dict[str, Any]:
-        return {"targets": VALUES, "kind": self.kind}
+        return {"targets": self.targets, "kind": self.kind}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:

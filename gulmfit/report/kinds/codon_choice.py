@@ -30,8 +30,7 @@ _FAVOURITES = "each gene's own favourites"
 class CodonCalibration(PositionCalibration):
     """A temperature for the probabilities of codons."""
 
-    def to_dict(self) -> dict[str, Any]:
-        return {**super().to_dict(), "targets": CODON_LABELS}
+    targets: ClassVar[str | None] = CODON_LABELS
 
 
 class CodonChoice(Bootstrapped):

@@ -137,8 +137,7 @@ class Kind(ABC):
         Raises:
             CheckpointError: It is of another kind, or not a calibration that this version knows.
         """
-        found, own = (one.get("targets") for one in (content, cls.calibration().to_dict()))
-        if found != own:
+        if (found := content.get("targets")) != cls.calibration.targets:
             raise CheckpointError(f"not a calibration of {cls.labels.name}, but of {found!r}. Was it moved here?")
         return cls.calibration.from_dict(content)
 

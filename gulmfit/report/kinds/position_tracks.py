@@ -53,6 +53,7 @@ class TrackCalibration(Calibration):
         temperatures: What its logits are divided by.
     """
 
+    targets: ClassVar[str | None] = TRACKS
     sizes: tuple[int, ...] = ()
     temperatures: tuple[float, ...] = ()
 
@@ -66,7 +67,7 @@ class TrackCalibration(Calibration):
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "targets": TRACKS,
+            "targets": self.targets,
             "kind": self.kind,
             "sizes": list(self.sizes),
             "temperatures": list(self.temperatures),

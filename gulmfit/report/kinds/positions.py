@@ -37,11 +37,13 @@ _SHOWN = 1000  # positions of a sequence that are drawn
 class PositionCalibration(Calibration):
     """A temperature for the probabilities of positions, of however many axes."""
 
+    targets: ClassVar[str | None] = POSITIONS
+
     def calibrated(self, raw: Floats) -> Floats:
         return super().calibrated(raw.reshape(-1, raw.shape[-1])).reshape(raw.shape)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"targets": POSITIONS, "kind": self.kind, "temperature": self.temperature}
+        return {"targets": self.targets, "kind": self.kind, "temperature": self.temperature}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "PositionCalibration":

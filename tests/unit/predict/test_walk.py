@@ -86,7 +86,7 @@ def test_the_walk_of_a_record_is_short(walk: Walk) -> None:
 
 def test_the_walk_to_a_model_is_short(walk: Walk) -> None:
     assert len(files(walk.model)) <= 14, sorted(walk.model)
-    assert len(walk.model) <= 46, sorted(walk.model)
+    assert len(walk.model) <= 45, sorted(walk.model)
     both = walk.model + walk.record
     assert (len(files(both)) <= 21, len(both) <= 99) == (True, True), sorted(both)
 
