@@ -14,7 +14,7 @@ import pytest
 
 from gulmfit.errors import DataError
 
-from .conftest import ROOT
+from .conftest import ROOT, run_script
 
 CASES = 10_000
 MEMORY_MB = 128  # that no target may take beyond its libraries
@@ -31,9 +31,8 @@ def fuzzing(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_no_reader_falls_over(tmp_path: Path) -> None:
-    script = [sys.executable, str(ROOT / "scripts" / "fuzz.py"), "--findings", str(tmp_path / "findings")]
-    words = ["--cases", str(CASES), "--seed", "1", "--jobs", "2", "--json", str(tmp_path / "f.json")]
-    done = subprocess.run([*script, *words], text=True, capture_output=True, check=False, env=_environment())
+    words = ["--findings", "findings", "--cases", str(CASES), "--seed", "1", "--jobs", "2", "--json", "f.json"]
+    done = run_script("fuzz.py", *words, cwd=tmp_path)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     told = json.loads((tmp_path / "f.json").read_text())
     assert (told["cases"], told["unexpected"], told["hangs"]) == (pytest.approx(CASES, rel=0.01), 0, 0)
@@ -45,9 +44,8 @@ def test_no_reader_falls_over(tmp_path: Path) -> None:
             assert 0 < reached <= there, file
 
 
-def test_what_was_found_stays_mended() -> None:
-    script = [sys.executable, str(ROOT / "scripts" / "fuzz.py"), "--replay"]
-    done = subprocess.run(script, text=True, capture_output=True, check=False, env=_environment())
+def test_what_was_found_stays_mended(tmp_path: Path) -> None:
+    done = run_script("fuzz.py", "--replay", cwd=tmp_path)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     assert any((ROOT / "tests" / "fuzz" / "findings").glob("*/*/*"))
 
