@@ -14,7 +14,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import OverrideParseException
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gulmfit.checkpoint import DERIVED
@@ -202,13 +202,12 @@ def validate(config: DictConfig, *, multirun: bool = False) -> None:
     Raises:
         ConfigError: Listing every mistake at once, each with the nearest valid name.
     """
-    missing = sorted(map(str, OmegaConf.missing_keys(config)))
-    mistakes = [f"{key} has no value: give {key}=..." for key in missing]
     try:
         resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
     except OmegaConfBaseException as error:
         raise ConfigError(f"the configuration does not resolve: {error}") from error
     resolved = cast("dict[str, Any]", resolved)
+    mistakes = [f"{key} has no value: give {key}=..." for key in sorted(_missing(resolved))]
     nodes = (*TARGET_NODES, *TARGET_MAPPINGS)
     mistakes += check_kinds(resolved, KINDS, other=(*nodes, "hmm"))
     mistakes += check_ranges(resolved)
@@ -221,6 +220,18 @@ def validate(config: DictConfig, *, multirun: bool = False) -> None:
     if mistakes:
         lines = "\n".join(f"  - {mistake}" for mistake in mistakes)
         raise ConfigError(f"the configuration has {len(mistakes)} mistake{'s' * (len(mistakes) > 1)}:\n{lines}")
+
+
+def _missing(node: Any, place: str = "") -> Iterator[str]:
+    """Name the keys of a resolved configuration that have no value."""
+    if node == MISSING:
+        yield place
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from _missing(value, f"{place}.{key}" if place else str(key))
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from _missing(value, f"{place}[{index}]")
 
 
 def instantiate(node: Any) -> Any:
@@ -241,7 +252,7 @@ def _check_target(node: Any, where: str, filled: set[str]) -> list[str]:
     """Bind a node to the signature of what it names."""
     if not isinstance(node, Mapping) or "_target_" not in node:
         return [f"{where} must name a class in {where}._target_."]
-    if node["_target_"] == "???":  # told as a key without a value
+    if node["_target_"] == MISSING:  # told as a key without a value
         return []
     try:
         target = named(str(node["_target_"]))

@@ -64,9 +64,10 @@ def _read_once(load_config: LoadConfig) -> LoadConfig:
         if key is None:
             return load_config(self, config_path)
         if key not in known:
-            known[key] = pickle.dumps(load_config(self, config_path))
-        result: ConfigResult | None = pickle.loads(known[key])
-        return result
+            result = load_config(self, config_path)
+            result.identity = key  # type: ignore[union-attr]
+            known[key] = pickle.dumps(result)
+        return pickle.loads(known[key])  # type: ignore[no-any-return]
 
     return read
 
@@ -78,7 +79,7 @@ def _identity(repository: Any, config_path: str) -> tuple[Any, ...] | None:
         return None
     key: tuple[Any, ...] = (source.scheme(), source.provider, source.path, config_path)
     if source.scheme() == "file":
-        path = Path(source.path, source._normalize_file_name(config_path)).resolve()
+        path = Path(source.path, source._normalize_file_name(config_path)).absolute()
         status = path.stat()
         key = (*key, path, status.st_ino, status.st_mtime_ns, status.st_size)
     return key
@@ -90,7 +91,8 @@ def _merged_once(merge: Merge) -> Merge:
 
     @functools.wraps(merge)
     def merged(self: Any, defaults: Sequence[Any], repo: Any) -> Any:
-        files = [_identity(repo.delegate, default.config_path) for default in defaults]
+        read = (repo.load_config(default.config_path) for default in defaults)  # before, for their lists of defaults
+        files = [getattr(file, "identity", None) for file in read]
         if None in files:
             return merge(self, defaults, repo)
         key = tuple((file, default.package, default.primary) for file, default in zip(files, defaults, strict=True))

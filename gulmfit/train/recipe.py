@@ -21,7 +21,7 @@ from gulmfit.train.inheriting import UNTUNED, inherit
 
 logger = logging.getLogger(__name__)
 
-AUTO = "auto"
+AUTO, NONE = "auto", "none"
 CHOOSING = ("classify", "ulmfit", "learning_curve")  # stages that train classifiers
 CODONS = "gulmfit.data.sources.coding.CodonSource"
 
@@ -51,7 +51,10 @@ def settle(config: DictConfig, words: Sequence[str]) -> DictConfig:
     given = [word.lstrip("+") for word in words]
     if config.recipe == AUTO and (chosen := _recipe(config, given)):
         recipe, why = chosen
-        config = compose([*words, f"recipe={recipe}"])
+        if recipe == NONE:  # its file says nothing but its name
+            config.recipe = recipe
+        else:
+            config = compose([*words, f"recipe={recipe}"])
         logger.info("recipe=%s: %s", recipe, why)
     if origin := config.init_from or config.arch_from:
         _take_network(config, given, str(origin))
@@ -69,7 +72,7 @@ def _recipe(config: DictConfig, given: Sequence[str]) -> tuple[str, str] | None:
         return "transfer", "it starts from a language model" if config.init_from else "the twin of a transferred one"
     own = next((word for word in given if _names_network(word) or word.startswith("tokenizer=")), None)
     if own:
-        return "none", f"{own} was chosen"
+        return NONE, f"{own} was chosen"
     return "scratch", "labels alone, without a language model (init_from=)"
 
 
@@ -207,7 +210,7 @@ def _strands(config: DictConfig, train: LabelledSequences, valid: LabelledSequen
     """Return what a classifier should read, and why."""
     if train.kind.both_strands:
         return "both", "labels are of both strands"
-    if config.recipe == "none":
+    if config.recipe == NONE:
         return "forward", "there is no recipe"
     if not train.alphabet.complements:
         return "forward", f"{train.alphabet.name} has one strand"

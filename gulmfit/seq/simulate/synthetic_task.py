@@ -217,6 +217,7 @@ class _Background:
 def _window_sums(mask: npt.NDArray[np.bool_], margin: int = 0) -> npt.NDArray[np.int64]:
     """Count the true positions in the window that starts at each position, less a margin on both sides."""
     total = np.concatenate([[0], np.cumsum(mask)])
-    starts = np.arange(max(0, len(mask) - WINDOW_BP + 1))
-    sums: npt.NDArray[np.int64] = total[starts + WINDOW_BP - margin] - total[starts + margin]
+    windows = max(0, len(mask) - WINDOW_BP + 1)
+    before, after = (total[place : place + windows] for place in (margin, WINDOW_BP - margin))
+    sums: npt.NDArray[np.int64] = after - before
     return sums

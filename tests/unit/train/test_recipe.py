@@ -69,6 +69,7 @@ def test_what_is_given_stays() -> None:
     for word in ("arch=awd_lstm_small", "recipe=none", "tokenizer=bpe"):
         config = settled(word)
         assert (config.recipe, config.arch._target_.rpartition(".")[2]) == ("none", "AWDRNN")
+        assert plain(config) == plain(settled(word, "recipe=none"))
         assert len(config.schedule.phases) == 4
 
 
