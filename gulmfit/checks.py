@@ -1,7 +1,7 @@
 """What can be said of the plain values of a configuration: unknown keys, kinds, ranges."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import UnionType
 from typing import Any, get_origin
 
@@ -15,6 +15,22 @@ OBJECTIVES = (["score"], ["score", "seconds"], ["score", "parameters"])
 
 TUNED = ("none", "whole", "head")
 """What `tune` may be; the first one is not to."""
+
+
+MISSING = "???"
+"""What stands for a value that has to be given."""
+
+
+def missing_keys(node: Any, place: str = "") -> Iterator[str]:
+    """Name the dotted keys of plain values that have no value."""
+    if node == MISSING:
+        yield place
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from missing_keys(value, f"{place}.{key}" if place else str(key))
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from missing_keys(value, f"{place}[{index}]")
 
 
 def nearest(key: str, allowed: Sequence[str]) -> str:
@@ -49,7 +65,7 @@ def check_kinds(
         elif path not in kinds:
             mistakes.append(f"{path}={value!r}: a mapping is needed.")
             del node[key]
-        elif value != "???" and not _fits(value, kinds[path]):
+        elif value != MISSING and not _fits(value, kinds[path]):
             name = getattr(kinds[path], "__name__", str(kinds[path]))
             mistakes.append(f"{path}={value!r}: {name} is needed, not {type(value).__name__}.")
             del node[key]
@@ -63,7 +79,7 @@ def check_ranges(config: Mapping[str, Any]) -> list[str]:
         value: Any = config
         for name in key.split("."):
             value = value.get(name) if isinstance(value, Mapping) else None
-        if value is None or value == "???":
+        if value is None or value == MISSING:
             continue
         low, high = map(float, interval[1:-1].split(","))
         if isinstance(value, bool) or not isinstance(value, int | float):

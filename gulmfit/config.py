@@ -14,11 +14,11 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import OverrideParseException
-from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gulmfit.checkpoint import DERIVED
-from gulmfit.checks import SEARCHED, check_kinds, check_ranges, check_stage, nearest
+from gulmfit.checks import MISSING, SEARCHED, check_kinds, check_ranges, check_stage, missing_keys, nearest
 from gulmfit.errors import ConfigError
 from gulmfit.files import config_dir
 from gulmfit.moved import named
@@ -207,7 +207,7 @@ def validate(config: DictConfig, *, multirun: bool = False) -> None:
     except OmegaConfBaseException as error:
         raise ConfigError(f"the configuration does not resolve: {error}") from error
     resolved = cast("dict[str, Any]", resolved)
-    mistakes = [f"{key} has no value: give {key}=..." for key in sorted(_missing(resolved))]
+    mistakes = [f"{key} has no value: give {key}=..." for key in sorted(missing_keys(resolved))]
     nodes = (*TARGET_NODES, *TARGET_MAPPINGS)
     mistakes += check_kinds(resolved, KINDS, other=(*nodes, "hmm"))
     mistakes += check_ranges(resolved)
@@ -220,18 +220,6 @@ def validate(config: DictConfig, *, multirun: bool = False) -> None:
     if mistakes:
         lines = "\n".join(f"  - {mistake}" for mistake in mistakes)
         raise ConfigError(f"the configuration has {len(mistakes)} mistake{'s' * (len(mistakes) > 1)}:\n{lines}")
-
-
-def _missing(node: Any, place: str = "") -> Iterator[str]:
-    """Name the keys of a resolved configuration that have no value."""
-    if node == MISSING:
-        yield place
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield from _missing(value, f"{place}.{key}" if place else str(key))
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            yield from _missing(value, f"{place}[{index}]")
 
 
 def instantiate(node: Any) -> Any:
