@@ -30,7 +30,7 @@ from gulmfit.cli.words import HELP, command, log_to_stdout
 from gulmfit.config import compose, instantiate, validate
 from gulmfit.errors import ConfigError
 from gulmfit.evaluate.uncertainty import paired_bootstrap
-from gulmfit.files import write_whole
+from gulmfit.files import whole_file, write_whole
 from gulmfit.overrides import assign
 from gulmfit.report.table import format_table
 from gulmfit.seq.labels.labelled import LabelledSequences
@@ -70,31 +70,43 @@ def known_sequences(words: Sequence[str], most: int) -> LabelledSequences:
 
 
 def held_out(data: LabelledSequences, words: Sequence[str], folder: Path) -> Scored:
-    """Train one network, unless it has been trained before, and predict what is held out."""
-    kept = folder / "held_out.npz"
+    """Train one network, unless it has been trained before, and predict what is held out.
+
+    Raises:
+        ConfigError: If it was trained with other words or on other sequences.
+    """
+    kept, asked = folder / "held_out.npz", [*words, f"{len(data)} sequences", data.ids[0], data.ids[-1]]
     if not kept.is_file():
-        given = [
-            *words, "stage=classify", *SPLIT, "resume=auto", "checkpoint.keep=false", "leakage=ignore",
-            "trainer.enable_progress_bar=false", assign("run.name", folder.name), assign("paths.run_dir", folder),
-        ]  # fmt: skip
-        config = settle(compose(given), given)
-        validate(config)
-        run = Run(config, folder, given)
-        logger.info("%s", folder)
-        with held_back(), logged_in(run):
-            learned = learn_labels(run.prepare(), instantiate(config.data), data)
-        if learned.fitted is None or learned.predictor is None:
-            raise ConfigError("each network is trained in one process: set trainer.devices=1.")
-        parts, predictor = learned.material.parts, learned.predictor
-        calibrate(predictor, parts["valid"], str(config.calibration), int(config.batch_size))
-        found = predictor.of_part(parts["test"], batch_size=int(config.batch_size))
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(
-            kept, labels=parts["test"].labels, probabilities=found, groups=learned.material.groups_of("test"),
-            seconds=learned.fitted.seconds,
-        )  # fmt: skip
+        predicted = _predicted(data, words, folder)
+        with whole_file(kept) as unfinished, unfinished.open("wb") as handle:
+            np.savez(handle, asked=asked, **predicted)
     with np.load(kept) as found:
+        if found["asked"].tolist() != asked:
+            raise ConfigError(f"{folder} was trained with {' '.join(found['asked'])}: name another output=.")
         return Scored(found["labels"], found["probabilities"], found["groups"], float(found["seconds"]))
+
+
+def _predicted(data: LabelledSequences, words: Sequence[str], folder: Path) -> dict[str, Any]:
+    given = [
+        *words, "stage=classify", *SPLIT, "resume=auto", "checkpoint.keep=false", "leakage=ignore",
+        "trainer.enable_progress_bar=false", assign("run.name", folder.name), assign("paths.run_dir", folder),
+    ]  # fmt: skip
+    config = settle(compose(given), given)
+    validate(config)
+    run = Run(config, folder, given)
+    logger.info("%s", folder)
+    with held_back(), logged_in(run):
+        learned = learn_labels(run.prepare(), instantiate(config.data), data)
+    if learned.fitted is None or learned.predictor is None:
+        raise ConfigError("each network is trained in one process: set trainer.devices=1.")
+    parts, predictor, batch_size = learned.material.parts, learned.predictor, int(config.batch_size)
+    calibrate(predictor, parts["valid"], str(config.calibration), batch_size)
+    return {
+        "labels": parts["test"].labels,
+        "probabilities": predictor.of_part(parts["test"], batch_size=batch_size),
+        "groups": learned.material.groups_of("test"),
+        "seconds": learned.fitted.seconds,
+    }
 
 
 def difference(changed: Scored, recipe: Scored) -> dict[str, float]:

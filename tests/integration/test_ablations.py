@@ -43,8 +43,9 @@ def test_each_change_is_one_change_of_the_recipe(ablations: ModuleType) -> None:
 
 @pytest.mark.slow
 def test_a_table_of_toys(
-    ablations: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+    ablations: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     plan = {
         "recipe": "scratch", "seeds": [0, 1], "sets": {"toy": SMALL},
         "changes": {"no_gaps": {"title": "no gapped k-mers", "words": ["classify.gaps=0"]}},
@@ -67,6 +68,11 @@ def test_a_table_of_toys(
     caplog.clear()
     ablations.main()
     assert table in caplog.text
+
+    monkeypatch.setattr("sys.argv", ["ablations.py", "plan=plan.yaml", "output=found", "sequences=100"])
+    with pytest.raises(SystemExit):
+        ablations.main()
+    assert "120 sequences" in caplog.text + capsys.readouterr().err
 
 
 def test_the_test_part_is_left_out(ablations: ModuleType) -> None:
