@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from gulmfit.cli.options import Function, Option
+from gulmfit.cli.options import Function, Option, is_not_one_of
 from gulmfit.cli.words import HELP, command, log_to_stdout
 from gulmfit.config import compose, instantiate, validate
 from gulmfit.errors import ConfigError
@@ -148,7 +148,7 @@ def chosen(words: str, among: Mapping[str, Any], option: str) -> list[str]:
     """Return the names that an option lists; all where it lists none."""
     names = words.split(",") if words else list(among)
     if unknown := [name for name in names if name not in among]:
-        raise ConfigError(f"{option}={words}: {unknown[0]!r} is not one of {', '.join(among)}.")
+        raise ConfigError(f"{option}={words}: {unknown[0]!r} {is_not_one_of(unknown[0], among)}")
     return names
 
 

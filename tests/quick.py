@@ -91,7 +91,7 @@ def _merged_once(merge: Merge) -> Merge:
 
     @functools.wraps(merge)
     def merged(self: Any, defaults: Sequence[Any], repo: Any) -> Any:
-        read = (repo.load_config(default.config_path) for default in defaults)  # before, for their lists of defaults
+        read = (repo.load_config(default.config_path) for default in defaults)  # known by now
         files = [getattr(file, "identity", None) for file in read]
         if None in files:
             return merge(self, defaults, repo)

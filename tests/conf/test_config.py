@@ -9,6 +9,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
+from gulmfit.checks import missing_keys
 from gulmfit.config import compose, config_dir, data_dir, validate
 from gulmfit.errors import ConfigError
 
@@ -228,3 +229,9 @@ def test_a_job_of_a_cluster_asks_for_what_the_profile_says(tmp_path: Path, monke
     assert {"partition=gpu", "time=720", "signal=USR2@120", "requeue", "mem=32GB", "mail-type=END"} <= given
     assert {"gpus-per-node=1", "cpus-per-task=8", "ntasks-per-node=1", "nodes=1"} <= given
     assert not any(line.startswith(("account", "qos", "constraint", "gres")) for line in given)
+
+
+def test_keys_without_a_value_are_those_that_omegaconf_names() -> None:
+    config = OmegaConf.create({"a": "???", "b": {"c": "???", "d": 1, "e": None}, "f": [1, "???", {"g": "???"}]})
+    assert set(missing_keys(OmegaConf.to_container(config))) == OmegaConf.missing_keys(config)
+    assert len(OmegaConf.missing_keys(config)) == 4
