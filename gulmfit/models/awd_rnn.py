@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gulmfit.errors import ConfigError
-from gulmfit.models.dropout import DropoutRates, EmbeddingDropout, VariationalDropout, drop_connect
+from gulmfit.models.dropout import DropoutRates, drop_tokens
 
 LayerStates = list[tuple[Tensor, ...]]
 """For every layer its `(h, c)` (LSTM) or `(h,)` (GRU), each `(1, B, H)`."""
@@ -51,7 +51,7 @@ class RecurrentLayer(nn.Module):
     def forward(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run `x` `(B, T, input)` from `state`; return outputs `(B, T, H)` and the state after the last position."""
         rnn: Any = self.rnn
-        weight_hh = drop_connect(rnn.weight_hh_l0, self.weight_p, self.training)
+        weight_hh = F.dropout(rnn.weight_hh_l0, self.weight_p, self.training)
         weights = [rnn.weight_ih_l0, weight_hh, rnn.bias_ih_l0, rnn.bias_hh_l0]
         device, units = x.device.type, 0
         if torch.is_autocast_enabled(device):
@@ -146,9 +146,9 @@ class AWDRNN(nn.Module):
         self.embed_size = embed_size
         self.output_size = embed_size
         self.embedding = nn.Embedding(vocab_size, embed_size, padding_idx=pad_id)
-        self.embedding_dropout = EmbeddingDropout(rates.embed_p)
-        self.input_dropout = VariationalDropout(rates.input_p)
-        self.hidden_dropout = VariationalDropout(rates.hidden_p)
+        self.embed_p = rates.embed_p
+        self.input_dropout = nn.Dropout1d(rates.input_p)
+        self.hidden_dropout = nn.Dropout1d(rates.hidden_p)
         sizes = [embed_size] + [hidden_size] * (num_layers - 1) + [embed_size]
         self.layers = nn.ModuleList(
             RecurrentLayer(cell, sizes[i], sizes[i + 1], rates.weight_p) for i in range(num_layers)
@@ -205,12 +205,15 @@ class AWDRNN(nn.Module):
         if state is None:
             state = self.initial_state(tokens.shape[0])
         with torch.set_grad_enabled(torch.is_grad_enabled() and frozen < 1):
-            x = self.input_dropout(self.embedding_dropout(self.embedding, tokens))
+            x = self.embedding(tokens)
+            if self.training:
+                x = drop_tokens(x, tokens, self.embedding.num_embeddings, self.embed_p)
+            x = self.input_dropout(x.transpose(1, 2)).transpose(1, 2)  # one mask of features a sequence
         new_state: LayerStates = []
         for index, layer in enumerate(self.recurrent_layers()):
             with torch.set_grad_enabled(torch.is_grad_enabled() and frozen < index + 2):
                 if index:
-                    x = self.hidden_dropout(x)
+                    x = self.hidden_dropout(x.transpose(1, 2)).transpose(1, 2)
                 x, layer_state = layer(x, state[index])
             new_state.append(layer_state)
         return x, new_state

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gulmfit.errors import ConfigError
-from gulmfit.models.dropout import DropoutRates, EmbeddingDropout
+from gulmfit.models.dropout import DropoutRates, drop_tokens
 
 
 class BagOfWords(nn.Module):
@@ -47,7 +47,7 @@ class BagOfWords(nn.Module):
         rates = dropout or DropoutRates()
         self.output_size, self.pad_id, self.normalize = embed_size, pad_id, normalize
         self.embedding = nn.Embedding(vocab_size, embed_size, padding_idx=pad_id)
-        self.embedding_dropout = EmbeddingDropout(rates.embed_p)
+        self.embed_p = rates.embed_p
         self.input_dropout = nn.Dropout(rates.input_p)
         self.reset_parameters()
 
@@ -69,7 +69,9 @@ class BagOfWords(nn.Module):
             Outputs `(B, T, E)`, and None.
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
-            vectors = self.embedding_dropout(self.embedding, tokens)
+            vectors = self.embedding(tokens)
+            if self.training:
+                vectors = drop_tokens(vectors, tokens, self.embedding.num_embeddings, self.embed_p)
             real = (tokens != self.pad_id).sum(1).clamp_min(1)
             mean = vectors.sum(1) / real.unsqueeze(1)  # (B, E); padding has the vector 0
             if self.normalize:

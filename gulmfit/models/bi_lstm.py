@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from gulmfit.errors import ConfigError
 from gulmfit.models.awd_rnn import CELLS, RecurrentLayer
 from gulmfit.models.both_strands import turn
-from gulmfit.models.dropout import DropoutRates, EmbeddingDropout
+from gulmfit.models.dropout import DropoutRates, drop_tokens
 
 # Compositions of sequences differ by hundredths; the summary should see them from the start.
 _COMPOSITION = 10.0
@@ -64,7 +64,7 @@ class BiLSTM(nn.Module):
         rates = dropout or DropoutRates()
         self.output_size, self.pad_id = 2 * hidden_size + summary_size, pad_id
         self.embedding = nn.Embedding(vocab_size, embed_size, padding_idx=pad_id)
-        self.embedding_dropout = EmbeddingDropout(rates.embed_p)
+        self.embed_p = rates.embed_p
         self.input_dropout = nn.Dropout(rates.input_p)
         self.hidden_dropout = nn.Dropout(rates.hidden_p)
         sizes = [embed_size] + [2 * hidden_size] * (num_layers - 1)
@@ -87,7 +87,10 @@ class BiLSTM(nn.Module):
         lengths = (tokens != self.pad_id).sum(1)
         learns = torch.is_grad_enabled()
         with torch.set_grad_enabled(learns and frozen < 1):
-            embedded = self.input_dropout(self.embedding_dropout(self.embedding, tokens))
+            embedded = self.embedding(tokens)
+            if self.training:
+                embedded = drop_tokens(embedded, tokens, self.embedding.num_embeddings, self.embed_p)
+            embedded = self.input_dropout(embedded)
         x = embedded
         for index, (ahead, back) in enumerate(self._layers()):
             with torch.set_grad_enabled(learns and frozen < index + 2):

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from gulmfit.errors import ConfigError
 from gulmfit.models.awd_rnn import CELLS, RecurrentLayer
-from gulmfit.models.dropout import DropoutRates, EmbeddingDropout, VariationalDropout
+from gulmfit.models.dropout import DropoutRates, drop_tokens
 
 
 class ConvRNN(nn.Module):
@@ -68,11 +68,11 @@ class ConvRNN(nn.Module):
         self.output_size = hidden_size if num_layers else filters
         self.pad_id, self.pool = pad_id, pool
         self.embedding = nn.Embedding(vocab_size, embed_size, padding_idx=pad_id)
-        self.embedding_dropout = EmbeddingDropout(rates.embed_p)
+        self.embed_p = rates.embed_p
         self.input_dropout = nn.Dropout(rates.input_p)
         self.convolution = nn.Conv1d(embed_size, filters, width, padding=width // 2)
         self.hidden_dropout = nn.Dropout(rates.hidden_p)
-        self.between_layers = VariationalDropout(rates.hidden_p)
+        self.between_layers = nn.Dropout1d(rates.hidden_p)
         sizes = [filters] + [hidden_size] * num_layers
         self.layers = nn.ModuleList(
             RecurrentLayer(cell, sizes[i], sizes[i + 1], rates.weight_p) for i in range(num_layers)
@@ -102,7 +102,10 @@ class ConvRNN(nn.Module):
         groups = iter(range(len(self.layers) + 2))
         learns = torch.is_grad_enabled()
         with torch.set_grad_enabled(learns and frozen <= next(groups)):
-            embedded = None if self._is_folded else self.input_dropout(self.embedding_dropout(self.embedding, tokens))
+            embedded = None if self._is_folded else self.embedding(tokens)
+            if embedded is not None and self.training:
+                embedded = drop_tokens(embedded, tokens, self.embedding.num_embeddings, self.embed_p)
+                embedded = self.input_dropout(embedded)
         with torch.set_grad_enabled(learns and frozen <= next(groups)):
             x = self._folded(tokens) if embedded is None else self.convolution(embedded.transpose(1, 2))
             x = F.relu(x)
@@ -112,7 +115,7 @@ class ConvRNN(nn.Module):
             x = self.hidden_dropout(x.transpose(1, 2))  # (B, W, F)
         for index, layer in enumerate(cast("list[RecurrentLayer]", list(self.layers))):
             with torch.set_grad_enabled(learns and frozen <= next(groups)):
-                x = self.between_layers(x) if index else x
+                x = self.between_layers(x.transpose(1, 2)).transpose(1, 2) if index else x
                 x, _ = layer(x, layer.initial_state(x.shape[0], x))
         return x.repeat_interleave(self.pool, 1)[:, : tokens.shape[1]], None
 

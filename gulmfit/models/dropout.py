@@ -1,4 +1,7 @@
-"""The dropouts of AWD-LSTM.
+"""The regularisers of AWD-LSTM, but for those that torch has.
+
+Variational dropout, the same features at every position of a sequence, is `nn.Dropout1d` over `(B, E, T)`; DropConnect
+is `F.dropout` of a weight matrix.
 
 Shape letters: `B` batch, `T` tokens, `V` vocabulary, `E` embedding, `H` hidden.
 
@@ -8,7 +11,7 @@ masks after Gal & Ghahramani 2016.
 
 from dataclasses import dataclass, fields
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from gulmfit.errors import ConfigError
@@ -51,46 +54,17 @@ class DropoutRates:
         object.__setattr__(self, "drop_mult", 1.0)
 
 
-class VariationalDropout(nn.Module):
-    """Zero the same features at every position of a sequence: one mask `(B, 1, H)` a call."""
+def drop_tokens(embedded: Tensor, tokens: Tensor, vocab_size: int, p: float) -> Tensor:
+    """Drop rows of an embedding, whole k-mers, for a whole batch; survivors are scaled.
 
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Drop features of `x` `(B, T, H)`; the identity in evaluation."""
-        if not self.training or self.p == 0.0:
-            return x
-        mask = x.new_empty(x.shape[0], 1, x.shape[2]).bernoulli_(1.0 - self.p).div_(1.0 - self.p)
-        return x * mask
-
-
-class EmbeddingDropout(nn.Module):
-    """Look tokens up in an embedding whose rows (whole k-mers) are dropped, survivors scaled."""
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
-
-    def forward(self, embedding: nn.Embedding, tokens: Tensor) -> Tensor:
-        """Embed `tokens` `(B, T)` as `(B, T, E)`."""
-        embedded: Tensor = embedding(tokens)
-        if not self.training or self.p == 0.0:
-            return embedded
-        rows = embedded.new_empty(embedding.num_embeddings, 1).bernoulli_(1.0 - self.p).div_(1.0 - self.p)
-        # Masking the looked-up rows equals masking the matrix and touches B x T rows instead of V.
-        return embedded * F.embedding(tokens, rows)
-
-
-def drop_connect(weight: Tensor, p: float, training: bool) -> Tensor:
-    """Drop single entries of a weight matrix for one call.
-
-    The result is an ordinary tensor of the graph: the parameter itself is never changed, copied or registered twice.
+    Args:
+        embedded: `(B, T, E)`.
+        tokens: `(B, T)`, which they embed.
+        vocab_size: `V`.
+        p: Share of the rows.
     """
-    if not training or p == 0.0:
-        return weight
-    return F.dropout(weight, p, training=True)
+    # Masking the looked-up rows equals masking the matrix and touches B x T rows instead of V.
+    return embedded * F.embedding(tokens, F.dropout(embedded.new_ones(vocab_size, 1), p))
 
 
 def activation_penalty(outputs: Tensor, mask: Tensor | None, alpha: float, beta: float) -> Tensor:

@@ -7,8 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gulmfit.models.dropout import VariationalDropout
-
 # Up to this many k-mers one matrix product over the whole vocabulary beats gathering rows of the decoder for every
 # token.
 DENSE_VOCABULARY = 4096
@@ -39,7 +37,7 @@ class LanguageModelHead(nn.Module):
         self.num_special = num_special
         self.num_kmers = vocab_size - num_special
         self.block_size = block_size
-        self.dropout = VariationalDropout(output_p)
+        self.dropout = nn.Dropout1d(output_p)
 
     def token_losses(self, weight: Tensor, hidden: Tensor, tokens: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Score each position on its own.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from gulmfit.errors import ConfigError
 from gulmfit.models.both_strands import OtherStrand, turn
 from gulmfit.models.classifier import LabelModel
-from gulmfit.models.dropout import DropoutRates, VariationalDropout
+from gulmfit.models.dropout import DropoutRates
 from gulmfit.models.encoder import Encoder
 
 
@@ -68,7 +68,7 @@ class Labeller(LabelModel):
         if hidden_size < 0:
             raise ConfigError(f"head.hidden_size={hidden_size}: units of the hidden layer, or 0 for none.")
         self.k, self.stride, self.num_classes = kmer_bases, kmer_stride, num_classes
-        self.dropout = VariationalDropout((dropout or DropoutRates()).output_p)
+        self.dropout = nn.Dropout1d((dropout or DropoutRates()).output_p)
         size, layers = (1 if strands == "forward" else 2) * encoder.output_size, list[nn.Module]()
         if hidden_size:
             layers, size = [nn.Linear(size, hidden_size), nn.ReLU()], hidden_size
@@ -110,7 +110,7 @@ class Labeller(LabelModel):
             stand for, so that a sequence has its own at the start of a row.
         """
         if self.other_strand is None:
-            found, penalty = self._through(tokens, lengths, frozen, lambda outputs: self.told(self.dropout(outputs)))
+            found, penalty = self._through(tokens, lengths, frozen, lambda outputs: self.told(self._dropped(outputs)))
         else:
             features, penalty = self.features(tokens, lengths, frozen)
             found = self._heard(features)
@@ -128,6 +128,11 @@ class Labeller(LabelModel):
             penalty = penalty + share
         return torch.cat(found, 1), penalty
 
+    def _dropped(self, outputs: Tensor) -> Tensor:
+        """Drop features of `(B, T, E)`, the same at every token of a sequence."""
+        dropped: Tensor = self.dropout(outputs.transpose(1, 2))
+        return dropped.transpose(1, 2)
+
     def features(self, tokens: Tensor, lengths: Tensor, frozen: int = 0) -> tuple[Tensor, Tensor]:
         """Return `[forward ; reverse]` at every token, `(B, T, 2 E)`, after dropout, and the penalty; for two strands.
 
@@ -138,7 +143,7 @@ class Labeller(LabelModel):
         twice = torch.cat([lengths, lengths])
         outputs, penalty = self._through(torch.cat([tokens, other]), twice, frozen, lambda outputs: outputs)
         forward, reverse = outputs.chunk(2)
-        return self.dropout(torch.cat([forward, turn(reverse, lengths)], -1)), penalty
+        return self._dropped(torch.cat([forward, turn(reverse, lengths)], -1)), penalty
 
     def told(self, features: Tensor) -> Tensor:
         """Return `(B, T, s C)` of features."""

@@ -93,7 +93,7 @@ class LanguageModel(nn.Module):
         """
         hidden, state = encode_window(self.encoder, tokens, state)
         contexts, targets = tokens.flatten(), targets.flatten()
-        dropped = self.head.dropout(hidden).flatten(0, 1)
+        dropped = self.head.dropout(hidden.transpose(1, 2)).transpose(1, 2).flatten(0, 1)
         losses, correct = self.head.token_losses(self.encoder.embedding.weight, dropped, contexts, targets)
         penalty = activation_penalty(hidden, None, self.alpha, self.beta) if self.training else losses.new_zeros(())
         return LanguageModelOutput(losses, correct, contexts, targets, targets >= self.num_special, penalty, state)

@@ -1,13 +1,10 @@
-"""What must not come twice: the content of files, and the ids of records."""
+"""What must not come twice: the content of files, and the ids of labelled sequences."""
 
 import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
 
 from gulmfit.errors import DataError
 from gulmfit.seq.text import READ_ERRORS, opener
@@ -16,11 +13,6 @@ _log = logging.getLogger(__name__)
 
 _START_BYTES = 1 << 16  # files that differ in them are not read any further
 _BLOCK_BYTES = 1 << 20
-
-_PENDING = 1 << 14  # hashes that wait in a set, which takes some 100 bytes for each
-_MASK = (1 << 64) - 1
-
-Hashes = npt.NDArray[np.uint64]
 
 
 def check_distinct(files: Iterable[Path]) -> None:
@@ -100,41 +92,3 @@ def _digest(path: Path, most: int = -1) -> bytes | None:
     except READ_ERRORS:
         return None
     return None if empty else found.digest()
-
-
-class SeenTexts:
-    """A set that tells whether a text may have come before.
-
-    Two texts share a hash in one of 2^64 pairs, so that of 100 million texts one is wrongly suspected in one of 4,000
-    cases: whoever is told that a text came before looks whether it did. A text that did is told at once, or some
-    `16,384` texts later.
-    """
-
-    def __init__(self) -> None:
-        self._pending: dict[int, int] = {}
-        self._runs: list[Hashes] = []  # sorted, each more than twice as long as the next
-
-    def add(self, text: str, number: int) -> list[int]:
-        """Take in a text with its number; return the numbers of texts, this or earlier, that may have come before."""
-        key = hash(text) & _MASK
-        if self._pending.setdefault(key, number) != number:
-            return [number]
-        return self.settle() if len(self._pending) >= _PENDING else []
-
-    def settle(self) -> list[int]:
-        """Compare the texts that wait with all that came before; returns as `add` does. Call it at the end."""
-        if not self._pending:
-            return []
-        keys = np.fromiter(self._pending, np.uint64, len(self._pending))
-        keys.sort()
-        found: list[int] = []
-        for run in self._runs:
-            places = np.searchsorted(run, keys)
-            places[places == len(run)] = 0
-            found += [self._pending[key] for key in keys[run[places] == keys].tolist()]
-        while self._runs and len(self._runs[-1]) <= 2 * len(keys):
-            keys = np.concatenate([self._runs.pop(), keys])
-            keys.sort()
-        self._runs.append(keys)
-        self._pending.clear()
-        return sorted(found)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
-from gulmfit.errors import DataError, GulmfitError
+from gulmfit.errors import DataError
 from gulmfit.seq.limits import bounded_lines
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -41,23 +41,19 @@ def open_text(path: Path, *, newline: str | None = None, errors: str = "strict")
     with opens(path, "rb") as handle:
         beginning = handle.read(4)
     encoding = next((name for mark, name in _MARKS if beginning.startswith(mark)), "utf-8-sig")
-    if encoding == "utf-8-sig":
-        refuse_zero_bytes(path, beginning)
+    if encoding == "utf-8-sig" and b"\0" in beginning:
+        raise DataError(utf_16(path))
     strict = "strict" if encoding != "utf-8-sig" else errors
     return cast(TextIO, opens(path, "rt", encoding=encoding, errors=strict, newline=newline))
 
 
-def refuse_zero_bytes(path: Path, beginning: bytes, kind: type[GulmfitError] = DataError) -> None:
-    """Refuse a file in whose first bytes there is a zero: no text has one, but that of an encoding we cannot know.
-
-    Raises:
-        DataError: There is one; of this kind.
-    """
-    if b"\0" in beginning:
-        raise kind(
-            f"{path}: a zero byte at its start: UTF-16 without a byte order mark? Save it as UTF-8, or convert it: "
-            "iconv -f UTF-16LE -t UTF-8"
-        )
+def utf_16(path: Path) -> str:
+    """Say what a zero among the first bytes of a file tells: no text has one, but that of an encoding that we cannot
+    know."""
+    return (
+        f"{path}: a zero byte at its start: UTF-16 without a byte order mark? Save it as UTF-8, or convert it: "
+        "iconv -f UTF-16LE -t UTF-8"
+    )
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:

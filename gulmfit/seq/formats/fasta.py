@@ -3,7 +3,6 @@
 import glob
 import gzip
 import os
-import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,10 +11,14 @@ from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
+import numpy as np
+import numpy.typing as npt
+
 from gulmfit.errors import SequenceError
-from gulmfit.seq.duplicates import SeenTexts, check_distinct
+from gulmfit.seq.duplicates import check_distinct
+from gulmfit.seq.formats.fastq import name_mates, parse_fastq
 from gulmfit.seq.limits import longest_record, too_long
-from gulmfit.seq.text import GZIP_MAGIC, LENIENT, refuse_zero_bytes
+from gulmfit.seq.text import GZIP_MAGIC, LENIENT, utf_16
 
 Paths = str | Path | Sequence[str | Path]
 
@@ -24,10 +27,10 @@ _LINE_BYTES = 1 << 18  # what is kept in one piece of a line
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SPACES = b" \t\v\f"  # the white space that is no line end
 
-_QUALITIES = bytes(range(ord("!"), ord("~") + 1))
-_MATE = re.compile(r"(\S+)\s+([12]):[YN]:\d+.*", re.DOTALL)  # "id 1:N:0:ACGT", as Illumina's software writes since 1.8
+_PENDING = 1 << 14  # hashes of ids that wait in a set, which takes some 100 bytes for each
+_MASK = (1 << 64) - 1
 
-Read = tuple[int, str, bytes]
+Hashes = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +150,44 @@ def _expand_one(name: str) -> list[Path]:
     return files
 
 
+class SeenTexts:
+    """A set that tells whether a text may have come before.
+
+    Two texts share a hash in one of 2^64 pairs, so that of 100 million texts one is wrongly suspected in one of 4,000
+    cases: whoever is told that a text came before looks whether it did. A text that did is told at once, or some
+    `16,384` texts later.
+    """
+
+    def __init__(self) -> None:
+        self._pending: dict[int, int] = {}
+        self._runs: list[Hashes] = []  # sorted, each more than twice as long as the next
+
+    def add(self, text: str, number: int) -> list[int]:
+        """Take in a text with its number; return the numbers of texts, this or earlier, that may have come before."""
+        key = hash(text) & _MASK
+        if self._pending.setdefault(key, number) != number:
+            return [number]
+        return self.settle() if len(self._pending) >= _PENDING else []
+
+    def settle(self) -> list[int]:
+        """Compare the texts that wait with all that came before; returns as `add` does. Call it at the end."""
+        if not self._pending:
+            return []
+        keys = np.fromiter(self._pending, np.uint64, len(self._pending))
+        keys.sort()
+        found: list[int] = []
+        for run in self._runs:
+            places = np.searchsorted(run, keys)
+            places[places == len(run)] = 0
+            found += [self._pending[key] for key in keys[run[places] == keys].tolist()]
+        while self._runs and len(self._runs[-1]) <= 2 * len(keys):
+            keys = np.concatenate([self._runs.pop(), keys])
+            keys.sort()
+        self._runs.append(keys)
+        self._pending.clear()
+        return sorted(found)
+
+
 def _read_one(path: Path, repeated_ids: bool = False) -> Iterator[tuple[str, str, Iterator[bytes]]]:
     """Yield the id, the description and the pieces of each record."""
     seen = SeenTexts()
@@ -203,7 +244,8 @@ def _raw_pieces(path: Path) -> Iterator[tuple[tuple[int, str], bytes]]:
     number, header = 0, ""
     blocks = _blocks(path)
     first = next(blocks, b"")
-    refuse_zero_bytes(path, first[:4], SequenceError)
+    if b"\0" in first[:4]:
+        raise SequenceError(utf_16(path))
     if first.startswith(b"@"):
         whole = _whole_lines(path, chain([first], blocks))
         yield from (((read, title), letters) for read, title, letters in name_mates(parse_fastq(path, whole)))
@@ -286,75 +328,3 @@ def _blocks(path: Path) -> Iterator[bytes]:
             f"{path}: the file cannot be read ({os.strerror(error.errno) if error.errno else error}). "
             "Check that it exists and that you may read it."
         ) from error
-
-
-def parse_fastq(path: Path, blocks: Iterator[bytes]) -> Iterator[Read]:
-    """Read FASTQ records from the text of a file.
-
-    Args:
-        path: The file, for messages.
-        blocks: Its text in blocks cut at line ends, all of them line feeds; carriage returns are not among them.
-
-    Yields:
-        Number of the record from 1, its header without "@", its letters.
-
-    Raises:
-        SequenceError: A record is not of four lines, its qualities are not as many as its letters or hold a character
-            outside "!" to "~", or the file ends within a record.
-
-    Source: https://doi.org/10.1093/nar/gkp1137; reads over several lines, which it allows and no sequencer writes, are
-    refused.
-    """
-    lines = (line.rstrip() for block in blocks for line in block.removesuffix(b"\n").split(b"\n"))
-    for number, header in enumerate(lines, start=1):
-        if not header:
-            if rest := next(filter(None, lines), b""):
-                raise SequenceError(_broken(path, number, f"an empty line before {_shown(rest)}"))
-            return
-        if not header.startswith(b"@"):
-            raise SequenceError(_broken(path, number, f"{_shown(header)} where '@' is expected"))
-        letters, plus, quality = (next(lines, None) for _ in range(3))
-        if letters is None or plus is None or quality is None:
-            raise SequenceError(_broken(path, number, "the file ends within it"))
-        if not plus.startswith(b"+"):
-            raise SequenceError(
-                _broken(path, number, f"{_shown(plus)} where '+' is expected; reads over several lines are refused")
-            )
-        if len(quality) != len(letters):
-            raise SequenceError(_broken(path, number, f"{len(letters)} letters and {len(quality)} qualities"))
-        if wrong := quality.translate(None, _QUALITIES):
-            position = quality.index(wrong[:1])
-            raise SequenceError(_broken(path, number, f"quality {wrong[:1]!r} at position {position}: not '!' to '~'"))
-        yield number, header[1:].decode("utf-8", LENIENT).strip(), letters
-
-
-def name_mates(reads: Iterable[Read]) -> Iterator[Read]:
-    """Tell the reads of a pair that follow each other under one id apart: "id 1:N:0" becomes "id/1 1:N:0"."""
-    waiting: tuple[Read, str, str] | None = None  # a read that may be the first of a pair, its id and number
-    for read in reads:
-        found = _MATE.fullmatch(read[1])
-        pair = waiting is not None and found is not None and waiting[1] == found[1] and waiting[2] != found[2]
-        if waiting is not None:
-            yield _as_mate(*waiting) if pair else waiting[0]
-            waiting = None
-        if found is None:
-            yield read
-        elif pair:
-            yield _as_mate(read, found[1], found[2])
-        else:
-            waiting = read, found[1], found[2]
-    if waiting is not None:
-        yield waiting[0]
-
-
-def _as_mate(read: Read, name: str, mate: str) -> Read:
-    number, title, letters = read
-    return number, f"{name}/{mate}{title[len(name) :]}", letters
-
-
-def _broken(path: Path, number: int, found: str) -> str:
-    return f"{path}, record number {number}: not FASTQ of four lines a read: {found}. Correct or download it again."
-
-
-def _shown(line: bytes) -> str:
-    return repr(line[:30].decode("ascii", "backslashreplace"))

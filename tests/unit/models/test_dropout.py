@@ -2,42 +2,38 @@
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from gulmfit.models.dropout import (
-    DropoutRates,
-    EmbeddingDropout,
-    VariationalDropout,
-    activation_penalty,
-    drop_connect,
-)
+from gulmfit.models.awd_rnn import AWDRNN
+from gulmfit.models.dropout import DropoutRates, activation_penalty
 
 
-def test_one_variational_mask_for_all_positions() -> None:
+def test_an_encoder_drops_the_same_features_at_every_token_and_whole_tokens_for_the_batch() -> None:
     torch.manual_seed(0)
-    dropped = VariationalDropout(0.3).train()(torch.ones(200, 9, 50))
-    assert torch.equal(dropped, dropped[:, :1].expand_as(dropped))
-    assert dropped.unique().tolist() == [0.0, pytest.approx(1 / 0.7)]
-    assert (dropped == 0).float().mean().item() == pytest.approx(0.3, abs=0.02)
-    assert not torch.equal(dropped[0], dropped[1])
+    encoder = AWDRNN(1000, 50, 8, 1, DropoutRates(embed_p=0.25, input_p=0.3)).train()
+    nn.init.ones_(encoder.embedding.weight)
+    seen: list[Tensor] = []
+    encoder.layers[0].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    encoder(torch.arange(1000).repeat(50, 1))
+    (dropped,) = seen  # (B, T, E)
+    assert sorted(dropped.unique().tolist()) == [0.0, pytest.approx(1 / 0.75 / 0.7)]
+    tokens, features = (dropped == 0).all(2), (dropped == 0).all(1)
+    assert torch.equal(dropped == 0, tokens.unsqueeze(2) | features.unsqueeze(1))
+    assert torch.equal(tokens, tokens[:1].expand_as(tokens)), "all of the batch drops the same tokens"
+    assert not torch.equal(features[0], features[1]), "each sequence drops features of its own"
+    assert tokens.float().mean().item() == pytest.approx(0.25, abs=0.05)
+    assert features.float().mean().item() == pytest.approx(0.3, abs=0.02)
 
 
-def test_embedding_dropout_drops_whole_tokens_for_the_batch() -> None:
+def test_drop_connect_is_off_in_evaluation_and_leaves_the_weights_alone() -> None:
     torch.manual_seed(0)
-    embedding = nn.Embedding(1000, 4)
-    tokens = torch.arange(1000).repeat(2, 1)
-    dropped = EmbeddingDropout(0.25).train()(embedding, tokens)
-    gone = (dropped == 0).all(-1)
-    assert torch.equal(gone[0], gone[1])
-    assert gone.float().mean().item() == pytest.approx(0.25, abs=0.05)
-    torch.testing.assert_close(dropped[~gone], embedding(tokens)[~gone] / 0.75)
-
-
-def test_drop_connect_is_unbiased_and_off_in_evaluation() -> None:
-    torch.manual_seed(0)
-    weight = torch.ones(300, 300)
-    assert drop_connect(weight, 0.5, training=False) is weight
-    assert drop_connect(weight, 0.5, training=True).mean().item() == pytest.approx(1.0, abs=0.02)
+    encoder, tokens = AWDRNN(20, 6, 8, 1, DropoutRates(weight_p=0.5)), torch.randint(1, 20, (3, 9))
+    before = {name: part.clone() for name, part in encoder.state_dict().items()}
+    first, second = (encoder(tokens)[0] for _ in range(2))
+    assert not torch.equal(first, second)
+    assert all(torch.equal(before[name], part) for name, part in encoder.state_dict().items())
+    encoder.eval()
+    assert torch.equal(encoder(tokens)[0], encoder(tokens)[0])
 
 
 def test_penalty_by_hand() -> None:

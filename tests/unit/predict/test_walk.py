@@ -80,15 +80,15 @@ def walk(tmp_path: Path, make_model: Callable[..., Path], random_text: Callable[
 
 
 def test_the_walk_of_a_record_is_short(walk: Walk) -> None:
-    assert len(files(walk.record)) <= 15, sorted(walk.record)
-    assert len(walk.record) <= 55, sorted(walk.record)
+    assert len(files(walk.record)) <= 12, sorted(walk.record)
+    assert len(walk.record) <= 50, sorted(walk.record)
 
 
 def test_the_walk_to_a_model_is_short(walk: Walk) -> None:
     assert len(files(walk.model)) <= 14, sorted(walk.model)
-    assert len(walk.model) <= 45, sorted(walk.model)
+    assert len(walk.model) <= 43, sorted(walk.model)
     both = walk.model + walk.record
-    assert (len(files(both)) <= 21, len(both) <= 99) == (True, True), sorted(both)
+    assert (len(files(both)) <= 19, len(both) <= 91) == (True, True), sorted(both)
 
 
 def test_letters_are_read_once_and_the_network_is_built_and_run_once(walk: Walk) -> None:

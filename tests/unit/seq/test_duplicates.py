@@ -13,9 +13,9 @@ import pytest
 from gulmfit.data.sources.base import FastaClassesSource
 from gulmfit.data.sources.folder import FolderSource
 from gulmfit.errors import DataError, GulmfitError
-from gulmfit.seq import duplicates
-from gulmfit.seq.duplicates import SeenTexts, check_distinct, unique_ids
-from gulmfit.seq.formats.fasta import read_fasta
+from gulmfit.seq.duplicates import check_distinct, unique_ids
+from gulmfit.seq.formats import fasta
+from gulmfit.seq.formats.fasta import SeenTexts, read_fasta
 from gulmfit.seq.labels.dataset_folder import find_parts
 from gulmfit.seq.labels.labelled import read_fasta_classes, read_table, read_table_splits
 
@@ -89,7 +89,7 @@ def test_ids_are_unique_and_stay_where_they_were() -> None:
 
 
 def test_a_hash_remembers_every_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(duplicates, "_PENDING", 7)
+    monkeypatch.setattr(fasta, "_PENDING", 7)
     rng = random.Random(1)
     for _ in range(50):
         texts = [str(rng.randint(0, 400)) for _ in range(rng.randint(1, 200))]
@@ -103,7 +103,7 @@ def test_a_hash_remembers_every_text(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("far", [2, 60])
 def test_an_id_that_repeats_is_found_however_far(tmp_path: Path, far: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(duplicates, "_PENDING", 8)
+    monkeypatch.setattr(fasta, "_PENDING", 8)
     names = [f"r{number}" for number in range(far)] + ["r1"]
     path = put(tmp_path / "a.fa", "".join(f">{name}\nACGT\n" for name in names))
     with pytest.raises(GulmfitError, match=rf"'r1'.*number 2 and {far + 1}"):
@@ -111,13 +111,13 @@ def test_an_id_that_repeats_is_found_however_far(tmp_path: Path, far: int, monke
 
 
 def test_a_text_with_the_hash_of_another_is_not_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(duplicates, "_MASK", 3)  # nearly all collide
+    monkeypatch.setattr(fasta, "_MASK", 3)  # nearly all collide
     path = put(tmp_path / "a.fa", "".join(f">r{number}\nACGT\n" for number in range(20)))
     assert len(list(read_fasta(path))) == 20
 
 
 def test_ids_take_few_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(duplicates, "_PENDING", 1 << 9)  # what waits takes the same whatever the number of ids
+    monkeypatch.setattr(fasta, "_PENDING", 1 << 9)  # what waits takes the same whatever the number of ids
     store, count = SeenTexts(), 20_000
     tracemalloc.start()
     for number in range(count):
