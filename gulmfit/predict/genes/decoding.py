@@ -22,6 +22,7 @@ from gulmfit.evaluate.baselines.gene_markov import PeriodicMarkov
 from gulmfit.files import write_whole
 from gulmfit.predict.genes.exon_scores import with_exon_scores
 from gulmfit.predict.genes.gene_hmm import GeneDecoder
+from gulmfit.predict.genes.intron_choice import EVIDENCE, IntronChoice
 from gulmfit.predict.genes.orfs import Candidates, OrfDecoder, frame_log_odds
 from gulmfit.predict.genes.splice_sites import ACCEPTOR, BRANCH_BP, DONOR, SpliceSites
 from gulmfit.predict.genes.start_choice import StartChoice
@@ -178,9 +179,7 @@ class Decoding:
             kind, weights = DECODERS[content["kind"]], {**content["decoder"]}
             calibration, markov = content["calibration"], content["markov"]
             read: dict[str, Any] = {
-                name: reader(own)
-                for name, reader in (("sites", _start_sites), ("splicing", _splice_sites), ("starting", _start_choice))
-                if (own := weights.pop(name, None))
+                name: reader(own) for name, reader in _READERS.items() if (own := weights.pop(name, None))
             }
             starts = weights.pop("starts")
             introns = {str(ends): _number(value) for ends, value in weights.pop("introns", {}).items()}
@@ -245,6 +244,24 @@ def _splice_sites(content: Any) -> SpliceSites:
 def _start_choice(content: Any) -> StartChoice:
     weights = {name: float(_number(content[name])) for name in ("bases_weight", "sites_weight", "length_weight")}
     return StartChoice(sites=_start_sites(content["sites"]), **weights)
+
+
+def _intron_choice(content: Any) -> IntronChoice:
+    return IntronChoice(
+        splicing=_splice_sites(content["splicing"]),
+        starting=_start_sites(content["starting"]),
+        weights=_array(content["weights"], np.float64, (EVIDENCE,)),
+        threshold=float(_number(content["threshold"])),
+        longest_bp=int(_number(content["longest_bp"])),
+    )
+
+
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "sites": _start_sites,
+    "splicing": _splice_sites,
+    "splitting": _intron_choice,
+    "starting": _start_choice,
+}
 
 
 def _number(value: Any) -> Any:

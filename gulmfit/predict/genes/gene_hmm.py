@@ -3,6 +3,7 @@
 Shapes: `L` bases; the first axis of length 2 is the strand, "+" and "-".
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gulmfit.predict.genes.gene_paths import GeneGrammar
+from gulmfit.predict.genes.intron_choice import IntronChoice, open_frame
 from gulmfit.predict.genes.start_choice import StartChoice
 from gulmfit.seq.alphabet import Codes
 from gulmfit.seq.genome.genes import GeneModel, Span
@@ -32,6 +34,11 @@ class GeneDecoder(GeneGrammar):
         intron_bp: Mean length of an intron: it is as likely to end at one base as at another, so what it costs grows by
             1 / intron_bp with every base. 0 for no such cost.
         untranslated_bonus: Added to the log-probability of an untranslated base.
+        splitting: Chooses the first intron of each gene that was found with one or none; None leaves it as the path has
+            it.
+        agreed_bonus: Added to what an intron is worth to `splitting` where the path has it, too.
+        hidden_worth: By how much the intron of a gene that the path has missed must be above the threshold of
+            `splitting`; below 0 no such gene is looked for.
         starting: Chooses the start of each gene that was found among the start codons of its first coding exon; None
             leaves it as the path has it.
         code, starts, introns, min_intron_bp, max_intron_bp, min_exon_bp, gene_constant, intron_constant, early_bp,
@@ -47,6 +54,9 @@ class GeneDecoder(GeneGrammar):
     noncoding: float = 0.0
     intron_bp: float = 0.0
     untranslated_bonus: float = 0.0
+    splitting: IntronChoice | None = None
+    agreed_bonus: float = 2.0
+    hidden_worth: float = 2.0
     starting: StartChoice | None = None
 
     def __call__(self, codes: Codes, classes: npt.ArrayLike, phases: npt.ArrayLike, contig: str) -> list[GeneModel]:
@@ -79,19 +89,38 @@ class GeneDecoder(GeneGrammar):
         """
         found: list[GeneModel] = []
         length = len(codes)
-        read = strand_codes(codes, strand)
-        before = 0  # where the coding part of the gene before ends
-        for exons, cds in self.path(read, classes, phases):
-            if self.starting:
-                exons, cds = self._started(self.starting, read, classes, phases, exons, cds, before)
-            before = cds[-1][1]
-            if sum(end - start for start, end in cds) < self.min_cds_bp:
-                continue
+        for exons, cds in self._parts(strand_codes(codes, strand), classes, phases):
             score = float(np.mean([np.exp(classes[2, start:end]).mean() for start, end in cds]))
             if strand == "-":
                 exons, cds = ([(length - end, length - start) for start, end in part] for part in (exons, cds))
             found.append(GeneModel(contig, strand, tuple(cds), tuple(exons), score=score))
         return found
+
+    def _parts(self, read: Codes, classes: Any, phases: Any) -> Iterator[tuple[list[Span], list[Span]]]:
+        """Yield exons and coding parts of each gene of a strand, whatever chose them."""
+        before = 0  # where the coding part of the gene before ends
+        for exons, cds in self.path(read, classes, phases):
+            chosen = False
+            if self.splitting and len(cds) < 3 and cds[-1][1] - cds[-1][0] >= 3:  # no intron cuts the stop codon
+                exons, cds, chosen = self._split(self.splitting, read, exons, cds, before)
+            if self.starting and not chosen:
+                exons, cds = self._started(self.starting, read, classes, phases, exons, cds, before)
+            if sum(end - start for start, end in cds) < self.min_cds_bp:
+                continue
+            yield from self._between(read, before, cds[0][0], classes)
+            before = cds[-1][1]
+            yield exons, cds
+        yield from self._between(read, before, len(read), classes)
+
+    def _between(self, codes: Codes, low: int, high: int, classes: Any) -> Iterator[tuple[list[Span], list[Span]]]:
+        """Yield genes between two others that their intron tells."""
+        if not self.splitting or self.hidden_worth < 0:
+            return
+        for cds in self.splitting.between(
+            codes, low, high, lambda start, end: np.exp(classes[2, start:end]), self.hidden_worth, self
+        ):
+            if sum(end - start for start, end in cds) >= self.min_cds_bp:
+                yield cds, cds
 
     def path(self, codes: Codes, classes: Floats, phases: Floats) -> list[tuple[list[Span], list[Span]]]:
         """Return exons and coding parts of each gene of one strand, in its own coordinates and reading direction."""
@@ -108,6 +137,28 @@ class GeneDecoder(GeneGrammar):
             return added
 
         return self.best_path(codes, rates)
+
+    def _split(
+        self, choose: IntronChoice, codes: Codes, exons: list[Span], cds: list[Span], before: int
+    ) -> tuple[list[Span], list[Span], bool]:
+        """Let a gene of a strand have the first intron that is chosen; tell whether it has one.
+
+        Where its start moves, as many untranslated bases as were before it come along.
+        """
+        end, outer = cds[-1][1], exons[-1][1]
+        untranslated = sum(min(stop, cds[0][0]) - start for start, stop in exons if start < cds[0][0])
+        known = (cds[0][1], cds[1][0]) if len(cds) == 2 else (-1, -1)
+        if found := choose(codes, end, before, self, known, self.agreed_bonus):
+            (start, donor), (acceptor, _) = found[0]
+            if found[0] != cds:
+                exons = [(max(before, start - untranslated), donor), (acceptor, outer)]
+            return exons, found[0], True
+        if len(cds) == 1:
+            return exons, cds, False
+        _, start = open_frame(codes, end, before, self)
+        if start == end:  # there is no gene without the intron
+            return exons, cds, True
+        return [(max(before, start - untranslated), outer)], [(start, end)], False
 
     def _started(
         self,

@@ -17,6 +17,7 @@ from gulmfit.predict.genes.choice import conditional_logit
 from gulmfit.predict.genes.decoding import Decoding, Probabilities
 from gulmfit.predict.genes.gene_hmm import GeneDecoder
 from gulmfit.predict.genes.gene_paths import INTRONS
+from gulmfit.predict.genes.intron_choice import IntronChoice
 from gulmfit.predict.genes.markov_genes import common_starts
 from gulmfit.predict.genes.splice_sites import EARLY_BP, SpliceSites
 from gulmfit.predict.genes.start_choice import StartChoice
@@ -44,8 +45,9 @@ def fit_gene_decoding(
 ) -> Decoding:
     """Fit a decoder of genes with introns to a labeller.
 
-    Start codons, and what the letters say of starts and of the ends of introns, are those of the training part. Weights
-    are chosen on the first `TUNE_BP` bases of the validation part, and scores are calibrated on all of it.
+    Start codons, what the letters say of starts and of the ends of introns, and how first introns are chosen, are those
+    of the training part. Weights of the path are chosen on the first `TUNE_BP` bases of the validation part, and scores
+    are calibrated on all of it.
 
     Args:
         train: The training part.
@@ -90,6 +92,8 @@ def fit_gene_decoding(
     constants = [splicing.prior + shift for shift in INTRON_SHIFTS] if splicing else INTRON_CONSTANTS
     grid = {**GENE_GRID, "intron_constant": constants, "noncoding": NONCODING}
     decoder, _ = climbed(first, grid, judged)
+    if splicing and starting:
+        decoder = replace(decoder, splitting=IntronChoice.fit(train, starting.sites, first.max_intron_bp, first))
     decoder = _untranslated(decoder, chosen)
     own = Decoding(decoder=decoder)
     found = _found(own, valid)

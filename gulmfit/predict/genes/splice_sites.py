@@ -30,6 +30,7 @@ BRANCH_BP = 7
 NEAREST, FARTHEST = 4, 60  # bases between the branch point's motif and the end of the intron
 LEAST = 20  # introns to learn from
 EARLY_BP = 120  # coding bases from the start codon on: in yeast most introns begin within them
+_A, _G = (DNA.letters.index(letter) for letter in "AG")
 _PSEUDO = 1.0
 _ROUNDS = 10
 _OTHERS = 2_000  # places of a contig that end no intron, about as many, which tell what is usual
@@ -81,12 +82,12 @@ class SpliceSites:
                         exon = _turned(gene.cds[0], strand, length)
                         early += sum(exon[0] < begin <= min(exon[1], exon[0] + EARLY_BP) for begin, _ in own)
                         early_places += len(
-                            _pairs_at(read[exon[0] + 1 : min(exon[1], exon[0] + EARLY_BP) + 2], pairs, 0)
+                            dinucleotides_at(read[exon[0] + 1 : min(exon[1], exon[0] + EARLY_BP) + 2], pairs, 0)
                         )
-                        passed += sum(len(_pairs_at(read[begin:stop], pairs, 1)) for begin, stop in own)
-                at = _pairs_at(read, pairs, 0)
+                        passed += sum(len(dinucleotides_at(read[begin:stop], pairs, 1)) for begin, stop in own)
+                at = dinucleotides_at(read, pairs, 0)
                 donors.add(read, at[inside[at]], first)
-                at = _pairs_at(read, pairs, 1) + 2
+                at = dinucleotides_at(read, pairs, 1) + 2
                 at = at[inside[at]]
                 acceptors.add(read, at, last)
                 true = np.isin(at, list(last))
@@ -116,6 +117,18 @@ class SpliceSites:
         around = _scores(self.acceptor, windows_around(codes, places, *ACCEPTOR))
         branch = _best(self.branch, _before(codes, places))
         return around + branch - self.usual
+
+    def acceptors_between(self, codes: Codes, places: Ints) -> Ints:
+        """Return how many AG end between the best branch point before each place (N,) and that place.
+
+        Most introns end at the first one.
+        """
+        windows = windows_around(codes, places, FARTHEST + BRANCH_BP, 0)
+        point = np.argmax(_motif_scores(self.branch, windows[:, :-NEAREST]), axis=1) if len(places) else places
+        found = (windows[:, :-1] == _A) & (windows[:, 1:] == _G)
+        ends = np.arange(1, windows.shape[1])  # of each pair
+        between = (ends[None] > point[:, None] + BRANCH_BP) & (ends < windows.shape[1] - 1)
+        return np.asarray((found & between).sum(axis=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,9 +203,13 @@ def _best(branch: Floats, windows: Codes) -> Floats:
     """Return the best score of the motif in each window (N,)."""
     if not len(windows):
         return np.zeros(0)
+    return np.asarray(_motif_scores(branch, windows).max(axis=1))
+
+
+def _motif_scores(branch: Floats, windows: Codes) -> Floats:
+    """Return the score of the motif at each place of windows (N, W)."""
     words = np.lib.stride_tricks.sliding_window_view(windows, len(branch), axis=1)
-    scores = sum(branch[place][words[..., place]] for place in range(len(branch)))
-    return np.asarray(np.max(scores, axis=1))
+    return np.asarray(sum(branch[place][words[..., place]] for place in range(len(branch))))
 
 
 def _before(codes: Codes, places: Ints) -> Codes:
@@ -209,7 +226,7 @@ def _scores(matrix: Floats, windows: Codes) -> Floats:
     return np.asarray(matrix[np.arange(len(matrix)), windows].sum(axis=1))
 
 
-def _pairs_at(codes: Codes, pairs: Mapping[str, float], end: int) -> Ints:
+def dinucleotides_at(codes: Codes, pairs: Iterable[str], end: int) -> Ints:
     """Return where the first (`end` 0) or last (1) dinucleotides of introns begin."""
     found = np.zeros(max(0, len(codes) - 1), bool)
     for ends in pairs:

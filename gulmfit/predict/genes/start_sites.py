@@ -158,6 +158,11 @@ class StartSites:
         scores = self.matrix[np.arange(around.shape[1]), around].sum(axis=1) + self.motif[_runs(codes, frames.starts)]
         return np.where(frames.open_start, 0.0, scores)
 
+    def upstream(self, codes: Codes, places: Ints) -> Floats:
+        """Return the log-odds of the letters before places (N,) alone, of which each may begin a start codon."""
+        around = windows_around(codes, places, self.before, 0)
+        return np.asarray(self.matrix[np.arange(self.before), around].sum(axis=1))
+
 
 def _spans(genes: Sequence[GeneModel], strand: str, length: int) -> tuple[Ints, Ints]:
     """Return start and end of genes of one part, in the coordinates of their strand."""
