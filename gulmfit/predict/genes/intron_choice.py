@@ -111,9 +111,9 @@ class IntronChoice:
                 right.append((found.places == true).all(axis=1))
                 group += [group[-1] + 1 if group else 0] * len(found.places)
                 fold += [number] * len(found.places)
-        table, hit, groups, dealt = np.concatenate(evidence), np.concatenate(right), np.array(group), np.array(fold)
-        if hit.sum() < LEAST:
+        if sum(map(np.sum, right)) < LEAST:
             return None
+        table, hit, groups, dealt = np.concatenate(evidence), np.concatenate(right), np.array(group), np.array(fold)
         worth = np.zeros(len(table))
         for number in range(_FOLDS):
             own = dealt == number

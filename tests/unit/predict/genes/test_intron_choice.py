@@ -172,6 +172,11 @@ def test_what_is_known_of_an_intron_counts() -> None:
     assert again == (certain[0], pytest.approx(1.0))
 
 
+def test_nothing_is_learned_of_introns_that_are_no_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intron_choice, "LEAST_LOG_ODDS", 1e9)
+    assert learned()[0] is None
+
+
 def test_nothing_is_learned_of_too_few_genes_or_of_those_with_many_introns() -> None:
     assert learned(genes=2 * LEAST - 2)[0] is None
     many = made_up(120, 0, introns=2)
