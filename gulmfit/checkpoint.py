@@ -100,8 +100,8 @@ def resolve_target(path: str, kind: type = object) -> Any:
         kind: What it must be.
 
     Raises:
-        CheckpointError: If it is no class of gulmfit's own, or of another kind: a file that was sent to you must not
-            name foreign code, unless you trust it (`foreign_classes_trusted`), or call what is no part of a model.
+        CheckpointError: If it is not a class of gulmfit's own, or of another kind: a file that was sent to you must not
+            name foreign code, unless you trust it (`foreign_classes_trusted`), or call what is not part of a model.
     """
     if not path.startswith("gulmfit.") and not _trusts_foreign:
         raise CheckpointError(
@@ -115,7 +115,9 @@ def resolve_target(path: str, kind: type = object) -> Any:
         where = "in this version of gulmfit" if path.startswith("gulmfit.") else "here; is its package installed?"
         raise CheckpointError(f"_target_ {path!r} does not exist {where} ({error})") from error
     if not (inspect.isclass(target) and target.__module__ == path.rpartition(".")[0] and issubclass(target, kind)):
-        raise CheckpointError(f"_target_ {path!r} is no {kind.__name__} defined there: must not be built from a file.")
+        raise CheckpointError(
+            f"_target_ {path!r} is not a {kind.__name__} defined there: must not be built from a file."
+        )
     return target
 
 

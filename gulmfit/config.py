@@ -174,7 +174,7 @@ def read_plain(path: Path) -> DictConfig:
             raise ValueError("it has anchors, aliases or tags, which gulmfit never writes")
         config = OmegaConf.create(text)
         if not isinstance(config, DictConfig):
-            raise ValueError("it is no mapping")
+            raise ValueError("it is not a mapping")
         if any("${" in str(value) for value in _leaves(OmegaConf.to_container(config, resolve=False))):
             raise ValueError("it refers to other values with ${...}, which gulmfit never writes there")
     except Exception as error:  # of the file system, YAML or OmegaConf; too deep a nesting

@@ -77,7 +77,7 @@ def expanded(words: Sequence[str]) -> list[str]:
     """Translate shorthand, and put the words of a file (`experiment=FOLDER/best.yaml`) in its place.
 
     Raises:
-        ConfigError: If there is no such file, it is no experiment, or shorthand does not say enough.
+        ConfigError: If there is no such file, it is not an experiment, or shorthand does not say enough.
     """
     return [told for word in translated(words) for told in _expanded(word)]
 
@@ -92,7 +92,7 @@ def _expanded(word: str) -> list[str]:
     try:
         content = OmegaConf.to_container(OmegaConf.create(path.read_text(encoding="utf-8")), resolve=False)
         if not isinstance(content, dict):
-            raise ValueError("it is no mapping")
+            raise ValueError("it is not a mapping")
         chosen = [_chosen(item) for item in content.pop("defaults", [])]
     except Exception as error:  # of the file system, YAML or OmegaConf
         told = " ".join(str(error).split())[:300]
@@ -284,7 +284,7 @@ def _quoted(text: str, mark: str = "'") -> str:
 
 
 def _fits(value: object, kinds: _Types) -> bool:
-    """Whether a value that is no text is one of the kinds."""
+    """Whether a value that is not text is one of the kinds."""
     return Any in kinds or type(value) in kinds
 
 

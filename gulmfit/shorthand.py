@@ -44,7 +44,7 @@ def translated(words: Sequence[str]) -> list[str]:
 
 
 def figures_asked(words: Sequence[str]) -> tuple[list[str], str]:
-    """Take `report.figures=svg` out of words: it says how results are shown, and is no setting of the run."""
+    """Take `report.figures=svg` out of words: it says how results are shown, and is not a setting of the run."""
     asked = [word.partition("=")[2].strip("'\"") for word in words if word.startswith(f"{FIGURES_WORD}=")]
     return [word for word in words if not word.startswith(f"{FIGURES_WORD}=")], asked[-1] if asked else ""
 

@@ -146,7 +146,7 @@ def measure(row: Row, setting: Setting) -> Result:
     """Measure a row in this process; an error is told, not raised."""
     module, _, name = row.measure.partition(":")
     try:
-        with redirect_stdout(sys.stderr):  # what a row prints is no part of the table
+        with redirect_stdout(sys.stderr):  # what a row prints is not part of the table
             return dict(vars(getattr(importlib.import_module(module), name)(setting, **row.arguments)))
     except CannotMeasureError as reason:
         return {"skipped": str(reason)}

@@ -280,7 +280,7 @@ def _size(path: Path) -> int:
 
 
 class Progress:
-    """A line on standard error: how much has come, how fast, how long it will take; seldom where it is no terminal."""
+    """A line on standard error: how much has come, how fast, and how long it will take; seldom without a terminal."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -334,7 +334,7 @@ def _function_lines(code: CodeType, inside: bool = False) -> set[int]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             named = constant.co_name[0] != "<" or inside
-            # A class's body runs when its file is imported, and is no function of its own.
+            # A class's body runs when its file is imported, and is not a function of its own.
             body = named and not constant.co_flags & 0x02
             lines |= _function_lines(constant, inside=named and not body)
     return lines

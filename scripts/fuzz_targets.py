@@ -62,7 +62,7 @@ def features(path: Path) -> None:
     store = genome()
     found = list(read_features(path))
     for feature in join_parts(found):
-        with contextlib.suppress(GulmfitError):  # a wrong place of one is no reason not to look at the others
+        with contextlib.suppress(GulmfitError):  # a wrong place of one is not a reason not to look at the others
             extract(store, feature)
     if ".bed" not in path.name:
         for _ in read_features(path, ["CDS"]):

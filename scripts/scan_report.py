@@ -133,7 +133,7 @@ def read_contigs(annotation: Path, split: str) -> dict[str, Contig]:
     for identity, part in read_split(Path(split)) if split else ():
         if not (match := LOCUS.match(identity)) or match[1] not in contigs:
             raise DataError(
-                f"{split}: {identity!r} is no locus of {annotation} (contig:start-end:strand:label, or "
+                f"{split}: {identity!r} is not a locus of {annotation} (contig:start-end:strand:label, or "
                 "of data=intervals contig:start-end(strand))"
             )
         contig, low, high = contigs[match[1]], max(0, int(match[2])), int(match[3])
@@ -198,7 +198,7 @@ def main() -> None:
     contigs = read_contigs(Path(words["annotation"]), words["split"])
     calls = read_calls(Path(words["calls"]), words["threshold"], words["merge_bp"], words["class"])
     if missing := sorted(set(calls) - set(contigs)):
-        raise DataError(f"{words['calls']}: {missing} are no contigs of {words['annotation']}: {sorted(contigs)}")
+        raise DataError(f"{words['calls']}: {missing} are not contigs of {words['annotation']}: {sorted(contigs)}")
     for name, own in calls.items():
         if own.ends.max() > contigs[name].length:
             raise DataError(f"{words['calls']}: {own.ends.max()} is behind the end of {name!r}")

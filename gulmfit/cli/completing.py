@@ -12,7 +12,7 @@ from gulmfit.errors import ConfigError
 from gulmfit.files import config_dir
 
 SHELLS = ("bash", "zsh")
-# Shorthand of gulmfit.shorthand, which is no key of the configuration.
+# Shorthand of gulmfit.shorthand, which is not a key of the configuration.
 SHORTHAND = ("epochs=", "lr=", "early_stopping=", "report.figures=svg", "report.figures=png", "report.figures=pdf")
 
 # In the words of the shell a "=" may end a word (bash) or not (zsh); bash itself completes the files behind it.

@@ -29,7 +29,7 @@ def piped(
         suffix: Of the text that it then writes.
 
     Raises:
-        ConfigError: Standard input is a terminal, empty, or of no format that can be told; or the output is no text.
+        ConfigError: Standard input is a terminal, empty, or of no format that can be told; or the output is not text.
     """
     if values["output"] == "-" and not text_output:
         raise ConfigError("output=-: vectors are not text. Name a file, .parquet or .npz.")

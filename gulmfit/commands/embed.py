@@ -143,7 +143,7 @@ def _read(
     number = 0
     for file in expand_paths(input):
         if not is_table(file):
-            raise ConfigError(f"label={label}: {file} is no table and has no columns. Leave label= out.")
+            raise ConfigError(f"label={label}: {file} is not a table and has no columns. Leave label= out.")
         for place, row in read_rows(file, {"sequence": sequence, "id": id, "label": label}):
             number += 1
             text = clean_sequence(row["sequence"], place, alphabet=alphabet, **letters._asdict())

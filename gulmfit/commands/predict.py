@@ -148,7 +148,7 @@ def predict_file(
         column, spread = _column(predictor, positive, outputs), Spread(predictor, abstain)
         if window_bp:
             if letters.ambiguity == "error" and max_ambiguous:
-                logger.info("the model has learned no ambiguous bases: windows that hold one are passed over")
+                logger.info("the model has learned no ambiguous bases: windows that hold one are skipped")
                 max_ambiguous = 0.0
             cut = _threshold(predictor, threshold, column, outputs)
             wanted = Wanted(outputs, raw, column, cut, merge_bp, spread)

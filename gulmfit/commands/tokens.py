@@ -210,7 +210,7 @@ def _parse(word: str, alphabet: str) -> Tokenizer | SubwordRecipe:
     if path.exists():
         return load_tokenizer(path)
     raise ConfigError(
-        f"{word!r} is no tokenizer: give kmer:K:STRIDE, bpe:SIZE, unigram:SIZE, a run or model folder, or a "
+        f"{word!r} is not a tokenizer: give kmer:K:STRIDE, bpe:SIZE, unigram:SIZE, a run or model folder, or a "
         "tokenizer.json that exists."
     )
 

@@ -315,7 +315,7 @@ def _checked_logits(log_probabilities: ArrayLike) -> Floats:
         raise DataError(f"log-probabilities {logits.shape}: expected (N, C) with two or more classes")
     broken = np.flatnonzero(~np.isfinite(logits.max(axis=1)))
     if len(broken):
-        raise DataError(f"log-probabilities at index {broken[0]} are no distribution: {logits[broken[0]].tolist()}")
+        raise DataError(f"log-probabilities at index {broken[0]} are not a distribution: {logits[broken[0]].tolist()}")
     return logits
 
 

@@ -17,7 +17,7 @@ from gulmfit.errors import DataError
 def holm(p_values: Sequence[float]) -> list[float]:
     """Correct p-values for their number, so that any false finding among them stays as rare as one would be.
 
-    Those that are not numbers are no tests: they stay, and do not count.
+    Those that are not numbers are not tests: they stay, and do not count.
     """
     tested = sorted((p, at) for at, p in enumerate(p_values) if not math.isnan(p))
     corrected, largest = list(map(float, p_values)), 0.0

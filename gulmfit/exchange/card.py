@@ -33,7 +33,7 @@ LIMITS = """\
 - Its scores hold for sequences like those of its test part: same organisms, same length, made in the same way. How it
   does on others is not known until it is measured (`gulmfit-evaluate`).
 - A language model's genome may hold the sequences that a classifier is tested on, without their labels.
-- A probability is no proof of function: confirm what matters in the laboratory."""
+- A probability is not proof of function: confirm what matters in the laboratory."""
 
 CITATION = """\
 - J. Howard, S. Ruder: Universal Language Model Fine-tuning for Text Classification. ACL 2018.

@@ -27,8 +27,8 @@ def read_vocabulary(path: Path) -> list[str]:
             entries = _READERS[path.suffix](handle)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path} is no plain list of names: {error}. Nothing in it was run. Save the vocabulary as JSON where it "
-            "was made: json.dump(list(itos), file)."
+            f"{path} is not a plain list of names: {error}. Nothing in it was run. Save the vocabulary as JSON where "
+            "it was made: json.dump(list(itos), file)."
         ) from error
     except Exception as error:  # a damaged file can raise nearly anything
         raise CheckpointError(f"{path} cannot be read as a vocabulary: {error!r}.") from error

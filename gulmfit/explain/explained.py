@@ -97,7 +97,7 @@ class Explained:
         return cls(load(path), path, **options)
 
     def with_random_weights(self, seed: int) -> "Explained":
-        """Return the same network with fresh weights: what it explains is no finding."""
+        """Return the same network with fresh weights: what it explains is not a finding."""
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             model, tokenizer = build_model(self.kept.spec)

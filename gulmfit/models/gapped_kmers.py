@@ -29,7 +29,7 @@ class GappedKmers(nn.Module):
     Args:
         num_classes: `C`.
         gaps: Numbers of letters between the words: 0 to `gaps` - 1.
-        kmer_bases: Letters of a token, 1 to 3; None where tokens are no k-mers.
+        kmer_bases: Letters of a token, 1 to 3; None where tokens are not k-mers.
         kmer_stride: Letters from one token to the next; it must be 1.
         letters: Of the alphabet; a nucleotide pairs first with last.
         num_special: Tokens before the k-mers in the vocabulary.

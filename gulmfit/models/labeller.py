@@ -25,8 +25,8 @@ class Labeller(LabelModel):
     Args:
         encoder: Tokens to hidden vectors; one that reads both strands knows what follows a base.
         num_classes: `C`, 2 or more.
-        kmer_bases: `k`, bases of a token; None where tokens are no k-mers.
-        kmer_stride: `s`; None where tokens are no k-mers.
+        kmer_bases: `k`, bases of a token; None where tokens are not k-mers.
+        kmer_stride: `s`; None where tokens are not k-mers.
         dropout: Its `output_p` drops features of the encoder's outputs, the same at every token of a sequence.
         hidden_size: Units of a hidden layer; 0 for none.
         bptt: Cut gradients every so many tokens; None lets them through the whole sequence.
@@ -41,7 +41,7 @@ class Labeller(LabelModel):
         added_size: Values of each token that join the outputs of the trunk.
 
     Raises:
-        ConfigError: Tokens are no k-mers, or a number is out of range.
+        ConfigError: Tokens are not k-mers, or a number is out of range.
     """
 
     kind: ClassVar[str | type] = "gulmfit.report.kinds.positions.PositionLabels"

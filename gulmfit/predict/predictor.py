@@ -188,7 +188,7 @@ class Predictor:
 
         Raises:
             ConfigError: If `strand` or `batch_size` is out of range.
-            SequenceError: If a sequence is shorter than one k-mer or holds a letter that is no nucleotide.
+            SequenceError: If a sequence is shorter than one k-mer or holds a letter that is not a nucleotide.
         """
         if strand not in ("forward", "average"):
             raise ConfigError(f"strand={strand!r} is unknown; choose forward or average.")
@@ -336,7 +336,7 @@ class PositionPredictor(Predictor):
 
         Raises:
             ConfigError: If `strand` or `batch_size` is out of range.
-            SequenceError: If a sequence is shorter than one k-mer or holds a letter that is no nucleotide.
+            SequenceError: If a sequence is shorter than one k-mer or holds a letter that is not a nucleotide.
         """
         if strand != "forward":
             raise ConfigError(f"strand={strand}: a labeller labels the strand as given; give strand=forward.")

@@ -111,7 +111,7 @@ class VariantScorer:
         A window that occurs more than once is run once, so an alternative allele that is the reference one scores 0.
 
         Raises:
-            SequenceError: If an allele holds a letter that is no nucleotide.
+            SequenceError: If an allele holds a letter that is not a nucleotide.
         """
         numbers: dict[str, int] = {}
         notes, pairs = [], np.zeros((len(alleles), 2, 2), dtype=np.int64)  # allele, strand, haplotype

@@ -14,7 +14,7 @@ from gulmfit.report.figures import PALETTE, Sheet, legend, name_rows, short
 from gulmfit.report.html import Figure, Link, Report, Section, Table
 from gulmfit.report.wording import heading, model_name, p_text
 
-UNTOLD = ("majority",)  # what knows nothing is no method
+UNTOLD = ("majority",)  # what knows nothing is not a method
 RAN = "ran"
 HOW_TESTED = (
     "Each set is one observation. Wilcoxon's signed ranks compare the network with each other method over the sets "

@@ -22,8 +22,8 @@ Results = Mapping[str, Any]
 SCRATCH = "scratch"
 
 FOLDS_SHARE = (
-    "± is the standard deviation over folds. Folds share most of their training sequences, so it is no standard error "
-    "of the mean; the interval of the pooled out-of-fold predictions counts a group of related sequences once."
+    "± is the standard deviation over folds. Folds share most of their training sequences, so it is not a standard "
+    "error of the mean; the interval of the pooled out-of-fold predictions counts a group of related sequences once."
 )
 SEEDS_DIFFER = "± is the standard deviation over seeds: each redraws the split, the weights and the order."
 

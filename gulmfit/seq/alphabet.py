@@ -156,7 +156,7 @@ def encode(
         SequenceError: if a letter is outside the alphabet; names `where`, the position and the letter.
     """
     if case not in CASES:
-        raise ConfigError(f"case={case!r} is no case policy. Use 'upper' or 'mask'.")
+        raise ConfigError(f"case={case!r} is not a case policy. Use 'upper' or 'mask'.")
     # A character that latin-1 lacks becomes '?', one for one: refused below at its own position.
     letters = bytearray(sequence, "latin-1", "replace") if isinstance(sequence, str) else bytearray(sequence)
     codes: Codes = np.frombuffer(letters.translate(alphabet.encode_tables[case]), dtype=np.uint8)
@@ -190,7 +190,7 @@ class Letters(NamedTuple):
         """
         for name, value, known in (("case", self.case, CASES), ("ambiguity", self.ambiguity, AMBIGUITIES)):
             if value not in known:
-                raise ConfigError(f"{name}={value!r} is no policy of letters; choose one of {', '.join(known)}.")
+                raise ConfigError(f"{name}={value!r} is not a policy of letters; choose one of {', '.join(known)}.")
         return self
 
     def asked(self, case: str = "", ambiguity: str = "") -> "Letters":
@@ -291,7 +291,7 @@ def clean_sequence(
         alphabet: Name of the letters: dna, rna or protein.
 
     Raises:
-        ConfigError: `case` or `ambiguity` is no policy, or the alphabet is unknown.
+        ConfigError: `case` or `ambiguity` is not a policy, or the alphabet is unknown.
         SequenceError: The sequence is empty, holds a letter outside the alphabet, or an ambiguous one where they are
             refused; the message starts at `where` and gives the 0-based position.
     """
@@ -354,6 +354,6 @@ def _check_codes(codes: Codes, alphabet: Alphabet) -> None:
         position = int(np.argmax(codes > len(alphabet)))
         known = ", ".join(f"{code} {letter}" for code, letter in enumerate(alphabet.letters))
         raise SequenceError(
-            f"position {position}: {int(codes[position])} is no {alphabet.unit} code ({known}, {len(alphabet)} "
+            f"position {position}: {int(codes[position])} is not a {alphabet.unit} code ({known}, {len(alphabet)} "
             "ambiguous)."
         )

@@ -79,7 +79,7 @@ def _joined(values: list[object], where: str) -> str:
         )
     for value in values:
         if not isinstance(value, str | int):
-            raise DataError(f"{where} holds {_shown(values)}: {value!r} is no name of a label; {_HOW}")
+            raise DataError(f"{where} holds {_shown(values)}: {value!r} is not a name of a label; {_HOW}")
         if SEPARATOR in str(value) or not str(value).strip():
             raise DataError(f"{where} holds {_shown(values)}: a label is never empty, and never holds {SEPARATOR!r}")
     return SEPARATOR.join(str(value).strip() for value in values)

@@ -21,7 +21,7 @@ def longest_record() -> int:
     """Return how many letters a line, a cell or a sequence may have that is held in memory as a whole.
 
     Raises:
-        ConfigError: The environment variable is no whole number above 0.
+        ConfigError: The environment variable is not a whole number above 0.
     """
     given = os.environ.get(VARIABLE, "")
     if not given:

@@ -60,7 +60,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Stream the lines of a text file, plain, gzip or bgzip, with their numbers from 1 and without their ends.
 
     Raises:
-        DataError: The file cannot be read, is truncated, is no UTF-8 text, or has a line that is too long.
+        DataError: The file cannot be read, is truncated, is not UTF-8 text, or has a line that is too long.
     """
     number = 0
     try:
@@ -89,7 +89,7 @@ def unreadable(path: Path, place: str, error: Exception) -> DataError:
 
 
 def _not_text(path: Path, error: UnicodeError) -> str:
-    """Name the line of the first byte that is no text, and the encoding that it may be in."""
+    """Name the line of the first byte that is not text, and the encoding that it may be in."""
     if not isinstance(error, UnicodeDecodeError) or not error.encoding.startswith("utf-8"):
         return f"{path}: unreadable: UTF-16 or UTF-32 by its first bytes, and else not: {error}; damaged or cut short?"
     line, waiting = 1, b""

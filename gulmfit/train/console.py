@@ -27,7 +27,7 @@ LONG_S = 600.0
 
 WINDOW_S = 30.0
 QUIET_S = 300.0
-# Steps that take a little longer than they could are no news.
+# Steps that take a little longer than they could are not news.
 SLOWER = 1.3
 
 

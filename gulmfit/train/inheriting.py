@@ -33,7 +33,7 @@ def inherit(config: DictConfig, given: Sequence[str], source: LoadedModel) -> No
         source: The labeller.
 
     Raises:
-        CheckpointError: It is no labeller, or names a loss that is none of gulmfit's.
+        CheckpointError: It is not a labeller, or names a loss that is none of gulmfit's.
         ConfigError: Another head was asked for, or it has none that `tune=head` could replace.
     """
     name = f"init_from={config.init_from}"

@@ -58,7 +58,7 @@ class Run:
     folder: Path
     overrides: list[str] = field(default_factory=list)
     watchers: list[Callback] = field(default_factory=list)
-    """Callbacks of whoever started the run; they are no part of its settings."""
+    """Callbacks of whoever started the run; they are not part of its settings."""
 
     @property
     def stage(self) -> str:

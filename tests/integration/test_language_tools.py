@@ -218,5 +218,5 @@ def test_mistakes_are_named_and_leave_nothing(
 def test_a_classifier_has_no_likelihood(files: dict[str, str], tmp_path: Path) -> None:
     from gulmfit.errors import CheckpointError
 
-    with pytest.raises(CheckpointError, match="is no language model"):
+    with pytest.raises(CheckpointError, match="is not a language model"):
         score_file(model=files["classifier"], input=files["genome"], output=str(tmp_path / "a.tsv"), **SCORE)

@@ -98,6 +98,19 @@ def test_english_is_plain(page: Path) -> None:
     assert not found, "CONTRIBUTING.md, Glossary, has the words to use"
 
 
+def test_english_of_the_code_is_plain() -> None:
+    """Something is not a gene; that there is no gene can be said."""
+    forbidden = re.compile(
+        r"(?<!there )\b(is|are|was|were) no (?!longer|better|worse|more|surer|less|such)[a-z{]|passed over", re.I
+    )
+    found = []
+    for source in sorted((ROOT / "gulmfit").rglob("*.py")):
+        # A text goes on in the next line, and a message in the next string.
+        text = re.sub(r"[\"']?\s*\n\s*(f?[\"']|#)?| +", " ", source.read_text(encoding="utf-8"))
+        found += [f"{source.name}: {text[max(0, at.start() - 40) : at.end() + 20]}" for at in forbidden.finditer(text)]
+    assert not found, "CONTRIBUTING.md, Glossary, has the words to use"
+
+
 def glossary() -> list[list[str]]:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("\n## Glossary\n", 1)[1].split("\n## ", 1)[0]
     rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| ")]

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 SCHEMES = ("genes", "features")
 DECODERS = ("auto", "orfs", "genes")
-LEAST_BP = 100  # what is shorter is no window
+LEAST_BP = 100  # what is shorter is not a window
 
 
 @dataclass(kw_only=True)

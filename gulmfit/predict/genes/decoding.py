@@ -131,7 +131,7 @@ class Decoding:
             low, high = max(0, first - LONGEST_BP), min(length, first + PIECE_BP + LONGEST_BP)
             found = decoder.candidates(codes[low:high], self.log_odds(codes[low:high], read(low, high)))
             left, right = found.left + low, found.right + low
-            # What runs over an edge of the piece alone is no candidate.
+            # What runs over an edge of the piece alone is not a candidate.
             at_cut = ((low > 0) & (left < low + 3)) | ((high < length) & (right > high - 3))
             cut = (found.open_start | found.open_end) & at_cut
             kept = (left >= first) & (left < first + PIECE_BP) & ~cut

@@ -45,7 +45,7 @@ class GeneDecoder(GeneGrammar):
             early_bonus, late_bonus, splicing, splice_weight: As of `GeneGrammar`.
 
     Raises:
-        ConfigError: The genetic code does not exist, a length is too small, or an intron is no pair of dinucleotides.
+        ConfigError: The genetic code does not exist, a length is too small, or an intron is not two dinucleotides.
     """
 
     min_cds_bp: int = 60

@@ -64,7 +64,7 @@ class GeneGrammar:
         splice_weight: What that is multiplied by.
 
     Raises:
-        ConfigError: The genetic code does not exist, a length is too small, or an intron is no pair of dinucleotides.
+        ConfigError: The genetic code does not exist, a length is too small, or an intron is not two dinucleotides.
     """
 
     code: int = 1

@@ -1,8 +1,8 @@
 """Weigh a labeller, a Markov model, evidence of starts and lengths against each other, by maximum likelihood.
 
-Each open reading frame has one start or is no gene; the weights make the truth of the validation part likely. A choice
-by how many genes come out right, as `tuned` makes it, has few genes to go by and takes luck for weight. What stays to
-be chosen so are two numbers that only the whole chain of genes shows.
+Each open reading frame has one start or is not a gene; the weights make the truth of the validation part likely. A
+choice by how many genes come out right, as `tuned` makes it, has few genes to go by and takes luck for weight. What
+stays to be chosen so are two numbers that only the whole chain of genes shows.
 
 Shapes: `L` bases, `N` candidates.
 """

@@ -84,7 +84,7 @@ class LikelihoodScorer:
         loaded = load(path)
         if not isinstance(loaded.model, LanguageModel):
             raise CheckpointError(
-                f"{path} is no language model: give a run of stage=pretrain or stage=finetune, "
+                f"{path} is not a language model: give a run of stage=pretrain or stage=finetune, "
                 "such as the folder language_model or the run that this model started from."
             )
         return cls(loaded.model, loaded.tokenizer, device, precision, loaded.letters)
@@ -111,7 +111,7 @@ class LikelihoodScorer:
 
         Raises:
             ConfigError: If `strand` or `batch_size` is out of range.
-            SequenceError: If a sequence is shorter than one token or holds a letter that is no nucleotide.
+            SequenceError: If a sequence is shorter than one token or holds a letter that is not a nucleotide.
         """
         check_options(strand, batch_size)
         totals = np.zeros((2, len(sequences)))
@@ -142,7 +142,7 @@ class LikelihoodScorer:
         """Prepare one strand of a sequence.
 
         Raises:
-            SequenceError: If it is shorter than one token or holds a letter that is no nucleotide.
+            SequenceError: If it is shorter than one token or holds a letter that is not a nucleotide.
         """
         reading = Reading(
             self.letters.encode(sequence, where, self.tokenizer.alphabet), self.tokenizer, reverse=reverse

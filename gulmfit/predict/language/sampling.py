@@ -94,7 +94,7 @@ class Sampler:
 
         Raises:
             ConfigError: If a number is out of range.
-            SequenceError: If the prompt holds an ambiguous letter or one that is no nucleotide.
+            SequenceError: If the prompt holds an ambiguous letter or one that is not a nucleotide.
         """
         if min(num_sequences, batch_size) < 1:
             raise ConfigError(f"num_sequences={num_sequences}, batch_size={batch_size}: both must be 1 or more.")

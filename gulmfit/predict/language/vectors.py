@@ -139,7 +139,7 @@ class Embedder:
         Raises:
             ConfigError: If an option is unknown, or tokens of both strands are to be averaged that do not lie on the
                 same bases.
-            SequenceError: If a sequence is shorter than one token or holds a letter that is no nucleotide.
+            SequenceError: If a sequence is shorter than one token or holds a letter that is not a nucleotide.
         """
         check_options(strand, batch_size)
         for name, value, allowed in (("level", level, LEVELS), ("pooling", pooling, POOLINGS)):

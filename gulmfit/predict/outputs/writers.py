@@ -101,7 +101,7 @@ def parquet_table(path: Path, columns: Columns) -> Iterator[Write]:
             try:
                 table = arrow.table([list(column) for column in cells], schema=schema)
             except (UnicodeEncodeError, arrow.ArrowException) as error:
-                raise DataError(f"{path}: a name is no text: {error}. Rename it.") from error
+                raise DataError(f"{path}: a name is not text: {error}. Rename it.") from error
             writer.write_table(table)
             waiting.clear()
 

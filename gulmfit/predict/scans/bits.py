@@ -164,7 +164,7 @@ def check_windows(window_bp: int, step_bp: int) -> None:
     """Refuse windows that cannot be put together from whole steps.
 
     Raises:
-        ConfigError: If the window is no multiple of the step.
+        ConfigError: If the window is not a multiple of the step.
     """
     if step_bp < 1 or window_bp < 1 or window_bp % step_bp:
         raise ConfigError(

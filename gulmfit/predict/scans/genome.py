@@ -107,7 +107,7 @@ def _write(scan: Scan, scores: PartialScores, wanted: Wanted) -> None:
         wanted.spread.count(found[:, :, len(scan.predictor.classes) :])
     if passed_over:
         share = scan.max_ambiguous
-        logger.info("%d windows are passed over: more than %g of their bases are ambiguous", passed_over, share)
+        logger.info("%d windows are skipped: more than %g of their bases are ambiguous", passed_over, share)
     columns, last = [("id", str), *LOCUS], result.last
     with opened(
         wanted.outputs, columns, scan.predictor, result, strands=scan.strands, raw=wanted.raw, last=last
@@ -143,7 +143,7 @@ class _Result:
             for start, end, by_strand, doubts in zip(*columns, strict=True):
                 for strand, values, doubt in zip(self.scan.strands, by_strand, doubts, strict=True):
                     name = [next(names)] if named else []
-                    if values[0] == values[0]:  # a window that was passed over has nan
+                    if values[0] == values[0]:  # a window that was skipped has nan
                         place = [f"{contig}:{start}-{end}:{strand}", contig, start, end, strand]
                         yield [*place, *values, *(self.wanted.spread.cells(doubt) if doubt else ()), *name]
 

@@ -35,7 +35,7 @@ class Scan(NamedTuple):
     strand: str
     """One of `STRANDS`."""
     max_ambiguous: float
-    """Windows with a greater share of ambiguous bases are passed over."""
+    """Windows with a greater share of ambiguous bases are skipped."""
     batch_size: int
 
     @property
@@ -51,7 +51,7 @@ class Scan(NamedTuple):
     def score(self, first: int, last: int) -> Probabilities:
         """Score windows number `first` up to `last`: before calibration, and their spread, `(N, S, C + K)`.
 
-        Those of a window that was passed over are nan.
+        Those of a window that was skipped are nan.
         """
         tokenizer = self.predictor.tokenizer
         kept: list[npt.NDArray[np.bool_]] = []

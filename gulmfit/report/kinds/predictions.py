@@ -138,7 +138,7 @@ class Predictions:
         try:
             groups = np.array([int(row[2]) for row in cells], np.int64)
         except (ValueError, OverflowError) as error:
-            raise DataError(f"{path}: column 'group' holds what is no whole number: {error}.") from error
+            raise DataError(f"{path}: column 'group' holds what is not a whole number: {error}.") from error
         return cls(ids, labels, groups, classes, by_model, positive, str(path), kind.name)
 
     @classmethod

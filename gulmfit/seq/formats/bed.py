@@ -16,7 +16,7 @@ def read_bed(path: Path) -> Iterator[Feature]:
     """Stream the records of a BED file.
 
     Columns are parted by tabs, or by any white space in a line without tabs. Empty lines, comments and `track` and
-    `browser` lines are passed over. Columns after the sixth are kept as attributes: under their names in BED12, whose
+    `browser` lines are skipped. Columns after the sixth are kept as attributes: under their names in BED12, whose
     blocks are checked, else as "column7" and so on, as in the peak files of ENCODE. A record may be empty
     (start = end): a place between two bases.
 

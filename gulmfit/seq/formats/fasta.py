@@ -25,7 +25,7 @@ Paths = str | Path | Sequence[str | Path]
 _BLOCK_BYTES = 1 << 18  # stays in the processor's cache while it is worked on
 _LINE_BYTES = 1 << 18  # what is kept in one piece of a line
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_SPACES = b" \t\v\f"  # the white space that is no line end
+_SPACES = b" \t\v\f"  # the white space that is not a line end
 
 _PENDING = 1 << 14  # hashes of ids that wait in a set, which takes some 100 bytes for each
 _MASK = (1 << 64) - 1
@@ -107,7 +107,7 @@ def read_fasta(paths: Paths, *, repeated_ids: bool = False) -> Iterator[FastaRec
 
     Raises:
         SequenceError: if a file is missing, empty, unreadable, truncated or neither FASTA nor FASTQ, or a record lacks
-            an id or a sequence, repeats an id of its file, holds a byte that is no ASCII text, or is longer than
+            an id or a sequence, repeats an id of its file, holds a byte that is not ASCII text, or is longer than
             `gulmfit.seq.limits` allows.
     """
     most = longest_record()

@@ -30,10 +30,10 @@ def read_gff(path: Path, kinds: Collection[str] | None = None, *, skip_empty_utr
     """Stream the lines of a GFF3 or GTF file as features.
 
     A name ending in .gtf or .gff3 says how attributes are written; for .gff the first line that has some does.
-    Comments and directives are passed over; `##FASTA` or a line with ">" ends the features. Values of GFF3 are freed of
+    Comments and directives are skipped; `##FASTA` or a line with ">" ends the features. Values of GFF3 are freed of
     URL escapes and of quotes around them. A key that is repeated in a line gives its values with commas between them.
     Strand "?" is ".". What of column 9 is
-    no attribute is passed over and counted in a warning; the feature has the attribute `ODD_ATTRIBUTES`, which names
+    not an attribute is skipped and counted in a warning; the feature has the attribute `ODD_ATTRIBUTES`, which names
     the keys that may be touched by it, and those that GFF3 has twice.
     A feature that reaches over the end of a contig marked `Is_circular=true` comes in two pieces, the one before and
     the one after the origin.
@@ -104,8 +104,8 @@ def read_gff(path: Path, kinds: Collection[str] | None = None, *, skip_empty_utr
             yield from (pieces._replace(end=length), pieces._replace(start=0, end=end - length))
     if odd:
         _log.warning(
-            "%s: column 9 of %d feature(s) is not key=value or key \"value\", or has a key twice; what is no attribute "
-            "there is passed over. The first: %s",
+            "%s: column 9 of %d feature(s) is not key=value or key \"value\", or has a key twice; what is not an "
+            "attribute there is skipped. The first: %s",
             path, len(odd), odd[0],
         )  # fmt: skip
     if not seen:

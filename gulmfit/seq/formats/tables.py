@@ -35,7 +35,7 @@ def read_rows(
         Where the row stands ("a.csv, line 7"), and its cell for each role that has a column, stripped.
 
     Raises:
-        DataError: The file is no table by its name, is damaged, lacks a column, has a broken or no row, or has a cell
+        DataError: The file is not a table by its name, is damaged, lacks a column, has a broken or no row, or a cell
             that is neither text nor a number; names file, line and column.
     """
     named = {role: column for role, column in columns.items() if column}

@@ -90,7 +90,7 @@ def _leaves(data: mmap.mmap, offset: int, leaf: np.dtype[Any], branch: np.dtype[
         _within(len(data), node, 4)
         is_leaf, count = struct.unpack_from("<BxH", data, node)
         if is_leaf > 1 or depth > _DEEPEST or node in seen:
-            raise ValueError("its index is no tree")
+            raise ValueError("its index is not a tree")
         seen.add(node)
         kind = leaf if is_leaf else branch
         _within(len(data), node + 4, count * kind.itemsize)

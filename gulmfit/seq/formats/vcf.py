@@ -53,7 +53,7 @@ class Vcf:
         header: Its lines up to and with the column names, without line ends.
 
     Raises:
-        DataError: If the file cannot be read, is no VCF, or has no line of column names.
+        DataError: If the file cannot be read, is not VCF, or has no line of column names.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -91,7 +91,7 @@ class Vcf:
             )
         contig, position, _, ref, alt = fields[:5]
         if not is_whole_number(position):
-            raise DataError(f"{place}: POS {_shown(position)} is no position: a whole number, 1 for the first base.")
+            raise DataError(f"{place}: POS {_shown(position)} is not a position: a whole number, 1 for the first base.")
         if not ref or not set(ref) <= _LETTERS:
             raise DataError(f"{place}: REF {_shown(ref)} holds {_foreign(ref)}; allowed are ACGTN.")
         alts = () if alt == "." else tuple(alt.split(","))
@@ -169,7 +169,7 @@ def _block_gzip(path: Path) -> BinaryIO:
 
 def _foreign(allele: str) -> str:
     found = next((letter for letter in allele if letter not in _LETTERS), "")
-    return f"{found!r}, which is no nucleotide letter" if found else "no base"
+    return f"{found!r}, which is not a nucleotide letter" if found else "no base"
 
 
 def _shown(allele: str) -> str:

@@ -47,7 +47,7 @@ def genbank_store(paths: Paths, *, case: str = "upper") -> GenomeStore:
     """Make a genome store in memory of the sequences of GenBank files.
 
     Raises:
-        ConfigError: `case` is no policy.
+        ConfigError: `case` is not a policy.
         DataError: A file is truncated or no GenBank file, or a record has no sequence, or the id of another one.
         SequenceError: One holds a letter outside the alphabet.
     """

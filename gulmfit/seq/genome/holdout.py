@@ -121,7 +121,7 @@ def _blocks(intervals: Sequence[Interval], fraction: float, block_bp: int, seed:
     held = 0
     for block in order:
         size = block.end - block.start
-        # A block that overshoots by more than half its length is passed over for a smaller one.
+        # A block that overshoots by more than half its length is skipped for a smaller one.
         if held + size / 2 <= wanted:
             chosen.append(block)
             held += size

@@ -214,7 +214,7 @@ class GenomeStore:
                 position of the first one in its contig.
         """
         if ambiguity not in ("split", "unk", "error"):
-            raise ConfigError(f"ambiguity={ambiguity!r} is no policy. Use 'split', 'unk' or 'error'.")
+            raise ConfigError(f"ambiguity={ambiguity!r} is not a policy. Use 'split', 'unk' or 'error'.")
         if ambiguity == "error" and len(self.runs):
             raise SequenceError(self._first_ambiguous())
         cuts = self.runs if ambiguity == "split" else self.runs[:0]
@@ -261,7 +261,7 @@ class GenomeStore:
             raise ValueError("its runs of ambiguous bases do not ascend, or leave it")
         counts = [self.counts[name] for name in (*self.alphabet.letters, "lower_case")]
         if not all(type(number) is int for number in (*counts, *self.counts.values())):
-            raise ValueError("its counts of letters are no numbers")
+            raise ValueError("its counts of letters are not numbers")
 
     def _first_ambiguous(self) -> str:
         first = int(self.runs[0, 0])

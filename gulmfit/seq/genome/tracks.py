@@ -217,7 +217,7 @@ class BamTrack(Track):
     """Coverage of a sorted and indexed BAM file: how many reads are aligned to a base.
 
     Deletions and introns of a read (D and N of its CIGAR string) count for nothing, both mates of a pair count where
-    they overlap, and unmapped, secondary, duplicate and failed reads are passed over, as by `samtools depth`.
+    they overlap, and unmapped, secondary, duplicate and failed reads are skipped, as by `samtools depth`.
 
     Args:
         path: The file; its index lies beside it.

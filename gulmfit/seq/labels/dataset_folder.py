@@ -39,8 +39,8 @@ def find_parts(folder: Path) -> dict[str, list[Path]]:
     """Find the tables of each part.
 
     The part is told by the first word of a file's name ("train-00000-of-00002.parquet") or of its folder's. Where none
-    tells it, all tables are one part without a name, "". Other files and folders are passed over. Files whose names say
-    more than their part, such as "train_old.csv", are passed over with a warning where others do not; they may be a
+    tells it, all tables are one part without a name, "". Other files and folders are skipped. Files whose names say
+    more than their part, such as "train_old.csv", are skipped with a warning where others do not; they may be a
     part where each comes alone.
 
     Returns:
@@ -73,7 +73,7 @@ def find_parts(folder: Path) -> dict[str, list[Path]]:
                 "leave one, or all would be read twice"
             )
     if passed := sorted(set(files) - {file for members in parts.values() for file in members}):
-        _log.info("%s: of no part, so passed over: %s", folder, ", ".join(file.name for file in passed))
+        _log.info("%s: of no part, so skipped: %s", folder, ", ".join(file.name for file in passed))
     return {part: parts[part] for part in ("train", "valid", "test", "") if part in parts}
 
 

@@ -143,7 +143,7 @@ class LabelledWindows:
         """Return the windows as labelled sequences; several windows inside one feature belong together in a split.
 
         Raises:
-            DataError: There are fewer than two classes, or a class is no name.
+            DataError: There are fewer than two classes, or a class is not a name.
             SequenceError: A window holds an ambiguous base where `ambiguity` is "error".
         """
         data = LabelledSequences.from_strings(

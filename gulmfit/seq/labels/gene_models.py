@@ -83,7 +83,7 @@ class GeneModels:
         contigs: Contigs that have any feature: of the others nothing is known.
         counts: Of genes, of those masked by reason, of other transcripts, and of stop codons in and out of a CDS;
             ready for JSON.
-        min_intron_bp: What is shorter between two exons is no intron.
+        min_intron_bp: What is shorter between two exons is not an intron.
         code: Number of the genetic code of most transcripts.
     """
 
@@ -267,7 +267,7 @@ class _Model:
         return tuple((at, at + 1) for at in ahead if 0 <= at < len(self.codes))
 
     def trouble(self, min_intron_bp: int) -> str:
-        """Say why this is no sound gene; "" if it is."""
+        """Say why this is not a sound gene; "" if it is."""
         transcript, gene = self.transcript, self.gene
         if transcript.trouble or not self.strand_clear:
             return transcript.trouble or _MIXED

@@ -63,7 +63,7 @@ class LabelledSequences:
         stranded: Whether a sequence and its reverse complement may differ in their labels.
 
     Raises:
-        DataError: Lengths differ, a label is out of range, or `positive` is no class.
+        DataError: Lengths differ, a label is out of range, or `positive` is not a class.
     """
 
     ids: list[str]

@@ -107,7 +107,7 @@ class HiddenMarkov:
     def filtered(self, codes: Codes) -> Floats:
         """Return the probability of each state given the bases up to its own, `(N, L, S)`, of base codes `(N, L)`.
 
-        A code that is no letter, such as of an ambiguous base, says nothing.
+        A code that is not a letter, such as of an ambiguous base, says nothing.
         """
         likelihood = self._likelihood(codes)
         found = np.empty_like(likelihood)

@@ -81,7 +81,7 @@ class FileSplit(Split):
         """Return the stored part of each sequence (N,), which may be `UNUSED`.
 
         Raises:
-            DataError: The file is no split, or one of other data; or a part lacks a class.
+            DataError: The file is not a split, or one of other data; or a part lacks a class.
         """
         parts = np.array([row["part"] for row in self._rows(data)], np.str_)
         used = parts != UNUSED
@@ -139,8 +139,8 @@ class FileSplit(Split):
         }
         if found := [f"{len(names)} {fault} ({_some(names)})" for fault, names in faults.items() if names]:
             raise DataError(
-                f"{self.path} is no split of {source_of(data)} ({len(data)} records, {len(rows)} in the file): of its "
-                f"records, {'; '.join(found)}. {self.advice.capitalize()}."
+                f"{self.path} is not a split of {source_of(data)} ({len(data)} records, {len(rows)} in the file): of "
+                f"its records, {'; '.join(found)}. {self.advice.capitalize()}."
             )
         return [rows[name] for name in data.ids]
 

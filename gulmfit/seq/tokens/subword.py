@@ -43,7 +43,7 @@ class SubwordTokenizer(Tokenizer):
         alphabet: Name of the letters: `dna`, `rna` or `protein`.
 
     Raises:
-        TokenizerError: If the document is no BPE or Unigram model, lacks a letter, or has pieces with letters that
+        TokenizerError: If the document is not a BPE or Unigram model, lacks a letter, or has pieces with letters that
             cannot occur; or if the library is missing.
         ConfigError: If the alphabet is unknown.
     """
@@ -178,7 +178,7 @@ def _read(document: str, alphabet: Alphabet) -> tuple[str, list[str], Sequence[A
             rules = [(str(piece), float(score)) for piece, score in model["vocab"] if piece not in special]
             pieces = [piece for piece, _ in rules]
             if not all(math.isfinite(score) for _, score in rules):
-                raise ValueError("a score is no number")
+                raise ValueError("a score is not a number")
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise TokenizerError(f"no tokenizer.json of the library tokenizers, or damaged: {error!r}.") from error
     pieces = [piece for piece in pieces if piece not in SPECIAL]

@@ -105,7 +105,7 @@ class ValueScore(Metric):
         x, y, xx, yy, xy = self.sums / self.count
         squared = (xx - 2 * xy + yy).clamp_min(0)
         variance, explained = yy - y * y, xx - x * x
-        # Differences of sums: what is left of rounding is no variance.
+        # Differences of sums: what is left of rounding is not variance.
         varies = variance > 1e-12 * yy
         both = varies & (explained > 1e-12 * xx)
         r2 = torch.where(varies, 1 - squared / variance, 0.0)

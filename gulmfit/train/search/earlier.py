@@ -21,7 +21,7 @@ def take_in(study: Study, earlier: Path) -> list[int]:
         The numbers they have there, in the order of their numbers here.
 
     Raises:
-        CheckpointError: If it is no search, or one of other settings or data.
+        CheckpointError: If it is not a search, or one of other settings or data.
     """
     try:
         if not (earlier / JOURNAL).is_file():

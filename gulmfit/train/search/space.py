@@ -7,7 +7,7 @@ A parameter is a line of `search.space`:
     arch: {choice: [conv_lstm, awd_lstm_small]}
     arch.filters: {int: [32, 256], step: 32, when: {arch: conv_lstm}}
 
-A name that is no key goes into the texts of `search.set`, as `$name`.
+A name that is not a key goes into the texts of `search.set`, as `$name`.
 """
 
 import json
@@ -157,7 +157,7 @@ def read_space(space: Mapping[str, Any], texts: Mapping[str, Any]) -> Space:
     """Read `search.space` and `search.set`.
 
     Raises:
-        ConfigError: Listing every mistake: an unknown kind, bounds that are inverted, a condition on what is no choice.
+        ConfigError: Listing every mistake: an unknown kind, bounds that are inverted, a condition on no choice.
     """
     mistakes: list[str] = []
     if not space:
@@ -172,7 +172,7 @@ def read_space(space: Mapping[str, Any], texts: Mapping[str, Any]) -> Space:
     for key, text in texts.items():
         try:
             unknown = set(Template(str(text)).get_identifiers()) - set(space)
-            mistakes += [f"search.set: {key}: ${name} is no parameter of search.space." for name in sorted(unknown)]
+            mistakes += [f"search.set: {key}: ${name} is not a parameter of search.space." for name in sorted(unknown)]
             if not Template(str(text)).is_valid():
                 raise ValueError
         except ValueError:
@@ -230,7 +230,7 @@ def _wrong_condition(when: Any, space: Mapping[str, Any]) -> str:
     for other, values in when.items():
         choices = space[other].get("choice") if isinstance(space.get(other), Mapping) else None
         if choices is None:
-            return f"when: {other} is no choice of search.space; {nearest(str(other), list(space))}"
+            return f"when: {other} is not a choice of search.space; {nearest(str(other), list(space))}"
         if wrong := [value for value in _as_list(values) if value not in choices]:
             return f"when: {other} is never {wrong[0]!r}; its choices are {choices}."
     return ""

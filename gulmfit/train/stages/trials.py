@@ -1,7 +1,7 @@
 """Many classifiers from one command: the folds of a cross-validation, several seeds, the points of a learning curve.
 
 A trial is an ordinary `stage=classify` run in a folder of its own, on a split that is written down beside it. So each
-can be looked at, run again by itself, and passed over when the whole is continued with `resume=auto`.
+can be looked at, run again by itself, and skipped when the whole is continued with `resume=auto`.
 """
 
 import functools

@@ -74,7 +74,7 @@ def test_every_output_of_a_scan_says_the_same(
     names = "a.tsv,a.parquet,a.bedgraph,a.bw,a.bed,a.windows.bed"
     predict(tmp_path, model, "genome.fa", names, strand=strand, **SCAN)
     assert "1 contigs have fewer than 3 bases" in caplog.text
-    assert "7 windows are passed over" in caplog.text  # all of contig "n"
+    assert "7 windows are skipped" in caplog.text  # all of contig "n"
     rows = read_tsv(tmp_path / "a.tsv")
     strands = {"forward": "+", "both": "+-", "average": "."}[strand]
     assert [row["contig"] for row in rows] == ["10"] * 32 * len(strands) + ["2"] * 23 * len(strands) + ["X"] * len(

@@ -139,7 +139,7 @@ def test_what_cannot_be_calibrated_is_refused() -> None:
         Calibration("isotonic", knots=((0.1, 0.2), (0.3, 0.4))).apply(logits)
     with pytest.raises(DataError, match=r"\(30,\)"):
         Calibration().apply(logits[:, 0])
-    with pytest.raises(DataError, match="index 1 are no distribution"):
+    with pytest.raises(DataError, match="index 1 are not a distribution"):
         calibration.fit_temperature([[0.0, 1.0], [-np.inf, -np.inf]], [0, 1])
     with pytest.raises(DataError, match="label 3"):
         calibration.fit_temperature(logits, np.where(labels == 2, 3, labels))

@@ -124,7 +124,7 @@ def test_reverse_complement_text_refuses_other_letters() -> None:
 @pytest.mark.parametrize("function", [decode, reverse_complement])
 def test_a_number_that_is_no_code_is_refused(function: object) -> None:
     assert callable(function)
-    with pytest.raises(SequenceError, match="position 1: 5 is no base code"):
+    with pytest.raises(SequenceError, match="position 1: 5 is not a base code"):
         function(np.array([0, 5], dtype=np.uint8))
 
 
@@ -162,7 +162,7 @@ def test_letters_of_another_alphabet_are_refused() -> None:
         encode("MK-L", where="p.fa", alphabet=PROTEIN)
     with pytest.raises(SequenceError, match="position 1: 'E' is not a nucleotide letter"):
         encode("GE", alphabet=RNA)
-    with pytest.raises(SequenceError, match=r"position 0: 21 is no residue code \(0 A, .*19 Y, 20 ambiguous\)"):
+    with pytest.raises(SequenceError, match=r"position 0: 21 is not a residue code \(0 A, .*19 Y, 20 ambiguous\)"):
         decode(np.array([21], dtype=np.uint8), PROTEIN)
 
 
