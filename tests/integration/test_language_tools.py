@@ -198,7 +198,7 @@ def test_embed_draws_a_map(files: dict[str, str], tmp_path: Path) -> None:
         ("score", ["output=a.bedgraph", "window_bp=100", "step_bp=30"], "multiple of the step"),
         ("embed", ["output=a.csv"], "written as .parquet or .npz"),
         ("embed", ["output=a.npz", "level=base", "map=m.html"], "a map shows level=sequence"),
-        ("embed", ["output=a.npz", "label=kind"], "is no table and has no columns"),
+        ("embed", ["output=a.npz", "label=kind"], "is not a table and has no columns"),
         ("generate", ["output=a.bam"], "written as .fasta"),
         ("generate", ["output=a.fa", "temperature=hot"], "temperature=hot: a number is needed"),
     ],
