@@ -90,7 +90,7 @@ def test_a_default_is_in_the_space_or_not() -> None:
         ({"a": {"choice": []}}, ["list"]),
         ({"a": {"choice": [1, 1]}}, ["twice"]),
         ({"a": {"choice": [1]}, "b": {"int": [0, 1], "when": {"a": 2}}}, ["never", "[1]"]),
-        ({"b": {"int": [0, 1], "when": {"a": 2}}}, ["no choice"]),
+        ({"b": {"int": [0, 1], "when": {"a": 2}}}, ["is not a choice"]),
         ({"a": {"choice": [1], "when": {"b": 1}}, "b": {"choice": [1], "when": {"a": 1}}}, ["a", "b", "each other"]),
     ],
 )
