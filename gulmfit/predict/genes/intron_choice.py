@@ -18,10 +18,10 @@ import numpy.typing as npt
 
 from gulmfit.predict.genes.choice import conditional_logit
 from gulmfit.predict.genes.gene_paths import BLOCK_BP, GeneGrammar
-from gulmfit.predict.genes.splice_sites import FARTHEST, LEAST, SpliceSites, dinucleotides_at
+from gulmfit.predict.genes.splice_sites import FARTHEST, LEAST, SpliceSites, dinucleotides_at, on_own_strand
 from gulmfit.predict.genes.start_sites import StartSites
 from gulmfit.seq.alphabet import Codes
-from gulmfit.seq.genome.genes import GeneModel, Span
+from gulmfit.seq.genome.genes import Span
 from gulmfit.seq.genome.genetic_code import Bools, codon_numbers, genetic_code
 from gulmfit.seq.genome.open_frames import start_codons, strand_codes
 from gulmfit.seq.labels.gene_labels import LabelledContig
@@ -304,18 +304,13 @@ def _of_genes(
     for contig in contigs:
         for strand in "+-":
             codes, before = strand_codes(contig.codes, strand), 0
-            for cds in sorted(_turned(gene, len(codes)) for gene in contig.genes if gene.strand == strand):
+            own = [gene.cds for gene in contig.genes if gene.strand == strand]
+            for cds in sorted([on_own_strand(part, strand, len(codes)) for part in parts] for parts in own):
                 true = np.array([cds[0][0], cds[0][1], cds[1][0]] if len(cds) == 2 else [-1, -1, -1])
                 found = choice.candidates(codes, cds[-1][1], before, grammar)
                 before = cds[-1][1]
                 if len(cds) < 3 and len(found.places):
                     yield found, true
-
-
-def _turned(gene: GeneModel, length: int) -> list[tuple[int, int]]:
-    if gene.strand == "+":
-        return list(gene.cds)
-    return [(length - end, length - start) for start, end in gene.cds]
 
 
 def _weights(evidence: Floats, groups: Ints, right: Bools) -> Floats:

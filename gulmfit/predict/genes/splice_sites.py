@@ -73,13 +73,13 @@ class SpliceSites:
                 inside, first, last = np.zeros(length + 1, bool), set[int](), set[int]()
                 for gene in contig.genes:
                     if gene.strand == strand:
-                        start, end = _turned(gene.span, strand, length)
+                        start, end = on_own_strand(gene.span, strand, length)
                         inside[start:end] = True
-                        own = [_turned(span, strand, length) for span in gene.introns()]
+                        own = [on_own_strand(span, strand, length) for span in gene.introns()]
                         first |= {begin for begin, _ in own}
                         last |= {stop for _, stop in own}
                         sizes += [stop - begin for begin, stop in own]
-                        exon = _turned(gene.cds[0], strand, length)
+                        exon = on_own_strand(gene.cds[0], strand, length)
                         early += sum(exon[0] < begin <= min(exon[1], exon[0] + EARLY_BP) for begin, _ in own)
                         early_places += len(
                             dinucleotides_at(read[exon[0] + 1 : min(exon[1], exon[0] + EARLY_BP) + 2], pairs, 0)
@@ -235,5 +235,6 @@ def dinucleotides_at(codes: Codes, pairs: Iterable[str], end: int) -> Ints:
     return np.flatnonzero(found)
 
 
-def _turned(span: Sequence[int], strand: str, length: int) -> tuple[int, int]:
+def on_own_strand(span: Sequence[int], strand: str, length: int) -> tuple[int, int]:
+    """Return a span of a contig of so many bases in the reading direction of a strand."""
     return (span[0], span[1]) if strand == "+" else (length - span[1], length - span[0])

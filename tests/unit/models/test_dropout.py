@@ -36,6 +36,31 @@ def test_drop_connect_is_off_in_evaluation_and_leaves_the_weights_alone() -> Non
     assert torch.equal(encoder(tokens)[0], encoder(tokens)[0])
 
 
+def test_drop_connect_is_unbiased(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    encoder = AWDRNN(20, 300, 8, 1, DropoutRates(weight_p=0.5))
+    nn.init.ones_(encoder.recurrent_layers()[0].rnn.weight_hh_l0)
+    given: list[list[Tensor]] = []
+    lstm = torch.lstm
+    monkeypatch.setattr(torch, "lstm", lambda x, state, weights, *rest: (
+        given.append(weights), lstm(x, state, weights, *rest)
+    )[1])  # fmt: skip
+    encoder(torch.ones(1, 1, dtype=torch.long))
+    assert given[0][1].unique().tolist() == [0.0, 2.0]
+    assert given[0][1].mean().item() == pytest.approx(1.0, abs=0.02)
+
+
+def test_the_same_features_are_dropped_between_layers_at_every_token() -> None:
+    torch.manual_seed(0)
+    encoder, seen = AWDRNN(20, 6, 50, 2, DropoutRates(hidden_p=0.3)), list[Tensor]()
+    encoder.layers[1].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    encoder(torch.randint(1, 20, (200, 9)))
+    gone = seen[0] == 0
+    assert torch.equal(gone, gone[:, :1].expand_as(gone))
+    assert gone.float().mean().item() == pytest.approx(0.3, abs=0.02)
+    assert not torch.equal(gone[0], gone[1])
+
+
 def test_penalty_by_hand() -> None:
     outputs = torch.tensor([[[1.0], [3.0], [100.0]]])
     mask = torch.tensor([[True, True, False]])
