@@ -24,7 +24,7 @@ from gulmfit.predict.genes.exon_scores import with_exon_scores
 from gulmfit.predict.genes.gene_hmm import GeneDecoder
 from gulmfit.predict.genes.intron_choice import EVIDENCE, IntronChoice
 from gulmfit.predict.genes.orfs import Candidates, OrfDecoder, frame_log_odds
-from gulmfit.predict.genes.splice_sites import ACCEPTOR, BRANCH_BP, DONOR, SpliceSites
+from gulmfit.predict.genes.splice_sites import ACCEPTOR, ANY, BRANCH_BP, DONOR, SpliceSites
 from gulmfit.predict.genes.start_choice import StartChoice
 from gulmfit.predict.genes.start_sites import BEFORE, GAP_LEAST, GAP_MOST, MOTIF, StartSites
 from gulmfit.predict.genes.tuning import GeneCalibration
@@ -238,7 +238,12 @@ def _start_sites(content: Any) -> StartSites:
 def _splice_sites(content: Any) -> SpliceSites:
     shapes = {"donor": (sum(DONOR), 5), "acceptor": (sum(ACCEPTOR), 5), "branch": (BRANCH_BP, 5)}
     matrices = {name: _array(content[name], np.float64, shape) for name, shape in shapes.items()}
-    return SpliceSites(**matrices, usual=float(_number(content["usual"])))
+    return SpliceSites(
+        **matrices,
+        usual=float(_number(content["usual"])),
+        least_donor=float(_number(content.get("least_donor", ANY))),
+        least_acceptor=float(_number(content.get("least_acceptor", ANY))),
+    )
 
 
 def _start_choice(content: Any) -> StartChoice:

@@ -126,8 +126,8 @@ class _Search:
         accepting = list(dict.fromkeys(after for _, after, _ in pairs))
         self.longest = grammar.max_intron_bp - grammar.min_intron_bp if grammar.max_intron_bp else float("inf")
         self.whole = codes
-        self.donor: dict[int, float] = {}  # of the block at hand, what the letters add where an intron begins,
-        self.acceptor: dict[int, float] = {}  # and where it has ended
+        self.donor: dict[int, float] = {}  # of the block at hand, what the letters add where an intron may begin,
+        self.acceptor: dict[int, float] = {}  # and where it may have ended
         # By the number of a dinucleotide: where an intron of it may lead, and which introns end with it.
         self.donors: list[list[tuple[int, float]]] = [[] for _ in range(25)]
         self.acceptors = [-1] * 25
@@ -151,7 +151,8 @@ class _Search:
 
     def run(self) -> _Node:
         """Return the path of the best parse."""
-        codes = self.codes
+        codes, donor, acceptor = self.codes, self.donor, self.acceptor
+        anywhere = self.grammar.splicing is None  # an intron may begin and end at any of its dinucleotides
         # No gene; in a gene before its CDS, and after it.
         free, free_path = 0.0, None
         before, before_path = _NEVER, None
@@ -168,14 +169,18 @@ class _Search:
                 while waiting and waiting[-1][1] <= value:
                     waiting.pop()
                 waiting.append((t + self.longest, value, path))
-            if t >= 2 and (kind := self.acceptors[codes[t - 2] * 5 + codes[t - 1]]) >= 0:
+            if (
+                t >= 2
+                and (kind := self.acceptors[codes[t - 2] * 5 + codes[t - 1]]) >= 0
+                and (anywhere or t in acceptor)
+            ):
                 before, before_path = self._accept(t, kind, (before, before_path))
             if after + pu > free + pg:
                 free, free_path = after + pu - pg, ("end", t, after_path)
             if free + pg > before + pu:
                 before, before_path = free + pg - pu, ("begin", t, free_path)
             recent.append((before + pu, before_path))
-            if donors := self.donors[codes[t] * 5 + codes[t + 1]]:
+            if (donors := self.donors[codes[t] * 5 + codes[t + 1]]) and (anywhere or t in donor):
                 self._donate(t, donors, (after, after_path), recent)
             if self.stop[t]:
                 self._stop(t)
@@ -210,12 +215,15 @@ class _Search:
         pairs = codes[:-1].astype(np.int64) * 5 + codes[1:]
         begins = np.flatnonzero(np.array([bool(one) for one in self.donors])[pairs]) + low
         ends = np.flatnonzero(np.array(self.acceptors)[pairs] >= 0) + low + 2
-        for known, places, scores in (
-            (self.donor, begins, splicing.donors), (self.acceptor, ends, splicing.acceptors),
-        ):  # fmt: skip
+        for known, places, scores, least in (
+            (self.donor, begins, splicing.donors, splicing.least_donor),
+            (self.acceptor, ends, splicing.acceptors, splicing.least_acceptor),
+        ):
             places = places[(places >= first) & (places < last)]
+            worth = scores(codes, places - low)
+            able = worth >= least
             known.clear()
-            known.update(zip(places.tolist(), (weight * scores(codes, places - low)).tolist(), strict=True))
+            known.update(zip(places[able].tolist(), (weight * worth[able]).tolist(), strict=True))
 
     def _accept(self, t: int, kind: int, before: _State) -> _State:
         """End introns before base t; return what is best before a CDS."""

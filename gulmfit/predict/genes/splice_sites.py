@@ -11,7 +11,7 @@ yeast tell by their ends and branch points.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -30,9 +30,11 @@ BRANCH_BP = 7
 NEAREST, FARTHEST = 4, 60  # bases between the branch point's motif and the end of the intron
 LEAST = 20  # introns to learn from
 EARLY_BP = 120  # coding bases from the start codon on: in yeast most introns begin within them
+ANY = -1e9  # of log-odds: lower than any
 _A, _G = (DNA.letters.index(letter) for letter in "AG")
 _PSEUDO = 1.0
 _ROUNDS = 10
+_LEEWAY = 2.0  # by which an end may be worse than the worst that was seen
 _OTHERS = 2_000  # places of a contig that end no intron, about as many, which tell what is usual
 
 
@@ -45,12 +47,16 @@ class SpliceSites:
         acceptor: Of each base around the first base after it (W, 5).
         branch: Of each base of the branch point's motif (`BRANCH_BP`, 5).
         usual: The score of the best motif before a place that ends no intron, taken off from that before any place.
+        least_donor: What a place must have to begin an intron: a little less than the worst that was seen.
+        least_acceptor: Likewise, to end one.
     """
 
     donor: Floats
     acceptor: Floats
     branch: Floats
     usual: float
+    least_donor: float = ANY
+    least_acceptor: float = ANY
 
     @classmethod
     def fit(cls, contigs: Iterable[LabelledContig], pairs: Mapping[str, float]) -> "Splicing | None":
@@ -64,6 +70,7 @@ class SpliceSites:
             None where there are fewer than `LEAST` introns.
         """
         donors, acceptors = _Places(DONOR), _Places(ACCEPTOR)
+        seen: list[tuple[Codes, Ints, Ints]] = []  # strands, and where introns begin and have ended on them
         before: tuple[list[Codes], list[Codes]] = [], []
         passed, sizes = 0, list[int]()
         early, early_places = 0, 0
@@ -86,11 +93,13 @@ class SpliceSites:
                         )
                         passed += sum(len(dinucleotides_at(read[begin:stop], pairs, 1)) for begin, stop in own)
                 at = dinucleotides_at(read, pairs, 0)
+                begins = at[np.isin(at, list(first))]
                 donors.add(read, at[inside[at]], first)
                 at = dinucleotides_at(read, pairs, 1) + 2
                 at = at[inside[at]]
                 acceptors.add(read, at, last)
                 true = np.isin(at, list(last))
+                seen.append((read, begins, at[true]))
                 for kind, those in zip(before, (at[~true][:: max(1, (~true).sum() // _OTHERS)], at[true]), strict=True):
                     kind.append(_before(read, those))
         count = donors.count
@@ -100,6 +109,11 @@ class SpliceSites:
         branch = _motif(true_ones, _shares(other))
         usual = float(np.log(np.mean(np.exp(_best(branch, other)))))
         sites = cls(donors.log_odds(), acceptors.log_odds(), branch, usual)
+        sites = replace(
+            sites,
+            least_donor=min(sites.donors(read, begins).min(initial=np.inf) for read, begins, _ in seen) - _LEEWAY,
+            least_acceptor=min(sites.acceptors(read, ends).min(initial=np.inf) for read, _, ends in seen) - _LEEWAY,
+        )
         prior = np.log(count / donors.places) + np.log(count / max(count, passed))
         late, late_places = count - early, donors.places - early_places
         bonus = [

@@ -10,6 +10,7 @@ from gulmfit.errors import ConfigError
 from gulmfit.predict.genes import gene_paths
 from gulmfit.predict.genes.gene_hmm import GeneDecoder
 from gulmfit.predict.genes.gene_paths import INTRONS
+from gulmfit.predict.genes.splice_sites import ANY
 from gulmfit.seq.alphabet import Codes, decode, reverse_complement
 from gulmfit.seq.genome.genes import GeneModel, Span, positions, spliced
 from gulmfit.seq.genome.genetic_code import genetic_code
@@ -62,7 +63,12 @@ class Letters:
 
     def __init__(self, generator: np.random.Generator, length: int) -> None:
         self.begins, self.ends = generator.normal(0, 2, (2, length + 1))
+        self.least_donor = self.least_acceptor = ANY
         self.whole = np.zeros(0, np.uint8)
+
+    def allow(self, begin: int, end: int) -> bool:
+        """Tell whether both ends of an intron are good enough."""
+        return bool(self.begins[begin] >= self.least_donor and self.ends[end] >= self.least_acceptor)
 
     def donors(self, codes: Codes, places: np.ndarray) -> np.ndarray:
         return self.begins[places + self.offset(codes)]
@@ -149,7 +155,7 @@ def test_the_path_is_the_best_of_all(least_exon: int) -> None:
 def test_the_path_is_the_best_of_all_with_what_letters_and_lengths_say() -> None:
     how = {"noncoding": 0.3, "untranslated_bonus": 0.4, "intron_bp": 6.0, "early_bp": 4}
     how |= {"early_bonus": 1.5, "late_bonus": -0.5}
-    lengths = list[int]()
+    lengths = list[tuple[int, int]]()
     plain = "ATG{}GT{}AG{}GT{}AG{}TAA"
     # In the last ones an intron that is no worse ends where another one, that cuts a codon, would make a stop codon.
     cut = [("ATG{}TAGT{}AGA{}GT{}AG{}TAA", 1908), ("ATG{}TGT{}AGAA{}GTAA{}AG{}TAA", 1122), (plain, 2088), (plain, 3528)]
@@ -161,18 +167,20 @@ def test_the_path_is_the_best_of_all_with_what_letters_and_lengths_say() -> None
         classes, phases = emissions(generator, len(text))
         letters = Letters(generator, len(text))
         letters.whole = codes
+        if seed % 2:
+            letters.least_donor, letters.least_acceptor = -1.0, -0.5
         gains = {
             (tuple(exons), tuple(cds)): gain(text, (exons, cds), classes, phases, 0.7, letters, **how)
             for exons, cds in transcripts(text, 5, 3)
-            if all(b - a <= 8 for (_, a), (b, _) in pairwise(exons))
+            if all(b - a <= 8 and letters.allow(a, b) for (_, a), (b, _) in pairwise(exons))
         }
         own = decoder(temperature=0.7, gene_constant=2.0, intron_constant=2.0, max_intron_bp=8, splicing=letters, **how)
         found = own.path(codes, classes, phases)
         values = [gains[tuple(exons), tuple(cds)] for exons, cds in found]
         expected = best_gain([((exons[0][0], exons[-1][1]), value) for (exons, _), value in gains.items()], len(text))
         assert sum(values) == pytest.approx(expected, abs=1e-6), seed
-        lengths += [b - a for exons, _ in found for (_, a), (b, _) in pairwise(exons)]
-    assert {5, 8} <= set(lengths)
+        lengths += [(seed % 2, b - a) for exons, _ in found for (_, a), (b, _) in pairwise(exons)]
+    assert {(least, size) for least in (0, 1) for size in (5, 8)} <= set(lengths)
 
 
 def planted(intron: str, strand: str = "+", at: int = 12) -> tuple[Codes, np.ndarray, np.ndarray, tuple[Span, ...]]:

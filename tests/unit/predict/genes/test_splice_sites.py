@@ -10,7 +10,16 @@ from gulmfit.errors import CheckpointError
 from gulmfit.predict.genes.decoding import Decoding
 from gulmfit.predict.genes.gene_hmm import GeneDecoder
 from gulmfit.predict.genes.gene_paths import INTRONS
-from gulmfit.predict.genes.splice_sites import ACCEPTOR, BRANCH_BP, DONOR, FARTHEST, LEAST, NEAREST, SpliceSites
+from gulmfit.predict.genes.splice_sites import (
+    ACCEPTOR,
+    ANY,
+    BRANCH_BP,
+    DONOR,
+    FARTHEST,
+    LEAST,
+    NEAREST,
+    SpliceSites,
+)
 from gulmfit.predict.genes.start_choice import StartChoice
 from gulmfit.predict.genes.start_sites import GAP_LEAST, GAP_MOST, MOTIF, StartSites
 from gulmfit.seq.alphabet import Codes, encode, reverse_complement
@@ -75,6 +84,10 @@ def test_what_was_planted_is_learned() -> None:
     assert found.sites.acceptors(contig.codes, ends).min() > np.quantile(
         found.sites.acceptors(contig.codes, lasts), 0.9
     )
+    # An end is allowed to be a little worse than the worst of these, which most other places are not.
+    assert found.sites.donors(contig.codes, starts).min() == pytest.approx(found.sites.least_donor + 2)
+    assert found.sites.acceptors(contig.codes, ends).min() == pytest.approx(found.sites.least_acceptor + 2)
+    assert (found.sites.donors(contig.codes, others) < found.sites.least_donor).mean() > 0.8
 
 
 def test_a_strand_is_learned_as_the_other() -> None:
@@ -85,6 +98,8 @@ def test_a_strand_is_learned_as_the_other() -> None:
     for name in ("donor", "acceptor", "branch"):
         np.testing.assert_allclose(getattr(one.sites, name), getattr(other.sites, name), atol=1e-9)
     assert (one.prior, one.early, one.late) == pytest.approx((other.prior, other.early, other.late))
+    least = [(own.sites.least_donor, own.sites.least_acceptor) for own in (one, other)]
+    assert least[0] == pytest.approx(least[1])
 
 
 def test_scores_are_sums_over_the_letters_around_a_place_and_the_best_branch_point() -> None:
@@ -121,6 +136,12 @@ def test_what_is_learned_is_kept_in_the_model_folder(tmp_path: Path) -> None:
     assert again is not None
     assert again.to_plain() == own.to_plain()
     content = json.loads((tmp_path / "decoder.json").read_text())
+    for name in ("least_donor", "least_acceptor"):  # a model of before they were learned allows any end
+        del content["decoder"]["splicing"][name]
+    (tmp_path / "decoder.json").write_text(json.dumps(content))
+    older = Decoding.load(tmp_path)
+    assert older is not None
+    assert older.to_plain()["decoder"]["splicing"]["least_donor"] == ANY
     content["decoder"]["splicing"]["branch"] = [[0.0] * 4] * BRANCH_BP
     (tmp_path / "decoder.json").write_text(json.dumps(content))
     with pytest.raises(CheckpointError, match=r"decoder\.json"):
