@@ -28,6 +28,7 @@ from gulmfit.predict.genes.splice_sites import ACCEPTOR, ANY, BRANCH_BP, DONOR, 
 from gulmfit.predict.genes.start_choice import StartChoice
 from gulmfit.predict.genes.start_sites import BEFORE, GAP_LEAST, GAP_MOST, MOTIF, StartSites
 from gulmfit.predict.genes.tuning import GeneCalibration
+from gulmfit.predict.genes.untranslated import UntranslatedEnds
 from gulmfit.seq.alphabet import Codes
 from gulmfit.seq.genome.genes import GeneModel
 from gulmfit.seq.labels.gene_labels import CLASSES, PHASES
@@ -100,10 +101,9 @@ class Decoding:
 
     def _genes(self, codes: Codes, read: Read, contig: str) -> list[GeneModel]:
         if isinstance(self.decoder, GeneDecoder):
-            strands = [[_Strand(read, len(codes), row, own) for own in (_CLASSES, _PHASES)] for row in (0, 1)]
             found = [
                 gene
-                for strand, (classes, phases) in zip("+-", strands, strict=True)
+                for strand, (classes, phases) in strand_logs(read, len(codes)).items()
                 for gene in self.decoder.on_strand(codes, strand, classes, phases, contig)
             ]
             found.sort(key=lambda gene: (gene.span, gene.strand))
@@ -181,6 +181,8 @@ class Decoding:
             read: dict[str, Any] = {
                 name: reader(own) for name, reader in _READERS.items() if (own := weights.pop(name, None))
             }
+            if bonus := weights.pop("untranslated_bonus", 0.0):  # of older models, the same at any distance
+                read["ending"] = UntranslatedEnds(before=_number(bonus), after=_number(bonus))
             starts = weights.pop("starts")
             introns = {str(ends): _number(value) for ends, value in weights.pop("introns", {}).items()}
             plain: Any = {name: _number(value) for name, value in weights.items()}
@@ -201,6 +203,14 @@ class Decoding:
             )
         except (AttributeError, LookupError, OverflowError, TypeError, ValueError, GulmfitError) as error:
             raise CheckpointError(f"these values make no decoder: {error!r}.") from error
+
+
+def strand_logs(read: Read, length: int) -> "dict[str, tuple[_Strand, _Strand]]":
+    """Return the log-probabilities of both tracks (4, L) of a contig by strand, in its reading direction."""
+    return {
+        strand: (_Strand(read, length, row, _CLASSES), _Strand(read, length, row, _PHASES))
+        for row, strand in enumerate("+-")
+    }
 
 
 class _Strand:
@@ -251,6 +261,10 @@ def _start_choice(content: Any) -> StartChoice:
     return StartChoice(sites=_start_sites(content["sites"]), **weights)
 
 
+def _ending(content: Any) -> UntranslatedEnds:
+    return UntranslatedEnds(**{str(name): float(_number(value)) for name, value in content.items()})
+
+
 def _intron_choice(content: Any) -> IntronChoice:
     return IntronChoice(
         splicing=_splice_sites(content["splicing"]),
@@ -262,6 +276,7 @@ def _intron_choice(content: Any) -> IntronChoice:
 
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
+    "ending": _ending,
     "sites": _start_sites,
     "splicing": _splice_sites,
     "splitting": _intron_choice,

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from gulmfit.predict.genes.gene_paths import GeneGrammar
 from gulmfit.predict.genes.intron_choice import IntronChoice, open_frame
 from gulmfit.predict.genes.start_choice import StartChoice
+from gulmfit.predict.genes.untranslated import UntranslatedEnds, untranslated_odds
 from gulmfit.seq.alphabet import Codes
 from gulmfit.seq.genome.genes import GeneModel, Span
 from gulmfit.seq.genome.open_frames import strand_codes
@@ -33,7 +34,6 @@ class GeneDecoder(GeneGrammar):
             0 where the labeller knows introns, up to 1 where it has seen too few.
         intron_bp: Mean length of an intron: it is as likely to end at one base as at another, so what it costs grows by
             1 / intron_bp with every base. 0 for no such cost.
-        untranslated_bonus: Added to the log-probability of an untranslated base.
         splitting: Chooses the first intron of each gene that was found with one or none; None leaves it as the path has
             it.
         agreed_bonus: Added to what an intron is worth to `splitting` where the path has it, too.
@@ -41,6 +41,8 @@ class GeneDecoder(GeneGrammar):
             `splitting`; below 0 no such gene is looked for.
         starting: Chooses the start of each gene that was found among the start codons of its first coding exon; None
             leaves it as the path has it.
+        ending: Chooses how long the regions before and after the coding part are; None leaves them as the path has
+            them.
         code, starts, introns, min_intron_bp, max_intron_bp, min_exon_bp, gene_constant, intron_constant, early_bp,
             early_bonus, late_bonus, splicing, splice_weight: As of `GeneGrammar`.
 
@@ -53,11 +55,11 @@ class GeneDecoder(GeneGrammar):
     phase_weight: float = 1.0
     noncoding: float = 0.0
     intron_bp: float = 0.0
-    untranslated_bonus: float = 0.0
     splitting: IntronChoice | None = None
     agreed_bonus: float = 2.0
     hidden_worth: float = 2.0
     starting: StartChoice | None = None
+    ending: UntranslatedEnds | None = None
 
     def __call__(self, codes: Codes, classes: npt.ArrayLike, phases: npt.ArrayLike, contig: str) -> list[GeneModel]:
         """Return the genes of a contig by position; the score of each is the mean probability of its coding bases.
@@ -82,8 +84,8 @@ class GeneDecoder(GeneGrammar):
         Args:
             codes: Bases of the forward strand (L,).
             strand: "+" or "-".
-            classes: Log-probabilities in the strand's reading direction (4, L); anything that gives `[:, start:end]`
-                and `[2, start:end]`.
+            classes: Log-probabilities in the strand's reading direction (4, L); anything that gives some of its rows,
+                `[rows, start:end]`.
             phases: Likewise.
             contig: Name of the contig.
         """
@@ -94,7 +96,7 @@ class GeneDecoder(GeneGrammar):
             if strand == "-":
                 exons, cds = ([(length - end, length - start) for start, end in part] for part in (exons, cds))
             found.append(GeneModel(contig, strand, tuple(cds), tuple(exons), score=score))
-        return found
+        return self.ending(found, length, untranslated_odds(classes)) if self.ending else found
 
     def _parts(self, read: Codes, classes: Any, phases: Any) -> Iterator[tuple[list[Span], list[Span]]]:
         """Yield exons and coding parts of each gene of a strand, whatever chose them."""
@@ -131,7 +133,7 @@ class GeneDecoder(GeneGrammar):
             coding = [own[2] + self.phase_weight * place[index] for index in CODON_PLACES]
             frames = [np.choose((np.arange(first, last) - frame) % 3, coding) for frame in range(3)]
             intron = np.log(np.exp(own[3]) + self.noncoding * np.exp(own[:2]).sum(axis=0)) if self.noncoding else own[3]
-            outside = [own[0], own[1] + self.untranslated_bonus, intron, own[3]]
+            outside = [own[0], own[1], intron, own[3]]
             added = self.temperature * np.array([*outside, *frames], dtype=np.float64)
             added[2:4] -= 1 / self.intron_bp if self.intron_bp else 0.0
             return added

@@ -14,7 +14,7 @@ from gulmfit.evaluate.baselines.gene_markov import PeriodicMarkov
 from gulmfit.evaluate.gene_scores import GeneScores, base_scores, gene_scores
 from gulmfit.predict.genes import exon_scores
 from gulmfit.predict.genes.choice import conditional_logit
-from gulmfit.predict.genes.decoding import Decoding, Probabilities
+from gulmfit.predict.genes.decoding import Decoding, Probabilities, strand_logs
 from gulmfit.predict.genes.gene_hmm import GeneDecoder
 from gulmfit.predict.genes.gene_paths import INTRONS
 from gulmfit.predict.genes.intron_choice import IntronChoice
@@ -22,10 +22,11 @@ from gulmfit.predict.genes.markov_genes import common_starts
 from gulmfit.predict.genes.splice_sites import EARLY_BP, SpliceSites
 from gulmfit.predict.genes.start_choice import StartChoice
 from gulmfit.predict.genes.tuning import calibrated, climbed, ends_right, worth_of
+from gulmfit.predict.genes.untranslated import UntranslatedEnds, untranslated_odds
 from gulmfit.predict.genes.weighing import starting as frames_with_starts
 from gulmfit.predict.genes.weighing import told_apart
 from gulmfit.seq.genome.genes import GeneModel
-from gulmfit.seq.labels.gene_labels import GeneLabels, LabelledContig, labels_of
+from gulmfit.seq.labels.gene_labels import UTR, GeneLabels, LabelledContig, labels_of
 
 GENE_GRID: Mapping[str, Sequence[float]] = {
     "temperature": (0.01, 0.02, 0.03, 0.05, 0.1, 0.3, 1.0),
@@ -34,7 +35,6 @@ GENE_GRID: Mapping[str, Sequence[float]] = {
 INTRON_SHIFTS = (-2.0, 0.0, 2.0)  # of what the training part says that an intron costs
 INTRON_CONSTANTS = (-10.0, -5.0, 0.0, 5.0)  # where it says nothing
 NONCODING = (0.0, 0.1, 1.0)
-UNTRANSLATED = (0.0, 0.3, 0.6, 1.0)
 TUNE_BP = 500_000
 """Bases of the validation part by which weights are chosen: to decode them takes 5 s, and every weight wants it."""
 _PENALTY = 1e-5
@@ -94,7 +94,7 @@ def fit_gene_decoding(
     decoder, _ = climbed(first, grid, judged)
     if splicing and starting:
         decoder = replace(decoder, splitting=IntronChoice.fit(train, starting.sites, first.max_intron_bp, first))
-    decoder = _untranslated(decoder, chosen)
+    decoder = replace(decoder, ending=_ending(decoder, chosen))
     own = Decoding(decoder=decoder)
     found = _found(own, valid)
     if not found:
@@ -122,16 +122,29 @@ def _start_choice(
     return StartChoice(sites=frames.sites, bases_weight=bases, sites_weight=sites, length_weight=length)
 
 
-def _untranslated(decoder: GeneDecoder, chosen: Sequence[tuple[LabelledContig, Probabilities]]) -> GeneDecoder:
-    """Choose how readily bases are untranslated, by the F1 of their class."""
+def _ending(decoder: GeneDecoder, chosen: Sequence[tuple[LabelledContig, Probabilities]]) -> UntranslatedEnds | None:
+    """Choose how long untranslated regions are, by the F1 of their bases; None where the annotation has none."""
     truth = GeneLabels.joined([contig.labels for contig, _ in chosen])
+    if not (truth.classes == UTR).any():
+        return None
+    found = []
+    for contig, known in chosen:
+        strands = strand_logs(lambda start, end, known=known: known[start:end], len(known))  # type: ignore[misc]
+        odds = {strand: untranslated_odds(classes) for strand, (classes, _) in strands.items()}
+        found.append((contig, _found(Decoding(decoder=decoder), [(contig, known)]), odds))
 
-    def worth(other: GeneDecoder) -> float:
-        own = Decoding(decoder=other)
-        labels = [labels_of(_found(own, [one]), one[0].name, one[0].codes) for one in chosen]
-        return base_scores(truth, GeneLabels.joined(labels)).get("UTR/f1", 0.0)
+    def judged(ending: UntranslatedEnds) -> float:
+        labels = []
+        for contig, genes, odds in found:
+            ended = [
+                gene
+                for strand, own in odds.items()
+                for gene in ending([one for one in genes if one.strand == strand], len(contig.codes), own)
+            ]
+            labels.append(labels_of(ended, contig.name, contig.codes))
+        return base_scores(truth, GeneLabels.joined(labels))["UTR/f1"]
 
-    return max((replace(decoder, untranslated_bonus=bonus) for bonus in UNTRANSLATED), key=worth)
+    return UntranslatedEnds.fit(judged)
 
 
 def _found(decoding: Decoding, contigs: Sequence[tuple[LabelledContig, Probabilities]]) -> list[GeneModel]:
