@@ -124,7 +124,7 @@ def test_reverse_complement_text_refuses_other_letters() -> None:
 @pytest.mark.parametrize("function", [decode, reverse_complement])
 def test_a_number_that_is_no_code_is_refused(function: object) -> None:
     assert callable(function)
-    with pytest.raises(SequenceError, match="position 1: 5 is not a base code"):
+    with pytest.raises(SequenceError, match=r"position 1: 5 .*0 A, 1 C, 2 G, 3 T, 4 "):
         function(np.array([0, 5], dtype=np.uint8))
 
 
@@ -158,22 +158,22 @@ def test_rna_is_dna_by_another_letter(sequence: str) -> None:
 
 
 def test_letters_of_another_alphabet_are_refused() -> None:
-    with pytest.raises(SequenceError, match=r"p\.fa, position 2: '-' is not an amino-acid letter \(ACDEFGHIKLMNPQRST"):
+    with pytest.raises(SequenceError, match=r"p\.fa, position 2: '-' .*\(ACDEFGHIKLMNPQRST"):
         encode("MK-L", where="p.fa", alphabet=PROTEIN)
-    with pytest.raises(SequenceError, match="position 1: 'E' is not a nucleotide letter"):
+    with pytest.raises(SequenceError, match=r"position 1: 'E' .*\(ACGTU"):
         encode("GE", alphabet=RNA)
-    with pytest.raises(SequenceError, match=r"position 0: 21 is not a residue code \(0 A, .*19 Y, 20 ambiguous\)"):
+    with pytest.raises(SequenceError, match=r"position 0: 21 .*\(0 A, .*19 Y, 20 "):
         decode(np.array([21], dtype=np.uint8), PROTEIN)
 
 
 def test_proteins_have_no_other_strand() -> None:
-    with pytest.raises(SequenceError, match=r"a protein sequence has no reverse complement.*strand=forward"):
+    with pytest.raises(SequenceError, match=r"protein .*reverse complement.*strand=forward"):
         reverse_complement(encode("MKL", alphabet=PROTEIN), PROTEIN)
-    with pytest.raises(SequenceError, match="no reverse complement"):
+    with pytest.raises(SequenceError, match=r"reverse complement.*strand=forward"):
         reverse_complement_text("MKL", PROTEIN)
 
 
 def test_alphabets_by_name() -> None:
     assert [alphabet_named(name) for name in ("dna", "rna", "protein")] == [DNA, RNA, PROTEIN]
-    with pytest.raises(ConfigError, match=r"alphabet='portein' is unknown; choose one of dna, rna.*mean .protein"):
+    with pytest.raises(ConfigError, match=r"alphabet='portein' .*\bdna\b.*'protein'"):
         alphabet_named("portein")

@@ -103,18 +103,18 @@ def test_features_to_bed_to_features(
         ("", "a.bed: no BED record"),
         ("# nothing\n", "a.bed: no BED record"),
         ("chr1\t1\n", r"line 1: 2 column\(s\)"),
-        ("chr1\t1\t2\nchr1\t1\t2\tx\n", r"line 2: 4 column\(s\).*expected 3, as in the first record"),
+        ("chr1\t1\t2\nchr1\t1\t2\tx\n", r"line 2: 4 column\(s\).* 3\b"),
         ("chr1\t-1\t2\n", "line 1: start -1, end 2"),
         ("#\nchr1\t5\t4\n", "line 2: start 5, end 4"),
-        ("chr1\tx\t4\n", "line 1: start 'x' is not a whole number"),
-        ("chr1\t1_0\t40\n", "line 1: start '1_0' is not a whole number"),
-        ("chr1\t1\t4.0\n", "line 1: end '4.0' is not a whole number"),
-        ("\t1\t4\n", "line 1: the name of the contig is empty"),
+        ("chr1\tx\t4\n", "line 1: start 'x' .*18 digits"),
+        ("chr1\t1_0\t40\n", "line 1: start '1_0' .*18 digits"),
+        ("chr1\t1\t4.0\n", r"line 1: end '4\.0' .*18 digits"),
+        ("\t1\t4\n", "line 1: .*contig.* empty"),
         ("chr1\t1\t4\tn\thigh\t+\n", "line 1: score 'high'"),
         ("chr1\t1\t4\tn\t1\t?\n", r"line 1: strand '\?'"),
         (BED12.replace("\t3\t", "\t2\t"), "line 1: blockCount 2 with 3 blockSizes"),
-        (BED12.replace("0,30,70", "0,30,60"), "line 1: blocks .* do not fill a record of 100 bases"),
-        (BED12.replace("0,30,70", "0,5,70"), "line 1: blocks .* none may overlap"),
+        (BED12.replace("0,30,70", "0,30,60"), r"line 1: blocks .*\[0, 30, 60\] .*\[10, 20, 30\] .*100 bases"),
+        (BED12.replace("0,30,70", "0,5,70"), r"line 1: blocks .*\[0, 5, 70\] .*\[10, 20, 30\] .*100 bases"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None:
@@ -125,7 +125,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None
 def test_a_file_that_is_cut_short_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.bed.gz"
     path.write_bytes(gzip.compress(BED6.encode() * 1000)[:-20])
-    with pytest.raises(DataError, match=r"a.bed.gz: unreadable after line \d+"):
+    with pytest.raises(DataError, match=r"a\.bed\.gz: unreadable .*\d+"):
         list(read_bed(path))
 
 

@@ -136,7 +136,7 @@ def test_files_without_a_coding_sequence(tmp_path: Path) -> None:
     with pytest.raises(SequenceError, match=r"p\.faa, record 'p1', position 3: 'L'.*FASTA of proteins"):
         read(path)
     path.write_text(">p1\nATGAA\n>p2\nATGTAATAA\n")
-    with pytest.raises(DataError, match=r"p\.faa.*multiple of 3 1, inner stop codon 1"):
+    with pytest.raises(DataError, match=r"p\.faa: .* 3 1, .*stop codon 1\).*data\.genetic_code"):
         read(path)
     with pytest.raises(SequenceError, match=r"none\.fa"):
         read(tmp_path / "none.fa")

@@ -62,7 +62,7 @@ def test_every_kind_of_label_is_compared(targets: str) -> None:
 
 def test_a_class_that_would_vanish_is_told() -> None:
     data = LabelledSequences(list("abc"), ["ACCC", "ACCC", "AAAA"], np.array([0, 1, 1]), ["x", "y"])
-    with pytest.raises(DataError, match="no sequence left"):
+    with pytest.raises(DataError, match=r"'a' .*'x' .*'b' .*'y'.*no sequence"):
         settle_conflicts(data, "drop", both_strands=False)
 
 
@@ -71,7 +71,7 @@ def test_windows_follow_the_same_words(tmp_path: Path, caplog: pytest.LogCapture
     (tmp_path / "t.bed").write_text("c\t0\t5\tx\nc\t0\t5\ty\nc\t6\t11\tx\nc\t12\t17\ty\n")
     words: dict[str, Any] = {"path": str(tmp_path / "t.bed"), "genome": str(tmp_path / "g.fa"), "label": "name"}
     words["cache_dir"] = str(tmp_path / "store")
-    with pytest.raises(DataError, match="line 2: a window of class 'y'"):
+    with pytest.raises(DataError, match=r"t\.bed, line 2: .*'y' .*line 1 .*'x': c:0-5\(\+\)"):
         IntervalsSource(**words).labelled()
     with caplog.at_level(logging.WARNING):
         warned = IntervalsSource(**words, conflicts="warn").labelled()

@@ -119,15 +119,15 @@ def test_a_model_gets_the_tracks_that_it_was_trained_with(folder: Path) -> None:
         f"{{rnaseq: [{reverse}, {forward}, {other}]}}": r"T0 \(pair: reverse, forward\)",
         f"{{rnaseq: {{T0: {folder}/a.bam, any: {other}}}}}": r"T0 \(bam\)",
         f"{{cage: [{forward}, {reverse}, {other}]}}": "cage T0",
-        "{rnaseq: [": "not a list",
-        "a.bam": "files by group",
+        "{rnaseq: [": r"tracks=\{rnaseq: \[: .*\{rnaseq: \[sample\.bam",
+        "a.bam": r"tracks=a\.bam: .*\{rnaseq: \[",
     }.items():
         with pytest.raises(ConfigError, match=match):
             asked(text)
     for key, value in {"norm": "cube", "tracks": [{"kind": "bam"}], "other_channels": [0, 1, 2]}.items():
         with pytest.raises(CheckpointError, match="damaged"):
             Coverage.asked(f"{{rnaseq: [{other}]}}", {**trained, key: value}, STORE)
-    with pytest.raises(ConfigError, match="reads no tracks"):
+    with pytest.raises(ConfigError, match=r"tracks=\{a: .*no tracks"):
         Coverage.asked(f"{{a: [{other}]}}", None, STORE)
 
 
@@ -137,7 +137,7 @@ def test_files_of_another_genome_are_refused(folder: Path) -> None:
         for contigs, match in {
             ("1:400", "M:90"): r"1 of 2 contigs.*'M'" if name == "a.bam" else "",
             ("chr1:400",): r"'chrM'|'1'",
-            ("1:399",): rf"{name}: contig '1' has 400 bases, in the genome 399",
+            ("1:399",): rf"{name}: contig '1' .*\b400 .*\b399\b",
         }.items():
             pairs = [one.split(":") for one in contigs]
             store = GenomeStore.from_sequences([name for name, _ in pairs], ["A" * int(size) for _, size in pairs])

@@ -69,13 +69,13 @@ def test_parts_are_told_by_names(tmp_path: Path, names: list[str], parts: dict[s
 
 
 def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nowhere: no such folder"):
+    with pytest.raises(DataError, match=r"nowhere: .*\bfolder\b"):
         find_parts(tmp_path / "nowhere")
     touch(tmp_path, "one/train.csv", "two/train.csv")  # two data sets beside each other are not one
     with pytest.raises(DataError, match=r"no table; .* Found: one, two"):
         find_parts(tmp_path)
     touch(tmp_path, "train.csv", "train.tsv")
-    with pytest.raises(DataError, match=r"train come in several formats, train.csv, train.tsv"):
+    with pytest.raises(DataError, match=r": train .*formats, train\.csv, train\.tsv"):
         find_parts(tmp_path)
 
 
@@ -103,7 +103,7 @@ def test_arrow_folders_are_read_by_their_state(tmp_path: Path) -> None:
     assert rows[2][0] == f"{parts['train'][1]}, row 1"
     assert find_parts(tmp_path / "test") == {"": [tmp_path / "test" / "data-00000-of-00001.arrow"]}
     parts["train"][1].unlink()
-    with pytest.raises(DataError, match=r"state.json: names files that are missing: data-00001-of-00002.arrow"):
+    with pytest.raises(DataError, match=r"state\.json: .*missing: data-00001-of-00002\.arrow"):
         find_parts(tmp_path)
     (tmp_path / "train" / "state.json").write_text("{}")
     with pytest.raises(DataError, match=r"state.json: not what save_to_disk writes"):
@@ -116,10 +116,10 @@ def test_arrow_files_are_read_like_arrow_streams(tmp_path: Path) -> None:
         writer.write_table(table)
     rows = list(read_table_rows(tmp_path / "a.arrow", {"s": "sequence"}))
     assert [cells["s"] for _, cells in rows] == ["AAAA", "CCCC"]
-    with pytest.raises(DataError, match=r"column 'seqence' is not one of .* did you mean 'sequence'"):
+    with pytest.raises(DataError, match=r"a\.arrow: column 'seqence' .*\]; .*'sequence'"):
         list(read_table_rows(tmp_path / "a.arrow", {"s": "seqence"}))
     (tmp_path / "b.arrow").write_bytes(b"no arrow")
-    with pytest.raises(DataError, match=r"b.arrow: not a readable .arrow file"):
+    with pytest.raises(DataError, match=r"b\.arrow: .*readable \.arrow"):
         columns_of_file(tmp_path / "b.arrow")
 
 
@@ -143,9 +143,9 @@ def test_columns_are_found_by_usual_names_or_asked_for() -> None:
     assert choose_column(["id", "SEQ"], None, usual, "a.csv", "data.sequence") == "SEQ"
     assert choose_column(["id", "dna"], "dna", usual, "a.csv", "data.sequence") == "dna"
     for found, given, message in (
-        (["id", "dna"], None, r"a.csv: which column is meant\? none is called .*found \['id', 'dna'\].*data.sequence="),
-        (["seq", "sequence"], None, r"more than one column is called like it, \['seq', 'sequence'\]"),
-        (["seq"], "sek", r"a.csv: data.sequence: column 'sek' is not one of \['seq'\]; did you mean 'seq'"),
+        (["id", "dna"], None, r"a\.csv: .*\['sequence', 'seq'\]; .*\['id', 'dna'\].*data\.sequence="),
+        (["seq", "sequence"], None, r"a\.csv: .*\['seq', 'sequence'\]; .*\['seq', 'sequence'\].*data\.sequence="),
+        (["seq"], "sek", r"a\.csv: data\.sequence: column 'sek' .*\['seq'\]; .*'seq'"),
     ):
         with pytest.raises(DataError, match=message):
             choose_column(found, given, usual, "a.csv", "data.sequence")

@@ -132,11 +132,11 @@ def test_the_same_id_may_stand_in_two_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("paths", "message"),
     [
-        ([], "no sequence file was named"),
-        ("gone.fa", "gone.fa: no such file .* Correct the path"),
-        ("gone*.fa", r"gone\*.fa: no file matches"),
+        ([], r"no sequence .*'\*\.fa\.gz'"),
+        ("gone.fa", r"gone\.fa: .*\bpath\b"),
+        ("gone*.fa", r"gone\*\.fa: .*pattern"),
         ("folder", r"folder: a folder, .*'folder/\*.fa'"),
-        ("fold*", r"fold\*: no file matches"),
+        ("fold*", r"fold\*: .*pattern"),
     ],
 )
 def test_paths_that_name_no_file(
@@ -153,26 +153,26 @@ def test_paths_that_name_no_file(
 GZIPPED = gzip.compress((">x\n" + "ACGTTGCA" * 500).encode(), mtime=0)
 
 DAMAGED = {
-    "empty": (b"", "an empty file"),
-    "blank": (b" \n\n", "an empty file"),
-    "empty inside gzip": (gzip.compress(b"", mtime=0), "an empty file"),
-    "gzip cut short": (GZIPPED[:-12], "the gzip file is truncated or damaged .* again"),
-    "gzip header only": (GZIPPED[:5], "the gzip file is truncated or damaged"),
+    "empty": (b"", "empty file"),
+    "blank": (b" \n\n", "empty file"),
+    "empty inside gzip": (gzip.compress(b"", mtime=0), "empty file"),
+    "gzip cut short": (GZIPPED[:-12], "gzip .*truncated .* again"),
+    "gzip header only": (GZIPPED[:5], "gzip .*truncated"),
     "gzip with flipped bytes": (
         GZIPPED[:12] + bytes(255 - b for b in GZIPPED[12:20]) + GZIPPED[20:],
         "damaged",
     ),
     "gzip with a wrong checksum": (GZIPPED[:-8] + b"\0\0\0\0" + GZIPPED[-4:], "damaged"),
     "gzip with junk behind": (GZIPPED + b"junk", "damaged"),
-    "FASTQ behind an empty line": (b"\n@read\nACGT\n+\nIIII\n", "not FASTA: it begins with '@read.*'>' is expected"),
-    "binary": (bytes(range(128, 256)) * 9, r"not FASTA: it begins with '\\\\x80"),
-    "sequence without header": (b"ACGT\n>x\nACGT\n", "not FASTA: it begins with 'ACGT'"),
-    "no id": (b">a\nA\n>\nACGT\n", "record number 2: no id in its header"),
-    "blank id": (b"> \t\nACGT\n", "record number 1: no id in its header"),
+    "FASTQ behind an empty line": (b"\n@read\nACGT\n+\nIIII\n", "FASTA: .*'@read.*'>'"),
+    "binary": (bytes(range(128, 256)) * 9, r"FASTA: .*'\\\\x80"),
+    "sequence without header": (b"ACGT\n>x\nACGT\n", "FASTA: .*'ACGT'"),
+    "no id": (b">a\nA\n>\nACGT\n", r"record number 2: no id\b"),
+    "blank id": (b"> \t\nACGT\n", r"record number 1: no id\b"),
     "no sequence": (b">a\nA\n>b\n\n>c\nA\n", "record 'b': no sequence"),
     "no sequence at the end": (b">a\nA\n>b", "record 'b': no sequence"),
-    "same id twice": (b">a\nA\n>b\nA\n>a other\nC\n", "record 'a': the id occurs twice .* number 1 and 3"),
-    "not text": (b">a\nAC\nGT\xff\n", "record 'a', position 4: byte 0xff is not ASCII"),
+    "same id twice": (b">a\nA\n>b\nA\n>a other\nC\n", r"record 'a': .*\bid\b.* 1 and 3\b"),
+    "not text": (b">a\nAC\nGT\xff\n", "record 'a', position 4: .*0xff"),
 }
 
 
@@ -193,7 +193,7 @@ def test_an_unreadable_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(fasta, "open", refuse, raising=False)
-    with pytest.raises(SequenceError, match=r"genome\.fa: the file cannot be read .Permission denied"):
+    with pytest.raises(SequenceError, match=r"genome\.fa: .*\(Permission denied\)"):
         list(read_fasta(path))
 
 

@@ -62,7 +62,7 @@ def test_features_are_those_of_the_table(tmp_path: Path, name: str) -> None:
         (">Feature c\n", "no feature"),
         ("1\t9\tCDS\n", r"line 1.*'>Feature'"),
         (">Sequence c\n", r"line 1.*'>Feature'"),
-        (">Feature c\n1\t9\n", "line 2.*none has begun"),
+        (">Feature c\n1\t9\n", r"line 2: '1\\t9' "),
         (">Feature c\na\t9\tCDS\n", "line 2: start 'a'"),
         (">Feature c\n0\t9\tCDS\n", "line 2: 0-9"),
         (">Feature c\n1\t9\tCDS\n30\t20\n", "line 2.*both strands"),

@@ -170,7 +170,7 @@ def test_truncated_files_are_refused(keep, genes):
 def test_truncated_gzip_is_refused(genes):
     data = gzip.compress(genes.read_bytes())
     genes.write_bytes(data[: len(data) // 2])
-    with pytest.raises(DataError, match=r"g\.gbk: not a readable GenBank file"):
+    with pytest.raises(DataError, match=r"g\.gbk: .*readable GenBank .*\b0 record\(s\)"):
         promoter_windows(genes)
 
 
@@ -188,14 +188,14 @@ def test_no_cds_and_no_sequence(genes, tmp_path):
         promoter_windows(bare)
     text = genes.read_text()
     genes.write_text(text[: text.index("ORIGIN")] + "CONTIG      join(X1.1:1..6000)\n//\n")
-    with pytest.raises(DataError, match=r"g\.gbk, record 'CTG1\.1': features but no sequence"):
+    with pytest.raises(DataError, match=r"g\.gbk, record 'CTG1\.1': .*no sequence .*ORIGIN"):
         promoter_windows(genes)
 
 
 def test_impossible_lengths(genes):
     with pytest.raises(ConfigError, match="jitter_bp=-1"):
         promoter_windows(genes, jitter_bp=-1)
-    with pytest.raises(ConfigError, match="at least one base"):
+    with pytest.raises(ConfigError, match=r"upstream_bp \+ downstream_bp is 0\b"):
         promoter_windows(genes, upstream_bp=0, downstream_bp=0)
 
 
@@ -264,7 +264,7 @@ def test_a_place_between_two_bases_is_an_empty_feature(tmp_path, genes):
 def test_an_unknown_end_is_named(tmp_path, genes):
     text = genes.read_text().replace("     gene            11..400", "     gene            11..?")
     (tmp_path / "unknown.gbk").write_text(text)
-    with pytest.raises(DataError, match=r"record 'CTG1.1', feature 6: gene at .* has no known start and end"):
+    with pytest.raises(DataError, match=r"record 'CTG1\.1', feature 6: gene\b.*\bstart\b.*\bend\b"):
         features(tmp_path / "unknown.gbk")
 
 

@@ -237,7 +237,7 @@ def test_other_names_are_mapped_and_none_matching_is_told(tmp_path: Path) -> Non
     with pytest.raises(DataError, match=r"line 2: 1 contig.*'chrI'; it has 'I'.*data.contigs=\{chrI: I\}"):
         read(tmp_path, text, store)
     assert read(tmp_path, text, store, contigs={"chrI": "I"}).contigs == ["I"]
-    with pytest.raises(DataError, match="no CDS on a contig of the genome"):
+    with pytest.raises(DataError, match=r"a\.gff3: no CDS\b.*\bcontig\b"):
         read(tmp_path, text, store, contigs={"chrI": None})
 
 
@@ -257,7 +257,7 @@ def many(count: int, stop_in: int, stop_out: int, wrong: int = 0) -> tuple[str, 
 
 def test_stop_codons_in_and_out_of_cds_are_not_mixed(tmp_path: Path) -> None:
     text, store = many(10, 6, 4)
-    with pytest.raises(DataError, match=r"a.gff3: 6 CDS hold their stop codon, and 4 end before it"):
+    with pytest.raises(DataError, match=r"a\.gff3: 6 CDS .*stop codon.*\b4 "):
         read(tmp_path, text, store)
     for share in ((10, 0), (0, 10)):
         text, store = many(10, *share)
@@ -266,11 +266,11 @@ def test_stop_codons_in_and_out_of_cds_are_not_mixed(tmp_path: Path) -> None:
 
 def test_the_annotation_of_another_assembly_is_refused(tmp_path: Path) -> None:
     text, store = many(10, 7, 0, 3)
-    with pytest.raises(DataError, match=r"3 of 10 coding transcripts have neither .* 'p7' .*another assembly"):
+    with pytest.raises(DataError, match=r"a\.gff3: 3 of 10 .*'p7' .*line 9\).*assembly.*data\.code"):
         read(tmp_path, text, store)
     text, store = many(10, 8, 0, 2)
     assert len(read(tmp_path, text, store).genes) == 8
-    with pytest.raises(DataError, match=r"line 2: 2-500 does not lie in contig 'c'"):
+    with pytest.raises(DataError, match=r"a\.gff3, line 2: 2-500 .*contig 'c', .*\b370 "):
         read(tmp_path, gff([("CDS", 2, 500, "+", "0", "ID=p")]), store)
     with pytest.raises(ConfigError, match="genetic code 77"):
         read(tmp_path, text, store, code=77)
@@ -285,7 +285,7 @@ def test_features_are_painted_by_rank() -> None:
     labels = feature_labels(features, ("tRNA", "gene"), "c", 9)
     assert labels.tolist() == [[2, 2, 1, 1, 2, 1, 1, 1, 0], [0, 0, 0, 0, 0, 1, 1, 1, 0]]
     assert feature_labels(features, ("gene",), "c", 9, stranded=False).tolist() == [[1] * 6 + [0] * 3] * 2
-    with pytest.raises(DataError, match="5-8 does not lie in contig 'c' of 7 bases"):
+    with pytest.raises(DataError, match=r"line 1: 5-8 .*contig 'c' .*\b7 bases"):
         feature_labels([features[2]._replace(place="a, line 1")], ("tRNA",), "c", 7)
 
 

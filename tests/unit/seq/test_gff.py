@@ -79,7 +79,7 @@ def test_a_feature_over_the_origin_comes_in_two_pieces(tmp_path: Path) -> None:
     assert [(f.start, f.end, f.name) for f in pieces] == [(90, 100, "p"), (0, 15, "p"), (90, 100, "q")]
     assert [CROSSES_ORIGIN in f.attributes for f in pieces] == [True, True, False]
     assert join_parts(pieces) == pieces
-    with pytest.raises(DataError, match="line 2: 91-300 does not lie in circular contig 'c' of 100 bases"):
+    with pytest.raises(DataError, match=r"line 2: 91-300 .*circular contig 'c' .*\b100 bases"):
         read(tmp_path, text.replace("115", "300"))
 
 
@@ -102,10 +102,10 @@ def test_parts_are_joined_only_where_asked(tmp_path: Path) -> None:
     ("name", "line", "message"),
     [
         ("a.gff3", "1 x exon 1 9 . + . ID=a", r"line 1: 1 column\(s\).*expected 9 with tabs"),
-        ("a.gff3", "1\tx\texon\t0\t9\t.\t+\t.\tID=a", "line 1: start 0, end 9; positions count from 1"),
+        ("a.gff3", "1\tx\texon\t0\t9\t.\t+\t.\tID=a", "line 1: start 0, end 9; .*1 <= start <= end"),
         ("a.gff3", "1\tx\texon\t-4\t9\t.\t+\t.\tID=a", "line 1: start -4, end 9"),
         ("a.gff3", "1\tx\texon\t10\t9\t.\t+\t.\tID=a", "line 1: start 10, end 9"),
-        ("a.gff3", "1\tx\texon\t1\tend\t.\t+\t.\tID=a", "line 1: end 'end' is not a whole number"),
+        ("a.gff3", "1\tx\texon\t1\tend\t.\t+\t.\tID=a", "line 1: end 'end' .*18 digits"),
         ("a.gff3", "1\tx\texon\t1\t9\thigh\t+\t.\tID=a", "line 1: score 'high'"),
         ("a.gff3", "1\tx\texon\t1\t9\t.\t*\t.\tID=a", r"line 1: strand '\*'"),
         ("a.gtf", "##gff-version 3", "a.gtf: no feature"),

@@ -38,10 +38,10 @@ def test_the_other_strand_is_the_reverse_complement(data: st.DataObject, contig:
     ("feature", "message"),
     [
         (Feature("2", 0, 4, "+", place="a.bed, line 7"), r"^a.bed, line 7: 1 contig\(s\) .* '2'; it has '1', 'chrM'"),
-        (Feature("1", 0, 13, "+", place="b.gtf, line 7"), "^b.gtf, line 7: 0-13 does not lie in .* '1', .* 12 bases"),
-        (Feature("1", -1, 3, "+", place="a.bed, line 7"), "^a.bed, line 7: -1-3 does not lie in contig '1'"),
-        (Feature("1", 3, 3, "+", place="a.bed, line 7"), "^a.bed, line 7: 3-3 of contig '1' holds no base"),
-        (Feature("1", 4, 3, "+", name="mine"), "^feature 'mine': 4-3 does not lie in contig '1'"),
+        (Feature("1", 0, 13, "+", place="b.gtf, line 7"), r"^b\.gtf, line 7: 0-13 .*contig '1', .*\b12 bases"),
+        (Feature("1", -1, 3, "+", place="a.bed, line 7"), r"^a\.bed, line 7: -1-3 .*contig '1', .*\b12 bases"),
+        (Feature("1", 3, 3, "+", place="a.bed, line 7"), r"^a\.bed, line 7: 3-3 .*contig '1' .*no base\b"),
+        (Feature("1", 4, 3, "+", name="mine"), r"^feature 'mine': 4-3 .*contig '1', .*\b12 bases"),
     ],
 )
 def test_what_does_not_lie_in_the_genome_is_named(feature: Feature, message: str) -> None:
@@ -53,7 +53,7 @@ def test_all_missing_contigs_are_told_at_once() -> None:
     store = GenomeStore.from_sequences([f"scaffold{n}" for n in range(9)], ["A"] * 9)
     places = {f"contig{number}": f"a.bed, line {number}" for number in range(20)}
     with pytest.raises(
-        DataError, match=r"^a.bed, line 0: 20 contig\(s\).*'contig4' and 15 more; it has .*'scaffold4' and 4 more\."
+        DataError, match=r"^a\.bed, line 0: 20 contig\(s\).*'contig4' and 15 more; .*'scaffold4' and 4 more\."
     ):
         check_contigs(store, places)
     check_contigs(store, {"scaffold8": ""})
@@ -64,8 +64,8 @@ def test_all_missing_contigs_are_told_at_once() -> None:
     [
         (["chrI"], ["I", "II"], "'I' for 'chrI'"),
         (["II"], ["chrI", "chrII"], "'chrII' for 'II'"),
-        (["chrmt"], ["I", "Mito"], "no name there begins with 'chr'"),
-        (["MT"], ["chr1", "chrM"], "every name there begins with 'chr'"),
+        (["chrmt"], ["I", "Mito"], r"'Mito' \(no .*'chr'\)"),
+        (["MT"], ["chr1", "chrM"], r"'chrM' \(every .*'chr'\)"),
     ],
 )
 def test_a_missing_chr_is_noticed(features: list[str], genome: list[str], hint: str) -> None:
@@ -77,7 +77,7 @@ def test_a_missing_chr_is_noticed(features: list[str], genome: list[str], hint: 
 def test_a_contig_that_is_there_twice_is_refused() -> None:
     contig = STORE.contigs[0]
     store = GenomeStore(STORE.codes, [contig, contig], STORE.runs, STORE.counts, "")
-    with pytest.raises(DataError, match="contig '1' occurs twice in the genome"):
+    with pytest.raises(DataError, match=r"contig '1' .*twice .*\(memory and"):
         extract(store, Feature("1", 0, 1, "+"))
 
 
@@ -98,12 +98,12 @@ def test_the_name_of_a_file_tells_its_format(tmp_path: Path, suffix: str) -> Non
 
 @pytest.mark.parametrize("call", [lambda path: read_features(path), lambda path: read_features(path, None)])
 def test_other_names_are_refused(tmp_path: Path, call: Callable[[Path], object]) -> None:
-    with pytest.raises(DataError, match=r"a.txt: not a file of features by its name; allowed are .bed, "):
+    with pytest.raises(DataError, match=r"a\.txt: .*features .* \.bed, "):
         call(tmp_path / "a.txt")
 
 
 def test_bed_has_no_kinds(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"a.bed: a BED file has no kinds, so \['CDS'\] cannot be chosen"):
+    with pytest.raises(DataError, match=r"a\.bed: .*\bBED\b.*\bkinds\b.*\['CDS'\]"):
         read_features(tmp_path / "a.bed", {"CDS"})
 
 

@@ -213,9 +213,9 @@ def test_subset_keeps_classes_and_loci():
     [
         ({"ids": ["a"]}, "unequal lengths"),
         ({"splits": np.array(["train"])}, "unequal lengths"),
-        ({"labels": np.array([0, 2])}, "label 2 of record 'b' is out of range"),
+        ({"labels": np.array([0, 2])}, r"label 2 .*record 'b' .*\b0 to 1\b"),
         ({"labels": np.array([-1, 0])}, "label -1 of record 'a'"),
-        ({"positive": "P"}, "positive class 'P' is not one of"),
+        ({"positive": "P"}, r"positive class 'P' .*\['n', 'p'\]"),
     ],
 )
 def test_construction_is_checked(change, message):
@@ -228,12 +228,12 @@ def test_construction_is_checked(change, message):
     ("label", "message"),
     [
         ("", "empty label"),
-        ("1.0", "'1.0' is not a class"),
-        ("-0.5", "is not a class"),
-        ("1e-3", "is not a class"),
-        ("nan", "is not a class"),
-        ("NaN", "is not a class"),
-        ("-inf", "is not a class"),
+        ("1.0", r"line 3: label '1\.0' .*head=regressor"),
+        ("-0.5", r"line 3: label '-0\.5' .*head=regressor"),
+        ("1e-3", r"line 3: label '1e-3' .*head=regressor"),
+        ("nan", r"line 3: label 'nan' .*head=regressor"),
+        ("NaN", r"line 3: label 'NaN' .*head=regressor"),
+        ("-inf", r"line 3: label '-inf' .*head=regressor"),
     ],
 )
 def test_labels_that_are_no_classes_are_named_with_their_line(label, message, tmp_path):
@@ -260,11 +260,11 @@ def test_repeated_and_empty_ids(tmp_path):
 
 def test_unknown_split_and_class(tmp_path):
     path = csv_file(tmp_path / "t.csv", [("A", "x", "train"), ("C", "y", "holdout")], "sequence,label,split")
-    with pytest.raises(DataError, match="line 3: split 'holdout' is not one of"):
+    with pytest.raises(DataError, match=r"line 3: split 'holdout' .*\['dev', 'test', "):
         read_table(path, split="split")
-    with pytest.raises(DataError, match=r"line 3: label 'y' is not one of .*"):
+    with pytest.raises(DataError, match=r"line 3: label 'y' .*\['x', 'z'\]"):
         read_table(path, classes=["x", "z"])
-    with pytest.raises(DataError, match="no example of declared class 'z'"):
+    with pytest.raises(DataError, match=r"no example .*'z': .*\['x', 'y'\]"):
         read_table(path, classes=["x", "y", "z"])
     with pytest.raises(DataError, match="1 distinct class"):
         read_table(path, classes=["x", "x"])
@@ -282,15 +282,20 @@ def test_files_for_each_part(tmp_path):
     assert named.ids == ["train/1", "train/2", "train/3", "test/1", "test/2", "test/3"]
 
 
-@pytest.mark.parametrize(("train", "test"), [("xyz", "xy"), ("xy", "xyz")])
-def test_labels_that_differ_between_train_and_test(train, test, tmp_path):
+@pytest.mark.parametrize(
+    ("train", "test", "message"),
+    [
+        ("xyz", "xy", r"train\.csv\) \['z'\], .*test\.csv\) \[\]"),
+        ("xy", "xyz", r"train\.csv\) \[\], .*test\.csv\) \['z'\]"),
+    ],
+)
+def test_labels_that_differ_between_train_and_test(train, test, message, tmp_path):
     files = [
         csv_file(tmp_path / f"{name}.csv", [(str(i), "A", label) for i, label in enumerate(labels)])
         for name, labels in (("train", train), ("test", test))
     ]
-    with pytest.raises(DataError, match="labels that differ between train and test") as caught:
+    with pytest.raises(DataError, match=message) as caught:
         read_table_splits(*files)
-    assert "['z']" in str(caught.value)
     assert str(files[1]) in str(caught.value)
 
 

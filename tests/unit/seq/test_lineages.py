@@ -64,15 +64,15 @@ def test_tables_have_a_column_of_lineages_or_one_for_each_rank(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.txt", "S1\nS2\n", "a.txt: no lineage in this file"),
-        ("a.txt", "S1 A B\nS1 A C\n", "a.txt, line 2: 'S1' had the lineage 'A;B' before"),
-        ("a.txt", "\n", "a.txt: no lineage in this file"),
-        ("a.csv", "id,taxon\nS1,A;B\n", "a.csv: a table needs data.lineage=COLUMN"),
+        ("a.txt", "S1\nS2\n", r"a\.txt: no lineage"),
+        ("a.txt", "S1 A B\nS1 A C\n", r"a\.txt, line 2: 'S1' .*lineage 'A;B'"),
+        ("a.txt", "\n", r"a\.txt: no lineage"),
+        ("a.csv", "id,taxon\nS1,A;B\n", r"a\.csv: .*data\.lineage=COLUMN.*data\.ranks="),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, name: str, text: str, message: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=message):
         read_lineages(tmp_path / name)
-    with pytest.raises(DataError, match=r"none.txt: unreadable after line 0"):
+    with pytest.raises(DataError, match=r"none\.txt: unreadable .*\b0: "):
         read_lineages(tmp_path / "none.txt")

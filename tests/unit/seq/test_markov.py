@@ -175,12 +175,12 @@ def test_names_an_interval_outside_the_sequence():
 
 @pytest.mark.parametrize("intervals", [[], [(5, 5)], [(0, 3)], [(0, 500)]])
 def test_says_that_the_training_part_is_too_small(intervals):
-    with pytest.raises(DataError, match="too few unambiguous bases"):
+    with pytest.raises(DataError, match=r"unambiguous bases .*Markov model: \d block\(s\)"):
         MarkovModel.fit(np.full(500, 4, dtype=np.uint8), intervals, max_order=2)
 
 
 def test_says_that_nothing_can_be_scored():
     codes = np.append(random_codes(900), np.full(9, 4, dtype=np.uint8))
     model = MarkovModel.fit(codes, [(0, 900)], max_order=2)
-    with pytest.raises(DataError, match="no unambiguous base in the 1 interval"):
+    with pytest.raises(DataError, match=r"unambiguous base .*\b1 interval\(s\)"):
         model.bits_per_base(codes, [(900, 909)])

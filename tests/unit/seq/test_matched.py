@@ -63,7 +63,7 @@ def test_relatives_of_positives_and_of_each_other_are_avoided() -> None:
     made = matched_negatives(of([positive]), of(relatives, "o"))
     assert made.sequences[0] in (stranger, shifted)
     assert made.record["candidates"] == 1
-    with pytest.raises(DataError, match="2 negatives of 50 bases are asked for, and of 5 other sequences 1 have that"):
+    with pytest.raises(DataError, match=r"^2 negatives of 50 bases .*\b5 other sequences 1 .*20-mer"):
         matched_negatives(of([positive]), of(relatives, "o"), per_positive=2)
 
 
@@ -78,9 +78,9 @@ def test_what_cannot_be_matched_is_refused() -> None:
         matched_negatives(POSITIVES, OTHERS, per_positive=0)
     with pytest.raises(ConfigError, match="gc_tolerance=-1"):
         matched_negatives(POSITIVES, OTHERS, gc_tolerance=-1)
-    with pytest.raises(DataError, match="'p0' has no unambiguous base"):
+    with pytest.raises(DataError, match=r"'p0' .*GC content"):
         matched_negatives(of(["N" * 50]), OTHERS)
-    with pytest.raises(DataError, match=r"1 negatives of 51 bases .* 0 have that length"):
+    with pytest.raises(DataError, match=r"^1 negatives of 51 bases .*\b1900 other sequences 0 .*20-mer"):
         matched_negatives(of(drawn(1, 51, 0.5)), OTHERS)
     with pytest.raises(DataError, match="no positive"):
         matched_negatives(of([]), OTHERS)

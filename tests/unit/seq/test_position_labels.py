@@ -42,9 +42,9 @@ def test_a_letter_a_base_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("ACGT\tHHLL\nACGT\tHHL\n", r"states\.tsv, line 3: 3 labels for a sequence of 4 letters"),
-        ("ACGT\tHHLL\nACG\tHHLLL\n", r"states\.tsv, line 3: 5 labels for a sequence of 3 letters"),
-        ("ACGT\tHHHH\nACG\tHHH\n", r"1 distinct letter\(s\), \['H'\]: head=labeller needs at least two"),
+        ("ACGT\tHHLL\nACGT\tHHL\n", r"states\.tsv, line 3: 3 labels .*\b4 letters"),
+        ("ACGT\tHHLL\nACG\tHHLLL\n", r"states\.tsv, line 3: 5 labels .*\b3 letters"),
+        ("ACGT\tHHHH\nACG\tHHH\n", r"\b1 distinct letter\(s\), \['H'\]: head=labeller"),
     ],
 )
 def test_labels_that_do_not_fit_are_named_with_their_line(rows: str, message: str, tmp_path: Path) -> None:
@@ -54,14 +54,14 @@ def test_labels_that_do_not_fit_are_named_with_their_line(rows: str, message: st
 
 def test_a_letter_that_is_not_declared_is_named_with_its_line(tmp_path: Path) -> None:
     path = table(tmp_path, "dna\thidden_state\nACGT\tHHLL\nACG\tHXL\n")
-    with pytest.raises(DataError, match=r"states\.tsv, line 3: hidden_state has the letter 'X'"):
+    with pytest.raises(DataError, match=r"states\.tsv, line 3: hidden_state .*'X' .*\['H', 'L', '\.'\]"):
         read_table(path, sequence="dna", label="hidden_state", targets="positions", classes=["H", "L"])
 
 
 def test_labels_made_elsewhere_are_checked() -> None:
     with pytest.raises(DataError, match=r"label 2 of record 'b' at position 1"):
         LabelledSequences(["a", "b"], ["AC", "AC"], [[0, 1], [1, 2]], ["H", "L"], targets="positions")
-    with pytest.raises(DataError, match=r"^b: 1 labels for a sequence of 2"):
+    with pytest.raises(DataError, match=r"^b: 1 labels .*\b2 letters"):
         LabelledSequences(["a", "b"], ["AC", "AC"], [[0, 1], [1]], ["H", "L"], targets="positions")
 
 

@@ -38,7 +38,7 @@ def test_kmers_have_the_same_number_where_they_are_the_same(k: int) -> None:
 
 
 def test_longer_kmers_are_refused() -> None:
-    with pytest.raises(DataError, match=r"k=13 cannot be used to compare protein sequences: allowed is 1 to 12"):
+    with pytest.raises(DataError, match=r"k=13 .*protein .*\b1 to 12\b"):
         kmers_by_sequence([protein(30)], 13, PROTEIN)
 
 
@@ -76,14 +76,14 @@ def test_policies_of_case_and_ambiguity() -> None:
     assert read(case="mask") == ["MKXXX*", "ACDEFG"]
     with pytest.raises(SequenceError, match=r"position 4: 'X' is ambiguous \(X, another IUPAC letter"):
         read(ambiguity="error")
-    with pytest.raises(SequenceError, match=r"position 0: '1' is not an amino-acid letter"):
+    with pytest.raises(SequenceError, match=r"position 0: '1' .*\(ACDEFGHIKLMNPQRST"):
         LabelledSequences.from_strings(["1", "2"], ["1", "A"], ["a", "b"], alphabet="protein")
 
 
 def test_a_store_keeps_proteins_apart_from_genomes(tmp_path: Path) -> None:
     fasta = tmp_path / "p.fa"
     fasta.write_text(">one\nMKTAYIAKQR*\n>two\nACGTXXAC\n")
-    with pytest.raises(SequenceError, match="for proteins give alphabet=protein"):
+    with pytest.raises(SequenceError, match=r"p\.fa, record 'one', position 5: 'I' .*alphabet=protein"):
         GenomeStore.build(fasta, tmp_path / "store")
     store = GenomeStore.build(fasta, tmp_path / "store", alphabet="protein")
     again = GenomeStore.build(fasta, tmp_path / "store", alphabet="protein")

@@ -143,7 +143,7 @@ def test_one_cluster_cannot_be_split():
 
 def test_a_class_too_small_for_every_part():
     data = labelled(["ACGT", "AAAA", *["CCCC"] * 20], [0, 0, *[1] * 20])
-    with pytest.raises(DataError, match=r"train part of set\.csv has no example of class 'c0'"):
+    with pytest.raises(DataError, match=r"train part .*set\.csv .*class 'c0' .*\b2 of 'c0', in 2 group\(s\)"):
         StratifiedSplit(0.1, 0.1, 0)(data)
 
 
@@ -167,10 +167,10 @@ def test_column_split_draws_valid_from_train_only():
 @pytest.mark.parametrize(
     ("splits", "message"),
     [
-        (None, "set.csv comes without a split"),
-        (["train"] * 4, "marks no sequence as 'test': found \\['train'\\]"),
-        (["test"] * 4, "marks no sequence as 'train'"),
-        (["train", "train", "test", "train"], "test part of set.csv has no example of class 'c1'"),
+        (None, r"set\.csv .*split=\.\.\."),
+        (["train"] * 4, r"set\.csv .*'test': .*\['train'\]"),
+        (["test"] * 4, r"set\.csv .*'train': .*\['test'\]"),
+        (["train", "train", "test", "train"], r"test part .*set\.csv .*class 'c1' .*\b2 of 'c1'"),
     ],
 )
 def test_column_split_errors(splits, message):
@@ -184,10 +184,10 @@ def test_column_split_errors(splits, message):
     [
         (lambda: StratifiedSplit(-0.1, 0.1, 0), "valid_fraction=-0.1"),
         (lambda: StratifiedSplit(0.1, 1.0, 0), "test_fraction=1.0"),
-        (lambda: HomologySplit(0.5, 0.5, 0), "leave nothing to train on"),
+        (lambda: HomologySplit(0.5, 0.5, 0), r"valid_fraction=0\.5 and test_fraction=0\.5"),
         (lambda: HomologySplit(0.1, 0.1, 0, k=32), "k=32"),
         (lambda: ColumnSplit(1.0, 0), "valid_fraction=1.0"),
-        (lambda: HomologySplit(0.1, 0.1, 0, method="blast"), "split.method='blast' is unknown; choose one of kmers"),
+        (lambda: HomologySplit(0.1, 0.1, 0, method="blast"), r"split\.method='blast' .*\bkmers\b"),
         (lambda: HomologySplit(0.1, 0.1, 0, k=None), "split.k=null needs split.method=mmseqs"),
         (lambda: HomologySplit(0.1, 0.1, 0, coverage=0), "split.coverage=0"),
         (lambda: HomologySplit(0.1, 0.1, 0, min_seq_id=1.5), "split.min_seq_id=1.5"),
@@ -248,13 +248,11 @@ def test_folds_of_families_are_balanced(seed):
 def test_impossible_folds_say_why():
     core = random_dna(np.random.default_rng(9), 30)
     one = labelled([core + base * 3 for base in "ACGTACGT"], [0, 1] * 4)
-    with pytest.raises(DataError, match=r"2 folds .* set\.csv: its 8 sequences are in 1 group\(s\).* ask for 1 folds"):
+    with pytest.raises(DataError, match=r"2 folds .*set\.csv: .*\b8 sequences .*\b1 group\(s\) .*\b1 folds"):
         HomologySplit(0.1, 0.1, 0).folds(one, 2)
     rng = np.random.default_rng(10)
     rare = labelled([random_dna(rng, 40) for _ in range(23)], [0] * 20 + [1] * 3)
-    with pytest.raises(
-        DataError, match=r"fold \d of 5 of set.csv has no example of class 'c1'.* 3 of 'c1', in 3 group"
-    ):
+    with pytest.raises(DataError, match=r"fold \d of 5 .*set\.csv .*class 'c1' .*\b3 of 'c1', in 3 group\(s\)"):
         StratifiedSplit(0.1, 0.1, 0).folds(rare, 5)
     with pytest.raises(DataError, match=r"choose split=stratified"):
         RandomSplit(0.1, 0.1, 0).folds(rare, 3)
@@ -362,7 +360,7 @@ def test_no_data_at_all(split):
     empty = LabelledSequences([], [], np.array([], np.int64), ["a", "b"], np.array([], "<U5"))
     with pytest.raises(DataError):
         split(empty)
-    with pytest.raises(DataError, match="0 sequences are in 0 group"):
+    with pytest.raises(DataError, match=r"\b2 folds .*\b0 sequences .*\b0 group\(s\)"):
         split.folds(empty, 2)
 
 

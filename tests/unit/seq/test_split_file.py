@@ -73,7 +73,7 @@ def test_folds_that_are_not_stored_are_dealt_from_the_stored_groups(stored):
 
 def test_another_number_of_folds_is_refused(stored):
     data, _, path = stored
-    with pytest.raises(DataError, match=r"holds the folds \[0, 1, 2, 3, 4\].* and 4 are asked for"):
+    with pytest.raises(DataError, match=r"split\.tsv: .*\[0, 1, 2, 3, 4\] .*\b4 .*\b0 to 3\b"):
         FileSplit(str(path)).folds(data, 4)
     assert set(FileSplit(str(path)).folds(data, 4, repeat=1).tolist()) == {0, 1, 2, 3}
 
@@ -81,11 +81,13 @@ def test_another_number_of_folds_is_refused(stored):
 def test_a_split_of_other_data_is_refused(stored):
     data, _, path = stored
     split = FileSplit(str(path))
-    with pytest.raises(DataError, match=r"2 in the file are not in the data \('r58', 'r59'\)"):
+    with pytest.raises(DataError, match=r"set\.csv \(58 records, 60 .*: .*\b2 .*\('r58', 'r59'\)"):
         split(data.subset(np.arange(58)))
-    with pytest.raises(DataError, match=r"7 of the data are not in the file \('r60', .*'r64', \.\.\.\)"):
+    with pytest.raises(DataError, match=r"set\.csv \(67 records, 60 .*: .*\b7 .*\('r60', .*'r64', \.\.\.\)"):
         split.groups(sequences(67))
-    with pytest.raises(DataError, match=r"60 have another sequence there \('r0', 'r1', 'r2', 'r3', 'r4', \.\.\.\)"):
+    with pytest.raises(
+        DataError, match=r"set\.csv \(60 records, 60 .*: .*\b60 .*\('r0', 'r1', 'r2', 'r3', 'r4', \.\.\.\)"
+    ):
         split.folds(sequences(seed=1), 5)
 
 
@@ -93,29 +95,29 @@ def test_damaged_files(stored, tmp_path):
     data, _, path = stored
     split, text = FileSplit(str(path)), path.read_text()
     path.write_text(text.replace("\tvalid\t", "\tvallid\t", 1))
-    with pytest.raises(DataError, match=r"split\.tsv, line \d+: part 'vallid' is not one of .*did you mean 'valid'"):
+    with pytest.raises(DataError, match=r"split\.tsv, line \d+: part 'vallid' .*\]; .*'valid'"):
         split(data)
     path.write_text(text + text.splitlines()[-1] + "\n")
-    with pytest.raises(DataError, match=r"line 62: id 'r59' stands in this file before"):
+    with pytest.raises(DataError, match=r"split\.tsv, line 62: id 'r59'"):
         split(data)
     path.write_text("\n".join(text.splitlines()[1:]))
-    with pytest.raises(DataError, match="line 1: column 'id' is not one of"):
+    with pytest.raises(DataError, match=r"split\.tsv, line 1: column 'id' .*\['r0', 'train', "):
         split(data)
     for missing in (None, str(tmp_path / "none.tsv")):
-        with pytest.raises(ConfigError, match=r"split\.path=.*no such file"):
+        with pytest.raises(ConfigError, match=r"split\.path=.*: no such .*split=file"):
             FileSplit(missing)(data)
 
 
 def test_what_cannot_be_stored(tmp_path):
     data = sequences(4)
     parts = np.array(["train", "train", "test", "test"])
-    with pytest.raises(DataError, match=r"\[4, 3, 4\] parts, groups and folds for 4 sequences"):
+    with pytest.raises(DataError, match=r"split\.tsv: \[4, 3, 4\] .*\b4 sequences"):
         write_split(tmp_path / "split.tsv", data, parts, np.arange(3))
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(DataError, match=r"split\.tsv .*written: .*output="):
         write_split(tmp_path / "file" / "split.tsv", data, parts, np.arange(4))
     data.ids = ["a", "b", "a", "b"]
-    with pytest.raises(DataError, match=r"set\.csv: 2 record id\(s\) stand more than once \('a', 'b'\)"):
+    with pytest.raises(DataError, match=r"set\.csv: 2 record id\(s\) .*\('a', 'b'\)"):
         write_split(tmp_path / "split.tsv", data, parts, np.arange(4))
     assert [item.name for item in tmp_path.iterdir()] == ["file"]
 
@@ -123,7 +125,7 @@ def test_what_cannot_be_stored(tmp_path):
 def test_a_stored_part_without_a_class_is_refused(tmp_path):
     data = sequences(6)
     write_split(tmp_path / "split.tsv", data, ["train", "train", "test", "train", "train", "train"], np.arange(6))
-    with pytest.raises(DataError, match=r"the test part of set\.csv has no example of class 'b'"):
+    with pytest.raises(DataError, match=r"test part .*set\.csv .*class 'b' .*\b3 of 'b'"):
         FileSplit(str(tmp_path / "split.tsv"))(data)
 
 

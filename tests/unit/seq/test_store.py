@@ -104,7 +104,7 @@ def test_a_store_in_memory_equals_a_built_one(genome: Path, cache: Path) -> None
         ([], [], "0 names"),
         (["a"], ["A", "C"], "1 names .1 different. for 2 sequences"),
         (["a", "a"], ["A", "C"], "2 names .1 different. for 2 sequences"),
-        (["a", "b"], ["A", ""], "record 'b': an empty sequence"),
+        (["a", "b"], ["A", ""], "record 'b': .*empty"),
         (["a", "b"], ["A", "A-"], "record 'b', position 1: '-'"),
     ],
 )
@@ -182,7 +182,7 @@ def test_a_bad_letter_in_a_later_piece_has_its_position_in_the_record(
 def test_error_names_file_contig_and_position(tmp_path: Path, cache: Path) -> None:
     path = tmp_path / "genome.fa"
     path.write_text(">c1\nACGT\n>c2\nACGNNRT\n")
-    with pytest.raises(SequenceError, match=r"genome\.fa, record 'c2', position 3: an ambiguous base"):
+    with pytest.raises(SequenceError, match=r"genome\.fa, record 'c2', position 3: .*ambiguity='split'"):
         GenomeStore.build(path, cache).clear_intervals("error")
     with pytest.raises(ConfigError, match=r"ambiguity='skip'.*'split', 'unk' or 'error'"):
         GenomeStore.build(path, cache).clear_intervals("skip")
@@ -240,7 +240,7 @@ def test_a_change_after_the_check_is_found(genome: Path, cache: Path, caplog: py
     GenomeStore.build(genome, cache)
     good = codes.read_bytes()
     codes.write_bytes(good[:-1] + b"\0")
-    with pytest.raises(StoreError, match="fail its checksum"):
+    with pytest.raises(StoreError, match=r"\b17 bytes .*checksum"):
         GenomeStore.open(cache, digest, [genome])
     assert decode(GenomeStore.build(genome, cache).codes) == BASES
     assert "Rebuilding" in caplog.text
@@ -284,7 +284,7 @@ def test_a_damaged_store_is_refused_and_rebuilt_with_a_warning(
             table.write_text(json.dumps(json.loads(good[table]) | {"format_version": 0}))
         case "bad runs":
             runs.write_bytes(good[runs][:-8])
-    with pytest.raises(StoreError, match=f"{digest}.json: the genome store is incomplete or damaged .*delete"):
+    with pytest.raises(StoreError, match=rf"{digest}\.json: .*damaged .*{digest}\.\*"):
         GenomeStore.open(cache, digest, [genome])
     with caplog.at_level(logging.WARNING):
         assert decode(GenomeStore.build(genome, cache).codes) == BASES
@@ -366,9 +366,9 @@ def test_an_interrupt_leaves_nothing(genome: Path, cache: Path, monkeypatch: pyt
     [
         (
             ">c1\nACGT\n>chr7\nACG\nTJA\n",
-            r"genome\.fa, record 'chr7', position 4: 'J' is not a nucleotide letter",
+            r"genome\.fa, record 'chr7', position 4: 'J' .*\(ACGTU",
         ),
-        (">c1\nACGT\n>c1\nA\n", r"genome\.fa, record 'c1': the id occurs twice"),
+        (">c1\nACGT\n>c1\nA\n", r"genome\.fa, record 'c1': .*\bid\b.* 1 and 2\b"),
         (">c1\nACGT\n>c2\n", r"genome\.fa, record 'c2': no sequence"),
     ],
 )
@@ -381,7 +381,7 @@ def test_a_bad_record_leaves_nothing(genome: Path, cache: Path, text: str, messa
 
 def test_a_cache_folder_that_is_a_file_is_refused(genome: Path, cache: Path) -> None:
     cache.write_text("in the way")
-    with pytest.raises(StoreError, match=r"cache: the genome store cannot be written .*choose another"):
+    with pytest.raises(StoreError, match=r"cache: .*genome store .*written .*\d bytes, [\d,]+ "):
         GenomeStore.build(genome, cache)
     assert cache.read_text() == "in the way"
 
@@ -395,5 +395,5 @@ def test_a_wrong_case_policy_is_told_before_anything_is_read(cache: Path) -> Non
 def test_a_pipe_is_refused(tmp_path: Path, cache: Path) -> None:
     pipe = tmp_path / "pipe.fa"
     os.mkfifo(pipe)
-    with pytest.raises(SequenceError, match=r"pipe\.fa: not a regular file"):
+    with pytest.raises(SequenceError, match=r"pipe\.fa: .*regular file"):
         GenomeStore.build(pipe, cache)

@@ -201,14 +201,14 @@ def test_a_foreign_tokenizer_keeps_its_pieces(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("no JSON", r"no tokenizer\.json of the library tokenizers"),
+        ("no JSON", r"no tokenizer\.json .*JSON"),
         ("{}", r"no tokenizer\.json"),
         (document(type="WordPiece", vocab={}), "model is 'WordPiece'.*BPE or Unigram"),
-        (document(vocab=vocabulary("A", "C", "G")), "T as pieces of their own are missing"),
+        (document(vocab=vocabulary("A", "C", "G")), r"\bT as pieces .*missing .*vocabulary"),
         (document(vocab=vocabulary("a", "c", "g", "t")), "A, C, G, T as pieces.*cannot occur: 'a', 'c', 'g', 't'"),
         (document(vocab=vocabulary("A", "C", "G", "T", "▁AC")), r"cannot occur: '▁' \(in '▁AC', for one\)"),
         (document(vocab=vocabulary("A", "C", "G", "T"), end_of_word_suffix="</w>"), "end_of_word_suffix"),
-        (document(vocab=vocabulary("A", "C", "G", "T"), merges=["A C"]), "do not fit its vocabulary"),
+        (document(vocab=vocabulary("A", "C", "G", "T"), merges=["A C"]), "merges .*vocabulary: .*`AC`"),
     ],
 )
 def test_a_document_that_cannot_be_used_is_told_why(text, message, tmp_path):
@@ -222,9 +222,11 @@ def test_a_document_that_cannot_be_used_is_told_why(text, message, tmp_path):
 def test_a_file_of_another_kind_is_refused(tmp_path):
     (tmp_path / "tokenizer.json").write_text(LEARNED["unigram"].document)
     recipe = SubwordRecipe(kind="bpe", path=str(tmp_path / "tokenizer.json"))
-    with pytest.raises(TokenizerError, match=r"has SubwordTokenizer\(unigram.*asks for bpe.*Set tokenizer=unigram"):
+    with pytest.raises(
+        TokenizerError, match=r"tokenizer\.json .*SubwordTokenizer\(unigram.*\bbpe\b.*tokenizer=unigram"
+    ):
         recipe.read()
-    with pytest.raises(TokenizerError, match="cannot be read"):
+    with pytest.raises(TokenizerError, match=r"tokenizer\.path=.*none\.json .*Errno 2"):
         SubwordRecipe(kind="bpe", path=str(tmp_path / "none.json")).read()
 
 
@@ -268,7 +270,7 @@ def test_ambiguous_bases_and_short_or_empty_stretches_do_no_harm():
     stretches = ["", "N" * 600, "ACGT" * 5 + "N" + "ACGT" * 5, "T"]
     learned = SubwordRecipe(kind="bpe", vocab_size=12).learn(stretches)
     assert all(set(piece) <= set("ACGT") for piece in learned.vocabulary()[3:])
-    with pytest.raises(TokenizerError, match="no unambiguous base to learn"):
+    with pytest.raises(TokenizerError, match=r"no unambiguous .*sub-words"):
         SubwordRecipe(kind="bpe").learn(["NNN", ""])
 
 
@@ -282,7 +284,7 @@ def test_the_longest_piece_is_as_long_as_allowed(kind, longest):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"kind": "bep"}, r"tokenizer\.kind='bep' is unknown; choose bpe or unigram"),
+        ({"kind": "bep"}, r"tokenizer\.kind='bep' .*\bbpe\b.*\bunigram\b"),
         ({"vocab_size": 7}, r"tokenizer\.vocab_size=7: 8 or more"),
         ({"vocab_size": 7.5}, r"tokenizer\.vocab_size=7.5"),
         ({"max_bases": 1}, r"tokenizer\.max_bases=1"),
@@ -302,7 +304,7 @@ def test_proteins_have_sub_words_too():
     assert spelled(learned, ids) == text[:500] + "X" + text[500:600]
     assert (ids == 1).sum() == 1
     assert SubwordTokenizer(**{key: value for key, value in learned.spec().items() if key != "_target_"}) == learned
-    with pytest.raises(TokenizerError, match="are missing from its vocabulary"):
+    with pytest.raises(TokenizerError, match=r"^D, E, F, .*, W, Y .*missing .*vocabulary"):
         SubwordTokenizer(LEARNED["bpe"].document, "protein")
     with pytest.raises(ConfigError, match=r"alphabet='proteins' is unknown.*'protein'"):
         SubwordRecipe(alphabet="proteins")

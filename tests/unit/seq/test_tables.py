@@ -66,7 +66,7 @@ def test_rows_know_their_place(kind, places, tmp_path):
 def test_what_is_no_table_by_its_name(name, tmp_path):
     path = tmp_path / name
     assert not is_table(path)
-    with pytest.raises(DataError, match=rf"{name}: not a table by its name; allowed are \.csv"):
+    with pytest.raises(DataError, match=rf"{name}: .*table .* \.csv, "):
         cells(path)
 
 
@@ -90,7 +90,7 @@ def test_a_field_longer_than_the_csv_default_is_read(tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_missing_column_names_the_nearest_and_those_found(kind, tmp_path):
     path = table_of(kind, tmp_path)
-    with pytest.raises(DataError, match=r"column 'sequenc' .*did you mean 'sequence'") as caught:
+    with pytest.raises(DataError, match=r"table\..*: column 'sequenc' .*\]; .*'sequence'") as caught:
         cells(path, {"letters": "sequenc"})
     assert "['id', 'sequence', 'label']" in str(caught.value)
     assert str(path) in str(caught.value)
@@ -101,7 +101,7 @@ def test_missing_column_names_the_nearest_and_those_found(kind, tmp_path):
     [
         ("sequence,label\nA,x\nC\n", "line 3: 1 field"),
         ("sequence,label\nA,x\nC,y,z\n", "line 3: 3 field"),
-        ("sequence,label,label\nA,x,y\n", "2 columns are called 'label'"),
+        ("sequence,label,label\nA,x,y\n", "line 1: 2 columns .*'label': "),
         ("", "no record"),
         ("sequence,label\n", "no record"),
         ('sequence,label\nA,"x\n', "unreadable"),
@@ -150,7 +150,7 @@ def test_damaged_parquet(tmp_path):
     pytest.importorskip("pyarrow")
     path = tmp_path / "t.parquet"
     path.write_bytes(b"PAR1 but not really")
-    with pytest.raises(DataError, match="not a readable Parquet file"):
+    with pytest.raises(DataError, match=r"t\.parquet: .*readable Parquet"):
         cells(path)
 
 

@@ -64,21 +64,21 @@ def test_what_nobody_knows_is_read_written_and_counted_as_unknown(tmp_path: Path
     assert kind.held(columns.labels[1:3], 2).tolist() == [False, False]
     for one, other, contrary in ((0, 1, False), (1, 3, True), (0, 3, True), (2, 3, False)):
         assert kind.differ(columns.labels[one], columns.labels[other]) is contrary
-    for cell, told in (("x;?x", "line 2: tags 'x;\\?x' names a label twice"), ("?", "line 2: empty tags")):
+    for cell, told in (("x;?x", r"line 2: tags 'x;\?x' "), ("?", "line 2: empty tags")):
         with pytest.raises(DataError, match=told):
             read_table(
                 table(tmp_path, f"sequence,tags\nACGT,{cell}\nCC,y\n", "u.csv"), label="tags", targets="label_sets"
             )
-    with pytest.raises(DataError, match=r"no training sequence .3 in all. has the label 'b'"):
+    with pytest.raises(DataError, match=r"^d\.csv: no .*\b3 .*'b'"):
         kind.check_training(np.array([[1, 0], [0, -1], [0, -1]]), ["a", "b"], "d.csv")
-    with pytest.raises(DataError, match=r"every training sequence .3 in all. has the label 'b'"):
+    with pytest.raises(DataError, match=r"^d\.csv: every .*\b3 .*'b'"):
         kind.check_training(np.array([[1, 1], [0, -1], [0, -1]]), ["a", "b"], "d.csv")
 
 
 @pytest.mark.parametrize("cell", ["", "nan", "NaN", "inf", "-inf", "high", "1,5"])
 def test_what_is_no_number_is_named_with_its_line_and_column(cell: str, tmp_path: Path) -> None:
     path = table(tmp_path, f"sequence\tactivity\nACGT\t1.5\nACCT\t{cell}\n", "t.tsv")
-    with pytest.raises(DataError, match=r"t\.tsv, line 3: column 'activity' holds '.*a finite number"):
+    with pytest.raises(DataError, match=r"t\.tsv, line 3: column 'activity' .*'.*finite"):
         read_table(path, label="activity", targets="values")
 
 
@@ -92,14 +92,14 @@ def test_what_is_neither_0_nor_1_is_named_with_its_line_and_column(cell: str, tm
 @pytest.mark.parametrize(
     ("rows", "label", "targets", "message"),
     [
-        ("a;a", "label", "label_sets", "line 2: label 'a;a' names a label twice"),
+        ("a;a", "label", "label_sets", "line 2: label 'a;a' "),
         ("a;;b", "label", "label_sets", "line 2: empty label"),
-        ("a", "label", "label_sets", "has 1 distinct label.*at least two"),
-        ("a", ["label", "sequence"], "classes", "a class stands in one column, and 2 are named"),
-        ("1", ["label", "label"], "values", "each named once"),
-        ("1", "absent", "values", "column 'absent' is not one of"),
+        ("a", "label", "label_sets", r"\b1 distinct label\(s\), \['a'\]: head=multi_label"),
+        ("a", ["label", "sequence"], "classes", r"\b2 .*\['label', 'sequence'\]; .*head=multi_label"),
+        ("1", ["label", "label"], "values", r"column 'label', 'label' .*\['label', 'label'\]: head=regressor"),
+        ("1", "absent", "values", r"column 'absent' .*\['sequence', 'label'\]"),
         ("1.5", "label", "classes", "head=regressor"),
-        ("1", "label", "numbers", "targets 'numbers' is not one of"),
+        ("1", "label", "numbers", r"targets 'numbers' .*\['classes', 'values', "),
     ],
 )
 def test_mistakes_are_explained(rows: str, label: str, targets: str, message: str, tmp_path: Path) -> None:
@@ -109,17 +109,17 @@ def test_mistakes_are_explained(rows: str, label: str, targets: str, message: st
 
 
 def test_a_positive_is_of_classes_alone(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="none is the positive one"):
+    with pytest.raises(DataError, match=r"^positive=1: "):
         read_table(table(tmp_path, "sequence,y\nA,1\nC,2\n"), label="y", targets="values", positive="1")
 
 
 @pytest.mark.parametrize(
     ("targets", "labels", "message"),
     [
-        ("label_sets", [[1, 0], [1, 2]], r"labels of record '1' are \[1, 2\]: each is 0, 1 or -1"),
-        ("label_sets", [1, 0], "one column a label"),
+        ("label_sets", [[1, 0], [1, 2]], r"labels of record '1' .*\[1, 2\]: .*\b0, 1 or -1"),
+        ("label_sets", [1, 0], r"shape \(2,\) for 2 names"),
         ("values", [[1.0], [np.nan]], "values of record '1' are"),
-        ("values", [[1.0, 2.0], [1.0, 2.0]], "one column a value"),
+        ("values", [[1.0, 2.0], [1.0, 2.0]], r"shape \(2, 2\) for 1 names"),
     ],
 )
 def test_containers_are_checked(targets: str, labels: list[object], message: str) -> None:
@@ -131,16 +131,16 @@ def test_a_label_of_the_test_part_alone_is_refused(tmp_path: Path) -> None:
     train = table(tmp_path, "sequence,label\nACGT,a;b\nCCCC,a\n", "train.csv")
     more = table(tmp_path, "sequence,label\nGGGG,a;c\n", "test.csv")
     less = table(tmp_path, "sequence,label\nGGGG,a\n", "less.csv")
-    with pytest.raises(DataError, match=r"only in test .*\['c'\]"):
+    with pytest.raises(DataError, match=r"train\.csv\) \['b'\], .*test\.csv\) \['c'\]"):
         read_table_splits(train, more, targets="label_sets")
     assert read_table_splits(train, less, targets="label_sets").classes == ["a", "b"]
 
 
 def test_what_cannot_be_learned_is_refused() -> None:
     sets, values = target_kind("label_sets"), target_kind("values")
-    with pytest.raises(DataError, match=r"d\.csv: no training sequence \(2 in all\) has the label 'b'"):
+    with pytest.raises(DataError, match=r"^d\.csv: no .*\b2 .*'b'"):
         sets.check_training(np.array([[1, 0], [0, 0]]), ["a", "b"], "d.csv")
-    with pytest.raises(DataError, match=r"every training sequence .* has the label 'a'"):
+    with pytest.raises(DataError, match=r"^d\.csv: every .*\b2 .*'a'"):
         sets.check_training(np.array([[1, 0], [1, 1]]), ["a", "b"], "d.csv")
     with pytest.raises(DataError, match="'y' is 3 in all 2 training sequences"):
         values.check_training(np.array([[1.0, 3.0], [2.0, 3.0]]), ["x", "y"], "d.csv")

@@ -162,7 +162,7 @@ def test_k_out_of_range(k):
 
 @pytest.mark.parametrize("stride", [0, -2, 1.5, "2", None])
 def test_stride_out_of_range(stride):
-    with pytest.raises(TokenizerError, match=rf"tokenizer\.stride={stride}: the stride is 1 base or more"):
+    with pytest.raises(TokenizerError, match=rf"tokenizer\.stride={stride}: .*\b1 base\b"):
         KmerTokenizer(5, stride)
 
 

@@ -65,7 +65,7 @@ def test_what_does_not_fit_is_refused() -> None:
         wrong[0, strand, track, 3] = value
         with pytest.raises(DataError, match=r"'a' at position 3"):
             kind.check(wrong, NAMES, ["a"])
-    with pytest.raises(DataError, match="for a sequence of 6"):
+    with pytest.raises(DataError, match=r"record a: \[5, 5, 5, 5\] .*\b6 letters"):
         kind.fits(found, ["A" * 6], ["record a"])
     with pytest.raises(DataError, match="data=annotation"):
         kind.read([["ab"]], ["label"], ["line 2"], "x.tsv")

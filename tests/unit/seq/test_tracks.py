@@ -122,7 +122,7 @@ def test_bam_without_index_tells_the_command(folder: Path, capfd: pytest.Capture
     with pytest.raises(DataError, match=r"unindexed.bam: no index .*: samtools index .*unindexed.bam$"):
         Track.open(folder / "unindexed.bam")
     with pytest.raises(
-        DataError, match=r"not sorted .*samtools sort -o sorted.bam .*unsorted.bam, and then samtools in"
+        DataError, match=r"unsorted\.bam: .*samtools sort -o sorted\.bam .*unsorted\.bam, .*samtools index sorted\.bam"
     ):
         Track.open(folder / "unsorted.bam")
     assert capfd.readouterr().err == ""
@@ -132,11 +132,9 @@ def test_bam_without_index_tells_the_command(folder: Path, capfd: pytest.Capture
 def test_another_genome_is_noticed(folder: Path, name: str) -> None:
     track = Track.open(folder / name)
     shorter = GenomeStore.from_sequences(["1", "chrM"], ["A" * 399, "A" * 90])
-    with pytest.raises(DataError, match=rf"{name}: contig '1' has 400 bases, in the genome 399: .*another genome"):
+    with pytest.raises(DataError, match=rf"{name}: contig '1' .*\b400 .*\b399: "):
         track.check_against(shorter)
-    with pytest.raises(
-        DataError, match=r"1 contig\(s\) are not in the genome: 'chrM'; it has '1', 'M' .*'M' for 'chrM'"
-    ):
+    with pytest.raises(DataError, match=r"\b1 contig\(s\) .*genome: 'chrM'; .*'1', 'M' .*'M' for 'chrM'"):
         track.check_against(GenomeStore.from_sequences(["1", "M"], ["A" * 400, "A" * 90]))
     more = GenomeStore.from_sequences([*LENGTHS, "2"], ["A" * 400, "A" * 90, "A"])
     longer = GenomeStore.from_sequences(list(LENGTHS), ["A" * 500, "A" * 90])
@@ -145,21 +143,21 @@ def test_another_genome_is_noticed(folder: Path, name: str) -> None:
         track.check_against(longer)
         assert np.isnan(track.values("1", 400, 500)).all()
         return
-    with pytest.raises(DataError, match=r"1 contig\(s\) of the genome are not in the track: '2'"):
+    with pytest.raises(DataError, match=r"\b1 contig\(s\) .*track: '2'"):
         track.check_against(more)
-    with pytest.raises(DataError, match="contig '1' has 400 bases, in the genome 500"):
+    with pytest.raises(DataError, match=r"contig '1' .*\b400 .*\b500\b"):
         track.check_against(longer)
-    with pytest.raises(DataError, match="300-401 does not lie in contig '1' of 400 bases"):
+    with pytest.raises(DataError, match=r"300-401 .*contig '1' .*\b400 bases"):
         track.values("1", 300, 401)
 
 
 @pytest.mark.parametrize("name", ["a.bw", "a.bedGraph", "sorted.bam"])
 def test_windows_that_are_none(folder: Path, name: str) -> None:
     track = Track.open(folder / name)
-    with pytest.raises(DataError, match=f"{name}: contig 'chrm' is not one of .*did you mean 'chrM'"):
+    with pytest.raises(DataError, match=rf"{name}: contig 'chrm' .*\]; .*'chrM'"):
         track.values("chrm", 0, 1)
     for start, end in [(-1, 3), (5, 4)]:
-        with pytest.raises(DataError, match=f"{start}-{end} does not lie in contig '1'"):
+        with pytest.raises(DataError, match=f"{start}-{end} .*contig '1' .*400 bases"):
             track.values("1", start, end)
 
 
@@ -168,7 +166,7 @@ def test_windows_that_are_none(folder: Path, name: str) -> None:
     [
         ("", "no value"),
         ("1\t0\t3\n", r"line 1: 3 column\(s\)"),
-        ("1\t0\t3\tx\n", "line 1: value 'x' is not a number"),
+        ("1\t0\t3\tx\n", "line 1: value 'x' "),
         ("1\t-1\t3\t1\n", "line 1: start -1, end 3"),
         ("#\n1\t3\t3\t1\n", "line 2: start 3, end 3"),
         ("1\t0\t3\t1\n1\t9\t12\t1\n1\t2\t5\t1\n", "line 3: 1:2-5 overlaps 0-3 of line 1"),
@@ -182,15 +180,15 @@ def test_what_is_wrong_in_a_bed_graph_is_named(tmp_path: Path, text: str, messag
 
 def test_files_that_are_no_track(folder: Path, tmp_path: Path) -> None:
     for name in ("a.wig", "a.bw.gz", "a.bam.gz"):
-        with pytest.raises(DataError, match=f"{name}: not a track by its name; allowed are .bw"):
+        with pytest.raises(DataError, match=rf"{name}: .*track .* \.bw, \.bigWig, "):
             Track.open(tmp_path / name)
-    with pytest.raises(DataError, match=r"gone.bw: no such file"):
+    with pytest.raises(DataError, match=r"gone\.bw: no such"):
         Track.open(tmp_path / "gone.bw")
     for name in ("a.bw", "a.bam"):
         (tmp_path / name).write_bytes(b"neither of them")
-        with pytest.raises(DataError, match=f"{name}: not a readable"):
+        with pytest.raises(DataError, match=f"{name}: .*readable (bigWig|BAM)"):
             Track.open(tmp_path / name)
-    with pytest.raises(ConfigError, match="strand='both' is not one of"):
+    with pytest.raises(ConfigError, match=r"strand='both' .*'\+', '-'"):
         Track.open(folder / "sorted.bam", strand="both")
     with pytest.raises(ConfigError, match="strand='\\+' is for BAM files"):
         Track.open(folder / "a.bw", strand="+")

@@ -96,7 +96,7 @@ def test_names_with_brackets_are_labels(tmp_path: Path, label: str) -> None:
 
 def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text('{"sequence": "ACGT", "label": "a", "label": "b"}\n')
-    with pytest.raises(DataError, match=r"line 1: .*'label' stands there twice"):
+    with pytest.raises(DataError, match=r"line 1: .*JSON: .*key 'label'"):
         read_table(tmp_path / "t.jsonl")
 
 
@@ -221,7 +221,7 @@ def test_another_encoding_is_told_with_its_line(tmp_path: Path, end: bytes) -> N
     with pytest.raises(DataError, match=r"t\.csv, line 5002: .*0xb5.*Windows-1252.*'µ'"):
         list(read_rows(tmp_path / "t.csv", COLUMNS))
     (tmp_path / "t.csv").write_bytes("sequence,label\nACGT,x\n".encode("utf-16-le"))
-    with pytest.raises(DataError, match="UTF-16 without a byte order mark"):
+    with pytest.raises(DataError, match=r"t\.csv: .*UTF-16\b.*iconv -f UTF-16LE"):
         list(read_rows(tmp_path / "t.csv", COLUMNS))
 
 

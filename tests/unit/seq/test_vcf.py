@@ -88,9 +88,9 @@ def test_alleles_without_bases(tmp_path: Path, allele: str, kind: str) -> None:
         (f"1\t{'9' * 5000}\t.\tA\tC\t.\t.\t.", "line 4: POS '999"),
         ("1\t7\t.\tAXA\tC\t.\t.\t.", "line 4: REF 'AXA' holds 'X'"),
         ("1\t7\t.\t.\tC\t.\t.\t.", r"line 4: REF '\.' holds '\.'"),
-        ("1\t7\t.\t\tC\t.\t.\t.", "line 4: REF '' holds no base"),
+        ("1\t7\t.\t\tC\t.\t.\t.", "line 4: REF '' .*ACGTN"),
         ("1\t7\t.\tA\tC,-\t.\t.\t.", "line 4: ALT '-' holds '-'"),
-        ("1\t7\t.\tA\tC,,G\t.\t.\t.", "line 4: ALT '' holds no base"),
+        ("1\t7\t.\tA\tC,,G\t.\t.\t.", "line 4: ALT '' .*<DEL>"),
         ("1\t7\t.\tA\t<DEL\t.\t.\t.", "line 4: ALT '<DEL' holds '<'"),
     ],
 )
@@ -114,7 +114,7 @@ def test_what_is_no_vcf_is_refused(tmp_path: Path, content: bytes, complaint: st
     (tmp_path / "a.vcf").write_bytes(content)
     with pytest.raises(DataError, match=rf"a\.vcf.*{complaint}"):
         Vcf(tmp_path / "a.vcf")
-    with pytest.raises(DataError, match=r"none\.vcf.*cannot be read"):
+    with pytest.raises(DataError, match=r"none\.vcf: unreadable .*No such"):
         Vcf(tmp_path / "none.vcf")
 
 

@@ -109,7 +109,7 @@ def test_windows_over_an_end(strand: str) -> None:
     texts = ["NNN" + GENOME[:8], GENOME[27:38], GENOME[-8:] + "NNN"]
     assert padded.sequences == (texts if strand == "+" else list(map(reverse_complement_text, texts)))
     assert padded.record["left_out"]["reaches over the end of its contig"] == 0
-    with pytest.raises(DataError, match=r"a.bed, line 1: window -3-8 reaches over the end of contig '1' of 60 bases"):
+    with pytest.raises(DataError, match=r"a\.bed, line 1: window -3-8 .*contig '1' .*\b60 bases.*data\.edges=drop"):
         cut(features, flank_bp=3, edges="error")
 
 
@@ -129,7 +129,7 @@ def test_a_place_between_two_bases_has_windows_but_is_none() -> None:
     insertion = gene(20, 20)
     assert cut([insertion], **AROUND).loci == [("1", 16, 22, "+")]
     assert cut([insertion], flank_bp=2).loci == [("1", 18, 22, "+")]
-    with pytest.raises(DataError, match=r"a.bed, line 1: 20-20 of '1' holds no base; set data.flank_bp"):
+    with pytest.raises(DataError, match=r"a\.bed, line 1: 20-20 .*'1' .*data\.flank_bp"):
         cut([insertion])
 
 
@@ -148,16 +148,16 @@ def test_a_window_is_there_once_and_with_one_class() -> None:
 
 def test_all_contigs_are_checked_before_anything_is_cut() -> None:
     wrong = [gene(0, 100), Feature("2", 0, 1, "+", place="a.bed, line 2"), Feature("3", 0, 1, "+")]
-    with pytest.raises(DataError, match=r"^a.bed, line 2: 2 contig\(s\) are not in the genome: '2', '3'"):
+    with pytest.raises(DataError, match=r"^a\.bed, line 2: 2 contig\(s\) .*genome: '2', '3'"):
         cut(wrong)
-    with pytest.raises(DataError, match=r"a.bed, line 1: 0-100 does not lie in contig '1'"):
+    with pytest.raises(DataError, match=r"a\.bed, line 1: 0-100 .*contig '1', .*\b60 bases"):
         cut(wrong[:1], edges="pad")
 
 
 def test_nothing_left_is_an_error_that_says_why() -> None:
-    with pytest.raises(DataError, match=r"1 feature\(s\) gave no window: .*'shorter than window_bp': 1"):
+    with pytest.raises(DataError, match=r"\b1 feature\(s\) .*window: .*window_bp': 1\b.*data\.window"):
         cut([gene(0, 5)], window="inside", window_bp=6)
-    with pytest.raises(DataError, match=r"0 feature\(s\) gave no window"):
+    with pytest.raises(DataError, match=r"\b0 feature\(s\) .*window: .*window_bp': 0\b.*data\.window"):
         cut([])
 
 
@@ -181,13 +181,16 @@ def test_ambiguous_bases_are_refused_where_asked() -> None:
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ({"window": "arround"}, "data.window: 'arround' .* did you mean 'around'"),
-        ({"anchor": "stop"}, "data.anchor: 'stop' is not one of"),
-        ({"edges": "clip"}, "data.edges: 'clip' is not one of"),
-        ({"conflicts": "keep"}, "data.conflicts: 'keep' is not one of"),
-        ({"flank_bp": -1}, "data.flank_bp=-1 is not allowed"),
-        ({"upstream_bp": 5}, "data.upstream_bp=5 is of no use with data.window=feature; .*data.window=around"),
-        ({"window": "around", "upstream_bp": 5, "window_bp": 5}, "data.window_bp=5 is of no use"),
+        ({"window": "arround"}, r"data\.window: 'arround' .*\]; .*'around'"),
+        ({"anchor": "stop"}, r"data\.anchor: 'stop' .*\['start', 'end', "),
+        ({"edges": "clip"}, r"data\.edges: 'clip' .*\['drop', 'error', "),
+        ({"conflicts": "keep"}, r"data\.conflicts: 'keep' .*\['error', 'warn', "),
+        ({"flank_bp": -1}, r"data\.flank_bp=-1 .*\b0\b"),
+        ({"upstream_bp": 5}, r"data\.upstream_bp=5 .*data\.window=feature; .*data\.window=around"),
+        (
+            {"window": "around", "upstream_bp": 5, "window_bp": 5},
+            r"data\.window_bp=5 .*data\.window=around; .*data\.window=inside",
+        ),
         ({"window": "around"}, "data.window=around needs"),
         ({"window": "inside"}, "data.window=inside needs data.window_bp"),
     ],
