@@ -41,11 +41,11 @@ def test_plain_text_is_read_too(tmp_path: Path) -> None:
     ("lines", "message"),
     [
         (["a\tb", *LINES[1:]], r"x.seq.gz, line 1: header \['a', 'b'\] is not \['FoldID', 'EventID', 'seq', 'Bound'\]"),
-        ([*LINES, "A\tseq_00004_peak\tACGT"], r"line 4: 3 field\(s\) where the header has 4"),
+        ([*LINES, "A\tseq_00004_peak\tACGT"], r"line 4: 3 field\(s\) .*\b4\b"),
         ([*LINES, "A\tseq_00004_peak\tACGT\t0.7"], r"line 4: Bound '0.7' is neither 0 nor 1"),
         ([*LINES, "A\t\tACGT\t1"], "line 4: empty EventID"),
-        ([*LINES, LINES[1]], "line 4: EventID 'seq_00002_peak' occurs on line 2 too"),
-        (LINES[:1], "x.seq.gz: no peak in this file"),
+        ([*LINES, LINES[1]], r"line 4: EventID 'seq_00002_peak' .*line 2\b"),
+        (LINES[:1], r"x\.seq\.gz: no peak"),
     ],
 )
 def test_a_broken_line_is_named(tmp_path: Path, lines: list[str], message: str) -> None:
@@ -56,7 +56,7 @@ def test_a_broken_line_is_named(tmp_path: Path, lines: list[str], message: str) 
 def test_a_file_cut_short_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "x.seq.gz", [*LINES, *(f"A\tseq_{i:05}_peak\t{i:0100b}\t1" for i in range(3, 999))])
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(DataError, match=r"x.seq.gz: unreadable after line \d+: .*cut short"):
+    with pytest.raises(DataError, match=r"x\.seq\.gz: unreadable .*\d: .*cut short"):
         list(read_deepbind(path))
-    with pytest.raises(DataError, match=r"nothing.seq.gz: unreadable after line 0"):
+    with pytest.raises(DataError, match=r"nothing\.seq\.gz: unreadable .*\b0: "):
         list(read_deepbind(tmp_path / "nothing.seq.gz"))

@@ -89,5 +89,5 @@ def test_calibration_sees_the_same_sequences_on_every_rank() -> None:
 
 def test_a_sequence_shorter_than_a_kmer_is_named() -> None:
     data = LabelledSequences.from_strings(["good", "short"], ["ACGTA", "AC"], ["a", "b"], files=["x.csv"])
-    with pytest.raises(SequenceError, match=r"x\.csv, record 'short': 2 bases are fewer than one k-mer \(k=3\)"):
+    with pytest.raises(SequenceError, match=r"x\.csv, record 'short': 2 bases .*\(k=3\)"):
         SequenceDataset(data, TOKENIZER)

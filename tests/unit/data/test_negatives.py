@@ -99,7 +99,7 @@ def test_tables_and_policies(folder: Path, tmp_path: Path) -> None:
 def test_mistakes_are_found_before_anything_is_read() -> None:
     for given, message in (
         ({"path": ""}, "data.path is empty"),
-        ({"negatives": {"gc_tolerence": 0.1}}, "'gc_tolerence' is not one of .* 'gc_tolerance'"),
+        ({"negatives": {"gc_tolerence": 0.1}}, r"data\.negatives: 'gc_tolerence' .*\]; .*'gc_tolerance'"),
         ({"negatives": {"how": "shufle"}}, "data.negatives.how: 'shufle' .* 'shuffle'"),
         ({"negatives": {"how": "genomic"}}, "data.negatives.genome="),
         ({"case": "lower"}, "data.case='lower'"),

@@ -120,7 +120,7 @@ def test_prefixes_name_ranks_and_unnamed_taxa_are_left_out(genes: dict[str, tupl
     assert data.classes[0] == "p__P;f__F;g__A"
     assert source.record["left_out"]["without lineage"] == 1
     assert source.record["left_out"]["lineage ends above the rank"] == 1
-    with pytest.raises(DataError, match=r"data.rank: 'genius' is not one of .*did you mean 'genus'"):
+    with pytest.raises(DataError, match=r"data\.rank: 'genius' .*\]; .*'genus'"):
         cut(fasta, ranks=None, rank="genius", labels=str(tmp_path / "taxonomy.txt"))
     with pytest.raises(DataError, match=r"data.rank=4: lineages have 1 to 3 taxa"):
         cut(fasta, ranks=None, rank=4, labels=str(tmp_path / "taxonomy.txt"))
@@ -132,13 +132,13 @@ def test_what_cannot_be_cut_is_refused(genes: dict[str, tuple[str, str]], tmp_pa
         cut(path, read_bp=301)
     with pytest.raises(DataError, match=r"lower data.min_genes"):
         cut(path, min_genes=9)
-    with pytest.raises(DataError, match="no rank has a name here"):
+    with pytest.raises(DataError, match=r"data\.rank: 'genus': no rank\b"):
         cut(path, ranks=None)
     (tmp_path / "other.txt").write_text("Z1 A B C\n")
-    with pytest.raises(DataError, match=r"other.txt has no lineage of any .* begin with Z1, .* with A0, A1, A2"):
+    with pytest.raises(DataError, match=r"other\.txt .*lineage .*\bZ1, .*\bA0, A1, A2\b"):
         cut(path, labels=str(tmp_path / "other.txt"))
     bare = write(tmp_path / "bare.fa", {"x": ("ACGT" * 20, "")})
-    with pytest.raises(DataError, match="no FASTA header has a lineage behind its id"):
+    with pytest.raises(DataError, match=r"bare\.fa: .*FASTA header .*data\.labels="):
         cut(bare)
     for given, message in (
         ({"path": ""}, "data.path is empty"),

@@ -297,11 +297,11 @@ def test_nothing_warns_and_all_are_quick(slowness: Callable[[], float]) -> None:
 
 
 def test_bad_input_is_named() -> None:
-    with pytest.raises(DataError, match="2 training sequences with labels of shape"):
+    with pytest.raises(DataError, match=r"\b2 training sequences .*shape \(1,\)"):
         run_baselines(["A", "C"], [0], ["A"], num_classes=2)
     with pytest.raises(DataError, match="training label 3 at index 1"):
         run_baselines(["A", "C"], [0, 3], ["A"], num_classes=2)
-    with pytest.raises(DataError, match="all 2 training sequences are of class 1"):
+    with pytest.raises(DataError, match=r"\b2 training sequences .*class 1\b"):
         run_baselines(["A", "C"], [1, 1], ["A"], num_classes=2)
     with pytest.raises(DataError, match="go together"):
         run_baselines(["A", "C"], [0, 1], ["A"], num_classes=2, valid_sequences=["A"])

@@ -108,16 +108,16 @@ def test_a_calibration_survives_json(how: str) -> None:
     ("content", "message"),
     [
         ({"kind": "beta"}, "'beta' is unknown"),
-        ({"temperature": 2.0}, "not a calibration: 'kind'"),
+        ({"temperature": 2.0}, "calibration: 'kind'"),
         ({"kind": "none", "threshold": 50}, "threshold 50"),
-        ({"kind": "none", "threshold": "high"}, "not a calibration"),
+        ({"kind": "none", "threshold": "high"}, r"calibration: .*version"),
         ({"kind": "temperature", "temperature": 0}, "temperature 0"),
-        ({"kind": "temperature", "temperature": "hot"}, "not a calibration"),
+        ({"kind": "temperature", "temperature": "hot"}, r"calibration: .*version"),
         ({"kind": "none", "slope": 2}, "slope"),
         ({"kind": "isotonic"}, "are none"),
         ({"kind": "isotonic", "knots": [[0.2, 0.5], [0.1, 0.6]]}, "ascend"),
         ({"kind": "isotonic", "knots": [[0.2, 0.5], [0.3, 1.0]]}, "inside"),
-        ({"kind": "isotonic", "knots": [0.2, 0.5]}, "not a calibration"),
+        ({"kind": "isotonic", "knots": [0.2, 0.5]}, r"calibration: .*version"),
     ],
 )
 def test_a_damaged_calibration_is_refused(content: dict, message: str) -> None:
@@ -128,18 +128,18 @@ def test_a_damaged_calibration_is_refused(content: dict, message: str) -> None:
 def test_what_cannot_be_calibrated_is_refused() -> None:
     logits, labels = drawn(6, 30, 3)
     for how in ("temperature", "isotonic"):
-        with pytest.raises(DataError, match="all 30 validation labels are class 2"):
+        with pytest.raises(DataError, match=r"calibration: .*\b30 validation labels .*class 2\b"):
             calibration.fit_calibration(logits, np.full(30, 2), how)
     assert calibration.fit_calibration(logits, np.full(30, 2), "none") == Calibration()
-    with pytest.raises(ConfigError, match="'platt' is unknown; choose one of none, temperature, isotonic"):
+    with pytest.raises(ConfigError, match=r"calibration 'platt' .*\btemperature\b.*\bisotonic\b"):
         calibration.fit_calibration(logits, labels, "platt")
-    with pytest.raises(ConfigError, match="two classes; there are 3"):
+    with pytest.raises(ConfigError, match=r"isotonic .*\b3\b"):
         calibration.fit_calibration(logits, labels, "isotonic")
-    with pytest.raises(DataError, match="two classes; there are 3"):
+    with pytest.raises(DataError, match=r"isotonic .*\b3\b"):
         Calibration("isotonic", knots=((0.1, 0.2), (0.3, 0.4))).apply(logits)
     with pytest.raises(DataError, match=r"\(30,\)"):
         Calibration().apply(logits[:, 0])
-    with pytest.raises(DataError, match="index 1 are not a distribution"):
+    with pytest.raises(DataError, match=r"log-probabilities .*index 1 .*\[-inf, -inf\]"):
         calibration.fit_temperature([[0.0, 1.0], [-np.inf, -np.inf]], [0, 1])
     with pytest.raises(DataError, match="label 3"):
         calibration.fit_temperature(logits, np.where(labels == 2, 3, labels))

@@ -119,7 +119,7 @@ def test_a_label_without_an_area_is_left_out_of_the_means_alone() -> None:
     [
         ([0, 1], [0.1, 0.2], r"expected \(N, C\) twice"),
         ([[0, 2]], [[0.1, 0.2]], "else 0, or -1 where"),
-        ([[0, 1]], [[0.1, np.nan]], "at index 0 are not finite"),
+        ([[0, 1]], [[0.1, np.nan]], r"probabilities .*index 0 .*\[0\.1, nan\]"),
     ],
 )
 def test_bad_input_is_named(labels: object, probabilities: object, message: str) -> None:
@@ -161,11 +161,11 @@ def test_calibrations_are_read_by_what_they_are_of() -> None:
     assert MultiLabel.calibration().threshold is None
     for kind in (SingleLabel, MultiLabel, Regression):
         for content in ({"targets": "numbers"}, {"targets": "label_sets", "kind": "none"}):
-            with pytest.raises(CheckpointError, match="not a calibration"):
+            with pytest.raises(CheckpointError, match=r"calibration( of .*'(numbers|label_sets)'|: 'temperatures')"):
                 kind.read_calibration(content)
-    with pytest.raises(CheckpointError, match="3 labels, and the model has 2"):
+    with pytest.raises(CheckpointError, match=r"calibration .*\b3 labels, .*\b2\b"):
         LabelCalibration("temperature", temperatures=(1.0, 2.0, 3.0)).calibrated(np.full((1, 2), 0.5))
-    with pytest.raises(ConfigError, match="calibration=isotonic is not for head=multi_label"):
+    with pytest.raises(ConfigError, match=r"calibration=isotonic .*head=multi_label; "):
         fit_label_calibration(*reversed(sets()), "isotonic")  # type: ignore[misc]
 
 
