@@ -136,7 +136,7 @@ def test_a_damaged_database_is_refused(tmp_path: Path, content: bytes | None) ->
         database.close()
     else:
         path.write_bytes(content)
-    with pytest.raises(DataError, match=r"x\.sqlite: not a database of JASPAR"):
+    with pytest.raises(DataError, match=r"x\.sqlite: .*JASPAR"):
         read_database(str(path))
 
 

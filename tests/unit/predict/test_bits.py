@@ -102,13 +102,13 @@ def test_what_lies_left_of_a_window_counts(sequences: list[str]) -> None:
 def test_mistakes_are_named(sequences: list[str], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="window_bp=100, step_bp=30"):
         check_windows(100, 30)
-    with pytest.raises(SequenceError, match="no stretch without ambiguous bases"):
+    with pytest.raises(SequenceError, match=r"stretch .*KmerTokenizer\(k=5, stride=2\)"):
         windows(scorer(5, 2), ["ACGT", "NNNNNNNN", "ACNNN"], 10, 10)
     twice = GenomeStore(
         encode("ACGTACGT"), [Contig("a", "1.fa", 0, 4), Contig("a", "2.fa", 4, 4)], np.empty((0, 2), int), {}, ""
     )
     with (
-        pytest.raises(SequenceError, match=r"2.fa, record 'a': 1.fa has a record of this name"),
+        pytest.raises(SequenceError, match=r"2\.fa, record 'a': 1\.fa "),
         score_genome(scorer(), twice),
     ):
         pass

@@ -143,13 +143,13 @@ def test_tokens_of_both_strands_are_averaged_where_they_lie_on_the_same_bases() 
 
 
 def test_mistakes_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"layer=3: give last, or 0 .* to 2"):
+    with pytest.raises(ConfigError, match=r"layer=3: .*\b0 .*\b2\b"):
         embedder(layer=3)
-    with pytest.raises(ConfigError, match="level='word' is unknown; choose one of sequence, token, base"):
+    with pytest.raises(ConfigError, match=r"level='word' .*\bsequence\b.*\btoken\b.*\bbase\b"):
         embed(embedder(), ["ACGT"], level="word")
     with pytest.raises(ConfigError, match="pooling='sum'"):
         embed(embedder(), ["ACGT"], pooling="sum")
-    with pytest.raises(SequenceError, match="record '1': 2 bases are fewer"):
+    with pytest.raises(SequenceError, match=r"record '1': 2 bases .*\(k=3\)"):
         embed(embedder(), ["ACGT", "AC"])
-    with pytest.raises(CheckpointError, match="does not exist"):
+    with pytest.raises(CheckpointError, match=r"/none\b.*\bexist\b"):
         Embedder.load(tmp_path / "none")

@@ -138,9 +138,9 @@ def test_mistakes_are_named() -> None:
     model = scorer()
     with pytest.raises(ConfigError, match="temperature=-1"):
         Sampler(model, temperature=-1)
-    with pytest.raises(TokenizerError, match="leaves 1 bases between tokens"):
+    with pytest.raises(TokenizerError, match=r"KmerTokenizer\(k=2, stride=3\) .*\b1 bases"):
         Sampler(scorer(2, 3))
-    with pytest.raises(ConfigError, match="length_bp=4: with this model and prompt 5 bases"):
+    with pytest.raises(ConfigError, match=r"length_bp=4: .*\b5 bases"):
         next(Sampler(model).draw(1, 4, prompt="ACGT"))
     with pytest.raises(SequenceError, match="prompt, position 2: 'N' is ambiguous"):
         next(Sampler(model).draw(1, 40, prompt="ACNT"))

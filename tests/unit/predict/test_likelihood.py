@@ -172,7 +172,7 @@ def test_nothing_to_score() -> None:
 
 def test_mistakes_are_named(tmp_path: Path) -> None:
     model = scorer()
-    with pytest.raises(SequenceError, match="sequence 1: 2 bases are fewer than one k-mer"):
+    with pytest.raises(SequenceError, match=r"sequence 1: 2 bases .*\(k=3\)"):
         model.score(["ACGT", "AC"])
     with pytest.raises(SequenceError, match="sequence 0, position 3: 'x'"):
         model.score(["ACGx"])
@@ -180,5 +180,5 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
         model.score(["ACGT"], strand="minus")
     with pytest.raises(ConfigError, match="batch_size=0"):
         model.score(["ACGT"], batch_size=0)
-    with pytest.raises(CheckpointError, match="does not exist"):
+    with pytest.raises(CheckpointError, match=r"/nothing\b.*\bexist\b"):
         LikelihoodScorer.load(tmp_path / "nothing")

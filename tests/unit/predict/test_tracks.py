@@ -44,9 +44,9 @@ def test_the_two_formats_hold_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ([TrackSpan("10", 0, 20, 0.5), TrackSpan("10", 10, 30, 0.5)], "cannot be written.*overlap"),
-        ([TrackSpan("10", 390, 410, 0.5)], "cannot be written.*leave"),
-        ([TrackSpan("elsewhere", 0, 10, 0.5)], "cannot be written"),
+        ([TrackSpan("10", 0, 20, 0.5), TrackSpan("10", 10, 30, 0.5)], r"a\.bw .*written: .*overlap"),
+        ([TrackSpan("10", 390, 410, 0.5)], r"a\.bw .*written: .*leave"),
+        ([TrackSpan("elsewhere", 0, 10, 0.5)], r"a\.bw .*written: "),
         ([], "no value"),
     ],
 )
@@ -59,9 +59,9 @@ def test_a_wrong_bigwig_is_never_left(tmp_path: Path, wrong: list[TrackSpan], me
 def test_an_error_on_the_way_into_the_library_comes_out_again(tmp_path: Path) -> None:
     def broken() -> Iterator[TrackSpan]:
         yield TrackSpan("10", 0, 10, 0.5)
-        raise SequenceError("found on the way")
+        raise SequenceError("record 7")
 
-    with pytest.raises(SequenceError, match="found on the way"):
+    with pytest.raises(SequenceError, match="record 7"):
         write_bigwig(tmp_path / "a.bw", LENGTHS, broken())
     assert list(tmp_path.iterdir()) == []
 
@@ -69,7 +69,7 @@ def test_an_error_on_the_way_into_the_library_comes_out_again(tmp_path: Path) ->
 def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for write in (write_bedgraph, write_bigwig):
-        with pytest.raises(DataError, match="cannot be written"):
+        with pytest.raises(DataError, match=r"a\.bw .*written: "):
             write(tmp_path / "file" / "a.bw", LENGTHS, intervals())
 
 
