@@ -58,7 +58,7 @@ def never() -> list[Codes]:
 def test_tokens_are_learned_where_nothing_gives_them(tmp_path: Path) -> None:
     assert made(tmp_path) == LEARNED
     assert made(tmp_path, "tokenizer.k=3", kind="kmer", corpus=never) == KmerTokenizer(3, 2)
-    with pytest.raises(TokenizerError, match=r"nothing to learn bpe sub-words from. Give tokenizer\.path="):
+    with pytest.raises(TokenizerError, match=r"bpe sub-words .*tokenizer\.path=.*init_from="):
         made(tmp_path, corpus=None)
 
 
@@ -80,9 +80,9 @@ def test_a_file_goes_first_then_a_checkpoint_then_the_model_to_start_from(tmp_pa
         (
             KmerTokenizer(4, 1),
             "bpe",
-            r"has KmerTokenizer\(k=4, stride=1\).*asks for bpe.*tokenizer\.k=4 tokenizer\.str",
+            r"has KmerTokenizer\(k=4, stride=1\).*\bbpe\b.*tokenizer\.k=4 tokenizer\.stride=1",
         ),
-        (IN_MODEL, "unigram", r"has SubwordTokenizer\(bpe, 24 tokens.*asks for unigram.*Set tokenizer=bpe"),
+        (IN_MODEL, "unigram", r"has SubwordTokenizer\(bpe, 24 tokens.*\bunigram\b.*tokenizer=bpe"),
         (IN_MODEL, "kmer", r"reads SubwordTokenizer\(bpe.*has KmerTokenizer\(k=5, stride=2\).*Set tokenizer=bpe"),
         (KmerTokenizer(4, 1), "kmer", r"reads KmerTokenizer\(k=4, stride=1\).*Set tokenizer=kmer tokenizer\.k=4"),
     ],
@@ -96,5 +96,5 @@ def test_tokens_of_another_kind_are_refused(theirs: Tokenizer, ours: str, messag
 def test_a_file_that_differs_from_the_model_is_refused(tmp_path: Path) -> None:
     model = saved(tmp_path / "model", IN_MODEL)
     (tmp_path / "given.json").write_text(IN_FILE.document)
-    with pytest.raises(TokenizerError, match="their tokens mean different things"):
+    with pytest.raises(TokenizerError, match=r"init_from=.*\(bpe, 24 tokens, .*\(bpe, 20 tokens, .*tokenizer=bpe"):
         made(tmp_path, f"tokenizer.path={tmp_path / 'given.json'}", f"init_from={model}", corpus=never)
