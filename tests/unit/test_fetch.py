@@ -165,7 +165,7 @@ def test_what_cannot_be_continued_begins_anew(served: Served, tmp_path: Path, ch
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_body_that_is_always_cut_short_is_given_up(served: Served, tmp_path: Path, ranges: bool) -> None:
     served.ranges, served.cut = ranges, [250_000, *[0 if ranges else 250_000] * 20]
-    with pytest.raises(fetch.FetchError, match=r"given up after 5 tries in a row: .* 250,000 of 1,024,000 bytes"):
+    with pytest.raises(fetch.FetchError, match=r"file: .*\b5 .*\b250,000 of 1,024,000 bytes"):
         get(served, tmp_path)
     assert "set/file.bin" not in left(tmp_path)
     assert (tmp_path / "set/file.bin.partial").stat().st_size == 250_000
@@ -176,7 +176,7 @@ def test_a_wrong_sum_leaves_nothing(served: Served, tmp_path: Path) -> None:
         get(served, tmp_path, sha256="00" * 32)
     assert left(tmp_path) == []
     served.content = gzip.compress(CONTENT)[:-1000]
-    with pytest.raises(fetch.FetchError, match="wrong checksum: a damaged gzip file"):
+    with pytest.raises(fetch.FetchError, match=r"file: .*checksum: .*gzip file, .*[0-9a-f]{64}"):
         get(served, tmp_path, "set/file.gz")
     assert left(tmp_path) == []
 
@@ -196,7 +196,7 @@ def test_the_sum_is_of_the_content_however_it_is_packed(served: Served, tmp_path
 
 def test_another_file_in_its_place_is_not_touched(served: Served, tmp_path: Path) -> None:
     (tmp_path / "file.bin").write_text("mine")
-    with pytest.raises(fetch.FetchError, match="there already with another content; move it away"):
+    with pytest.raises(fetch.FetchError, match=r"file\.bin .*\bcontent\b"):
         get(served, tmp_path, "file.bin")
     assert (tmp_path / "file.bin").read_text() == "mine"
     assert served.asked == []
@@ -207,11 +207,11 @@ def test_errors_of_the_server(served: Served, tmp_path: Path) -> None:
     get(served, tmp_path)
     assert len(served.asked) == 4
     served.statuses = [404]
-    with pytest.raises(fetch.FetchError, match="HTTP 404 Not Found; the file has moved or its address is wrong"):
+    with pytest.raises(fetch.FetchError, match=r"file: HTTP 404\b"):
         get(served, tmp_path, "other.bin")
     assert len(served.asked) == 5  # not tried again
     served.statuses = [503] * 9
-    with pytest.raises(fetch.FetchError, match="given up after 5 tries in a row: HTTP 503"):
+    with pytest.raises(fetch.FetchError, match=r"file: .*\b5 .*HTTP 503\b"):
         get(served, tmp_path, "other.bin")
 
 
@@ -226,7 +226,7 @@ def test_a_full_disk(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyP
     usage = fetch.shutil.disk_usage(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(fetch.shutil, "disk_usage", lambda path: usage._replace(free=1000))
-        with pytest.raises(fetch.FetchError, match=r"disk is full: 1.0 MB are still to come, 0.0 MB are free"):
+        with pytest.raises(fetch.FetchError, match=r"disk .*: 1\.0 MB .*\b0\.0 MB .*--to"):
             get(served, tmp_path)
 
     def fail(descriptor: int) -> None:
@@ -234,7 +234,7 @@ def test_a_full_disk(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     with monkeypatch.context() as patch:
         patch.setattr(fetch.os, "fsync", fail)
-        with pytest.raises(fetch.FetchError, match="disk is full; make room"):
+        with pytest.raises(fetch.FetchError, match=r"file\.bin: .*disk .*--to"):
             get(served, tmp_path)
     assert "set/file.bin" not in left(tmp_path)
 

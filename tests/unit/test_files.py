@@ -105,7 +105,7 @@ def test_a_failure_leaves_the_old_file_alone(tmp_path: Path, monkeypatch: pytest
     ("number", "advice"),
     [
         (errno.EACCES, "permission"),
-        (errno.EROFS, "can only be read"),
+        (errno.EROFS, r"\. This file system\b"),
         (errno.ENOSPC, "Free space"),
         (errno.EDQUOT, "share"),
         (errno.ENAMETOOLONG, "shorter"),

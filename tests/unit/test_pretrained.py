@@ -56,9 +56,9 @@ def test_what_exists_comes_before_a_name(tiny: Path) -> None:
     assert load("tiny").source == Path("tiny")
     assert load("tiny").model.state_dict().keys() == other_state.keys()
     (Path("tiny") / "config.json").unlink()
-    with pytest.raises(CheckpointError, match=r"tiny holds no model\..*hides"):
+    with pytest.raises(CheckpointError, match=r"^tiny .*no model\..*hides"):
         load("tiny")
-    with pytest.raises(CheckpointError, match=r"holds no model\. Give"):
+    with pytest.raises(CheckpointError, match=r"here/tiny .*no model\. Give"):
         load(Path.cwd() / "tiny")
 
 
@@ -69,7 +69,7 @@ def _state(**sizes: int) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("name", ["tyni", "some/where", "tiny/model"])
 def test_an_unknown_name_lists_the_known(tiny: Path, name: str) -> None:
     for read in (load, load_tokenizer):
-        with pytest.raises(CheckpointError, match=rf"{name} does not exist.*: tiny"):
+        with pytest.raises(CheckpointError, match=rf"{name} .*exist\..*: tiny"):
             read(name)
 
 

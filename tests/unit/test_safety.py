@@ -114,7 +114,7 @@ def test_a_checkpoint_with_code_is_refused(tmp_path: Path, mark: Path, key: str,
     path.parent.mkdir()
     torch.save({**content(), key: Bomb(mark)}, path, _use_new_zipfile_serialization=zipped)
     for read in (checkpoint.load, checkpoint.read_progress, checkpoint.load_tokenizer):
-        with pytest.raises(CheckpointError, match="not a gulmfit checkpoint, or damaged"):
+        with pytest.raises(CheckpointError, match=r"last\.ckpt: .*gulmfit checkpoint"):
             read(path)
     with pytest.raises(CheckpointError):
         checkpoint.load(tmp_path)
@@ -134,7 +134,7 @@ def test_a_fastai_file_with_code_is_refused(tmp_path: Path, mark: Path, zipped: 
     weights, names = tmp_path / "w.pth", tmp_path / "v.json"
     torch.save({"model": {}, "opt": Bomb(mark)}, weights, _use_new_zipfile_serialization=zipped)
     names.write_text('["xxunk"]')
-    with pytest.raises(CheckpointError, match="nothing in it was run"):
+    with pytest.raises(CheckpointError, match=r"w\.pth: .*tensors alone"):
         import_fastai(weights=str(weights), vocab=str(names), output=str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
@@ -142,7 +142,7 @@ def test_a_fastai_file_with_code_is_refused(tmp_path: Path, mark: Path, zipped: 
 def test_a_vocabulary_with_code_is_refused(tmp_path: Path, mark: Path) -> None:
     for name in ("v.pkl", "v.pickle"):
         (tmp_path / name).write_bytes(pickle.dumps(["A", Bomb(mark)]))
-        with pytest.raises(CheckpointError, match="Nothing in it was run"):
+        with pytest.raises(CheckpointError, match=r"v\.\w+ .*names: .*\.system\."):
             read_vocabulary(tmp_path / name)
     np.save(tmp_path / "v.npy", np.array([Bomb(mark)], dtype=object), allow_pickle=True)
     with pytest.raises(CheckpointError):
@@ -154,7 +154,7 @@ def test_runs_of_a_store_with_code_are_refused(tmp_path: Path, mark: Path) -> No
     built = GenomeStore.build(tmp_path / "g.fa", tmp_path / "cache")
     runs = tmp_path / "cache" / f"{built.digest}.runs.npy"
     np.save(runs, np.array([Bomb(mark)], dtype=object), allow_pickle=True)
-    with pytest.raises(GulmfitError, match="incomplete or damaged"):
+    with pytest.raises(GulmfitError, match=r"\.json: .*genome store .*damaged"):
         GenomeStore.open(tmp_path / "cache", built.digest, [tmp_path / "g.fa"], check=False)
 
 
@@ -174,7 +174,7 @@ FOREIGN = [
 @pytest.mark.parametrize("part", ["arch", "head", "tokenizer"])
 def test_only_classes_of_gulmfit_are_built(tmp_path: Path, mark: Path, target: str, part: str) -> None:
     folder = model_folder(tmp_path / "model", {part: {"_target_": target, "command": f"touch '{mark}'"}})
-    with pytest.raises(CheckpointError, match=r"must not be built from a file|does not exist in this version"):
+    with pytest.raises(CheckpointError, match=rf"_target_ '\.?{re.escape(target)}' .*(\bbuilt\b|\bexist\b)"):
         checkpoint.load(folder)
 
 
@@ -191,7 +191,7 @@ def test_only_classes_of_gulmfit_are_built(tmp_path: Path, mark: Path, target: s
 )
 def test_each_part_is_of_the_kind_that_belongs_there(tmp_path: Path, part: str, target: str) -> None:
     folder = model_folder(tmp_path / "model", {part: {"_target_": target}})
-    with pytest.raises(CheckpointError, match="must not be built from a file"):
+    with pytest.raises(CheckpointError, match=rf"_target_ '{re.escape(target)}' .*\b(Tokenizer|Module)\b"):
         checkpoint.load(folder)
 
 
@@ -200,7 +200,7 @@ def test_an_encoder_of_ones_own_is_built_where_it_is_trusted(tmp_path: Path, mon
     monkeypatch.syspath_prepend(tmp_path)
     arch = {**spec()["arch"], "_target_": "mylab.Ours"}
     folder = model_folder(tmp_path / "model", {"arch": arch})
-    with pytest.raises(CheckpointError, match=r"'mylab.Ours' is outside gulmfit.*trust=true"):
+    with pytest.raises(CheckpointError, match=r"'mylab\.Ours' .*trust=true"):
         checkpoint.load(folder)
     assert "mylab" not in sys.modules
     with checkpoint.foreign_classes_trusted():
@@ -363,7 +363,7 @@ def test_a_configuration_from_elsewhere_is_plain_values(
     monkeypatch.setenv("GULMFIT_SECRET", "hunter2")
     folder = run_folder(tmp_path / "run", f"stage: {{name: pretrain}}\n{text}\n")
     model_folder(folder / "model")
-    with pytest.raises(ConfigError, match=r"config\.yaml is not the configuration of a run") as told:
+    with pytest.raises(ConfigError, match=r"config\.yaml .*\bconfiguration\b") as told:
         read_config(folder)
     assert "hunter2" not in str(told.value)
     with pytest.raises(CheckpointError) as told_by_card:
@@ -386,7 +386,7 @@ def test_a_data_set_names_files_of_its_own_only(tmp_path: Path, name: str) -> No
     folder = tmp_path / "set"
     folder.mkdir()
     (folder / "state.json").write_text(json.dumps({"_data_files": [{"filename": name}]}))
-    with pytest.raises(DataError, match="is not the name of a file in this folder"):
+    with pytest.raises(DataError, match=rf"state\.json: .*'{re.escape(name)}'"):
         FolderSource(path=str(folder)).labelled()
 
 
@@ -413,7 +413,7 @@ def test_the_table_of_a_store_stays_within_it(tmp_path: Path, change: dict[str, 
     table = tmp_path / "cache" / f"{built.digest}.json"
     told = json.loads(table.read_text())
     table.write_text(json.dumps({**told, "contigs": {**told["contigs"], **change}}))
-    with pytest.raises(GulmfitError, match="incomplete or damaged"):
+    with pytest.raises(GulmfitError, match=r"\.json: .*genome store .*damaged"):
         GenomeStore.open(tmp_path / "cache", built.digest, [tmp_path / "g.fa"])
 
 
@@ -427,14 +427,14 @@ def test_a_packed_checkpoint_is_refused(tmp_path: Path) -> None:
         for item in given.infolist():
             taken.writestr(item.filename, given.read(item))
     assert packed.stat().st_size < 1 << 17
-    with pytest.raises(CheckpointError, match="unpacks to more than its size"):
+    with pytest.raises(CheckpointError, match=r"a\.ckpt: .*unpacks .*size"):
         checkpoint.load(packed)
 
 
 def test_a_tensor_that_is_a_view_of_a_few_numbers_is_refused(tmp_path: Path) -> None:
     torch.save({"0.encoder.weight": torch.zeros(1).expand(10**12)}, tmp_path / "w.pth")
     (tmp_path / "v.json").write_text('["xxunk"]')
-    with pytest.raises(CheckpointError, match="fewer numbers than it claims"):
+    with pytest.raises(CheckpointError, match=r"0\.encoder\.weight .*fewer numbers"):
         import_fastai(weights=str(tmp_path / "w.pth"), vocab=str(tmp_path / "v.json"), output=str(tmp_path / "out"))
 
 
@@ -455,7 +455,7 @@ def test_weights_beyond_those_of_the_model_are_refused(tmp_path: Path) -> None:
     folder = model_folder(tmp_path / "model")
     state = checkpoint.build_model(spec())[0].state_dict()
     (folder / "model.safetensors").write_bytes(save({**state, "more": torch.zeros(3)}))
-    with pytest.raises(CheckpointError, match="more is not expected"):
+    with pytest.raises(CheckpointError, match=r"weights .*configuration .*: more\b"):
         checkpoint.load(folder)
 
 
@@ -483,7 +483,7 @@ def test_the_limit_can_be_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv(VARIABLE, "3000")
     assert len(next(read_fasta(path)).sequence) == 3000
     monkeypatch.setenv(VARIABLE, "lots")
-    with pytest.raises(ConfigError, match="a number of letters is needed"):
+    with pytest.raises(ConfigError, match="GULMFIT_LONGEST_RECORD='lots': "):
         list(read_fasta(path))
 
 
@@ -501,7 +501,7 @@ def test_a_chromosome_in_one_line_is_read_in_pieces(tmp_path: Path, monkeypatch:
             whole = {name: b"".join(p.letters for p in pieces if p.id == name).decode() for name in ("one", "two")}
             assert whole == {"one": letters, "two": "ACGT"}
     path.write_text(">" + "x" * 5000)
-    with pytest.raises(SequenceError, match="a header of more than"):
+    with pytest.raises(SequenceError, match=r"a\.fa, record number 1: .*header .*\b999\b"):
         list(read_fasta_pieces(path))
 
 
@@ -542,7 +542,7 @@ def test_a_pickle_that_numbers_what_is_not_there_takes_no_memory(tmp_path: Path)
     (tmp_path / "v.pkl").write_bytes(b"(lr\xff\xff\xff\x01VACG\na.")
     tracemalloc.start()
     try:
-        with pytest.raises(CheckpointError, match=r"numbers an object 33554431, and has 14 bytes"):
+        with pytest.raises(CheckpointError, match=r"v\.pkl .*\b33554431, .*\b14 bytes"):
             read_vocabulary(tmp_path / "v.pkl")
         assert tracemalloc.get_traced_memory()[1] < 8 << 20
     finally:
@@ -569,7 +569,7 @@ def test_a_tokenizer_of_huge_pieces_is_refused() -> None:
     merged = {letter: i for i, letter in enumerate("ACGT")} | {"A" * 100_000: 4}
     vocabulary = merged | {format(i, "b").replace("0", "C").replace("1", "G") + "T": i + 5 for i in range(1000)}
     document = json.dumps({"model": {"type": "BPE", "vocab": vocabulary, "merges": []}})
-    with pytest.raises(TokenizerError, match="their table is too large"):
+    with pytest.raises(TokenizerError, match=r"1,005 pieces .*\b100,000 letters: "):
         SubwordTokenizer(document)
 
 

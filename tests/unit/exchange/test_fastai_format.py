@@ -212,19 +212,19 @@ def drop_gate(state: dict[str, Any]) -> dict[str, Any]:
 BAD_WEIGHTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "cut short": (lambda path: path.write_bytes(path.read_bytes()[:500]), "damaged"),
     "no torch file": (lambda path: path.write_text("hello"), "damaged"),
-    "code": (lambda path: torch.save({"model": Opener()}, path), "nothing in it was run"),
-    "a list": (lambda path: torch.save([1, 2], path), "no state dictionary"),
+    "code": (lambda path: torch.save({"model": Opener()}, path), r"ours\.pth: .*tensors alone"),
+    "a list": (lambda path: torch.save([1, 2], path), r"ours\.pth: .*state dictionary.*learn\.save"),
     "not finite": (spoiled(lambda s: s | {"1.decoder.bias": s["1.decoder.bias"] * torch.nan}), "not finite"),
     "not tied": (spoiled(lambda s: s | {"1.decoder.weight": s["1.decoder.weight"] + 1}), "tied"),
     "two embeddings": (spoiled(lambda s: s | {"0.encoder_dp.emb.weight": s["1.decoder.weight"] + 1}), "damaged"),
     "a tensor missing": (spoiled(lambda s: without(s, "0.rnns.1.module.bias_ih_l0")), "bias_ih_l0 is missing"),
     "a layer missing": (spoiled(lambda s: without(s, "rnns.1.")), "is missing"),
-    "one too many": (spoiled(lambda s: s | {"2.weight": torch.zeros(1)}), "no place here for 2.weight"),
+    "one too many": (spoiled(lambda s: s | {"2.weight": torch.zeros(1)}), r"no place .*2\.weight"),
     "wrong shape": (
         spoiled(lambda s: s | {"0.rnns.1.module.weight_ih_l0": s["0.rnns.1.module.weight_ih_l0"][:, :7]}),
         r"weight_ih_l0 is \(40, 7\), not \(40, 10\)",
     ),
-    "GRU": (spoiled(drop_gate), "GRUs cannot be read"),
+    "GRU": (spoiled(drop_gate), r"\(30, 10\); .*LSTM.*GRU"),
     "QRNN": (spoiled(lambda s: s | {"0.rnns.0.layers.0.linear.weight": torch.zeros(1)}), "QRNN"),
     "both directions": (spoiled(lambda s: s | {"0.rnns.0.module.bias_hh_l0_reverse": torch.zeros(1)}), "directions"),
     "a transformer": (lambda path: torch.save({"0.layers.0.weight": torch.zeros(1)}, path), "no fastai AWD-LSTM"),
@@ -248,17 +248,25 @@ def write_names(change: Callable[[list[str]], Any]) -> Callable[[Path], Any]:
 
 BAD_VOCABULARIES: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     "too short": (".json", write_names(lambda names: names[:-1]), "66 entries"),
-    "twice": (".json", write_names(lambda names: [*names[:-1], "AAA"]), "stands in entry 3 already"),
+    "twice": (".json", write_names(lambda names: [*names[:-1], "AAA"]), r"entry 66: 'AAA' .*entry 3\b"),
     "other k": (".json", write_names(lambda names: [name + "A" for name in names]), "set k="),
-    "numbers": (".json", write_names(lambda names: list(range(len(names)))), "a list of names"),
-    "no list": (".json", write_names(lambda names: {"itos": names}), "a list of names"),
+    "numbers": (".json", write_names(lambda names: list(range(len(names)))), r"ours\.json .*list; .*vocabulary"),
+    "no list": (".json", write_names(lambda names: {"itos": names}), r"ours\.json .*dict; .*vocabulary"),
     "empty": (".json", write_names(lambda names: []), "no entry"),
-    "damaged": (".json", lambda path: path.write_text("["), "cannot be read"),
-    "code": (".pkl", lambda path: path.write_bytes(pickle.dumps([Opener()])), "Nothing in it was run"),
-    "an object": (".pkl", lambda path: path.write_bytes(pickle.dumps(Path("x"))), "Nothing in it was run"),
-    "cut short": (".pkl", lambda path: path.write_bytes(pickle.dumps(["AAA"] * 9)[:-3]), "cannot be read|no plain"),
-    "objects": (".npy", lambda path: np.save(path, np.array([{}, 1], dtype=object)), "cannot be read"),
-    "absent": (".txt", lambda path: None, "cannot be read"),
+    "damaged": (".json", lambda path: path.write_text("["), r"ours\.json .*vocabulary: JSON"),
+    "code": (".pkl", lambda path: path.write_bytes(pickle.dumps([Opener()])), r"ours\.pkl .*names: .*\.system\."),
+    "an object": (".pkl", lambda path: path.write_bytes(pickle.dumps(Path("x"))), r"ours\.pkl .*names: .*pathlib"),
+    "cut short": (
+        ".pkl",
+        lambda path: path.write_bytes(pickle.dumps(["AAA"] * 9)[:-3]),
+        r"ours\.pkl .*(vocabulary: |names: )",
+    ),
+    "objects": (
+        ".npy",
+        lambda path: np.save(path, np.array([{}, 1], dtype=object)),
+        r"ours\.npy .*vocabulary: ValueError",
+    ),
+    "absent": (".txt", lambda path: None, r"ours\.txt .*vocabulary: FileNotFoundError"),
 }
 
 

@@ -239,12 +239,15 @@ WRITES = {"_target_": "gulmfit.predict.outputs.writers.write_tsv", "columns": ["
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"tokenizer": {**WRITES}}, "must not be built"),
-        ({"arch": {"_target_": "gulmfit.errors.ConfigError"}}, "must not be built"),
+        ({"tokenizer": {**WRITES}}, r"writers\.write_tsv' .*Tokenizer"),
+        ({"arch": {"_target_": "gulmfit.errors.ConfigError"}}, r"'gulmfit\.errors\.ConfigError' .*Module"),
         ({"head": {"_target_": "os.system", "command": "ls"}}, "outside gulmfit"),
-        ({"arch": {"_target_": "gulmfit.models.awd_rnn.AWDRNN", "hidden_size": "many"}}, "cannot be built"),
+        ({"arch": {"_target_": "gulmfit.models.awd_rnn.AWDRNN", "hidden_size": "many"}}, r"awd_rnn\.AWDRNN .*built"),
         ({"arch": 5}, "wrong kind"),
-        ({"arch": {"_target_": "gulmfit.models.awd_rnn.AWDRNN", "embed_size": 4}}, "do not fit"),
+        (
+            {"arch": {"_target_": "gulmfit.models.awd_rnn.AWDRNN", "embed_size": 4}},
+            r"embedding\.weight is \(67, 6\), not \(67, 4\)",
+        ),
     ],
 )
 def test_what_is_no_model_is_not_written(
@@ -274,7 +277,7 @@ def test_damaged_weights_and_calibrations_are_not_written(hub: Hub, run: Path, t
 
 def test_every_refusal_is_explained(hub: Hub, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = str(tmp_path / "out")
-    with pytest.raises(CheckpointError, match="not there, or private"):
+    with pytest.raises(CheckpointError, match=r"owner/nowhere: .*private\b.*HF_TOKEN.*404"):
         pull(repo="owner/nowhere", output=out)
     hub.repositories["owner/mine"] = Repository(files={"README.md": b"x"})
     with pytest.raises(CheckpointError, match=r"no config\.json and no model\.safetensors"):
@@ -288,13 +291,13 @@ def test_every_refusal_is_explained(hub: Hub, run: Path, tmp_path: Path, monkeyp
         push(model=str(run), repo="owner/mine")
     hub.refuse = 0
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
-    with pytest.raises(CheckpointError, match="HF_TOKEN is missing or wrong") as caught:
+    with pytest.raises(CheckpointError, match=r"owner/new: .*HF_TOKEN .*401") as caught:
         push(model=str(run), repo="owner/new")
     assert "hf_wrong" not in str(caught.value)
     monkeypatch.delenv("HF_TOKEN")
-    with pytest.raises(ConfigError, match="HF_TOKEN is not set"):
+    with pytest.raises(ConfigError, match=r"^HF_TOKEN .*token\b"):
         push(model=str(run), repo="owner/mine")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(CheckpointError, match="could not be reached"):
+    with pytest.raises(CheckpointError, match=r"owner/mine: .*ConnectError.*HF_ENDPOINT"):
         pull(repo="owner/mine", output=out)
     assert not list(tmp_path.glob("*out*"))
