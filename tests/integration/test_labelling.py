@@ -104,7 +104,7 @@ def test_what_does_not_go_with_a_labeller_is_refused(run: Path, tmp_path: Path) 
     fasta.write_text(">a\nACGTACGT\n")
     words = {"model": str(run), "input": str(fasta), "output": f"{tmp_path}/out.tsv"}
     for more in ({"window_bp": 4}, {"strand": "both"}, {"raw": True}):
-        with pytest.raises(ConfigError, match="labels the positions of records"):
+        with pytest.raises(ConfigError, match=r"positions .*window_bp=, genome=, strand="):
             predict_file(**words, **more)  # type: ignore[arg-type]
     with pytest.raises(CheckpointError, match=r"Labeller: .*stage=classify"):
         Predictor.load(run)
@@ -122,7 +122,7 @@ def test_a_classifier_does_not_label(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="head=SequenceClassifier learns classes"):
         train([*TRAIN, *SIMULATED, "head=classifier"])
-    with pytest.raises(ConfigError, match="was read as positions"):
+    with pytest.raises(ConfigError, match=r"\bpositions\b.*head=SequenceClassifier"):
         train(["stage=classify", *SIMULATED])
 
 
@@ -146,7 +146,7 @@ def test_a_table_is_learned_and_evaluated(run: Path, tmp_path: Path, monkeypatch
     assert scored["metrics"]["test/accuracy"] > 0.9  # the tutorial's lookup calls G and C high
     assert len(rows(tmp_path / "scored/predictions/evaluate.tsv")) == 60
     (tmp_path / "states.tsv").write_text("\n".join([*lines, "ACGTACGT\tHHH"]) + "\n")
-    with pytest.raises(DataError, match=r"states\.tsv, line 62: 3 labels for a sequence of 8 letters"):
+    with pytest.raises(DataError, match=r"states\.tsv, line 62: 3 labels .*\b8 letters"):
         train([*TRAIN, *table, "run.name=broken"])
 
 

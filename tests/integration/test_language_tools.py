@@ -194,13 +194,13 @@ def test_embed_draws_a_map(files: dict[str, str], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "words", "message"),
     [
-        ("score", ["output=a.bed"], "name tracks"),
-        ("score", ["output=a.bedgraph", "window_bp=100", "step_bp=30"], "multiple of the step"),
-        ("embed", ["output=a.csv"], "written as .parquet or .npz"),
-        ("embed", ["output=a.npz", "level=base", "map=m.html"], "a map shows level=sequence"),
-        ("embed", ["output=a.npz", "label=kind"], "is not a table and has no columns"),
-        ("generate", ["output=a.bam"], "written as .fasta"),
-        ("generate", ["output=a.fa", "temperature=hot"], "temperature=hot: a number is needed"),
+        ("score", ["output=a.bed"], r"output=a\.bed: .*tracks .*\.bedgraph"),
+        ("score", ["output=a.bedgraph", "window_bp=100", "step_bp=30"], r"window_bp=100\b.*\bstep\b"),
+        ("embed", ["output=a.csv"], r"output=a\.csv: .*\.parquet .*\.npz"),
+        ("embed", ["output=a.npz", "level=base", "map=m.html"], r"map=m\.html: .*level=sequence"),
+        ("embed", ["output=a.npz", "label=kind"], r"label=kind: .*\bcolumns\b"),
+        ("generate", ["output=a.bam"], r"output=a\.bam: .*\.fasta"),
+        ("generate", ["output=a.fa", "temperature=hot"], "temperature=hot: "),
     ],
 )
 def test_mistakes_are_named_and_leave_nothing(
@@ -218,5 +218,5 @@ def test_mistakes_are_named_and_leave_nothing(
 def test_a_classifier_has_no_likelihood(files: dict[str, str], tmp_path: Path) -> None:
     from gulmfit.errors import CheckpointError
 
-    with pytest.raises(CheckpointError, match="is not a language model"):
+    with pytest.raises(CheckpointError, match=r"language model: .*stage=pretrain"):
         score_file(model=files["classifier"], input=files["genome"], output=str(tmp_path / "a.tsv"), **SCORE)

@@ -141,9 +141,9 @@ def test_predictions_depend_on_the_sequence_alone(model: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["threshold=high"], "threshold=high: a number is needed"),
+        (["threshold=high"], "threshold=high: "),
         (["windows_bp=150"], "Did you mean window_bp="),
-        (["output=a.doc"], "output=a.doc: no format has this suffix"),
+        (["output=a.doc"], r"output=a\.doc: no format .*\.tsv"),
     ],
 )
 def test_a_mistake_is_told(

@@ -135,7 +135,7 @@ def test_other_data_is_scored_in_any_order_of_columns(regressed: Path, labelled:
     assert found["metrics"]["test/r2"] > 0.8
     found = evaluate_file(model=str(labelled), data_overrides=[*data, "data.label=tags"], **options)
     assert found["metrics"]["test/auroc_macro"] > 0.9
-    with pytest.raises(DataError, match="'half' are missing of the model's"):
+    with pytest.raises(DataError, match=r"'half' .*model's"):
         evaluate_file(model=str(regressed), data_overrides=[*data, "data.label=activity"], **options)
 
 
@@ -159,14 +159,26 @@ def test_folds_and_comparisons(simulated: Path, labelled: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["head=regressor", "data.label=activity", "loss=cross_entropy"], "loss=CrossEntropy is for classes"),
-        (["head=multi_label", "data.label=tags", "loss=huber"], "loss=Huber is for values"),
-        (["head=multi_label", "data.label=tags", "calibration=isotonic"], "isotonic is for two classes"),
-        (["head=regressor", "data.label=activity", "stage=learning_curve"], "stage=learning_curve counts labels"),
+        (
+            ["head=regressor", "data.label=activity", "loss=cross_entropy"],
+            r"loss=CrossEntropy .*head=SequenceRegressor .*values: ",
+        ),
+        (
+            ["head=multi_label", "data.label=tags", "loss=huber"],
+            r"loss=Huber .*head=MultiLabelClassifier .*label_sets: ",
+        ),
+        (
+            ["head=multi_label", "data.label=tags", "calibration=isotonic"],
+            r"calibration=isotonic .*head=MultiLabelClassifier",
+        ),
+        (
+            ["head=regressor", "data.label=activity", "stage=learning_curve"],
+            r"stage=learning_curve .*head=classifier; head=SequenceRegressor",
+        ),
         (["data.label=activity"], "'5.*e-07' is not a class; .*head=regressor"),
         (["head=regressor", "data.label=tags"], r"line 2: column 'tags' holds .*finite number"),
         (["head=multi_label", "data.label=tags", "loss.class_weights={acg: 2}"], "Without a weight: ttc"),
-        (["head=regressor", "data=synthetic"], "head=SequenceRegressor learns values"),
+        (["head=regressor", "data=synthetic"], r"head=SequenceRegressor .*\bvalues\b.*data=table with data\.label="),
     ],
 )
 def test_a_mistake_is_told_before_anything_is_learned(words: list[str], message: str, simulated: Path) -> None:

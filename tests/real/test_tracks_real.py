@@ -38,7 +38,7 @@ def test_bam_of_the_fly(data_dir: Path, tmp_path: Path) -> None:
     path = shutil.copy(folder / "sample1.tiny.paired.sorted.bam", tmp_path / "a.bam")
     pysam.index(str(path))
     track = Track.open(path)
-    with pytest.raises(DataError, match=r"contig 'chr2L' has 23,513,712 bases, in the genome 1,000,000"):
+    with pytest.raises(DataError, match=r"contig 'chr2L' .*\b23,513,712 .*\b1,000,000: "):
         track.check_against(GenomeStore.build(folder / "dm6.small.fa.gz", tmp_path))
     found = track.values("chr2L", 0, 1_000_000)
     counts = np.zeros(1_000_000)

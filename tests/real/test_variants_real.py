@@ -39,7 +39,7 @@ def test_ref_is_found_in_the_right_genome_and_missed_one_base_beside(store: Geno
     wrong = survey(simulated(tmp_path / "b.vcf.gz", store, shift=1), contigs, "E. coli")
     assert 120 < wrong.mismatches < 180  # three of four bases differ from their neighbour
     assert "0-based positions?" in wrong.message(tmp_path / "b.vcf.gz")
-    with pytest.raises(DataError, match=r"'NC_000913\.3' \(200 records\) is not in other, which has 'U00096\.3'"):
+    with pytest.raises(DataError, match=r"'NC_000913\.3' \(200 records\) .*'U00096\.3'"):
         survey(simulated(tmp_path / "a.vcf.gz", store), {"U00096.3": store.codes}, "other")
 
 
