@@ -1,6 +1,7 @@
 """Positives from files, and the negatives of each kind that the configuration asks for."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +80,7 @@ def test_loci_are_read_from_ids_that_the_genome_confirms(folder: Path, caplog: p
     wrong = source(folder, "shifted.fa", "genomic")
     assert wrong.labelled().loci is None
     assert wrong.record["avoided"] == "shared 20-mers"
-    assert "one:501-581(+): the genome of the negatives does not hold" in caplog.text
+    assert re.search(r"one:501-581\(\+\): .*\bgenome\b.*\bloci\b", caplog.text)
 
 
 def test_tables_and_policies(folder: Path, tmp_path: Path) -> None:

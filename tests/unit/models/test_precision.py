@@ -1,5 +1,7 @@
 """Reduced precision is used only where its gradients are right and its kernel is the fast one."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -30,7 +32,7 @@ def test_a_wrong_kernel_is_not_used(monkeypatch: pytest.MonkeyPatch, caplog: pyt
     monkeypatch.setattr(precision, "judge", wrong_at_16)
     model = AWDRNN(20, 8, 16, 3)
     assert guard(model, torch.bfloat16) == [0, 1]
-    assert "gradients that are off by 120%" in caplog.text
+    assert re.search(r"gradients .*\b120%", caplog.text)
     assert "stays in fp32" in caplog.text
     with torch.autocast("cpu", torch.bfloat16):
         x = torch.randn(2, 3, 8)
@@ -107,7 +109,7 @@ def test_a_slow_path_is_noticed(caplog: pytest.LogCaptureFixture) -> None:
     with torch.backends.mkldnn.flags(enabled=False):
         assert not runs_on_vendor_kernel(layer(x, layer.initial_state(3, x))[0])
         precision.warn_of_slow_kernels(AWDRNN(20, 12, 16, 1))
-        assert "several times slower" in caplog.text
+        assert "without oneDNN" in caplog.text
         judge.cache_clear()
         assert not judge("lstm", 12, 16, 0, torch.bfloat16).usable
     judge.cache_clear()

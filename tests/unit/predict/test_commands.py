@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,8 +74,8 @@ def test_every_output_of_a_scan_says_the_same(
     caplog.set_level(logging.INFO)
     names = "a.tsv,a.parquet,a.bedgraph,a.bw,a.bed,a.windows.bed"
     predict(tmp_path, model, "genome.fa", names, strand=strand, **SCAN)
-    assert "1 contigs have fewer than 3 bases" in caplog.text
-    assert "7 windows are skipped" in caplog.text  # all of contig "n"
+    assert re.search(r"\b1 contigs .*\b3 bases", caplog.text)
+    assert "7 windows " in caplog.text  # all of contig "n"
     rows = read_tsv(tmp_path / "a.tsv")
     strands = {"forward": "+", "both": "+-", "average": "."}[strand]
     assert [row["contig"] for row in rows] == ["10"] * 32 * len(strands) + ["2"] * 23 * len(strands) + ["X"] * len(
@@ -158,7 +159,7 @@ def test_a_stopped_scan_goes_on_to_the_same_bytes(
     with pytest.raises(ConfigError, match="step_bp"):
         predict(tmp_path, model, "genome.fa", "a.tsv", strand="both", window_bp=30, step_bp=11)
     predict(tmp_path, model, "genome.fa", "a.tsv,a.bw,a.bed,a.windows.bed,a.parquet", **words)
-    assert "going on after 14 of 63 windows" in caplog.text
+    assert "14 of 63 windows" in caplog.text
     assert [(tmp_path / name).read_bytes() for name in names] == whole
     assert not list(tmp_path.glob(".*"))
     assert blocks == [0, 7, 14, 14, 21, 28, *range(28, 63, 7)]

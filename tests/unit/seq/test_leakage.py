@@ -1,6 +1,7 @@
 """The leakage report against leaks that were planted, and what becomes of it."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -118,7 +119,7 @@ def test_a_leak_is_warned_of_refused_or_ignored(caplog):
     check_leakage(report, threshold=0.8, action="error")
     assert not caplog.text
     check_leakage(report)
-    assert "LEAKAGE: 5 of 7 test sequences (71.4%, 1.0% allowed) were met in training: 3 exact copies" in caplog.text
+    assert re.search(r"LEAKAGE: 5 of 7 .*\(71\.4%, 1\.0% .*training: 3 exact copies", caplog.text)
     assert "'t1', 't2', 't3', 't5', 't6'" in caplog.text
     assert "split=homology" in caplog.text
     assert "genome position" not in caplog.text

@@ -4,6 +4,7 @@ import itertools
 import json
 import logging
 import math
+import re
 from collections import Counter
 from functools import partial
 
@@ -123,7 +124,7 @@ def test_no_shuffle_is_its_positive_again(caplog: pytest.LogCaptureFixture) -> N
     assert set(found.partners.tolist()) == {1}
     assert "TTATTT" not in found.sequences
     assert (found.record["negatives"], found.record["left_out"]) == (20, 40)
-    assert "40 of 60 shuffles are left out" in caplog.text
+    assert "40 of 60 shuffles" in caplog.text
     with pytest.raises(DataError, match=r"\b1 positives .*k-lets"):
         make_negatives(positives_of(["AAAA"]))
 
@@ -183,7 +184,7 @@ def test_what_cannot_be_matched_is_logged_and_recorded(
     assert found.record["gc_difference"] == {
         "mean": pytest.approx(np.mean(differences), abs=1e-6), "max": pytest.approx(max(differences), abs=1e-6),
     }  # fmt: skip
-    assert "1 of 2 genomic negatives differ by more than gc_tolerance=0.02" in caplog.text
+    assert re.search(r"\b1 of 2 genomic negatives .*gc_tolerance=0\.02", caplog.text)
 
 
 def test_a_full_genome_is_an_error(contigs: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:

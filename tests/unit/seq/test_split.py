@@ -1,5 +1,7 @@
 """Splits: whole, balanced, repeatable, and no relatives on two sides."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -118,7 +120,7 @@ def test_a_cluster_too_large_for_its_part_trains(caplog):
     parts = HomologySplit(0.1, 0.1, 0)(data)
     assert set(parts[:60].tolist()) == {"train"}
     assert table(data, parts).tolist() == [[48, 48], [6, 6], [6, 6]]
-    assert "120 sequences in 61 groups by copies, shared 20-mers, the largest of 60" in caplog.text
+    assert re.search(r"\b120 sequences .*\b61 groups .*20-mers, .*\b60\b", caplog.text)
 
 
 def test_train_lends_a_cluster_when_none_fits():
@@ -137,8 +139,8 @@ def test_one_cluster_cannot_be_split():
     message = str(caught.value)
     assert "set.csv" in message
     assert "class 'c0'" in message
-    assert "there are 4 of 'c0', in 1 group(s) that must stay whole, up to 4 in one" in message
-    assert "a larger split.k, at most 31" in message
+    assert re.search(r"\b4 of 'c0', in 1 group\(s\) .*\b4 in one", message)
+    assert re.search(r"split\.k, .*\b31\b", message)
 
 
 def test_a_class_too_small_for_every_part():
@@ -351,7 +353,7 @@ def test_auto_method_tells_what_it_took(monkeypatch, caplog):
     caplog.set_level("INFO")
     data = families(17)
     parts = HomologySplit(0.1, 0.1, 0, method="auto")(data)
-    assert "groups by copies, shared 20-mers, the largest" in caplog.text
+    assert re.search(r"groups .*\bcopies\b.*20-mers", caplog.text)
     assert parts.tolist() == HomologySplit(0.1, 0.1, 0)(data).tolist()
 
 
