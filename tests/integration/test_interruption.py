@@ -1,6 +1,7 @@
 """Runs that are stopped, killed, or lose a process go on bit for bit, and their exit codes tell the truth."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -129,7 +130,7 @@ def test_a_damaged_checkpoint_is_passed_over(whole: bytes, tmp_path: Path) -> No
     last = folder / "last.ckpt"
     last.write_bytes(last.read_bytes()[:-100])
     printed = run(*PRETRAIN, "run.name=hurt", "resume=auto", cwd=tmp_path).stdout
-    assert "continuing from the one saved before it" in printed
+    assert re.search(r"last\.ckpt.*\n.* saved before .*\.ckpt", printed)
     assert weights(tmp_path, "hurt") == whole
 
 
@@ -141,7 +142,7 @@ def test_a_second_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert second.returncode == 1
-    assert "is being written by another process" in second.stderr
+    assert re.search(r"pretrain/one .*\(process \d+ ", second.stderr)
 
 
 def test_divergence_stops_with_what_to_do_and_rolls_back_if_asked(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -142,7 +143,7 @@ def test_an_existing_run_is_not_overwritten(trained: Trained) -> None:
     before = (trained.folder / "metrics.json").read_bytes()
     result = run("stage=ulmfit", "run.name=tiny", *TINY, cwd=trained.cwd, check=False)
     assert result.returncode == 1
-    assert "holds the results of an earlier run" in result.stderr
+    assert re.search(r"ulmfit/tiny .*run\.name=", result.stderr)
     assert "Traceback" not in result.stderr
     assert (trained.folder / "metrics.json").read_bytes() == before
 
@@ -155,7 +156,7 @@ def test_an_evaluation_needs_data_and_a_folder_of_its_own(trained: Trained, tmp_
     words = [f"model={trained.folder}", "data=synthetic", f"output={trained.folder}"]
     inside = run(*words, cwd=tmp_path, check=False, command="evaluate")
     assert inside.returncode == 1
-    assert "is a run folder" in inside.stderr
+    assert f"output={trained.folder} " in inside.stderr
 
 
 def test_tuning_can_be_left_out_and_a_language_model_given(trained: Trained) -> None:
@@ -186,8 +187,7 @@ def test_another_architecture_is_refused(trained: Trained) -> None:
     ]
     result = run(*words, cwd=trained.cwd, check=False)
     assert result.returncode == 1
-    assert "does not fit this architecture" in result.stderr
-    assert "set arch.hidden_size=64" in result.stderr
+    assert re.search(r"init_from=.*\barch\.hidden_size=64\b", result.stderr)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_a_contig_shorter_than_a_kmer_is_named(tmp_path: Path) -> None:
     (tmp_path / "g.fa").write_text(">long\n" + "ACGTTGCA" * 200 + "\n>tiny\nACG\n")
     result = run("stage=pretrain", "data=fasta", "data.path=g.fa", cwd=tmp_path, check=False)
     assert result.returncode == 1
-    assert "g.fa, record 'tiny': 3 bases are fewer than one k-mer (k=5)" in result.stderr
+    assert re.search(r"g\.fa, record 'tiny': 3 bases .*\(k=5\)", result.stderr)
 
 
 def test_a_fast_dev_run_goes_through_everything(tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def test_a_stopped_scan_goes_on_to_the_same_bytes(
     with pytest.raises(ConfigError, match="step_bp"):
         predict(tmp_path, model, "genome.fa", "a.tsv", strand="both", window_bp=30, step_bp=11)
     predict(tmp_path, model, "genome.fa", "a.tsv,a.bw,a.bed,a.windows.bed,a.parquet", **words)
-    assert "14 of 63 windows" in caplog.text
+    assert "after 14 of 63 windows" in caplog.text
     assert [(tmp_path / name).read_bytes() for name in names] == whole
     assert not list(tmp_path.glob(".*"))
     assert blocks == [0, 7, 14, 14, 21, 28, *range(28, 63, 7)]
