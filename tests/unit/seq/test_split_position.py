@@ -76,7 +76,7 @@ def test_parts_of_a_genome():
 
 def test_what_cannot_be_split_says_why():
     data = windows(4, contigs=1)
-    with pytest.raises(DataError, match=r"valid part .*genome\.gbff .*'a', 'b' .*\b1 group\(s\) .*split=position"):
+    with pytest.raises(DataError, match=r"valid part .*genome\.gbff .*'a', 'b' .*\b1 group\(s\).*split=position"):
         ContigSplit(0.1, 0.1, 0)(data)
     with pytest.raises(DataError, match=r"3 folds .*genome\.gbff: .*\b300 sequences .*\b1 group\(s\)"):
         ContigSplit(0.1, 0.1, 0).folds(data, 3)
