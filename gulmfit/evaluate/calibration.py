@@ -77,8 +77,12 @@ class Calibration:
             raise CheckpointError(f"calibration with threshold {self.threshold}: expected a probability, or none")
         if self.kind == "isotonic":
             x, y = np.array(self.knots, dtype=np.float64).reshape(-1, 2).T
-            if not len(x) or not ((np.diff(x) > 0).all() and (np.diff(y) >= 0).all() and 0 < y[0] <= y[-1] < 1):
-                raise CheckpointError("calibration with knots that do not ascend, are not inside (0, 1), or are none")
+            if not len(x):
+                raise CheckpointError("isotonic calibration without knots: expected one pair of numbers or more")
+            if not ((np.diff(x) > 0).all() and (np.diff(y) >= 0).all()):
+                raise CheckpointError(f"calibration with knots {self.knots}: expected them to ascend")
+            if not 0 < y[0] <= y[-1] < 1:
+                raise CheckpointError(f"calibration with knots {self.knots}: expected probabilities between 0 and 1")
 
     def apply(self, log_probabilities: ArrayLike) -> Floats:
         """Calibrate.

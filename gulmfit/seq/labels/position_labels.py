@@ -44,7 +44,7 @@ class Positions(TargetKind):
         letters = symbols(names)
         if unknown := set(found) - set(letters):
             where = next(place for text, place in zip(texts, places, strict=True) if unknown & set(text))
-            raise DataError(f"{where}: {columns[0]} has the letter {not_one_of(min(unknown), [*letters, UNKNOWN])}")
+            raise DataError(f"{where}: {columns[0]}: {not_one_of(min(unknown), [*letters, UNKNOWN])}")
         table = {letter: index for index, letter in enumerate(letters)} | {UNKNOWN: IGNORED}
         return self.array([[table[letter] for letter in text] for text in texts]), names
 

@@ -114,9 +114,9 @@ def test_a_calibration_survives_json(how: str) -> None:
         ({"kind": "temperature", "temperature": 0}, "temperature 0"),
         ({"kind": "temperature", "temperature": "hot"}, r"calibration: .*version"),
         ({"kind": "none", "slope": 2}, "slope"),
-        ({"kind": "isotonic"}, "are none"),
-        ({"kind": "isotonic", "knots": [[0.2, 0.5], [0.1, 0.6]]}, "ascend"),
-        ({"kind": "isotonic", "knots": [[0.2, 0.5], [0.3, 1.0]]}, "inside"),
+        ({"kind": "isotonic"}, "without knots"),
+        ({"kind": "isotonic", "knots": [[0.2, 0.5], [0.1, 0.6]]}, r"knots .*0\.6.*ascend"),
+        ({"kind": "isotonic", "knots": [[0.2, 0.5], [0.3, 1.0]]}, r"knots .*1\.0.*\b1$"),
         ({"kind": "isotonic", "knots": [0.2, 0.5]}, r"calibration: .*version"),
     ],
 )

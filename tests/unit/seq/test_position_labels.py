@@ -54,7 +54,7 @@ def test_labels_that_do_not_fit_are_named_with_their_line(rows: str, message: st
 
 def test_a_letter_that_is_not_declared_is_named_with_its_line(tmp_path: Path) -> None:
     path = table(tmp_path, "dna\thidden_state\nACGT\tHHLL\nACG\tHXL\n")
-    with pytest.raises(DataError, match=r"states\.tsv, line 3: hidden_state .*'X' .*\['H', 'L', '\.'\]"):
+    with pytest.raises(DataError, match=r"states\.tsv, line 3: hidden_state: .*'X' .*\['H', 'L', '\.'\]"):
         read_table(path, sequence="dna", label="hidden_state", targets="positions", classes=["H", "L"])
 
 
