@@ -30,13 +30,13 @@ from gulmfit.seq.labels.gene_labels import UTR, GeneLabels, LabelledContig, labe
 
 GENE_GRID: Mapping[str, Sequence[float]] = {
     "temperature": (0.01, 0.02, 0.03, 0.05, 0.1, 0.3, 1.0),
-    "gene_constant": (-20.0, -10.0, -5.0, 0.0, 5.0),
+    "gene_constant": (-20.0, -10.0, -5.0, -2.0, 0.0, 5.0),
 }
 INTRON_SHIFTS = (-2.0, 0.0, 2.0)  # of what the training part says that an intron costs
 INTRON_CONSTANTS = (-10.0, -5.0, 0.0, 5.0)  # where it says nothing
 NONCODING = (0.0, 0.1, 1.0)
-TUNE_BP = 500_000
-"""Bases of the validation part by which weights are chosen: to decode them takes 5 s, and every weight wants it."""
+TUNE_BP = 1_000_000
+"""Bases of the validation part by which weights are chosen: to decode them takes 7 s, and every weight wants it."""
 _PENALTY = 1e-5
 
 
