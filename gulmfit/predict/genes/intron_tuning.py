@@ -14,7 +14,7 @@ from gulmfit.evaluate.baselines.gene_markov import PeriodicMarkov
 from gulmfit.evaluate.gene_scores import GeneScores, base_scores, gene_scores
 from gulmfit.predict.genes import exon_scores
 from gulmfit.predict.genes.choice import conditional_logit
-from gulmfit.predict.genes.decoding import Decoding, Probabilities, strand_logs
+from gulmfit.predict.genes.decoding import Decoding, Probabilities, Read, strand_logs
 from gulmfit.predict.genes.gene_hmm import GeneDecoder
 from gulmfit.predict.genes.gene_paths import INTRONS
 from gulmfit.predict.genes.intron_choice import IntronChoice
@@ -129,7 +129,7 @@ def _ending(decoder: GeneDecoder, chosen: Sequence[tuple[LabelledContig, Probabi
         return None
     found = []
     for contig, known in chosen:
-        strands = strand_logs(lambda start, end, known=known: known[start:end], len(known))  # type: ignore[misc]
+        strands = strand_logs(_reading(known), len(known))
         odds = {strand: untranslated_odds(classes) for strand, (classes, _) in strands.items()}
         found.append((contig, _found(Decoding(decoder=decoder), [(contig, known)]), odds))
 
@@ -148,7 +148,8 @@ def _ending(decoder: GeneDecoder, chosen: Sequence[tuple[LabelledContig, Probabi
 
 
 def _found(decoding: Decoding, contigs: Sequence[tuple[LabelledContig, Probabilities]]) -> list[GeneModel]:
-    def genes(contig: LabelledContig, known: Probabilities) -> list[GeneModel]:
-        return decoding(contig.codes, lambda start, end: known[start:end], contig.name)
+    return [gene for contig, known in contigs for gene in decoding(contig.codes, _reading(known), contig.name)]
 
-    return [gene for contig, known in contigs for gene in genes(contig, known)]
+
+def _reading(known: Probabilities) -> Read:
+    return lambda start, end: known[start:end]

@@ -72,9 +72,9 @@ class UntranslatedEnds:
         to be chosen."""
         size = min(max(0, high - low), REACH_BP)
         one, two = np.zeros(1), np.zeros(1)
-        if after:
+        if after and size:
             one = _worth(log_odds(low, low + size), self.after, self.after_slope)
-        if before:
+        if before and size:
             two = _worth(log_odds(high - size, high)[::-1], self.before, self.before_slope)
         # Whatever the first takes, the second has the best length that is left to it.
         room = np.clip(high - low - np.arange(len(one)), 0, len(two) - 1)
