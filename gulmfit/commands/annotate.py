@@ -12,7 +12,7 @@ from gulmfit.commands.provenance import noted
 from gulmfit.errors import ConfigError
 from gulmfit.files import hidden
 from gulmfit.models.hardware import keep_freed_memory
-from gulmfit.predict.genes.decoding import Decoding
+from gulmfit.predict.genes.decoding import Decoding, in_code
 from gulmfit.predict.genes.gene_reader import GeneReader
 from gulmfit.predict.genes.genome_genes import GenomeGenes
 from gulmfit.predict.outputs.gene_files import FoundGenes, numbered
@@ -145,8 +145,7 @@ def annotate_file(
 
 def _weighed(decoding: Decoding, genetic_code: int, temperature: float | None) -> Decoding:
     """Return a decoder with what was asked for on the command line."""
-    if genetic_code:
-        decoding = decoding.changed(code=genetic_code)
+    decoding = in_code(decoding, genetic_code)
     if temperature is not None and temperature != (before := decoding.decoder.temperature):
         if decoding.calibration:
             logger.warning("temperature=%g: scores were calibrated at %g, and mean less here", temperature, before)

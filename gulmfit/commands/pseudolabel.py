@@ -13,6 +13,7 @@ from gulmfit.errors import ConfigError, DataError
 from gulmfit.files import claimed, hidden, write_whole
 from gulmfit.model_files import files_of
 from gulmfit.models.hardware import keep_freed_memory
+from gulmfit.predict.genes.decoding import in_code
 from gulmfit.predict.genes.gene_reader import GeneReader
 from gulmfit.predict.genes.genome_genes import GenomeGenes
 from gulmfit.predict.genes.judging import judged_genes, told_genes
@@ -108,9 +109,7 @@ def pseudolabel(
     with claimed(paths, [genome, *([annotation] if annotation else []), *files_of(model)]):
         keep_freed_memory()
         reader = GeneReader.load(model)
-        decoding = reader.decoding(decode)
-        if genetic_code:
-            decoding = decoding.changed(code=genetic_code)
+        decoding = in_code(reader.decoding(decode), genetic_code)
         store = GenomeStore.build(genome, cache_dir, case=reader.letters.case)
         lengths = {name: one.length for name, one in contigs_by_name(store).items()}
         truth = read_genes(annotation, store, code=decoding.decoder.code) if annotation else None

@@ -7,6 +7,7 @@ Shapes: `L` bases, `C` classes of both tracks; an axis of 2 is the strand, "+" a
 """
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from math import isfinite
@@ -31,9 +32,12 @@ from gulmfit.predict.genes.tuning import GeneCalibration
 from gulmfit.predict.genes.untranslated import UntranslatedEnds
 from gulmfit.seq.alphabet import Codes
 from gulmfit.seq.genome.genes import GeneModel
+from gulmfit.seq.genome.genetic_code import stop_codons
 from gulmfit.seq.labels.gene_labels import CLASSES, PHASES
 from gulmfit.seq.limits import parse_json
 from gulmfit.seq.simulate.markov import MAX_ORDER
+
+logger = logging.getLogger(__name__)
 
 Probabilities = npt.NDArray[np.floating[Any]]
 Read = Callable[[int, int], Probabilities]
@@ -211,6 +215,22 @@ def strand_logs(read: Read, length: int) -> "dict[str, tuple[_Strand, _Strand]]"
         strand: (_Strand(read, length, row, _CLASSES), _Strand(read, length, row, _PHASES))
         for row, strand in enumerate("+-")
     }
+
+
+def in_code(decoding: Decoding, code: int) -> Decoding:
+    """Return a decoder of genes of a genetic code, 0 for its own; other stop codons than the model learned are logged.
+
+    Raises:
+        ConfigError: There is no such genetic code.
+    """
+    own = decoding.decoder.code
+    if decoding.calibration and code and (stops := stop_codons(code)) != (learned := stop_codons(own)):
+        logger.warning(
+            "genetic_code=%d: its stop codons are %s, those of the genes that the model learned (code %d) %s. Leave "
+            "genetic_code= out if the genome has the model's code.",
+            code, ", ".join(stops), own, ", ".join(learned),
+        )  # fmt: skip
+    return decoding.changed(code=code) if code else decoding
 
 
 class _Strand:

@@ -16,6 +16,8 @@ from gulmfit.seq.alphabet import AMBIGUOUS, DNA, Codes
 
 CODONS = tuple(a + b + c for a in DNA.letters for b in DNA.letters for c in DNA.letters)
 AMBIGUOUS_CODON = len(CODONS)
+GENETIC_CODES: tuple[int, ...] = tuple(sorted(CodonTable.unambiguous_dna_by_id))
+"""Numbers of NCBI's tables."""
 
 Bools = npt.NDArray[np.bool_]
 
@@ -55,10 +57,9 @@ def genetic_code(number: int) -> GeneticCode:
 
     Source: https://www.ncbi.nlm.nih.gov/Taxonomy/Utils/wprintgc.cgi, as Biopython has it.
     """
-    known = sorted(CodonTable.unambiguous_dna_by_id)
-    if number not in known:
+    if number not in GENETIC_CODES:
         raise ConfigError(
-            f"genetic code {number}: there is none of this number; NCBI has {', '.join(map(str, known))} (1 is "
+            f"genetic code {number}: there is none of this number; NCBI has {', '.join(map(str, GENETIC_CODES))} (1 is "
             "the standard one, 11 that of bacteria, 4 that of Mycoplasma, 3 that of the mitochondria of yeast)"
         )
     table = CodonTable.unambiguous_dna_by_id[number]
@@ -66,6 +67,15 @@ def genetic_code(number: int) -> GeneticCode:
     residues = "".join("*" if codon in table.stop_codons else table.forward_table[codon] for codon in CODONS) + "X"
     is_start = np.array([codon in table.start_codons for codon in CODONS] + [False]) & ~is_stop
     return GeneticCode(number, str(table.names[0]), residues.encode("ascii"), is_start, is_stop)
+
+
+def stop_codons(number: int) -> list[str]:
+    """List the stop codons of a genetic code.
+
+    Raises:
+        ConfigError: There is no code of this number.
+    """
+    return [codon for codon, stops in zip(CODONS, genetic_code(number).is_stop, strict=False) if stops]
 
 
 def codon_numbers(codes: Codes) -> npt.NDArray[np.uint8]:

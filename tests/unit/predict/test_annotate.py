@@ -271,7 +271,10 @@ def test_scores_are_filtered_and_what_the_model_was_tuned_to_is_used(
     assert scores(confidence=cut) == kept
     assert scores(temperature=0.2) != tuned
     assert "calibrated at 0.1" in caplog.text
+    assert len(scores(genetic_code=1)) > 0
+    assert "genetic_code=1" not in caplog.text  # the same codons stop
     assert len(scores(genetic_code=4)) > 0
+    assert "its stop codons are TAA, TAG, those" in caplog.text
     assert "transl_table=4" in (tmp_path / "g.gff3").read_text()
     scores(decode="genes")
     assert re.search(r"tuned decoder .*\bkind\b", caplog.text)

@@ -276,6 +276,37 @@ def test_the_annotation_of_another_assembly_is_refused(tmp_path: Path) -> None:
         read(tmp_path, text, store, code=77)
 
 
+def read_all(folder: Path, coding: list[str], **how: object) -> GeneModels:
+    """Read genes that lie behind each other and say nothing of a genetic code."""
+    rows, text = [], "GG"
+    for number, one in enumerate(coding):
+        rows += [("CDS", len(text), len(text) + len(one), "+", "0", f"ID=p{number};Parent=g{number}")]
+        text += one + "GG"
+    return read(folder, gff(rows), genome(text), **how)
+
+
+@pytest.mark.parametrize(
+    ("coding", "how", "told"),
+    [
+        (["ATG" + "GCATGA" * 9 + "TAA"] * 20, {}, "data.genetic_code=4"),
+        (["ATG" + "GCACAA" * 9 + "TAA"] * 18 + ["GTG" + "GCACAA" * 9 + "TAA"] * 2, {}, "data.genetic_code=11"),
+        (["ATG" + "GCATGA" * 9 + "TAA"] * 20, {"code": 4}, ""),
+        (["ATG" + "GCACAA" * 9 + "TAA"] * 18 + ["GCA" + "GCACAA" * 9 + "TAA"] * 2, {}, ""),
+    ],
+)
+def test_a_genetic_code_that_masks_fewer_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, coding: list[str], how: dict[str, int], told: str
+) -> None:
+    read_all(tmp_path, coding, **how)
+    assert (told in caplog.text) if told else "genetic_code" not in caplog.text
+
+
+def test_a_wrong_genetic_code_that_leaves_no_ends_tells_a_right_one(tmp_path: Path) -> None:
+    coding = ["GTG" + "GCACAA" * 9 + stop for stop in ("TAA", "TGA", "TAG") * 7]
+    with pytest.raises(DataError, match=r"data\.genetic_code=11"):
+        read_all(tmp_path, coding, code=6)
+
+
 def test_features_are_painted_by_rank() -> None:
     features = [
         Feature("c", 0, 6, "+", kind="gene"),
