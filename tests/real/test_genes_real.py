@@ -72,7 +72,7 @@ def yeast_genes(data_dir: Path, yeast: GenomeStore) -> tuple[GeneModels, GeneMod
 def test_genes_of_yeast_in_two_files(
     data_dir: Path, yeast: GenomeStore, yeast_genes: tuple[GeneModels, GeneModels]
 ) -> None:
-    with pytest.raises(DataError, match=r"'chrI'.*data.contigs=\{chrI: I, .*NAME: null\}"):
+    with pytest.raises(DataError, match=r"'chrI'.*data.contigs=\{chrI: I, .*chrmt: null\}"):
         read_genes(data_dir / YEAST_GFF, yeast)
     models, other = yeast_genes
     assert models.counts["cds_with_stop_codon"] == 5_090

@@ -2,6 +2,7 @@
 
 import dataclasses
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -236,6 +237,12 @@ def test_other_names_are_mapped_and_none_matching_is_told(tmp_path: Path) -> Non
     text = gene_rows("+").replace("c\tx", "chrI\tx")
     with pytest.raises(DataError, match=r"line 2: 1 contig.*'chrI'; it has 'I'.*data.contigs=\{chrI: I\}"):
         read(tmp_path, text, store)
+    two = GenomeStore.from_sequences(["NC_1.2", "NC_2.1"], [SENSE, SENSE])
+    for own, other, told in (
+        ("NC_1", two, "NC_1: NC_1.2"), ("x", two, "x: null"), ("x", genome(SENSE, name="y.1"), "x: y.1"),
+    ):  # fmt: skip
+        with pytest.raises(DataError, match=rf"data\.contigs=\{{{re.escape(told)}\}}"):
+            read(tmp_path, text.replace("chrI\tx", f"{own}\tx"), other)
     assert read(tmp_path, text, store, contigs={"chrI": "I"}).contigs == ["I"]
     with pytest.raises(DataError, match=r"a\.gff3: no CDS\b.*\bcontig\b"):
         read(tmp_path, text, store, contigs={"chrI": None})
