@@ -10,7 +10,7 @@ import pytest
 
 from gulmfit.checkpoint import MODEL_FOLDER, load
 from gulmfit.commands.predict import predict_file
-from gulmfit.errors import CheckpointError, ConfigError
+from gulmfit.errors import CheckpointError, ConfigError, DataError
 from gulmfit.predict.genes.decoding import Decoding
 from gulmfit.predict.track_predictor import MARGIN_BP, TrackPredictor
 from gulmfit.seq.genome.store import GenomeStore
@@ -73,6 +73,14 @@ def windows(genome: tuple[Path, Path], window_bp: int) -> AnnotatedWindows:
     contigs = {name: Annotated(one.codes, gene_tracks(one.labels), one) for name, one in wholes.items()}
     parts = {name: [(0, 6000, "")] for name in contigs}
     return cut_annotated(contigs, parts, GENE_CLASSES, window_bp=window_bp, files=[], least_bp=100)
+
+
+def test_a_part_without_a_whole_gene_is_refused_before_training(tmp_path: Path) -> None:
+    files = write_genome(tmp_path, genes=2, contigs=20)  # of two genes the second is a pseudogene, where shares are cut
+    words = [*TRAIN, f"data.genome={files[0]}", f"data.annotation={files[1]}", "data.window_bp=100"]
+    with contextlib.chdir(tmp_path), pytest.raises(DataError, match=r"no gene lies wholly .* split=contig"):
+        train(words)
+    assert not [*tmp_path.rglob("*.ckpt")]
 
 
 def test_windows_are_read_with_what_stands_beside_them(run: Path, genome: tuple[Path, Path]) -> None:

@@ -59,6 +59,13 @@ def _parts(data: LabelledSequences, where: npt.NDArray[np.str_]) -> dict[str, La
                 f"{', '.join(data.files) or 'the data'}: the split leaves no sequence for {name}. Training, validation "
                 f"and test are all needed; raise split.{name}_fraction, or mark some sequences."
             )
+        if isinstance(part, AnnotatedWindows) and part.decode and not any(one.genes for one in part.labelled_parts()):
+            raise DataError(
+                f"{source_of(data)}: no gene lies wholly in the {name} part, and a decoder of genes is fitted to genes "
+                "of training and validation and scored on those of the test. Shares are cut off every contig: with "
+                "many short ones give whole contigs instead (data.valid_contigs and data.test_contigs, or "
+                "split=contig without shares), else larger shares."
+            )
     train = parts["train"]
     train.kind.check_training(train.labels, train.classes, source_of(data))
     return parts
