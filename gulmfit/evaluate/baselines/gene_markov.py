@@ -116,6 +116,20 @@ class PeriodicMarkov:
                 own[row] = values if strand == "+" else values[:, ::-1]
         return found
 
+    def on_strand(self, codes: Codes, first: int, last: int) -> Singles:
+        """Return the log-odds of every codon position at the bases [first, last) of a strand.
+
+        Args:
+            codes: Bases of the strand in its reading direction (L,).
+            first, last: Bases that are wanted.
+
+        Returns:
+            Those of each class of genes (K, 3, last - first); 0 as when it is called.
+        """
+        low = max(0, first - self.order)
+        words = _words(codes[low:last], self.order)[first - low :]
+        return np.where(words >= 0, self.log_odds[:, :, words], np.float32(0))
+
 
 def _words(codes: Codes, order: int) -> Ints:
     """Number the words of order + 1 bases that end at each base (L,); -1 where one is ambiguous or missing."""

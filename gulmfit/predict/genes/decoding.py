@@ -191,18 +191,12 @@ class Decoding:
             introns = {str(ends): _number(value) for ends, value in weights.pop("introns", {}).items()}
             plain: Any = {name: _number(value) for name, value in weights.items()}
             plain |= {**read, "starts": tuple(map(str, starts)), **({"introns": introns} if introns else {})}
-            own_markov = None
-            if markov:
-                if not 0 <= (order := int(_number(markov["order"]))) <= MAX_ORDER:
-                    raise ValueError(f"a Markov model of order {order}")
-                shape = (len(markov["log_odds"]), 3, 4 ** (order + 1))
-                own_markov = PeriodicMarkov(order, _array(markov["log_odds"], np.float32, shape))
             exons = content.get("exons")  # which older models lack
             return cls(
                 decoder=kind(**plain),
                 calibration=calibration and _calibration(calibration),
                 exons=exons and _calibration(exons),
-                markov=own_markov,
+                markov=markov and _markov(markov),
                 markov_weight=float(_number(content["markov_weight"])),
             )
         except (AttributeError, LookupError, OverflowError, TypeError, ValueError, GulmfitError) as error:
@@ -252,6 +246,13 @@ def _calibration(content: Any) -> GeneCalibration:
     return GeneCalibration(*(_number(content[name]) for name in ("slope", "offset")))
 
 
+def _markov(content: Any) -> PeriodicMarkov:
+    if not 0 <= (order := int(_number(content["order"]))) <= MAX_ORDER:
+        raise ValueError(f"a Markov model of order {order}")
+    shape = (len(content["log_odds"]), 3, 4 ** (order + 1))
+    return PeriodicMarkov(order, _array(content["log_odds"], np.float32, shape))
+
+
 def _start_sites(content: Any) -> StartSites:
     before = _number(content.get("before", BEFORE))
     if not 0 <= before <= len(content["matrix"]) - 3:
@@ -297,6 +298,7 @@ def _intron_choice(content: Any) -> IntronChoice:
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
     "ending": _ending,
+    "markov": _markov,
     "sites": _start_sites,
     "splicing": _splice_sites,
     "splitting": _intron_choice,

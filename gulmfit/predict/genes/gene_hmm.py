@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gulmfit.evaluate.baselines.gene_markov import PeriodicMarkov
 from gulmfit.predict.genes.gene_paths import GeneGrammar
 from gulmfit.predict.genes.intron_choice import IntronChoice, open_frame
 from gulmfit.predict.genes.start_choice import StartChoice
@@ -30,6 +31,9 @@ class GeneDecoder(GeneGrammar):
         min_cds_bp: Genes that code less are dropped from the path that is found.
         temperature: What the log-probabilities are multiplied by.
         phase_weight: What the log-probability of the place in a codon is multiplied by.
+        markov: Log-odds of bases that code, of one class of genes, which are added to what the network says; None for
+            the network alone.
+        markov_weight: What they are multiplied by, whatever the temperature.
         noncoding: How much of the probability that a base is untranslated or intergenic counts as that of an intron:
             0 where the labeller knows introns, up to 1 where it has seen too few.
         intron_bp: Mean length of an intron: it is as likely to end at one base as at another, so what it costs grows by
@@ -53,6 +57,8 @@ class GeneDecoder(GeneGrammar):
     min_cds_bp: int = 60
     temperature: float = 1.0
     phase_weight: float = 1.0
+    markov: PeriodicMarkov | None = None
+    markov_weight: float = 0.0
     noncoding: float = 0.0
     intron_bp: float = 0.0
     splitting: IntronChoice | None = None
@@ -130,11 +136,13 @@ class GeneDecoder(GeneGrammar):
         def rates(first: int, last: int) -> Floats:
             """Return what bases add to no gene, UTR, introns of CDS, introns of UTR, CDS in each frame (7, size)."""
             own, place = classes[:, first:last], phases[:, first:last]
-            coding = [own[2] + self.phase_weight * place[index] for index in CODON_PLACES]
+            coding = self.temperature * np.array([own[2] + self.phase_weight * place[index] for index in CODON_PLACES])
+            if self.markov and self.markov_weight:
+                coding = coding + self.markov_weight * self.markov.on_strand(codes, first, last)[0]
             frames = [np.choose((np.arange(first, last) - frame) % 3, coding) for frame in range(3)]
             intron = np.log(np.exp(own[3]) + self.noncoding * np.exp(own[:2]).sum(axis=0)) if self.noncoding else own[3]
-            outside = [own[0], own[1], intron, own[3]]
-            added = self.temperature * np.array([*outside, *frames], dtype=np.float64)
+            outside = self.temperature * np.array([own[0], own[1], intron, own[3]])
+            added = np.concatenate([outside, frames]).astype(np.float64)
             added[2:4] -= 1 / self.intron_bp if self.intron_bp else 0.0
             return added
 

@@ -29,7 +29,8 @@ from gulmfit.seq.genome.genes import GeneModel
 from gulmfit.seq.labels.gene_labels import UTR, GeneLabels, LabelledContig, labels_of
 
 GENE_GRID: Mapping[str, Sequence[float]] = {
-    "temperature": (0.01, 0.02, 0.03, 0.05, 0.1, 0.3, 1.0),
+    "temperature": (0.003, 0.01, 0.02, 0.03, 0.05, 0.1, 0.3, 1.0),
+    "markov_weight": (0.0, 0.3, 0.6, 1.0),
     "gene_constant": (-20.0, -10.0, -5.0, -2.0, 0.0, 5.0),
 }
 INTRON_SHIFTS = (-2.0, 0.0, 2.0)  # of what the training part says that an intron costs
@@ -45,9 +46,9 @@ def fit_gene_decoding(
 ) -> Decoding:
     """Fit a decoder of genes with introns to a labeller.
 
-    Start codons, what the letters say of starts and of the ends of introns, and how first introns are chosen, are those
-    of the training part. Weights of the path are chosen on the first `TUNE_BP` bases of the validation part, and scores
-    are calibrated on all of it.
+    Start codons, what the letters say of coding bases, of starts and of the ends of introns, and how first introns are
+    chosen, are those of the training part. Weights of the path are chosen on the first `TUNE_BP` bases of the
+    validation part, and scores are calibrated on all of it.
 
     Args:
         train: The training part.
@@ -88,7 +89,8 @@ def fit_gene_decoding(
             "noncoding": 1.0,
         }
     starting = _start_choice(train, valid, code)
-    first = GeneDecoder(code=code, starts=common_starts(train), starting=starting, **learned)
+    markov = PeriodicMarkov.fit(train, classes=1)
+    first = GeneDecoder(code=code, starts=common_starts(train), starting=starting, markov=markov, **learned)
     constants = [splicing.prior + shift for shift in INTRON_SHIFTS] if splicing else INTRON_CONSTANTS
     grid = {**GENE_GRID, "intron_constant": constants, "noncoding": NONCODING}
     decoder, _ = climbed(first, grid, judged)

@@ -76,14 +76,22 @@ def climbed(
     decoder: Decoder, grid: Mapping[str, Sequence[float]], judged: Callable[[Decoder], tuple[float, GeneScores]]
 ) -> tuple[Decoder, GeneScores]:
     """Change one weight of a decoder after the other to what a grid has, as long as it is judged better for it."""
-    best = judged(decoder)
+    known: dict[tuple[Any, ...], tuple[float, GeneScores]] = {}
+
+    def told(one: Decoder) -> tuple[float, GeneScores]:
+        weights = tuple(getattr(one, name) for name in grid)
+        if weights not in known:
+            known[weights] = judged(one)
+        return known[weights]
+
+    best = told(decoder)
     for _ in range(_ROUNDS):
         before = decoder
         for name, values in grid.items():
             for value in values:
                 changed: dict[str, Any] = {name: value}
                 other = replace(decoder, **changed)
-                if (now := judged(other))[0] > best[0]:
+                if (now := told(other))[0] > best[0]:
                     best, decoder = now, other
         if decoder == before:
             break

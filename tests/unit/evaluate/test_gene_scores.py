@@ -1,6 +1,7 @@
 """Scores of bases against scikit-learn, of genes by hand, and a Markov model against counting words in text."""
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from sklearn.metrics import precision_recall_fscore_support
 from gulmfit.errors import DataError
 from gulmfit.evaluate.baselines.gene_markov import PeriodicMarkov
 from gulmfit.evaluate.gene_scores import base_intervals, base_scores, gene_scores
+from gulmfit.seq.alphabet import reverse_complement
 from gulmfit.seq.genome.genes import GeneModel
 from gulmfit.seq.labels.gene_labels import CLASSES, REASONS, GeneLabels, LabelledContig, gene_labels
 from gulmfit.seq.labels.gene_models import GeneModels
@@ -141,7 +143,12 @@ def test_genes_of_two_kinds_get_a_class_each() -> None:
     genes = [gene("+", (20 + 200 * n, 200 + 200 * n)) for n in range(60)]
     codes = np.array(["ACGT".index(base) for base in text], np.uint8)
     labels = gene_labels(GeneModels(genes, [], ["c"]), "c", codes)
-    odds = PeriodicMarkov.fit([LabelledContig("c", codes, labels, genes)], order=2, classes=2)(codes)
+    model = PeriodicMarkov.fit([LabelledContig("c", codes, labels, genes)], order=2, classes=2)
+    odds = model(codes)
+    for strand in (0, 1):
+        read, step = (codes, 1) if strand == 0 else (reverse_complement(codes), -1)
+        pieces = [model.on_strand(read, *edges) for edges in pairwise([0, 1, 700, len(codes)])]
+        assert (np.concatenate(pieces, axis=2) == np.stack([one[strand, :, ::step] for one in odds])).all()
     sums = np.array(
         [[one[0, np.arange(180) % 3, np.arange(s, e)].sum() for ((s, e),) in (g.cds for g in genes)] for one in odds]
     )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gulmfit.errors import CheckpointError, ConfigError, DataError
+from gulmfit.evaluate.baselines.gene_markov import PeriodicMarkov
 from gulmfit.evaluate.gene_scores import gene_scores
 from gulmfit.predict.genes import decoding as module
 from gulmfit.predict.genes import intron_tuning
@@ -133,6 +134,19 @@ def test_a_decoder_of_introns_is_fitted_to_the_labeller(monkeypatch: pytest.Monk
         fit_gene_decoding([train], [(valid._replace(genes=[]), probabilities)])
 
 
+def test_a_markov_model_helps_a_labeller_that_knows_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    train, valid = made_up(0), made_up(1).part(0, 6000)
+    known = soft(valid, 1, 0.15)
+    right = []
+    for weights in ((0.0,), (0.0, 1.0)):
+        grid = {"markov_weight": weights, "temperature": (0.01, 0.1), "gene_constant": (-5.0,)}
+        monkeypatch.setattr(intron_tuning, "GENE_GRID", grid)
+        fitted = fit_gene_decoding([train], [(valid, known)], code=11)
+        found = fitted(valid.codes, reader(known), valid.name)
+        right.append(worth_of(gene_scores(valid.genes, found, {valid.name: valid.labels.masked})))
+    assert right[1] > right[0] + 0.2
+
+
 def test_other_decoders_are_kept_too(tmp_path: Path) -> None:
     one = Decoding(
         decoder=GeneDecoder(code=4, starts=("ATG", "ATT"), introns={"GT-AG": -0.5}, temperature=0.25),
@@ -143,6 +157,12 @@ def test_other_decoders_are_kept_too(tmp_path: Path) -> None:
     assert again is not None
     assert again == one
     assert again.changed(code=11).decoder.code == 11
+    markov = PeriodicMarkov.fit([made_up(0)], order=1, classes=1)
+    one = one.changed(markov=markov, markov_weight=0.5)
+    one.save(tmp_path)
+    again = Decoding.load(tmp_path)
+    assert again is not None
+    assert again.to_plain() == one.to_plain()
     with pytest.raises(ConfigError, match="genetic code 7:"):
         again.changed(code=7)
 

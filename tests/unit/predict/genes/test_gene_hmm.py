@@ -1,5 +1,6 @@
 """Genes with introns: the best parse of all, found by writing down every transcript that a sequence allows."""
 
+import dataclasses
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from gulmfit.errors import ConfigError
+from gulmfit.evaluate.baselines.gene_markov import PeriodicMarkov
 from gulmfit.predict.genes import gene_paths
 from gulmfit.predict.genes.gene_hmm import GeneDecoder
 from gulmfit.predict.genes.gene_paths import INTRONS
@@ -14,6 +16,7 @@ from gulmfit.predict.genes.splice_sites import ANY
 from gulmfit.seq.alphabet import Codes, decode, reverse_complement
 from gulmfit.seq.genome.genes import GeneModel, Span, positions, spliced
 from gulmfit.seq.genome.genetic_code import genetic_code
+from gulmfit.seq.labels.gene_labels import CODON_PLACES
 
 ENDS = {"GT-AG": 0.0, "GC-AG": -0.4, "AT-AC": -0.7}
 STOPS = ("TAA", "TAG", "TGA")
@@ -181,6 +184,21 @@ def test_the_path_is_the_best_of_all_with_what_letters_and_lengths_say() -> None
         assert sum(values) == pytest.approx(expected, abs=1e-6), seed
         lengths += [(seed % 2, b - a) for exons, _ in found for (_, a), (b, _) in pairwise(exons)]
     assert {(least, size) for least in (0, 1) for size in (5, 8)} <= set(lengths)
+
+
+def test_a_markov_model_counts_as_what_the_network_says_of_the_places_in_a_codon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gene_paths, "BLOCK_BP", 150)
+    generator = np.random.default_rng(0)
+    model = PeriodicMarkov(2, generator.normal(0, 1, (1, 3, 64)).astype(np.float32))
+    codes = generator.integers(0, 4, 1000).astype(np.uint8)
+    classes, phases = emissions(generator, len(codes))
+    joined = phases.copy()
+    joined[list(CODON_PLACES)] += 3 / 0.7 * model(codes)[0][0]
+    plain = decoder(temperature=0.7, intron_constant=-2.0)
+    both = dataclasses.replace(plain, markov=model, markov_weight=3.0)
+    assert both.path(codes, classes, phases) == plain.path(codes, classes, joined) != plain.path(codes, classes, phases)
 
 
 def planted(intron: str, strand: str = "+", at: int = 12) -> tuple[Codes, np.ndarray, np.ndarray, tuple[Span, ...]]:

@@ -5,8 +5,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from gulmfit.errors import DataError
+from gulmfit.evaluate.gene_scores import GeneScores, gene_scores
 from gulmfit.predict.genes.orfs import OrfDecoder
-from gulmfit.predict.genes.tuning import HeldOut, calibrated, f1, tuned
+from gulmfit.predict.genes.tuning import HeldOut, calibrated, climbed, f1, tuned
 from gulmfit.seq.genome.genes import GeneModel
 from gulmfit.seq.genome.genetic_code import genetic_code
 from gulmfit.seq.genome.open_frames import longest_frames
@@ -39,6 +40,18 @@ def test_tuning_never_makes_it_worse_and_keeps_what_it_reports() -> None:
     assert scores.scores()["three_prime/precision"] == pytest.approx(hits)
     with pytest.raises(DataError, match=r"no gene\b.*validation part"):
         tuned(first, [(contig._replace(genes=[]), odds)])
+
+
+def test_no_weights_are_judged_twice() -> None:
+    seen: list[tuple[float, float]] = []
+
+    def judged(one: OrfDecoder) -> tuple[float, GeneScores]:
+        seen.append((one.temperature, one.constant))
+        return -((one.temperature - 0.3) ** 2) - (one.constant + 5) ** 2, gene_scores([], [], {})
+
+    decoder, _ = climbed(OrfDecoder(), {"temperature": (0.1, 0.3, 0.5), "constant": (-9.0, -5.0)}, judged)
+    assert (decoder.temperature, decoder.constant) == (0.3, -5.0)
+    assert len(seen) == len(set(seen))
 
 
 def test_the_calibration_is_a_logistic_regression() -> None:
