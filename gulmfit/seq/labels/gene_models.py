@@ -402,7 +402,7 @@ def _stop_codons(models: Sequence[_Model], path: Path, better: str) -> tuple[int
         raise DataError(
             f"{path}: {len(lost)} of {len(whole)} coding transcripts have neither a start nor a stop codon, the first "
             f"of them {lost[0].gene.name!r} ({lost[0].gene.place}). Is this the annotation of another assembly? Give "
-            f"the genome that it was made for{better and '. '}{better}"
+            f"the genome that it was made for, or another data.genetic_code{better and '. '}{better}"
         )
     if min(inside, outside) > max(1, LEAST_MIXED * (inside + outside)):
         raise DataError(

@@ -273,7 +273,7 @@ def test_stop_codons_in_and_out_of_cds_are_not_mixed(tmp_path: Path) -> None:
 
 def test_the_annotation_of_another_assembly_is_refused(tmp_path: Path) -> None:
     text, store = many(10, 7, 0, 3)
-    with pytest.raises(DataError, match=r"a\.gff3: 3 of 10 .*'p7' .*line 9\).*assembly.*data\.code"):
+    with pytest.raises(DataError, match=r"a\.gff3: 3 of 10 .*'p7' .*line 9\).*assembly.*data\.genetic_code"):
         read(tmp_path, text, store)
     text, store = many(10, 8, 0, 2)
     assert len(read(tmp_path, text, store).genes) == 8
