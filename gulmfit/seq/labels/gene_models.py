@@ -407,6 +407,6 @@ def _stop_codons(models: Sequence[_Model], path: Path, better: str) -> tuple[int
     if min(inside, outside) > max(1, LEAST_MIXED * (inside + outside)):
         raise DataError(
             f"{path}: {inside} CDS hold their stop codon, and {outside} end before it; which codon is the last of the "
-            "others is not clear. Give an annotation that does one of the two{better and '. '}{better}"
+            f"others is not clear. Give an annotation that does one of the two{better and '. '}{better}"
         )
     return inside, outside
