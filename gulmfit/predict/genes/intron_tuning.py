@@ -94,6 +94,8 @@ def fit_gene_decoding(
     constants = [splicing.prior + shift for shift in INTRON_SHIFTS] if splicing else INTRON_CONSTANTS
     grid = {**GENE_GRID, "intron_constant": constants, "noncoding": NONCODING}
     decoder, _ = climbed(first, grid, judged)
+    if not decoder.markov_weight:
+        decoder = replace(decoder, markov=None)
     if splicing and starting:
         decoder = replace(decoder, splitting=IntronChoice.fit(train, starting.sites, first.max_intron_bp, first))
     decoder = replace(decoder, ending=_ending(decoder, chosen))

@@ -142,6 +142,8 @@ def test_a_markov_model_helps_a_labeller_that_knows_little(monkeypatch: pytest.M
         grid = {"markov_weight": weights, "temperature": (0.01, 0.1), "gene_constant": (-5.0,)}
         monkeypatch.setattr(intron_tuning, "GENE_GRID", grid)
         fitted = fit_gene_decoding([train], [(valid, known)], code=11)
+        assert isinstance(fitted.decoder, GeneDecoder)
+        assert (fitted.decoder.markov is None) == (len(weights) == 1)  # a model that counts for nothing is not kept
         found = fitted(valid.codes, reader(known), valid.name)
         right.append(worth_of(gene_scores(valid.genes, found, {valid.name: valid.labels.masked})))
     assert right[1] > right[0] + 0.2
