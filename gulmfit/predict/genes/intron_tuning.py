@@ -29,7 +29,7 @@ from gulmfit.seq.genome.genes import GeneModel
 from gulmfit.seq.labels.gene_labels import UTR, GeneLabels, LabelledContig, labels_of
 
 GENE_GRID: Mapping[str, Sequence[float]] = {
-    "temperature": (0.003, 0.01, 0.02, 0.03, 0.05, 0.1, 0.3, 1.0),
+    "temperature": (0.01, 0.02, 0.03, 0.05, 0.1, 0.3, 1.0),
     "markov_weight": (0.0, 0.3, 0.6, 1.0),
     "gene_constant": (-20.0, -10.0, -5.0, -2.0, 0.0, 5.0),
 }
@@ -90,7 +90,11 @@ def fit_gene_decoding(
         }
     starting = _start_choice(train, valid, code)
     markov = PeriodicMarkov.fit(train, classes=1)
-    first = GeneDecoder(code=code, starts=common_starts(train), starting=starting, markov=markov, **learned)
+    # With these first weights a labeller that knows little finds genes, too: the search has something to improve.
+    first = GeneDecoder(
+        code=code, starts=common_starts(train), starting=starting, markov=markov, temperature=0.03, markov_weight=0.3,
+        **learned,
+    )  # fmt: skip
     constants = [splicing.prior + shift for shift in INTRON_SHIFTS] if splicing else INTRON_CONSTANTS
     grid = {**GENE_GRID, "intron_constant": constants, "noncoding": NONCODING}
     decoder, _ = climbed(first, grid, judged)
