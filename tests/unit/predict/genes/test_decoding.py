@@ -1,5 +1,6 @@
 """A decoder that comes with a model: pieces give what the whole gives, and files what was put into them."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -137,16 +138,29 @@ def test_a_decoder_of_introns_is_fitted_to_the_labeller(monkeypatch: pytest.Monk
 def test_a_markov_model_helps_a_labeller_that_knows_little(monkeypatch: pytest.MonkeyPatch) -> None:
     train, valid = made_up(0), made_up(1).part(0, 6000)
     known = soft(valid, 1, 0.15)
-    right = []
-    for weights in ((0.0,), (0.0, 1.0)):
-        grid = {"markov_weight": weights, "temperature": (0.01, 0.1), "gene_constant": (-5.0,)}
-        monkeypatch.setattr(intron_tuning, "GENE_GRID", grid)
-        fitted = fit_gene_decoding([train], [(valid, known)], code=11)
-        assert isinstance(fitted.decoder, GeneDecoder)
-        assert (fitted.decoder.markov is None) == (len(weights) == 1)  # a model that counts for nothing is not kept
-        found = fitted(valid.codes, reader(known), valid.name)
-        right.append(worth_of(gene_scores(valid.genes, found, {valid.name: valid.labels.masked})))
-    assert right[1] > right[0] + 0.2
+    monkeypatch.setattr(intron_tuning, "GENE_GRID", {"temperature": (0.01, 0.1), "gene_constant": (-5.0,)})
+    fitted = fit_gene_decoding([train], [(valid, known)], code=11)
+
+    def worth(own: Decoding) -> float:
+        found = own(valid.codes, reader(known), valid.name)
+        return worth_of(gene_scores(valid.genes, found, {valid.name: valid.labels.masked}))
+
+    alone = [
+        fitted.changed(markov=None, markov_weight=0.0, temperature=temperature, gene_constant=constant)
+        for temperature in (0.01, 0.03, 0.1, 1.0)
+        for constant in (-10.0, -5.0, 0.0)
+    ]
+    assert worth(fitted) > max(map(worth, alone)) + 0.2
+
+
+def test_a_markov_model_that_counts_for_nothing_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    train, valid = made_up(0), made_up(1).part(0, 6000)
+    monkeypatch.setattr(
+        intron_tuning, "climbed", lambda first, grid, judged: (dataclasses.replace(first, markov_weight=0.0), None)
+    )
+    fitted = fit_gene_decoding([train], [(valid, soft(valid, 1, 0.8))], code=11)
+    assert isinstance(fitted.decoder, GeneDecoder)
+    assert fitted.decoder.markov is None
 
 
 def test_other_decoders_are_kept_too(tmp_path: Path) -> None:
