@@ -156,6 +156,43 @@ def missing_contigs(missing: Collection[str], known: Collection[str]) -> str:
     return message
 
 
+def contig_names(
+    found: Mapping[str, str], store: GenomeStore, given: Mapping[str, str | None], path: Path
+) -> dict[str, str | None]:
+    """Return the name in the genome of each contig of an annotation.
+
+    Args:
+        found: Where each contig of the annotation is first named.
+        store: The genome.
+        given: Its name there of a contig, None for one that is left out; others have the same name in both.
+        path: The annotation, for messages.
+
+    Raises:
+        DataError: The genome has no contig of a name.
+    """
+    known = contigs_by_name(store)
+    names = {name: given.get(name, name) for name in found}
+    if missing := {name: found[name] for name, to in names.items() if to is not None and to not in known}:
+        guess = {name: to for name in missing for to in _alike(name, known)}
+        if not guess and len(names) == len(known) == 1:
+            guess = dict(zip(missing, known, strict=True))
+        others = [name for name in missing if name not in guess]
+        shown = [*(f"{name}: {to}" for name, to in guess.items()), *(f"{name}: null" for name in others[:1])]
+        raise DataError(
+            f"{next(iter(missing.values()))}: {missing_contigs([str(names[name]) for name in missing], known)}. Map "
+            f"each name of {path.name} to one of the genome, or to null to leave it out: data.contigs="
+            f"{{{', '.join(shown)}{', …' if len(others) > 1 else ''}}}"
+        )
+    return names
+
+
+def _alike(name: str, known: Iterable[str]) -> list[str]:
+    """List names that differ by "chr" or, if there is one such, by the version of an accession."""
+    known = list(known)
+    same = [to for to in known if to.split(".")[0] == name.split(".")[0]]
+    return [to for to in (name.removeprefix("chr"), f"chr{name}") if to in known] or (same if len(same) == 1 else [])
+
+
 def _unknown(missing: Mapping[str, str], known: Collection[str]) -> DataError:
     first = next(iter(missing.values()))
     return DataError(

@@ -14,13 +14,7 @@ from gulmfit.errors import DataError
 from gulmfit.seq.alphabet import AMBIGUOUS, Codes
 from gulmfit.seq.formats.features import Feature
 from gulmfit.seq.formats.gff import read_gff
-from gulmfit.seq.genome.contigs import (
-    contig_of,
-    contigs_by_name,
-    is_gff,
-    missing_contigs,
-    read_features,
-)
+from gulmfit.seq.genome.contigs import contig_names, contig_of, is_gff, read_features
 from gulmfit.seq.genome.genes import GeneModel, Span, Spans, positions, spliced
 from gulmfit.seq.genome.genetic_code import (
     AMBIGUOUS_CODON,
@@ -136,7 +130,7 @@ def read_genes(
     kinds = _AllBut(_UNREAD)
     rows = read_gff(path, kinds, skip_empty_utrs=True) if is_gff(path) else read_features(path, kinds)
     found = read_transcripts(rows)
-    names = _names(found.contigs, store, contigs or {}, path)
+    names = contig_names(found.contigs, store, contigs or {}, path)
     kept = [one for one in found.transcripts if names[one.contig] is not None]
     if not kept:
         raise DataError(f"{path}: no CDS on a contig of the genome; labels of genes need an annotation of proteins")
@@ -199,33 +193,6 @@ def mask_others(models: GeneModels, other: GeneModels) -> GeneModels:
     ]
     counts = {**models.counts, "masked": {**models.counts["masked"], _OTHER: len(more)}}
     return replace(models, masked=[*models.masked, *more], counts=counts)
-
-
-def _names(
-    found: Mapping[str, str], store: GenomeStore, given: Mapping[str, str | None], path: Path
-) -> dict[str, str | None]:
-    """Return the name in the genome of each contig of the annotation."""
-    known = contigs_by_name(store)
-    names = {name: given.get(name, name) for name in found}
-    if missing := {name: found[name] for name, to in names.items() if to is not None and to not in known}:
-        guess = {name: to for name in missing for to in _alike(name, known)}
-        if not guess and len(names) == len(known) == 1:
-            guess = dict(zip(missing, known, strict=True))
-        others = [name for name in missing if name not in guess]
-        shown = [*(f"{name}: {to}" for name, to in guess.items()), *(f"{name}: null" for name in others[:1])]
-        raise DataError(
-            f"{next(iter(missing.values()))}: {missing_contigs([str(names[name]) for name in missing], known)}. Map "
-            f"each name of {path.name} to one of the genome, or to null to leave it out: data.contigs="
-            f"{{{', '.join(shown)}{', …' if len(others) > 1 else ''}}}"
-        )
-    return names
-
-
-def _alike(name: str, known: Iterable[str]) -> list[str]:
-    """List names that differ by "chr" or, if there is one such, by the version of an accession."""
-    known = list(known)
-    same = [to for to in known if to.split(".")[0] == name.split(".")[0]]
-    return [to for to in (name.removeprefix("chr"), f"chr{name}") if to in known] or (same if len(same) == 1 else [])
 
 
 @dataclass(frozen=True)
