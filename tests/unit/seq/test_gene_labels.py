@@ -305,7 +305,7 @@ def test_a_genetic_code_that_masks_fewer_is_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, coding: list[str], how: dict[str, int], told: str
 ) -> None:
     read_all(tmp_path, coding, **how)
-    assert (told in caplog.text) if told else "genetic_code" not in caplog.text
+    assert (told in caplog.text) if told else "data.genetic_code" not in caplog.text
 
 
 def test_a_wrong_genetic_code_that_leaves_no_ends_tells_a_right_one(tmp_path: Path) -> None:
