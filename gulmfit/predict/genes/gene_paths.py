@@ -109,19 +109,11 @@ class _Search:
     def __init__(self, grammar: GeneGrammar, codes: Codes, rates: Callable[[int, int], Floats]) -> None:
         self.grammar, self.length, self.rates = grammar, len(codes), rates
         self.codes = codes.tobytes() + bytes([AMBIGUOUS] * 3)
-        code = genetic_code(grammar.code)
-        self.is_stop = code.is_stop.tolist()
-        self.is_start = [
-            codon in grammar.starts and not stop for codon, stop in zip([*CODONS, ""], self.is_stop, strict=True)
-        ]
-        self.begins = {
-            one
-            for size in (1, 2)
-            for one in _RESTS[3 - size]
-            if any(self.is_start[_number((*one, *r))] for r in _RESTS[size])
-        }
-        self.stop = _marked(codes, code.is_stop)
-        self.start = _marked(codes, np.array(self.is_start))
+        is_stop = genetic_code(grammar.code).is_stop
+        is_start = np.array([codon in grammar.starts for codon in [*CODONS, ""]]) & ~is_stop
+        self.stop, self.start = _marked(codes, is_stop), _marked(codes, is_start)
+        self.stops, self.starts = ({_CODES[number] for number in np.flatnonzero(own)} for own in (is_stop, is_start))
+        self.begins = {codon[:size] for codon in self.starts for size in (1, 2)}
         pairs = [(ends[:2], ends[3:], value + grammar.intron_constant) for ends, value in grammar.introns.items()]
         accepting = list(dict.fromkeys(after for _, after, _ in pairs))
         self.longest = grammar.max_intron_bp - grammar.min_intron_bp if grammar.max_intron_bp else float("inf")
@@ -146,7 +138,7 @@ class _Search:
         self.begun: list[deque[tuple[int, int, float, _Node]]] = [deque() for _ in range(3)]
         # What a stop codon ends, until its last base: an intron may still cut it.
         self.ending: list[tuple[int, list[tuple[int, float, _Node]]]] = [(-1, []), (-1, []), (-1, [])]
-        self._known: dict[tuple[int, ...], tuple[int, ...]] = {}
+        self._known: dict[bytes, bytes] = {}
         self.ends: dict[int, list[_State]] = {}  # of genes, by boundary
 
     def run(self) -> _Node:
@@ -234,29 +226,30 @@ class _Search:
                 waiting.popleft()
             if not waiting:
                 continue
-            _, relative, node = waiting[0]
-            spliced = self.pi if len(key) > 1 else self.pr
-            value, path = relative + spliced[at] + ended, ("accept", t, node)
+            _, value, node = waiting[0]
+            value += ended + (self.pi if len(key) > 1 else self.pr)[at]
             if key[0] == "before":
-                before = max(before, (value - self.pu[at], path), key=_value)
+                before = max(before, (value - self.pu[at], ("accept", t, node)), key=_value)
                 continue
             if key[0] == "after":  # an exon has a base
                 if t < self.length:
-                    self.ends.setdefault(t + 1, []).append((value + self.pu[at + 1] - self.pu[at], path))
+                    value += self.pu[at + 1] - self.pu[at]
+                    self.ends.setdefault(t + 1, []).append((value, ("accept", t, node)))
                 continue
-            _, cut = key
-            frame, ready = (t - len(cut)) % 3, t + self.grammar.min_exon_bp
+            cut = key[1]
+            frame = (t - len(cut)) % 3
             if cut:
-                missing = 3 - len(cut)
-                codon = _number((*cut, *codes[t : t + missing]))
-                if t + missing > self.length or (key[0] == "start" and not self.is_start[codon]):
+                rest = codes[t : t + 3 - len(cut)]
+                if t + len(rest) > self.length or (key[0] == "start" and cut + rest not in self.starts):
                     continue
-                if key[0] == "codon" and self.is_stop[codon]:
-                    stopped = value + pc[frame][at + missing] - pc[frame][at]
-                    self.ends.setdefault(t + missing, []).append((stopped, ("stop", t + missing, path)))
+                if key[0] == "codon" and cut + rest in self.stops:
+                    value += pc[frame][at + len(rest)] - pc[frame][at]
+                    path = ("stop", t + len(rest), ("accept", t, node))
+                    self.ends.setdefault(t + len(rest), []).append((value, path))
                     continue
-            if value - pc[frame][at] > self.exon[frame][0]:  # otherwise what is there already is better
-                self.short[frame].append((ready, value - pc[frame][at], path))
+            value -= pc[frame][at]
+            if value > self.exon[frame][0]:  # otherwise what is there already is better
+                self.short[frame].append((t + self.grammar.min_exon_bp, value, ("accept", t, node)))
         return before
 
     def _donate(
@@ -273,17 +266,20 @@ class _Search:
         if t:  # an exon has a base
             found.append((("before",), recent[-2][0] + self.pu[at] - self.pu[at - 1] + late, recent[-2][1]))
         for frame in range(3):
-            cut = tuple(codes[t - (t - frame) % 3 : t])
-            for (value, node), more in ((self._ripe(t, frame), late), (self._early(t, frame), early)):
-                if value > _NEVER:
-                    found.append((("codon", self._alike(cut)), value + self.pc[frame][at] + more, node))
+            (value, node), (soon, other) = self._ripe(t, frame), self._early(t, frame)
+            value += late
+            if soon + early > value:
+                value, node = soon + early, other
+            if value > _NEVER:
+                cut = self._alike(codes[t - (t - frame) % 3 : t])
+                found.append((("codon", cut), value + self.pc[frame][at], node))
         for size in (1, 2):  # of a start codon
-            if t >= size and tuple(codes[t - size : t]) in self.begins:
+            if t >= size and codes[t - size : t] in self.begins:
                 frame = (t - size) % 3
                 value, node = recent[-1 - size]
                 value += self.grammar.gene_constant + self.pc[frame][at] - self.pc[frame][at - size]
                 value += early if self.grammar.early_bp else late
-                found.append((("start", tuple(codes[t - size : t])), value, ("start", t - size, node)))
+                found.append((("start", codes[t - size : t]), value, ("start", t - size, node)))
         ready, own = t + self.grammar.min_intron_bp, self.donor.get(t, 0.0)
         for key, value, node in found:
             for kind, more in donors:
@@ -327,15 +323,15 @@ class _Search:
         self.exon[frame], self.short[frame] = _NONE, []
         self.begun[frame] = deque((min(last, t + 2), *one) for last, *one in self.begun[frame])  # one may cut the stop
 
-    def _alike(self, cut: tuple[int, ...]) -> tuple[int, ...]:
+    def _alike(self, cut: bytes) -> bytes:
         """Return the first of all beginnings of a codon that the same rests make stop codons."""
-        if cut not in (known := self._known):
+        if cut not in self._known:
 
-            def stops(one: tuple[int, ...]) -> list[bool]:
-                return [self.is_stop[_number((*one, *rest))] for rest in _RESTS[len(cut)]]
+            def rests(begun: bytes) -> set[bytes]:
+                return {codon[len(cut) :] for codon in self.stops if codon.startswith(begun)}
 
-            known[cut] = next(one for one in _RESTS[3 - len(cut)] if stops(one) == stops(cut)) if cut else ()
-        return known[cut]
+            self._known[cut] = next(codon[: len(cut)] for codon in _CODES if rests(codon[: len(cut)]) == rests(cut))
+        return self._known[cut]
 
 
 def _marked(codes: Codes, table: npt.NDArray[np.bool_]) -> bytes:
@@ -344,15 +340,7 @@ def _marked(codes: Codes, table: npt.NDArray[np.bool_]) -> bytes:
     return b"".join(table[codon_numbers(block)].tobytes() for block in blocks) + bytes(4)
 
 
-def _tuples(size: int) -> list[tuple[int, ...]]:
-    return [()] if not size else [(*one, base) for one in _tuples(size - 1) for base in range(4)]
-
-
-_RESTS = {size: _tuples(3 - size) for size in range(4)}  # of a codon of which `size` bases are known
-
-
-def _number(codon: tuple[int, ...]) -> int:
-    return 16 * codon[0] + 4 * codon[1] + codon[2] if max(codon) < AMBIGUOUS else len(CODONS)
+_CODES = [bytes(map(DNA.letters.index, codon)) for codon in CODONS]
 
 
 def _pair(letters: str) -> int:

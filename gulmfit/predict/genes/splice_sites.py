@@ -34,7 +34,8 @@ ANY = -1e9  # of log-odds: lower than any
 _A, _G = (DNA.letters.index(letter) for letter in "AG")
 _PSEUDO = 1.0
 _ROUNDS = 10
-_LEEWAY = 2.0  # by which an end may be worse than the worst that was seen
+_LEEWAY = 2.0  # by which an end may be worse than nearly all that were seen,
+_WORST = 0.01  # but for this share: a single one as bad as any other place would let introns begin anywhere
 _OTHERS = 2_000  # places of a contig that end no intron, about as many, which tell what is usual
 
 
@@ -47,7 +48,7 @@ class SpliceSites:
         acceptor: Of each base around the first base after it (W, 5).
         branch: Of each base of the branch point's motif (`BRANCH_BP`, 5).
         usual: The score of the best motif before a place that ends no intron, taken off from that before any place.
-        least_donor: What a place must have to begin an intron: a little less than the worst that was seen.
+        least_donor: What a place must have to begin an intron: a little less than nearly all have that were seen.
         least_acceptor: Likewise, to end one.
     """
 
@@ -111,8 +112,8 @@ class SpliceSites:
         sites = cls(donors.log_odds(), acceptors.log_odds(), branch, usual)
         sites = replace(
             sites,
-            least_donor=min(sites.donors(read, begins).min(initial=np.inf) for read, begins, _ in seen) - _LEEWAY,
-            least_acceptor=min(sites.acceptors(read, ends).min(initial=np.inf) for read, _, ends in seen) - _LEEWAY,
+            least_donor=_least([sites.donors(read, begins) for read, begins, _ in seen]),
+            least_acceptor=_least([sites.acceptors(read, ends) for read, _, ends in seen]),
         )
         prior = np.log(count / donors.places) + np.log(count / max(count, passed))
         late, late_places = count - early, donors.places - early_places
@@ -234,6 +235,11 @@ def _before(codes: Codes, places: Ints) -> Codes:
 def _shares(windows: Codes) -> Floats:
     counts = np.bincount(windows.ravel(), minlength=5)[:AMBIGUOUS] + _PSEUDO
     return np.asarray(counts / counts.sum())
+
+
+def _least(scores: Sequence[Floats]) -> float:
+    """Return what an end must have, by the scores of those that were seen."""
+    return float(np.quantile(np.concatenate(scores), _WORST)) - _LEEWAY
 
 
 def _scores(matrix: Floats, windows: Codes) -> Floats:

@@ -84,10 +84,23 @@ def test_what_was_planted_is_learned() -> None:
     assert found.sites.acceptors(contig.codes, ends).min() > np.quantile(
         found.sites.acceptors(contig.codes, lasts), 0.9
     )
-    # An end is allowed to be a little worse than the worst of these, which most other places are not.
-    assert found.sites.donors(contig.codes, starts).min() == pytest.approx(found.sites.least_donor + 2)
-    assert found.sites.acceptors(contig.codes, ends).min() == pytest.approx(found.sites.least_acceptor + 2)
+    # An end is allowed to be a little worse than nearly all of these, which most other places are not.
+    assert (found.sites.donors(contig.codes, starts) > found.sites.least_donor + 1.9).mean() > 0.95
+    assert (found.sites.acceptors(contig.codes, ends) > found.sites.least_acceptor + 1.9).mean() > 0.95
     assert (found.sites.donors(contig.codes, others) < found.sites.least_donor).mean() > 0.8
+
+
+def test_a_single_odd_intron_does_not_let_introns_begin_anywhere() -> None:
+    contig = planted(200)
+    usual = SpliceSites.fit([contig], INTRONS)
+    start, _ = contig.genes[0].introns()[0]
+    codes = contig.codes.copy()
+    codes[start + 2 : start + 8] = (3 - codes[start + 2 : start + 8]) % 4  # GT, and then nothing of a donor
+    odd = SpliceSites.fit([contig._replace(codes=codes)], INTRONS)
+    assert usual is not None
+    assert odd is not None
+    assert odd.sites.donors(codes, np.array([start]))[0] < odd.sites.least_donor
+    assert odd.sites.least_donor > usual.sites.least_donor - 1
 
 
 def test_a_strand_is_learned_as_the_other() -> None:
