@@ -293,6 +293,7 @@ def _intron_choice(content: Any) -> IntronChoice:
         weights=_array(content["weights"], np.float64, (EVIDENCE,)),
         threshold=float(_number(content["threshold"])),
         longest_bp=int(_number(content["longest_bp"])),
+        bases_weight=float(_number(content.get("bases_weight", 0.0))),
     )
 
 

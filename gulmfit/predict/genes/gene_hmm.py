@@ -110,7 +110,7 @@ class GeneDecoder(GeneGrammar):
         for exons, cds in self.path(read, classes, phases):
             chosen = False
             if self.splitting and len(cds) < 3 and cds[-1][1] - cds[-1][0] >= 3:  # no intron cuts the stop codon
-                exons, cds, chosen = self._split(self.splitting, read, exons, cds, before)
+                exons, cds, chosen = self._split(self.splitting, read, classes, exons, cds, before)
             if self.starting and not chosen:
                 exons, cds = self._started(self.starting, read, classes, phases, exons, cds, before)
             if sum(end - start for start, end in cds) < self.min_cds_bp:
@@ -124,9 +124,7 @@ class GeneDecoder(GeneGrammar):
         """Yield genes between two others that their intron tells."""
         if not self.splitting or self.hidden_worth < 0:
             return
-        for cds in self.splitting.between(
-            codes, low, high, lambda start, end: np.exp(classes[2, start:end]), self.hidden_worth, self
-        ):
+        for cds in self.splitting.between(codes, low, high, classes, self.hidden_worth, self):
             if sum(end - start for start, end in cds) >= self.min_cds_bp:
                 yield cds, cds
 
@@ -149,7 +147,7 @@ class GeneDecoder(GeneGrammar):
         return self.best_path(codes, rates)
 
     def _split(
-        self, choose: IntronChoice, codes: Codes, exons: list[Span], cds: list[Span], before: int
+        self, choose: IntronChoice, codes: Codes, classes: Any, exons: list[Span], cds: list[Span], before: int
     ) -> tuple[list[Span], list[Span], bool]:
         """Let a gene of a strand have the first intron that is chosen; tell whether it has one.
 
@@ -158,7 +156,7 @@ class GeneDecoder(GeneGrammar):
         end, outer = cds[-1][1], exons[-1][1]
         untranslated = sum(min(stop, cds[0][0]) - start for start, stop in exons if start < cds[0][0])
         known = (cds[0][1], cds[1][0]) if len(cds) == 2 else (-1, -1)
-        if found := choose(codes, end, before, self, known, self.agreed_bonus):
+        if found := choose(codes, end, before, self, classes, known, self.agreed_bonus):
             (start, donor), (acceptor, _) = found[0]
             if found[0] != cds:
                 exons = [(max(before, start - untranslated), donor), (acceptor, outer)]

@@ -3,15 +3,16 @@
 A path through a hidden Markov model hardly sees a first exon of a few codons, so a start codon behind the intron wins.
 Here all pairs of splice sites at the beginning of a gene's last open frame are weighed against each other, and against
 no intron, by what is known of all of them together: letters, lengths, and what the frame would lose or gain. The
-weights make the genes of the training part likely.
+weights make the genes of the training part likely. What the labeller says of all bases counts, too, with a weight that
+makes the genes of the validation part likely, since it knows those of the training part by heart.
 
 Shapes: `L` bases of a strand in its reading direction, `N` candidates, `F` pieces of evidence.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from operator import itemgetter
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,8 @@ LEAST_LOG_ODDS = 2.5  # of the letters at both ends together
 CODING = 0.1  # least mean probability that the bases of a gene code, where a path has found none
 OPEN_BP, NEAR_BP = 60, 240  # least bases of its last frame, and most that are looked at
 EVIDENCE = 12
+BASES_WEIGHTS = (0.0, 0.0005, 0.001, 0.0015, 0.002, 0.003, 0.004, 0.006, 0.008, 0.012, 0.016)
+NONCODING = 0.1  # how much of the probability of bases outside of genes is that of an intron, which labellers miss
 _FOLDS = 4
 _PENALTY = 1e-5
 
@@ -47,10 +50,33 @@ class IntronCandidates(NamedTuple):
     Attributes:
         places: Start of the gene, start of the intron, and its end (N, 3).
         evidence: What speaks for each (N, F).
+        first: Where the gene starts without an intron; `end` for nowhere.
+        end: Where its coding part ends.
     """
 
     places: Ints
     evidence: Floats
+    first: int
+    end: int
+
+    def log_odds(self, classes: Any) -> Floats:
+        """Return how much likelier a labeller holds its bases with each intron than without one (N).
+
+        Args:
+            classes: Log-probabilities (4, L) of `gulmfit.seq.labels.gene_labels.CLASSES`; anything that gives some of
+                its rows, `[rows, start:end]`.
+        """
+        if not len(self.places):
+            return np.zeros(0)
+        low = min(int(self.places.min()), self.first)
+        intergenic, untranslated, coding, intron = np.asarray(classes[:, low : self.end], np.float64)
+        outside = np.logaddexp(intergenic, untranslated)
+        rows = [outside, coding, np.logaddexp(intron, np.log(NONCODING) + outside)]
+        outer, inner, cut = np.pad(np.cumsum(rows, axis=1), ((0, 0), (1, 0)))
+        start, donor, acceptor = (self.places - low).T
+        whole = max(outer[self.first - low] + inner[-1] - inner[self.first - low], outer[-1])  # or no gene at all
+        spliced = outer[start] + inner[donor] - inner[start] + cut[acceptor] - cut[donor] + inner[-1] - inner[acceptor]
+        return np.asarray(spliced - whole, np.float64)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,6 +89,7 @@ class IntronChoice:
         weights: What each piece of evidence is multiplied by (F).
         threshold: What an intron must be worth.
         longest_bp: Bases of the longest one.
+        bases_weight: What the labeller's log-odds of all bases are multiplied by.
     """
 
     splicing: SpliceSites
@@ -70,6 +97,7 @@ class IntronChoice:
     weights: Floats
     threshold: float
     longest_bp: int
+    bases_weight: float = 0.0
 
     @classmethod
     def fit(
@@ -106,7 +134,7 @@ class IntronChoice:
                 threshold=0.0,
                 longest_bp=longest_bp,
             )
-            for found, true in _of_genes(_pieces(contigs, number), choice, grammar):
+            for _, found, true in _of_genes(_pieces(contigs, number), choice, grammar):
                 evidence.append(found.evidence)
                 right.append((found.places == true).all(axis=1))
                 group += [group[-1] + 1 if group else 0] * len(found.places)
@@ -126,12 +154,41 @@ class IntronChoice:
             longest_bp=longest_bp,
         )
 
+    def weighed(self, contigs: Sequence[tuple[LabelledContig, Mapping[str, Any]]], grammar: GeneGrammar) -> Self:
+        """Choose `bases_weight` by the likelihood of genes that have one intron or none.
+
+        The validation part may hold a dozen introns, so of the weights within one standard error of the likeliest, half
+        a nat below, the greatest is taken.
+
+        Args:
+            contigs: The validation part, each with the labeller's log-probabilities of classes by strand, as
+                `IntronCandidates.log_odds` takes them.
+            grammar: What a gene may be.
+        """
+        groups = list[tuple[Floats, Floats, Bools]]()  # of each gene: its introns and no intron, which is worth 0
+        for contig, classes in contigs:
+            for strand, found, true in _of_genes([contig], self, grammar):
+                right = (found.places == true).all(axis=1)
+                if right.any() or true[0] < 0:
+                    letters = found.evidence @ self.weights - self.threshold
+                    bases = found.log_odds(classes[strand])
+                    groups.append((np.append(letters, 0), np.append(bases, 0), np.append(right, not right.any())))
+
+        def likelihood(weight: float) -> float:
+            worths = [(letters + weight * bases, right) for letters, bases, right in groups]
+            return float(sum(np.logaddexp.reduce(own[right]) - np.logaddexp.reduce(own) for own, right in worths))
+
+        likelihoods = {weight: likelihood(weight) for weight in BASES_WEIGHTS}
+        least = max(likelihoods.values()) - 0.5
+        return replace(self, bases_weight=max(weight for weight, own in likelihoods.items() if own >= least))
+
     def __call__(
         self,
         codes: Codes,
         end: int,
         before: int,
         grammar: GeneGrammar,
+        classes: Any,
         known: Span = (-1, -1),
         bonus: float = 0.0,
     ) -> tuple[list[Span], float] | None:
@@ -143,11 +200,14 @@ class IntronChoice:
             end: Where the coding part of the gene ends.
             before: Where the gene before it ends, which it is not to reach.
             grammar: What a gene may be.
+            classes: What the labeller says, as `IntronCandidates.log_odds` takes it.
             known: An intron that something else speaks for.
             bonus: What that adds to its worth.
         """
         found = self.candidates(codes, end, before, grammar)
         worth = found.evidence @ self.weights - self.threshold
+        if self.bases_weight:
+            worth += self.bases_weight * found.log_odds(classes)
         worth[(found.places[:, 1:] == known).all(axis=1)] += bonus
         if not len(worth) or worth.max() <= 0:
             return None
@@ -159,7 +219,7 @@ class IntronChoice:
         codes: Codes,
         low: int,
         high: int,
-        coding: Callable[[int, int], Floats],
+        classes: Any,
         least: float,
         grammar: GeneGrammar,
     ) -> list[list[Span]]:
@@ -170,16 +230,20 @@ class IntronChoice:
         Args:
             codes: Bases of the strand (L,).
             low, high: Where the gene before ends, and the one after begins.
-            coding: Gives what the labeller holds for the probability that bases of the strand code.
+            classes: What the labeller says, as `IntronCandidates.log_odds` takes it.
             least: By how much an intron must be above the threshold.
             grammar: What a gene may be.
 
         Returns:
             The coding parts of each gene, in order.
         """
+
+        def coding(start: int, end: int) -> Floats:
+            return np.asarray(np.exp(classes[2, start:end]), np.float64)
+
         likely: list[tuple[float, list[Span]]] = []
         for end in _coding_ends(codes, low, high, coding, grammar):
-            found = self(codes, end, low, grammar)
+            found = self(codes, end, low, grammar, classes)
             if found and found[1] > least and _mean(coding, found[0]) >= CODING:
                 likely.append((found[1], found[0]))
         chosen: list[list[Span]] = []
@@ -227,7 +291,7 @@ class IntronChoice:
             farthest,
             np.ones(len(table)),
         ]
-        return IntronCandidates(table[:, :3] + offset, np.column_stack(evidence).astype(np.float64))
+        return IntronCandidates(table[:, :3] + offset, np.column_stack(evidence).astype(np.float64), first, end)
 
 
 def open_frame(codes: Codes, end: int, before: int, grammar: GeneGrammar) -> tuple[int, int]:
@@ -299,8 +363,8 @@ def _pieces(contigs: Sequence[LabelledContig], number: int) -> list[LabelledCont
 
 def _of_genes(
     contigs: Sequence[LabelledContig], choice: IntronChoice, grammar: GeneGrammar
-) -> Iterator[tuple[IntronCandidates, Ints]]:
-    """Yield the candidates of each gene of one or two exons that has any, and the true one, -1 where there is none."""
+) -> Iterator[tuple[str, IntronCandidates, Ints]]:
+    """Yield the strand and candidates of each gene of one or two exons that has any, and the true one, -1 for none."""
     for contig in contigs:
         for strand in "+-":
             codes, before = strand_codes(contig.codes, strand), 0
@@ -310,7 +374,7 @@ def _of_genes(
                 found = choice.candidates(codes, cds[-1][1], before, grammar)
                 before = cds[-1][1]
                 if len(cds) < 3 and len(found.places):
-                    yield found, true
+                    yield strand, found, true
 
 
 def _weights(evidence: Floats, groups: Ints, right: Bools) -> Floats:

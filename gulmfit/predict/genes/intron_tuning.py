@@ -101,7 +101,8 @@ def fit_gene_decoding(
     if not decoder.markov_weight:
         decoder = replace(decoder, markov=None)
     if splicing and starting:
-        decoder = replace(decoder, splitting=IntronChoice.fit(train, starting.sites, first.max_intron_bp, first))
+        splitting = IntronChoice.fit(train, starting.sites, first.max_intron_bp, first)
+        decoder = replace(decoder, splitting=splitting and splitting.weighed(_classes(valid), first))
     decoder = replace(decoder, ending=_ending(decoder, chosen))
     own = Decoding(decoder=decoder)
     found = _found(own, valid)
@@ -136,10 +137,9 @@ def _ending(decoder: GeneDecoder, chosen: Sequence[tuple[LabelledContig, Probabi
     if not (truth.classes == UTR).any():
         return None
     found = []
-    for contig, known in chosen:
-        strands = strand_logs(_reading(known), len(known))
-        odds = {strand: untranslated_odds(classes) for strand, (classes, _) in strands.items()}
-        found.append((contig, _found(Decoding(decoder=decoder), [(contig, known)]), odds))
+    for own, (contig, strands) in zip(chosen, _classes(chosen), strict=True):
+        odds = {strand: untranslated_odds(classes) for strand, classes in strands.items()}
+        found.append((contig, _found(Decoding(decoder=decoder), [own]), odds))
 
     def judged(ending: UntranslatedEnds) -> float:
         labels = []
@@ -153,6 +153,16 @@ def _ending(decoder: GeneDecoder, chosen: Sequence[tuple[LabelledContig, Probabi
         return base_scores(truth, GeneLabels.joined(labels))["UTR/f1"]
 
     return UntranslatedEnds.fit(judged)
+
+
+def _classes(
+    contigs: Sequence[tuple[LabelledContig, Probabilities]],
+) -> list[tuple[LabelledContig, dict[str, Any]]]:
+    """Return contigs with the log-probabilities of their classes by strand."""
+    return [
+        (contig, {strand: classes for strand, (classes, _) in strand_logs(_reading(known), len(known)).items()})
+        for contig, known in contigs
+    ]
 
 
 def _found(decoding: Decoding, contigs: Sequence[tuple[LabelledContig, Probabilities]]) -> list[GeneModel]:

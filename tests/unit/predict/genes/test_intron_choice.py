@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from gulmfit.errors import CheckpointError
@@ -20,6 +21,7 @@ from gulmfit.seq.genome.genes import GeneModel, spliced
 from gulmfit.seq.genome.genetic_code import genetic_code
 from gulmfit.seq.labels.gene_labels import LabelledContig, labels_of
 
+Floats = npt.NDArray[np.float64]
 STOPS = {"TAA", "TAG", "TGA"}
 BEFORE = 20
 
@@ -66,6 +68,11 @@ def made_up(genes: int, seed: int, introns: int = 1) -> LabelledContig:
         found.append(GeneModel("c", "+", tuple(cds), tuple(cds)))
     codes = encode(text + random(60))
     return LabelledContig("c", codes, labels_of(found, "c", codes), found)
+
+
+def ignorant(size: int) -> Floats:
+    """Return what a labeller says that holds any class of a base for as likely as another."""
+    return np.full((4, size), np.log(0.25))
 
 
 def learned(seed: int = 0, genes: int = 300) -> tuple[IntronChoice | None, LabelledContig]:
@@ -147,7 +154,7 @@ def test_first_introns_are_learned() -> None:
     other = made_up(200, seed=1)
     right = wrong = before = 0
     for gene in other.genes:
-        found = choice(other.codes, gene.cds[-1][1], before, GeneDecoder())
+        found = choice(other.codes, gene.cds[-1][1], before, GeneDecoder(), ignorant(len(other.codes)))
         before = gene.cds[-1][1]
         own = found[0] if found else [gene.cds[0]]
         right += found is not None and tuple(own) == gene.cds
@@ -161,15 +168,70 @@ def test_what_is_known_of_an_intron_counts() -> None:
     assert choice is not None
     gene = contig.genes[1]
     (start, donor), (acceptor, end) = gene.cds
-    certain = choice(contig.codes, end, start, GeneDecoder())
+    asked = contig.codes, end, start, GeneDecoder(), ignorant(len(contig.codes))
+    certain = choice(*asked)
     assert certain is not None
     assert certain[0] == [(start, donor), (acceptor, end)]
     doubtful = replace(choice, threshold=choice.threshold + certain[1] + 1)
-    assert doubtful(contig.codes, end, start, GeneDecoder()) is None
-    assert doubtful(contig.codes, end, start, GeneDecoder(), (donor + 1, acceptor), 2.0) is None
-    again = doubtful(contig.codes, end, start, GeneDecoder(), (donor, acceptor), 2.0)
+    assert doubtful(*asked) is None
+    assert doubtful(*asked, (donor + 1, acceptor), 2.0) is None
+    again = doubtful(*asked, (donor, acceptor), 2.0)
     assert again is not None
     assert again == (certain[0], pytest.approx(1.0))
+
+
+def test_what_a_labeller_says_of_introns_is_the_sum_over_their_bases() -> None:
+    generator = np.random.default_rng(0)
+    contig = made_up(12, seed=3)
+    choice, size = replace(random_choice(generator, 150), threshold=0.0), len(contig.codes)
+    classes = np.log(generator.dirichlet([0.5] * 4, size).T)
+    seen = before = 0
+    for gene in contig.genes:
+        end = gene.cds[-1][1]
+        found = choice.candidates(contig.codes, end, before, GeneDecoder())
+        first = open_frame(contig.codes, end, before, GeneDecoder())[1]
+        before = end
+
+        def said(coding: list[tuple[int, int]], low: int, intron: tuple[int, int] = (0, 0), end: int = end) -> float:
+            total = 0.0
+            for base in range(low, end):
+                intergenic, untranslated, cds, spliced = np.exp(classes[:, base])
+                if any(begin <= base < stop for begin, stop in coding):
+                    total += np.log(cds)
+                elif intron[0] <= base < intron[1]:
+                    total += np.log(spliced + intron_choice.NONCODING * (intergenic + untranslated))
+                else:
+                    total += np.log(intergenic + untranslated)
+            return total
+
+        for (start, donor, acceptor), worth in zip(found.places.tolist(), found.log_odds(classes), strict=True):
+            low = min(start, first)
+            without = max(said([(first, end)], low), said([], low))
+            assert worth == pytest.approx(said([(start, donor), (acceptor, end)], low, (donor, acceptor)) - without)
+            seen += 1
+    assert seen > 100
+
+
+def test_a_labeller_counts_as_far_as_it_is_right_about_introns() -> None:
+    choice, _ = learned()
+    assert choice is not None
+    contig = made_up(100, seed=4)
+    truth = np.eye(4)[contig.labels.classes[0]].T
+    worse = replace(choice, weights=np.zeros(EVIDENCE), threshold=0.5)  # the letters say nothing
+
+    def right(chosen: IntronChoice, classes: Floats) -> int:
+        ends = [0, *(gene.cds[-1][1] for gene in contig.genes)]
+        found = [chosen(contig.codes, end, before, GeneDecoder(), classes) for before, end in pairwise(ends)]
+        return sum(one is not None and tuple(one[0]) == gene.cds for one, gene in zip(found, contig.genes, strict=True))
+
+    good = np.log(0.6 * truth + 0.1)
+    bad = np.log(0.996 * np.roll(truth, 500, axis=1) + 0.001)
+    heard = worse.weighed([(contig, {"+": good, "-": good})], GeneDecoder())
+    assert heard.bases_weight == max(intron_choice.BASES_WEIGHTS)
+    assert right(heard, good) >= 0.9 * 50 > 0 == right(worse, good)
+    deaf = choice.weighed([(contig, {"+": bad, "-": bad})], GeneDecoder())
+    assert deaf.bases_weight < max(intron_choice.BASES_WEIGHTS)
+    assert right(deaf, bad) >= 0.9 * 50
 
 
 def test_nothing_is_learned_of_introns_that_are_no_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,9 +261,8 @@ def test_genes_that_a_path_has_missed_are_found_between_others(block: int, monke
         genes: list[tuple[tuple[int, int], ...]] = []
         for gene, after in zip(contig.genes[::2], contig.genes[2::2], strict=False):
             low, high = gene.cds[-1][1], after.cds[0][0]
-            between = choice.between(
-                contig.codes, low, high, lambda start, end: share * coding[start:end], least, GeneDecoder()
-            )
+            classes = np.log(np.maximum([1 - share * coding, 0 * coding, share * coding, 0 * coding], 1e-7))
+            between = choice.between(contig.codes, low, high, classes, least, GeneDecoder())
             genes += [tuple(cds) for cds in between]
         return genes
 
@@ -268,7 +329,8 @@ def test_genes_of_any_choice_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_choice_is_kept_in_the_model_folder(tmp_path: Path) -> None:
     choice, _ = learned()
-    own = Decoding(decoder=GeneDecoder(splitting=choice, agreed_bonus=1.0))
+    assert choice is not None
+    own = Decoding(decoder=GeneDecoder(splitting=replace(choice, bases_weight=0.002), agreed_bonus=1.0))
     own.save(tmp_path)
     again = Decoding.load(tmp_path)
     assert again is not None
