@@ -21,7 +21,7 @@ from gulmfit.predict.outputs.gene_files import numbered, write_gff3
 from gulmfit.predict.progress import Bar
 from gulmfit.predict.scans.bases import BaseScan
 from gulmfit.predict.scans.scan import network_digest
-from gulmfit.seq.genome.contigs import contigs_by_name
+from gulmfit.seq.genome.contigs import asked_names, contigs_by_name
 from gulmfit.seq.genome.genes import GeneModel
 from gulmfit.seq.genome.store import GenomeStore
 from gulmfit.seq.labels.certain import dealt_sequences, distances, large_sequences, surest
@@ -51,6 +51,7 @@ def pseudolabel(
     genome: str,
     output: str,
     annotation: str = "",
+    contigs: str = "",
     keep: float = 0.5,
     split: Literal["auto", "contigs", "position"] = "auto",
     valid_fraction: float = 0.2,
@@ -76,6 +77,7 @@ def pseudolabel(
         genome: FASTA files of a genome.
         output: Folder.
         annotation: Labels of the genome, if there are any: they judge the genes, and label the test part.
+        contigs: Names in the genome by those in the annotation, {chrI: I, chrM: null}; null leaves one out.
         keep: Share of the windows of training and validation that is kept.
         split: `contigs` deals whole sequences, the large ones (90 % of all bases) and the others each by themselves;
             `position` cuts the shares off the end of every sequence; `auto` does that if there are fewer than 3 large
@@ -104,6 +106,7 @@ def pseudolabel(
         raise ConfigError(f"window_bp={window_bp}: 1 or more is needed.")
     if not 0 < keep < 1:
         raise ConfigError(f"keep={keep}: a share above 0 and below 1 is needed.")
+    names = asked_names(contigs)
     folder = Path(output)
     paths = [folder / name for name in (GENES, KEPT, WINDOWS, EXPERIMENT)]
     with claimed(paths, [genome, *([annotation] if annotation else []), *files_of(model)]):
@@ -112,7 +115,7 @@ def pseudolabel(
         decoding = in_code(reader.decoding(decode), genetic_code)
         store = GenomeStore.build(genome, cache_dir, case=reader.letters.case)
         lengths = {name: one.length for name, one in contigs_by_name(store).items()}
-        truth = read_genes(annotation, store, code=decoding.decoder.code) if annotation else None
+        truth = read_genes(annotation, store, code=decoding.decoder.code, contigs=names) if annotation else None
         parts = _parts(lengths, split, valid_fraction, test_fraction, seed)
         scan = BaseScan(reader, store, *READ, reader.coverage(tracks, store))
         digest = network_digest(reader.model, reader.tokenizer)
@@ -134,7 +137,7 @@ def pseudolabel(
         write_gff3(folder / GENES, genes, lengths, code=decoding.decoder.code, model=digest)
         _write_windows(folder, windows, chosen)
         _write_experiment(
-            folder, model, genome, annotation, tracks, decoding.kind, decoding.decoder.code, reader.loaded.spec
+            folder, model, genome, annotation, names, tracks, decoding.kind, decoding.decoder.code, reader.loaded.spec
         )
     _tell(windows, chosen, genes)
     if truth is not None:
@@ -222,6 +225,7 @@ def _write_experiment(
     model: str,
     genome: str,
     annotation: str,
+    names: Mapping[str, str | None],
     tracks: str,
     decode: str,
     code: int,
@@ -233,6 +237,7 @@ def _write_experiment(
         "genome": genome, "annotation": str(folder / GENES), "regions": str(folder / KEPT),
         "test_annotation": annotation or None, "genetic_code": code, "decode": decode,
         **({"window_bp": int(spec["sequence_bp"])} if spec.get("sequence_bp") else {}),
+        **({"contigs": dict(names)} if names else {}),
         **({"tracks": OmegaConf.to_container(OmegaConf.create(tracks))} if tracks else {}),
     }  # fmt: skip
     content = {

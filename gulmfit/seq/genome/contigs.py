@@ -5,7 +5,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 
-from gulmfit.errors import DataError
+import yaml  # type: ignore[import-untyped]
+
+from gulmfit.errors import ConfigError, DataError
 from gulmfit.seq.alphabet import Codes, decode, reverse_complement
 from gulmfit.seq.formats.bed import read_bed
 from gulmfit.seq.formats.feature_table import read_feature_table
@@ -181,9 +183,26 @@ def contig_names(
         raise DataError(
             f"{next(iter(missing.values()))}: {missing_contigs([str(names[name]) for name in missing], known)}. Map "
             f"each name of {path.name} to one of the genome, or to null to leave it out: data.contigs="
-            f"{{{', '.join(shown)}{', …' if len(others) > 1 else ''}}}"
+            f"{{{', '.join(shown)}{', …' if len(others) > 1 else ''}}} (contigs= of gulmfit-pseudolabel)"
         )
     return names
+
+
+def asked_names(text: str) -> dict[str, str | None]:
+    """Return the names in the genome by those in the annotation that a command is given; none for "".
+
+    Raises:
+        ConfigError: The text is no such mapping.
+    """
+    try:
+        given = yaml.safe_load(text) if text else {}
+    except yaml.YAMLError:
+        given = None
+    if not isinstance(given, Mapping) or not all(isinstance(to, str | int | None) for to in given.values()):
+        raise ConfigError(
+            f"contigs={text}: give names of the genome by those of the annotation, as {{chrI: I, chrM: null}}."
+        )
+    return {str(name): None if to is None else str(to) for name, to in given.items()}
 
 
 def _alike(name: str, known: Iterable[str]) -> list[str]:

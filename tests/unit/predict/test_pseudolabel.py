@@ -36,12 +36,16 @@ def test_the_surest_windows_are_kept_and_ready_to_learn_from(
     # The labels that there are know one gene less: the test part has them, the others have what was found.
     known = {name: one.genes[:-1] for name, one in planted.items()}
     truth, out = tmp_path / "truth.gff3", tmp_path / "pseudo"
-    named = [replace(gene, contig=name, name=f"{name}{at}") for name in known for at, gene in enumerate(known[name])]
-    write_gff3(truth, named, dict.fromkeys(planted, 12_000), code=11)
+    other = {name: f"chr{name}" for name in planted}  # in the annotation
+    named = [
+        replace(gene, contig=other[name], name=f"{name}{at}") for name in known for at, gene in enumerate(known[name])
+    ]
+    write_gff3(truth, named, dict.fromkeys(other.values(), 12_000), code=11)
     with caplog.at_level("INFO"):
         count = pseudolabel(
             model=str(folder), genome=str(fasta), output=str(out), annotation=str(truth), keep=0.6, window_bp=600,
             cache_dir=str(tmp_path / "cache"), genetic_code=11,
+            contigs="{" + ", ".join(f"{theirs}: {ours}" for ours, theirs in other.items()) + "}",
         )  # fmt: skip
     assert re.search(r"before tuning, .*annotation: ", caplog.text)
     header, *windows = rows(out / "windows.tsv")
@@ -88,6 +92,9 @@ def test_what_cannot_be_dealt_is_refused(
         pseudolabel(**given, split="contigs")  # type: ignore[arg-type]
     for words, match in {
         ("keep", 1.0): "keep=1.0",
+        ("contigs", "[chrI]"): r"contigs=\[chrI\]",
+        ("contigs", "{chrI: [I]}"): "contigs=",
+        ("contigs", "{chrI: "): "contigs=",
         ("valid_fraction", 0.0): "valid_fraction",
         ("tracks", "{a: [b]}"): r"tracks=\{a: \[b\]\}: .*no tracks",
     }.items():
