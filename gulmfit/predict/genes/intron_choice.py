@@ -158,7 +158,7 @@ class IntronChoice:
         """Choose `bases_weight` by the likelihood of genes that have one intron or none.
 
         The validation part may hold a dozen introns, so of the weights within one standard error of the likeliest, half
-        a nat below, the greatest is taken.
+        a nat below, the greatest is taken; without introns there, none.
 
         Args:
             contigs: The validation part, each with the labeller's log-probabilities of classes by strand, as
@@ -173,6 +173,9 @@ class IntronChoice:
                     letters = found.evidence @ self.weights - self.threshold
                     bases = found.log_odds(classes[strand])
                     groups.append((np.append(letters, 0), np.append(bases, 0), np.append(right, not right.any())))
+
+        if all(right[-1] for *_, right in groups):
+            return self
 
         def likelihood(weight: float) -> float:
             worths = [(letters + weight * bases, right) for letters, bases, right in groups]

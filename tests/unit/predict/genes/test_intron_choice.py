@@ -229,6 +229,8 @@ def test_a_labeller_counts_as_far_as_it_is_right_about_introns() -> None:
     heard = worse.weighed([(contig, {"+": good, "-": good})], GeneDecoder())
     assert heard.bases_weight == max(intron_choice.BASES_WEIGHTS)
     assert right(heard, good) >= 0.9 * 50 > 0 == right(worse, good)
+    single = contig._replace(genes=[gene for gene in contig.genes if len(gene.cds) == 1])
+    assert worse.weighed([(single, {"+": good, "-": good})], GeneDecoder()).bases_weight == 0
     deaf = choice.weighed([(contig, {"+": bad, "-": bad})], GeneDecoder())
     assert deaf.bases_weight < max(intron_choice.BASES_WEIGHTS)
     assert right(deaf, bad) >= 0.9 * 50
