@@ -92,27 +92,31 @@ class Decoding:
         """
         return replace(self, decoder=replace(self.decoder, **weights))
 
-    def __call__(self, codes: Codes, read: Read, contig: str) -> list[GeneModel]:
+    def __call__(
+        self, codes: Codes, read: Read, contig: str, progress: Callable[[int], object] = lambda bases: None
+    ) -> list[GeneModel]:
         """Return the genes of a contig by position, with scores from 0 to 1, also of the coding parts of exons.
 
         Args:
             codes: Its bases (L,).
             read: Gives its probabilities.
             contig: Its name.
+            progress: Called with the number of bases of either strand that were gone through since its last call, 2 L
+                in all.
         """
-        found = self._genes(codes, read, contig)
+        found = self._genes(codes, read, contig, progress)
         return with_exon_scores(found, self.exons, len(codes), read) if self.exons else found
 
-    def _genes(self, codes: Codes, read: Read, contig: str) -> list[GeneModel]:
+    def _genes(self, codes: Codes, read: Read, contig: str, progress: Callable[[int], object]) -> list[GeneModel]:
         if isinstance(self.decoder, GeneDecoder):
             found = [
                 gene
-                for strand, (classes, phases) in strand_logs(read, len(codes)).items()
+                for strand, (classes, phases) in strand_logs(read, len(codes), progress).items()
                 for gene in self.decoder.on_strand(codes, strand, classes, phases, contig)
             ]
             found.sort(key=lambda gene: (gene.span, gene.strand))
             return self.calibration(found) if self.calibration else found
-        found = self.decoder.decode(self._candidates(self.decoder, codes, read), contig)
+        found = self.decoder.decode(self._candidates(self.decoder, codes, read, progress), contig)
         return (self.calibration or GeneCalibration(1.0, 0.0))(found)
 
     def log_odds(self, codes: Codes, probabilities: Probabilities) -> list[npt.NDArray[np.float32]]:
@@ -128,7 +132,9 @@ class Decoding:
             return [own]
         return [own + np.float32(self.markov_weight) * other for other in self.markov(codes)]
 
-    def _candidates(self, decoder: OrfDecoder, codes: Codes, read: Read) -> Candidates:
+    def _candidates(
+        self, decoder: OrfDecoder, codes: Codes, read: Read, progress: Callable[[int], object]
+    ) -> Candidates:
         """List the candidates of a contig: of each piece those that begin in it, on the forward strand."""
         length, parts = len(codes), []
         for first in range(0, max(1, length), PIECE_BP):
@@ -141,6 +147,7 @@ class Decoding:
             kept = (left >= first) & (left < first + PIECE_BP) & ~cut
             moved = replace(found, left=left, right=right)
             parts.append([getattr(moved, one.name)[kept] for one in fields(Candidates)])
+            progress(2 * (min(first + PIECE_BP, length) - first))
         return Candidates(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def to_plain(self) -> dict[str, Any]:
@@ -203,10 +210,18 @@ class Decoding:
             raise CheckpointError(f"these values make no decoder: {error!r}.") from error
 
 
-def strand_logs(read: Read, length: int) -> "dict[str, tuple[_Strand, _Strand]]":
-    """Return the log-probabilities of both tracks (4, L) of a contig by strand, in its reading direction."""
+def strand_logs(
+    read: Read, length: int, progress: Callable[[int], object] = lambda bases: None
+) -> "dict[str, tuple[_Strand, _Strand]]":
+    """Return the log-probabilities of both tracks (4, L) of a contig by strand, in its reading direction.
+
+    Args:
+        read: Gives the probabilities of the contig.
+        length: Its bases.
+        progress: Called with the number of bases whose class is looked at for the first time, in reading direction.
+    """
     return {
-        strand: (_Strand(read, length, row, _CLASSES), _Strand(read, length, row, _PHASES))
+        strand: (_Strand(read, length, row, _CLASSES, progress), _Strand(read, length, row, _PHASES))
         for row, strand in enumerate("+-")
     }
 
@@ -230,11 +245,22 @@ def in_code(decoding: Decoding, code: int) -> Decoding:
 class _Strand:
     """The log-probabilities of one track (4, L) on one strand, in its reading direction, read as they are looked at."""
 
-    def __init__(self, read: Read, length: int, row: int, columns: slice) -> None:
+    def __init__(
+        self,
+        read: Read,
+        length: int,
+        row: int,
+        columns: slice,
+        progress: Callable[[int], object] = lambda bases: None,
+    ) -> None:
         self.read, self.length, self.row, self.columns = read, length, row, columns
+        self.progress, self.furthest = progress, 0
 
     def __getitem__(self, key: tuple[Any, slice]) -> npt.NDArray[np.float32]:
         lines, where = key
+        if where.stop > self.furthest:
+            self.progress(where.stop - self.furthest)
+            self.furthest = where.stop
         first, last = (self.length - where.stop, self.length - where.start) if self.row else (where.start, where.stop)
         values = self.read(first, last)[:, self.row, self.columns].T.astype(np.float32)
         logs = np.log(np.maximum(values, np.float32(_LEAST)))

@@ -20,10 +20,12 @@ from Bio import SeqIO
 from gulmfit.checkpoint import build_model, save_model
 from gulmfit.commands.annotate import annotate_file
 from gulmfit.errors import CheckpointError, ConfigError, SequenceError
-from gulmfit.predict.genes.decoding import Decoding
+from gulmfit.predict.genes.decoding import DECODERS, Decoding
 from gulmfit.predict.genes.gene_reader import GeneReader
+from gulmfit.predict.genes.genome_genes import READING, GenomeGenes
 from gulmfit.predict.genes.orfs import OrfDecoder
 from gulmfit.predict.genes.tuning import GeneCalibration
+from gulmfit.predict.progress import Bar
 from gulmfit.predict.scans import bases, partial
 from gulmfit.seq.alphabet import Codes, decode
 from gulmfit.seq.genome.coverage import Coverage
@@ -224,6 +226,30 @@ def test_a_stopped_run_goes_on_to_the_same_files(
         assert len(knows) - before < whole  # what was done is not read again
     run(output=outputs(f"{name}.again"), temperature=0.1, restart=True)
     assert set(files(f"{name}.again")) == set(files("whole"))
+
+
+@pytest.mark.usefixtures("knows")
+@pytest.mark.parametrize("decode", DECODERS)
+def test_progress_counts_each_base_once_its_genes_are_known(
+    decode: str, run: RunAnnotate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[int] = []
+    monkeypatch.setattr(Bar, "update", lambda self, count: counted.append(count))
+    decoded: list[float] = []
+    whole = GenomeGenes._decoded  # a private one: what is counted meanwhile is shown by nothing else
+
+    def timed(self: GenomeGenes, *given: Any) -> Any:
+        before = sum(counted)
+        genes = whole(self, *given)
+        decoded.append(sum(counted) - before)
+        return genes
+
+    monkeypatch.setattr(GenomeGenes, "_decoded", timed)
+    run(output=str(tmp_path / "g.gff3"), decode=decode)
+    assert min(counted) >= 0
+    total = sum(len(line) for line in (tmp_path / "genome.fa").read_text().splitlines() if line[0] != ">")
+    assert sum(counted) == pytest.approx(total, rel=0.01)
+    assert sum(decoded) == pytest.approx((1 - READING[decode]) * total, rel=0.01)
 
 
 def test_a_damaged_file_of_genes_is_made_again(

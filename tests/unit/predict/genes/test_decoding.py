@@ -78,6 +78,18 @@ def test_what_is_read_as_it_goes_is_what_is_given_at_once() -> None:
 
 
 @pytest.mark.parametrize("kind", DECODERS)
+def test_progress_counts_both_strands(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PIECE_BP", 1024)
+    contig = made_up(3).part(0, 5000)
+    seen: list[int] = []
+    genes = Decoding.untuned(kind)(contig.codes, reader(soft(contig)), "c", seen.append)
+    assert genes
+    assert len(seen) > 1
+    assert min(seen) > 0
+    assert sum(seen) == 2 * 5000
+
+
+@pytest.mark.parametrize("kind", DECODERS)
 def test_a_contig_without_room_has_no_genes(kind: str) -> None:
     for length in (0, 1, 2, 3, 7):
         codes = np.zeros(length, np.uint8)
