@@ -41,6 +41,7 @@ def annotate_file(
     window_bp: int = 12_000,
     overlap_bp: int = 1_200,
     batch_size: int = 8,
+    offsets: int = 0,
     precision: Literal["32", "bf16", "auto"] = "32",
     restart: bool = False,
     cache_dir: str = "outputs/store",
@@ -69,6 +70,8 @@ def annotate_file(
         window_bp: Bases of a window.
         overlap_bp: Bases that a window shares with the next one; of a quarter of them at each edge nothing is taken.
         batch_size: Windows that are read at once.
+        offsets: Bases from which windows are read in turn, at most the stride of the tokens: the mean is better, and
+            takes so many times as long to read; as the model was scored by default.
         precision: `auto` takes `bf16` where the hardware computes in it.
         restart: Begin a run again that could be resumed.
         cache_dir: Folder of genome stores.
@@ -92,7 +95,7 @@ def annotate_file(
     written = [path for one in outputs for path in (by_path[one.path].values() if one.format.track else [one.path])]
     with noted(written, [input], asked_for):
         keep_freed_memory()
-        reader = GeneReader.load(model, precision=precision)
+        reader = GeneReader.load(model, precision=precision, offsets=offsets)
         letters = reader.letters.asked(case, ambiguity)
         decoding = _weighed(reader.decoding(decode), genetic_code, temperature)
         store = GenomeStore.build(input, cache_dir, case=letters.case)
@@ -109,6 +112,7 @@ def annotate_file(
             "window_bp": window_bp,
             "overlap_bp": overlap_bp,
             "batch_size": batch_size,
+            "offsets": reader.offsets,
             "decode": decoding.kind,
             "genetic_code": decoding.decoder.code,
             "temperature": decoding.decoder.temperature,

@@ -120,7 +120,7 @@ def pseudolabel(
         scan = BaseScan(reader, store, *READ, reader.coverage(tracks, store))
         digest = network_digest(reader.model, reader.tokenizer)
         asked = {
-            "model": digest, "genome": store.digest, "read": list(READ), "decoder": decoding.to_plain(),
+            "model": digest, "genome": store.digest, "read": [*READ, reader.offsets], "decoder": decoding.to_plain(),
             "tracks": tracks,
         }  # fmt: skip
         found = GenomeGenes(scan, decoding, hidden(folder, ".partial"), asked, keep=True, restart=restart)

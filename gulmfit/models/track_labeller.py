@@ -33,6 +33,9 @@ class TrackLabeller(Labeller):
             As in `Labeller`.
         class_names: The classes of all tracks (C), as above.
         strands: `both`.
+        offsets: First bases that a sequence is read from in turn when it is labelled: what is predicted is the mean
+            over so many ways to cut it into tokens; None for all, one for each base of the stride. Training reads it in
+            one of them.
         other_channels: Of each channel of measured values (A), which join the outputs of the trunk, the one that has
             its values for the other strand: itself where it tells no strand.
 
@@ -40,7 +43,8 @@ class TrackLabeller(Labeller):
         tracks: Where the classes of each track stand in the last axis, by name.
 
     Raises:
-        ConfigError: A strand is missing, channels do not come in pairs, or as in `Labeller`.
+        ConfigError: A strand is missing, channels do not come in pairs, there are not so many offsets, or as in
+            `Labeller`.
         DataError: A class does not say its track, or a track has fewer than two classes or is cut in two.
     """
 
@@ -62,6 +66,7 @@ class TrackLabeller(Labeller):
         complement: Sequence[int] | None = None,
         tuned_size: int | None = None,
         other_channels: Sequence[int] = (),
+        offsets: int | None = 1,
     ) -> None:
         if strands != "both":
             raise ConfigError(f"arch.strands={strands}: head=tracks labels both strands in one pass; give both.")
@@ -76,6 +81,7 @@ class TrackLabeller(Labeller):
             tuned_size, (kmer_stride or 0) * len(other_channels),
         )  # fmt: skip
         self.tracks = track_slices(class_names)
+        self.offsets = checked_offsets(offsets, self.stride, "head.offsets")
 
     def forward(
         self, tokens: Tensor, lengths: Tensor, frozen: int = 0, coverage: Tensor | None = None
@@ -121,6 +127,17 @@ class TrackLabeller(Labeller):
     def log_probabilities(self, logits: Tensor) -> dict[str, Tensor]:
         """Split logits `(..., L, C)`, and return log-probabilities by track, as decoders take them, `(..., c, L)`."""
         return {name: logits[..., own].log_softmax(-1).transpose(-1, -2) for name, own in self.tracks.items()}
+
+
+def checked_offsets(offsets: int | None, stride: int, option: str) -> int:
+    """Return from how many first bases a sequence can be read so that its tokens differ: all of a stride for None.
+
+    Raises:
+        ConfigError: There are not so many.
+    """
+    if offsets is not None and not 1 <= offsets <= stride:
+        raise ConfigError(f"{option}={offsets}: tokens with a stride of {stride} begin at 1 to {stride} bases.")
+    return stride if offsets is None else offsets
 
 
 def owning_other(k: int, stride: int, lengths: Tensor, num_tokens: int) -> Tensor:

@@ -14,6 +14,7 @@ from gulmfit.errors import ConfigError
 from gulmfit.models.classifier import LabelModel, SequenceClassifier
 from gulmfit.models.labeller import Labeller
 from gulmfit.models.track_labeller import TrackLabeller
+from gulmfit.predict.offsets import mean_over_offsets
 from gulmfit.predict.predictor import PositionPredictor, Predictor, Probabilities, Record
 from gulmfit.seq.alphabet import decode
 from gulmfit.seq.labels.annotated import AnnotatedWindows
@@ -47,9 +48,18 @@ class TrackPredictor(PositionPredictor):
             Record(str(number), self.letters.encode(text, f"record '{number}'", alphabet))
             for number, text in enumerate(sequences)
         ]
-        found = self._forward(self._tokens(records, "", False), batch_size, coverage)[:, 0]  # of its one network
-        longest = max(map(len, sequences), default=0)
-        found = found[:, :, :longest]
+        if not records:
+            return np.zeros((0, 2, 0, len(self.classes)), np.float32)
+        longest = max(map(len, sequences))
+
+        def read(cuts: Sequence[int]) -> Probabilities:
+            cut = [Record(one.name, one.codes[size:]) for one, size in zip(records, cuts, strict=True)]
+            measured = [values[:, size:] for values, size in zip(coverage, cuts, strict=True)] if coverage else []
+            found = self._forward(self._tokens(cut, "", False), batch_size, measured)[:, 0]  # of its one network
+            return found[:, :, :longest]
+
+        offsets = cast("TrackLabeller", self.model).offsets
+        found = mean_over_offsets(read, list(map(len, sequences)), offsets, self.tokenizer.min_bases)
         return found if raw else self.calibrated(found)
 
     def of_part(self, data: LabelledSequences, *, batch_size: int, raw: bool = False) -> Probabilities:

@@ -15,8 +15,9 @@ from gulmfit.checkpoint import TRACKS_READ, LoadedModel, load
 from gulmfit.data.batches import padded_coverage
 from gulmfit.errors import CheckpointError
 from gulmfit.models.hardware import computing, place
-from gulmfit.models.track_labeller import TrackLabeller
+from gulmfit.models.track_labeller import TrackLabeller, checked_offsets
 from gulmfit.predict.genes.decoding import Decoding
+from gulmfit.predict.offsets import mean_over_offsets
 from gulmfit.predict.scans.bases import Singles
 from gulmfit.seq.alphabet import Codes
 from gulmfit.seq.genome.coverage import Coverage
@@ -34,21 +35,26 @@ class GeneReader:
         loaded: The model.
         device: Where to run; the first GPU if there is one.
         precision: `32`, `bf16` or `auto`, the faster one.
+        offsets: Bases that tokens begin at, as `gulmfit.predict.offsets` reads them; 0 for those of the model.
 
     Raises:
-        ConfigError: The precision is unknown.
+        ConfigError: The precision is unknown, or tokens have no such offsets.
     """
 
     unknown: Singles = np.array([0 if n == CDS else 1 / 3 for n in range(len(CLASSES))] + [1, 0, 0, 0], np.float32)
     """It does not code."""
 
-    def __init__(self, loaded: LoadedModel, device: str | torch.device | None = None, precision: str = "32") -> None:
+    def __init__(
+        self, loaded: LoadedModel, device: str | torch.device | None = None, precision: str = "32", offsets: int = 0
+    ) -> None:
         self.loaded: LoadedModel = loaded
-        self.model: Any = loaded.model
+        labeller: Any = loaded.model
+        self.model = labeller
         self.tokenizer, self.letters = loaded.tokenizer, loaded.letters
         self.device, reduced = place(self.model, device, precision)
         self.precision = "bf16" if reduced else "32"
         self.min_bases: int = self.tokenizer.min_bases
+        self.offsets: int = checked_offsets(offsets or labeller.offsets, labeller.stride, "offsets")
 
     def decoding(self, kind: str = "") -> Decoding:
         """Return the decoder that was tuned to the model, or of a kind that was not an untuned one, which is logged.
@@ -70,12 +76,14 @@ class GeneReader:
         return chosen.changed(code=tuned.decoder.code) if tuned else chosen
 
     @classmethod
-    def load(cls, path: str | Path, device: str | torch.device | None = None, precision: str = "32") -> Self:
+    def load(
+        cls, path: str | Path, device: str | torch.device | None = None, precision: str = "32", offsets: int = 0
+    ) -> Self:
         """Load a labeller from a run folder, a model folder or a checkpoint.
 
         Raises:
             CheckpointError: Nothing there labels genes on both strands.
-            ConfigError: The precision is unknown.
+            ConfigError: The precision is unknown, or tokens have no such offsets.
         """
         loaded = load(path)
         if loaded.classes != GENE_CLASSES or not isinstance(loaded.model, TrackLabeller):
@@ -84,7 +92,7 @@ class GeneReader:
                 f"{path} is a {type(loaded.model).__name__}{classes}: it finds no genes. Give a labeller that was "
                 "trained with stage=label head=tracks data=annotation, or use gulmfit-predict."
             )
-        return cls(loaded, device, precision)
+        return cls(loaded, device, precision, offsets)
 
     def coverage(self, tracks: str, store: GenomeStore) -> Coverage | None:
         """Open the tracks that are given for a genome (`Coverage.asked`); None where the model reads none.
@@ -97,7 +105,6 @@ class GeneReader:
             raise CheckpointError(f"{self.loaded.source}: its head and its tracks differ: the model folder is damaged.")
         return found
 
-    @torch.inference_mode()
     def read(self, windows: Sequence[Codes], coverage: Sequence[Singles] = ()) -> Singles:
         """Return the probabilities of windows (L,), `(N, 2, L, C)`; 0 past the end of a shorter one.
 
@@ -105,6 +112,16 @@ class GeneReader:
             windows: Base codes.
             coverage: Measured values `(A, L)` of each, for a model that was trained with tracks.
         """
+
+        def read(cuts: Sequence[int]) -> Singles:
+            bases = [window[cut:] for window, cut in zip(windows, cuts, strict=True)]
+            measured = [values[:, cut:] for values, cut in zip(coverage, cuts, strict=True)] if coverage else []
+            return self._read(bases, measured)
+
+        return mean_over_offsets(read, [len(window) for window in windows], self.offsets, self.min_bases)
+
+    @torch.inference_mode()
+    def _read(self, windows: Sequence[Codes], coverage: Sequence[Singles]) -> Singles:
         rows = [self.tokenizer.encode(window) for window in windows]
         lengths = np.array([len(row) for row in rows], dtype=np.int64)
         tokens = np.full((len(rows), lengths.max()), self.tokenizer.pad_id, dtype=np.int64)

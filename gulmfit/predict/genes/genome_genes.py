@@ -30,7 +30,7 @@ from gulmfit.seq.genome.genes import GeneModel
 logger = logging.getLogger(__name__)
 
 TRACK_STEPS = 1000  # of the values of a track, from 0 to 1: neighbours that are equal become one line
-READING = {"orfs": 0.85, "genes": 0.4}  # share of the time for a base in which the network reads it, by decoder
+DECODING = {"orfs": 0.2, "genes": 1.0}  # how long decoders take for a base, in the time of reading it once
 _AT_ONCE = 1 << 18
 
 
@@ -80,7 +80,8 @@ class GenomeGenes:
             DataError: What is found cannot be kept.
         """
         found: list[GeneModel] = []
-        reading, done = READING[self.decoding.kind], 0.0
+        done, times = 0.0, self.scan.reader.offsets
+        reading = times / (times + DECODING[self.decoding.kind])
 
         def count(bases: float) -> None:
             nonlocal done

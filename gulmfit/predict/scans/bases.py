@@ -40,6 +40,10 @@ class BaseReader(Protocol):
         """Bases of the shortest window."""
 
     @property
+    def offsets(self) -> int:
+        """How many times a window is read."""
+
+    @property
     def unknown(self) -> Singles:
         """What stands for the probabilities of a base that cannot be read, `(C,)`."""
 

@@ -22,7 +22,7 @@ from gulmfit.commands.annotate import annotate_file
 from gulmfit.errors import CheckpointError, ConfigError, SequenceError
 from gulmfit.predict.genes.decoding import DECODERS, Decoding
 from gulmfit.predict.genes.gene_reader import GeneReader
-from gulmfit.predict.genes.genome_genes import READING, GenomeGenes
+from gulmfit.predict.genes.genome_genes import DECODING, GenomeGenes
 from gulmfit.predict.genes.orfs import OrfDecoder
 from gulmfit.predict.genes.tuning import GeneCalibration
 from gulmfit.predict.progress import Bar
@@ -229,9 +229,10 @@ def test_a_stopped_run_goes_on_to_the_same_files(
 
 
 @pytest.mark.usefixtures("knows")
+@pytest.mark.parametrize("offsets", [1, 3])
 @pytest.mark.parametrize("decode", DECODERS)
 def test_progress_counts_each_base_once_its_genes_are_known(
-    decode: str, run: RunAnnotate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    decode: str, offsets: int, run: RunAnnotate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted: list[int] = []
     monkeypatch.setattr(Bar, "update", lambda self, count: counted.append(count))
@@ -245,11 +246,11 @@ def test_progress_counts_each_base_once_its_genes_are_known(
         return genes
 
     monkeypatch.setattr(GenomeGenes, "_decoded", timed)
-    run(output=str(tmp_path / "g.gff3"), decode=decode)
+    run(output=str(tmp_path / "g.gff3"), decode=decode, offsets=offsets)
     assert min(counted) >= 0
     total = sum(len(line) for line in (tmp_path / "genome.fa").read_text().splitlines() if line[0] != ">")
     assert sum(counted) == pytest.approx(total, rel=0.01)
-    assert sum(decoded) == pytest.approx((1 - READING[decode]) * total, rel=0.01)
+    assert sum(decoded) == pytest.approx(total * DECODING[decode] / (offsets + DECODING[decode]), rel=0.01)
 
 
 def test_a_damaged_file_of_genes_is_made_again(
