@@ -28,6 +28,7 @@ CODON_PLACES = (1, 3, 2)
 _UNKNOWN = REASONS.index("non-ACGT base") + 1
 _SHORT = REASONS.index("intron too short") + 1
 _DISAGREE = REASONS.index("introns and UTRs of several genes") + 1
+_CUT = REASONS.index("gene cut by the end of a part") + 1
 _FRAMES = REASONS.index("several reading frames") + 1
 
 Bytes = npt.NDArray[np.uint8]
@@ -91,10 +92,25 @@ class LabelledContig(NamedTuple):
     genes: list[GeneModel]
 
     def part(self, start: int, end: int) -> "LabelledContig":
-        """Cut out bases [start, end)."""
+        """Cut out bases [start, end).
+
+        What is left of a gene that is cut is masked, where no other gene codes: it is none that could be found, and to
+        find it is no fault.
+        """
         name = f"{self.name}:{start}-{end}"
         genes = [replace(gene, contig=name) for gene in inside(self.genes, self.name, start, end)]
-        return LabelledContig(name, self.codes[start:end], self.labels.part(start, end), genes)
+        labels = self.labels.part(start, end)
+        reasons = labels.reasons.copy()
+        for gene in self.genes:
+            first, last = gene.span
+            if first < start < last or first < end < last:
+                left = reasons[STRANDS.index(gene.strand), max(0, first - start) : max(0, last - start)]
+                left[left == 0] = _CUT
+        for gene in genes:
+            row = STRANDS.index(gene.strand)
+            for first, last in gene.cds:
+                reasons[row, first:last] = labels.reasons[row, first:last]
+        return LabelledContig(name, self.codes[start:end], replace(labels, reasons=reasons), genes)
 
     def replaced(self, other: "LabelledContig", spans: Sequence[Span]) -> "LabelledContig":
         """Return it with the labels of another annotation of its contig in some intervals, and their genes there.

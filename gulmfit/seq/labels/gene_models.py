@@ -48,6 +48,7 @@ REASONS = (
     "stop codon inside",
     "gene of another annotation only",
     "introns and UTRs of several genes",
+    "gene cut by the end of a part",
     "several reading frames",
 )
 """Why bases are masked; the last one concerns the phase only."""

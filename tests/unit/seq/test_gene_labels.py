@@ -14,7 +14,16 @@ from gulmfit.seq.formats.features import Feature
 from gulmfit.seq.genome.genes import GeneModel, gaps, positions, spliced, with_untranslated
 from gulmfit.seq.genome.genetic_code import genetic_code
 from gulmfit.seq.genome.store import GenomeStore
-from gulmfit.seq.labels.gene_labels import CLASSES, PHASES, REASONS, GeneLabels, feature_labels, gene_labels
+from gulmfit.seq.labels.gene_labels import (
+    CLASSES,
+    PHASES,
+    REASONS,
+    GeneLabels,
+    LabelledContig,
+    feature_labels,
+    gene_labels,
+    labels_of,
+)
 from gulmfit.seq.labels.gene_models import GeneModels, mask_others, read_genes
 
 # Forward: UTR 4, ATG AA|intron 22|A TGG TAA, UTR 3. No other ATG or stop is near.
@@ -384,3 +393,20 @@ def test_an_untranslated_region_of_no_base_is_skipped(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match=r"line 9: start 6, end 4"):
         read(tmp_path, gene_rows("+") + row.replace("6\t5", "6\t4"), genome(SENSE))
+
+
+def test_what_is_left_of_a_cut_gene_is_masked_where_no_other_codes() -> None:
+    codes = np.zeros(100, np.uint8)
+    spans = {"first": (5, 35), "whole": (30, 60), "last": (62, 92)}
+    genes = [GeneModel("c", "+", (span,), (span,), name=name) for name, span in spans.items()]
+    genes.append(GeneModel("c", "-", ((70, 79), (61, 67)), ((58, 79),), name="other"))
+    whole = LabelledContig("c", codes, labels_of(genes, "c", codes), genes)
+    assert not whole.labels.masked.any()
+    part = whole.part(20, 80)
+    assert [gene.name for gene in part.genes] == ["whole", "other"]
+    masked = np.flatnonzero(part.labels.masked[0]) + 20
+    assert masked.tolist() == [*range(20, 30), *range(62, 80)]
+    assert not part.labels.masked[1].any()
+    assert set(part.labels.masked_bases()) == {"gene cut by the end of a part", "several reading frames"}
+    np.testing.assert_array_equal(part.labels.classes, whole.labels.classes[:, 20:80])
+    assert not whole.part(0, 61).labels.masked[0].any()  # between two genes

@@ -9,7 +9,7 @@ from gulmfit.predict.genes.choice import conditional_logit
 from gulmfit.predict.genes.decoding import Decoding
 from gulmfit.predict.genes.orfs import OrfDecoder
 from gulmfit.predict.genes.start_sites import AFTER, BEFORE, WIDER, StartSites
-from gulmfit.predict.genes.weighing import starting, weighed, weighed_decoding, weighed_markov
+from gulmfit.predict.genes.weighing import starting, told_apart, weighed, weighed_decoding, weighed_markov
 from gulmfit.seq.genome.genetic_code import genetic_code
 from gulmfit.seq.genome.open_frames import open_frames, start_codons
 from gulmfit.seq.labels.gene_labels import LabelledContig
@@ -59,7 +59,7 @@ def test_evidence_of_starts_is_wider_and_ranks_true_ones_first() -> None:
     assert counted.matrix.shape == (BEFORE + AFTER, 5)
     assert none.matrix.shape == (sum(WIDER), 5)
     assert (none.before, (none.matrix[:, 4] == 0).all()) == (WIDER[0], True)
-    frames = open_frames(contig.codes, table, starts, min_bp=90)
+    frames = open_frames(contig.codes, table, starts, min_bp=30)
     found = none(contig.codes, frames)
     for at in (0, 5, len(found) - 1):  # looked up place by place
         start = int(frames.starts[at])
@@ -120,3 +120,24 @@ def test_without_genes_nothing_is_chosen() -> None:
     model = PeriodicMarkov.fit([train])
     with pytest.raises(DataError, match="no gene"):
         weighed(starting([train], 11, model), [(empty, [model(empty.codes)])])
+
+
+def test_half_a_gene_is_no_evidence_against_frames_like_it() -> None:
+    contig = made_up(1)
+    gene = next(one for one in contig.genes[5:] if one.strand == "+")
+    start, end = gene.span
+    half = contig.part(start + 60, len(contig.codes))  # its stop codon is there, its start is not
+    decoder = OrfDecoder(code=11, starts=("ATG", "GTG", "TTG"), min_bp=90)
+    codes = half.codes.copy()
+    codes[:3] = [0, 3, 2]  # another start codon, in its frame
+    half = half._replace(codes=codes)
+    decoding = Decoding(decoder=decoder)
+    known = np.full((len(half.codes), 2, 8), 0.25)
+    candidates = decoder.candidates(half.codes, decoding.log_odds(half.codes, known))
+    _, right, counted = told_apart([(half, candidates)])
+    left = (candidates.strand == 0) & (candidates.right == end - start - 60)
+    assert left.any()
+    assert not right[left].any()
+    assert not counted[left].any()
+    assert counted[right].all()
+    assert counted.mean() > 0.9
