@@ -94,8 +94,8 @@ class LabelledContig(NamedTuple):
     def part(self, start: int, end: int) -> "LabelledContig":
         """Cut out bases [start, end).
 
-        What is left of a gene that is cut is masked, where no other gene codes: it is none that could be found, and to
-        find it is no fault.
+        What is left of a gene that is cut is masked, where no other gene codes: a decoder should neither find it nor
+        learn from it.
         """
         name = f"{self.name}:{start}-{end}"
         genes = [replace(gene, contig=name) for gene in inside(self.genes, self.name, start, end)]
