@@ -106,10 +106,11 @@ class PartialScores:
         """
         try:
             self._handle.flush()
-            content = os.pread(self._handle.fileno(), (last - first) * self._record, first * self._record)
+            count = (last - first) * self.shape[0] * self.shape[1]
+            flat = np.fromfile(self._scores, dtype=self.dtype, count=count, offset=first * self._record)
         except OSError as error:
             raise self._trouble(error) from error
-        return np.frombuffer(content, self.dtype).reshape(last - first, *self.shape)
+        return flat.reshape(last - first, *self.shape)
 
     def leave(self) -> None:
         """Keep what is done for another process; nothing stays where nothing is."""
