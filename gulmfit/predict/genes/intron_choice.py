@@ -4,7 +4,7 @@ A path through a hidden Markov model hardly sees a first exon of a few codons, s
 Here all pairs of splice sites at the beginning of a gene's last open frame are weighed against each other, and against
 no intron, by what is known of all of them together: letters, lengths, and what the frame would lose or gain. The
 weights make the genes of the training part likely. What the labeller says of all bases counts, too, with a weight that
-makes the genes of the validation part likely, since it knows those of the training part by heart.
+makes the genes of the validation part likely, since it has learned from those of the training part.
 
 Shapes: `L` bases of a strand in its reading direction, `N` candidates, `F` pieces of evidence.
 """

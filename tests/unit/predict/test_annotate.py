@@ -38,23 +38,27 @@ from tests.unit.predict.genes.test_markov_genes import made_up
 RunAnnotate = Any
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Write a labeller of genes with random weights."""
+def write_labeller(folder: Path, k: int, scale: float = 1.0, **head: Any) -> Path:
+    """Write a labeller of genes with random weights: tokens of `k` bases, a stride of 3."""
     spec: dict[str, Any] = {
         "arch": {
             "_target_": "gulmfit.models.awd_rnn.AWDRNN", "embed_size": 6, "hidden_size": 10, "num_layers": 1,
             "strands": "both",
         },
-        "head": {"_target_": "gulmfit.models.track_labeller.TrackLabeller", "hidden_size": 8},
+        "head": {"_target_": "gulmfit.models.track_labeller.TrackLabeller", "hidden_size": 8, **head},
         "dropout": {},
-        "tokenizer": {"_target_": "gulmfit.seq.tokens.tokenizer.KmerTokenizer", "k": 6, "stride": 3},
+        "tokenizer": {"_target_": "gulmfit.seq.tokens.tokenizer.KmerTokenizer", "k": k, "stride": 3},
         "classes": GENE_CLASSES,
     }  # fmt: skip
     torch.manual_seed(0)
     model, _ = build_model(spec)
-    save_model(tmp_path / "model", spec, model.state_dict())
-    return tmp_path / "model"
+    save_model(folder, spec, {name: scale * weights for name, weights in model.state_dict().items()})
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_labeller(tmp_path / "model", 6)
 
 
 @pytest.fixture(scope="module")

@@ -1,41 +1,25 @@
 """Reading a sequence from each of its first bases: the mean of what each gives, and the same for both strands."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from gulmfit.checkpoint import LoadedModel, build_model, load, save_model
+from gulmfit.checkpoint import LoadedModel, build_model, load
 from gulmfit.errors import ConfigError
 from gulmfit.predict.genes.gene_reader import GeneReader
 from gulmfit.predict.offsets import mean_over_offsets
 from gulmfit.predict.track_predictor import TrackPredictor
 from gulmfit.seq.alphabet import Codes, decode
-from gulmfit.seq.labels.track_labels import GENE_CLASSES
+from tests.unit.predict.test_annotate import write_labeller
 
 
 @pytest.fixture
-def labeller(tmp_path: Any) -> LoadedModel:
+def labeller(tmp_path: Path) -> LoadedModel:
     """A labeller of 3-mers with random weights."""
-    spec: dict[str, Any] = {
-        "arch": {
-            "_target_": "gulmfit.models.awd_rnn.AWDRNN", "embed_size": 6, "hidden_size": 10, "num_layers": 1,
-            "strands": "both",
-        },
-        "head": {"_target_": "gulmfit.models.track_labeller.TrackLabeller", "hidden_size": 8, "offsets": None},
-        "dropout": {},
-        "tokenizer": {"_target_": "gulmfit.seq.tokens.tokenizer.KmerTokenizer", "k": 3, "stride": 3},
-        "classes": GENE_CLASSES,
-    }  # fmt: skip
-    torch.manual_seed(0)
-    model, _ = build_model(spec)
-    with torch.no_grad():
-        for weights in model.parameters():
-            weights.mul_(5)  # so that what is predicted of bases differs
-    save_model(tmp_path / "model", spec, model.state_dict())
-    return load(tmp_path / "model")
+    return load(write_labeller(tmp_path / "model", 3, scale=5, offsets=None))  # so that what is predicted differs
 
 
 def random_codes(length: int, seed: int = 0) -> Codes:

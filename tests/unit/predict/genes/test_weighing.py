@@ -59,7 +59,7 @@ def test_evidence_of_starts_is_wider_and_ranks_true_ones_first() -> None:
     assert counted.matrix.shape == (BEFORE + AFTER, 5)
     assert none.matrix.shape == (sum(WIDER), 5)
     assert (none.before, (none.matrix[:, 4] == 0).all()) == (WIDER[0], True)
-    frames = open_frames(contig.codes, table, starts, min_bp=30)
+    frames = open_frames(contig.codes, table, starts, min_bp=90)
     found = none(contig.codes, frames)
     for at in (0, 5, len(found) - 1):  # looked up place by place
         start = int(frames.starts[at])
